@@ -1,0 +1,237 @@
+/*
+ * Raw files and block devices.
+ *
+ * Everything goes through the page cache: a thousand nodes reading the same blocks cost one copy,
+ * and a write that is done is safe from our own death. io_uring completes reads of cached pages
+ * inside the submission; what has to wait for the disk waits in the kernel, never in this thread.
+ *
+ * Short transfers are continued where they stopped. Space is given back by punching holes, which
+ * for block devices means "zero it, discard it if that gives zeroes".
+ */
+#include "block/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+
+#define ZERO_BUFFER_SIZE (64 * KIB)
+
+struct file_device {
+    struct block_device device;
+    struct io_thread *thread;
+    int fd;
+    bool failed;     /* a flush failed; see block.h */
+    bool can_punch;  /* until the file system says that it cannot */
+    uint8_t *zeroes; /* ZERO_BUFFER_SIZE, made when first needed */
+};
+
+static struct file_device *file_of(struct block_device *device)
+{
+    return container_of(device, struct file_device, device);
+}
+
+static void finish(struct block_request *request, int result)
+{
+    if (result < 0 && result != -ENOSPC && result != -EDQUOT)
+        result = -EIO;
+    else if (result == -EDQUOT)
+        result = -ENOSPC;
+    request->done(request, result);
+}
+
+/* What the ring is doing for a request (request->step). */
+enum step {
+    STEP_READ,
+    STEP_WRITE,
+    STEP_PUNCH,
+    STEP_ZERO, /* writes zeroes, where holes cannot be punched */
+    STEP_FLUSH,
+};
+
+static void submit(struct file_device *file, struct block_request *request, enum step step)
+{
+    struct io_uring_sqe *sqe = ring_sqe(&file->thread->ring);
+    uint64_t offset = request->offset + request->progress;
+    uint64_t left = request->length - request->progress;
+    request->step = step;
+    switch (step) {
+    case STEP_READ:
+        io_uring_prep_read(sqe, file->fd, request->data + request->progress, (unsigned)left,
+                           offset);
+        break;
+    case STEP_WRITE:
+        io_uring_prep_write(sqe, file->fd, request->data + request->progress, (unsigned)left,
+                            offset);
+        break;
+    case STEP_PUNCH:
+        io_uring_prep_fallocate(sqe, file->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                                (off_t)offset, (off_t)left);
+        break;
+    case STEP_ZERO:
+        io_uring_prep_write(sqe, file->fd, file->zeroes, (unsigned)MIN(left, ZERO_BUFFER_SIZE),
+                            offset);
+        break;
+    case STEP_FLUSH:
+        io_uring_prep_fsync(sqe, file->fd, IORING_FSYNC_DATASYNC);
+        break;
+    }
+    ring_attach(sqe, &request->op);
+}
+
+/* The file system cannot punch holes: write zeroes, for this request and all that come. */
+static bool fall_back_to_writing_zeroes(struct file_device *file)
+{
+    if (!file->zeroes)
+        file->zeroes = calloc(1, ZERO_BUFFER_SIZE);
+    file->can_punch = false;
+    return file->zeroes != NULL;
+}
+
+/* FUA is a flush of the whole file after the write: more than asked for, never less. */
+static void data_step_done(struct file_device *file, struct block_request *request, int32_t result)
+{
+    bool punched = request->step == STEP_PUNCH;
+    if (!punched && result == 0 && request->length > 0) {
+        finish(request, -EIO); /* end of file: somebody made it shorter under us */
+        return;
+    }
+    request->progress = punched ? request->length : request->progress + (uint64_t)result;
+    if (request->progress < request->length)
+        submit(file, request, request->step);
+    else if (request->flags & BLOCK_FUA)
+        submit(file, request, STEP_FLUSH);
+    else
+        finish(request, 0);
+}
+
+static void completed(struct io_op *op, int32_t result, uint32_t cqe_flags)
+{
+    struct block_request *request = container_of(op, struct block_request, op);
+    struct file_device *file = file_of(request->device);
+    if (result == -EINTR || result == -EAGAIN) {
+        submit(file, request, request->step);
+    } else if (request->step == STEP_FLUSH) {
+        file->failed |= result < 0;
+        finish(request, result < 0 ? -EIO : 0);
+    } else if (request->step == STEP_PUNCH && result == -EOPNOTSUPP &&
+               fall_back_to_writing_zeroes(file)) {
+        submit(file, request, STEP_ZERO);
+    } else if (result < 0) {
+        finish(request, result);
+    } else {
+        data_step_done(file, request, result);
+    }
+}
+
+static enum step first_step(const struct file_device *file, enum block_operation operation)
+{
+    switch (operation) {
+    case BLOCK_READ:
+        return STEP_READ;
+    case BLOCK_WRITE:
+        return STEP_WRITE;
+    case BLOCK_WRITE_ZEROES:
+        return file->can_punch ? STEP_PUNCH : STEP_ZERO;
+    case BLOCK_FLUSH:
+        break;
+    }
+    return STEP_FLUSH;
+}
+
+static void file_submit(struct block_device *device, struct block_request *request)
+{
+    struct file_device *file = file_of(device);
+    request->op.complete = completed;
+    request->progress = 0;
+    if (file->failed)
+        finish(request, -EIO);
+    else
+        submit(file, request, first_step(file, request->operation));
+}
+
+static void file_close(struct block_device *device)
+{
+    struct file_device *file = file_of(device);
+    close(file->fd);
+    free(file->zeroes);
+    free(file);
+}
+
+/* What cannot say where its holes are (a block device) has none. */
+static bool file_is_allocated(struct block_device *device, uint64_t offset, uint64_t *ret_length)
+{
+    const struct file_device *file = file_of(device);
+    off_t data = lseek(file->fd, (off_t)offset, SEEK_DATA);
+    bool hole = data > (off_t)offset || (data < 0 && errno == ENXIO);
+    off_t end = hole ? data : lseek(file->fd, (off_t)offset, SEEK_HOLE);
+    if (end <= (off_t)offset || (uint64_t)end > device->size)
+        end = (off_t)device->size;
+    *ret_length = (uint64_t)end - offset;
+    return !hole;
+}
+
+static const struct block_operations operations = {
+    .submit = file_submit, .is_allocated = file_is_allocated, .close = file_close};
+
+static int actual_size(int fd, const struct stat *st, uint64_t *ret_size)
+{
+    if (S_ISREG(st->st_mode)) {
+        *ret_size = (uint64_t)st->st_size;
+        return 0;
+    }
+    return ioctl(fd, BLKGETSIZE64, ret_size) < 0 ? -errno : 0;
+}
+
+static int check(int fd, const char *path, uint64_t size, struct error *ret_error)
+{
+    struct stat st;
+    if (fstat(fd, &st) < 0)
+        return error_set(ret_error, -errno, "%s: %s", path, strerror(errno));
+    if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
+        return error_set(ret_error, -EINVAL, "%s is neither a file nor a block device", path);
+    uint64_t actual;
+    int r = actual_size(fd, &st, &actual);
+    if (r < 0)
+        return error_set(ret_error, r, "cannot find the size of %s: %s", path, strerror(-r));
+    if (actual < size)
+        return error_set(ret_error, -EIO,
+                         "%s has only %llu of the volume's %llu bytes; restore it from a backup",
+                         path, (unsigned long long)actual, (unsigned long long)size);
+    return 0;
+}
+
+static int open_path(const char *path, bool read_only)
+{
+    struct stat st;
+    int flags = (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC;
+    if (stat(path, &st) == 0 && S_ISBLK(st.st_mode) && !read_only)
+        flags |= O_EXCL;
+    int fd = open(path, flags);
+    return fd < 0 ? -errno : fd;
+}
+
+int block_file_open(struct io_thread *thread, const char *path, uint64_t size, bool read_only,
+                    struct block_device **ret_device, struct error *ret_error)
+{
+    cleanup_close int fd = open_path(path, read_only);
+    if (fd == -EBUSY)
+        return error_set(ret_error, fd, "%s is mounted or used by another program", path);
+    if (fd < 0)
+        return error_set(ret_error, fd, "cannot open %s: %s", path, strerror(-fd));
+    int r = check(fd, path, size, ret_error);
+    if (r < 0)
+        return r;
+    struct file_device *file = calloc(1, sizeof(*file));
+    if (!file)
+        return error_set(ret_error, -ENOMEM, "out of memory");
+    file->device =
+        (struct block_device){.operations = &operations, .size = size, .read_only = read_only};
+    file->thread = thread;
+    file->can_punch = true;
+    file->fd = take_fd(&fd);
+    *ret_device = &file->device;
+    return 0;
+}

@@ -1,0 +1,10 @@
+/* A volume in a raw file or on a block device, through the page cache and io_uring. */
+#pragma once
+
+#include "block/block.h"
+
+/* Opens path for the thread that calls. A block device is opened exclusively (no mounted or
+ * otherwise used one). size: what the registry says, in bytes; a file or device that is smaller is
+ * refused, since writes behind its end would be lost. */
+int block_file_open(struct io_thread *thread, const char *path, uint64_t size, bool read_only,
+                    struct block_device **ret_device, struct error *ret_error) MUST_CHECK;

@@ -1,0 +1,21 @@
+/*
+ * iPXE scripts: how a machine that runs iPXE is told what to do. Pure.
+ *
+ * Written for iPXE of 2019 (Debian 12) and newer. Every step that needs the server is in a loop
+ * that asks for a fresh script and tries again, so that a node that comes up before its server, or
+ * loses it on the way, waits and goes on by itself, and a change on the server reaches it.
+ */
+#pragma once
+
+#include "registry/plan.h"
+
+struct boot_site {
+    const char *portal; /* "10.0.0.1": the target's address as this machine reaches it */
+    uint16_t portal_port;
+    const char *base_url; /* "http://10.0.0.1" or "http://10.0.0.1:8080" */
+    const char *base_iqn;
+};
+
+/* The script for the machine with this MAC. From malloc(); NULL without memory. */
+char *boot_script_render(const struct plan *plan, struct mac_address mac,
+                         const struct boot_site *site);

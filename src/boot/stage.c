@@ -1,0 +1,69 @@
+#include "boot/stage.h"
+
+static const char *const names[BOOT_STAGES] = {
+    [BOOT_ADDRESS] = "address",
+    [BOOT_LOADER] = "loader",
+    [BOOT_SCRIPT] = "script",
+    [BOOT_FIRMWARE] = "firmware",
+    [BOOT_INITRAMFS] = "initramfs",
+    [BOOT_SYSTEM] = "system",
+    [BOOT_UP] = "up",
+};
+
+const char *boot_stage_name(enum boot_stage stage)
+{
+    return names[stage];
+}
+
+enum boot_stage boot_stage_from_name(const char *name)
+{
+    for (enum boot_stage stage = 0; stage < BOOT_STAGES; stage++)
+        if (str_eq(name, names[stage]))
+            return stage;
+    return BOOT_STAGES;
+}
+
+enum boot_stage boot_sign_stage(enum boot_sign sign)
+{
+    switch (sign) {
+    case BOOT_SIGN_FIRMWARE_DHCP:
+    case BOOT_SIGN_IPXE_DHCP:
+        return BOOT_ADDRESS;
+    case BOOT_SIGN_LOADER:
+        return BOOT_LOADER;
+    case BOOT_SIGN_SCRIPT:
+        return BOOT_SCRIPT;
+    case BOOT_SIGN_FIRMWARE_LOGIN:
+        return BOOT_FIRMWARE;
+    case BOOT_SIGN_INITRAMFS_LOGIN:
+        return BOOT_INITRAMFS;
+    case BOOT_SIGN_SYSTEM_LOGIN:
+        return BOOT_SYSTEM;
+    case BOOT_SIGN_UP:
+        break;
+    }
+    return BOOT_UP;
+}
+
+/*
+ * A boot begins with firmware's DHCP; what firmware or a loader does again and again while it waits
+ * for something belongs to the same boot. Where the first signs are missing (another DHCP server,
+ * a daemon that was not there), a later one begins it.
+ */
+bool boot_sign_begins(enum boot_sign sign, enum boot_stage reached)
+{
+    if (reached == BOOT_STAGES)
+        return true;
+    switch (sign) {
+    case BOOT_SIGN_FIRMWARE_DHCP:
+        return reached > BOOT_ADDRESS; /* a ROM that asks again has not got any further */
+    case BOOT_SIGN_IPXE_DHCP:
+        return reached > BOOT_LOADER; /* before that: what the ROM has loaded asks in its turn */
+    case BOOT_SIGN_LOADER:
+    case BOOT_SIGN_SCRIPT:
+    case BOOT_SIGN_FIRMWARE_LOGIN:
+        return reached > BOOT_FIRMWARE; /* nobody goes back from the initramfs to iPXE */
+    default:
+        return false; /* reconnections of a running system */
+    }
+}

@@ -1,0 +1,330 @@
+#include "boot/tracker.h"
+
+#include <errno.h>
+#include <pthread.h>
+
+#include "core/idmap.h"
+
+struct reached {
+    uint64_t at; /* usec since 1970; 0: not reached in this boot */
+    char detail[BOOT_DETAIL_MAX_LEN + 1];
+};
+
+/* The last boot of a node. */
+struct node_boot {
+    uint64_t boot_id;
+    uint64_t started_at;
+    enum boot_stage stage; /* the furthest; BOOT_STAGES: nothing yet */
+    struct reached stages[BOOT_STAGES];
+};
+
+struct boot_tracker {
+    struct registry *registry;
+    struct catalog_slot *catalog;
+    pthread_mutex_t lock;   /* protects all below */
+    struct idmap boots;     /* struct node_boot by node id */
+    struct idmap addresses; /* MAC by IPv4 address, packed by pack_mac() */
+    struct stage_listener *listeners;
+};
+
+_Static_assert(sizeof(void *) >= sizeof(uint64_t), "room for a MAC");
+
+/* A MAC as a pointer that is never NULL: no machine has MAC 0 (mac_parse()). */
+static void *pack_mac(struct mac_address mac)
+{
+    uint64_t packed = 0;
+    for (size_t i = 0; i < sizeof(mac.bytes); i++)
+        packed = packed << 8 | mac.bytes[i];
+    return (void *)(uintptr_t)packed;
+}
+
+static struct mac_address unpack_mac(const void *pointer)
+{
+    uint64_t packed = (uintptr_t)pointer;
+    struct mac_address mac;
+    for (size_t i = sizeof(mac.bytes); i-- > 0; packed >>= 8)
+        mac.bytes[i] = (uint8_t)packed;
+    return mac;
+}
+
+/* --- with the lock held --- */
+
+static struct node_boot *find_or_add(struct boot_tracker *tracker, uint64_t node_id)
+{
+    struct node_boot *boot = idmap_get(&tracker->boots, node_id);
+    if (boot || !(boot = calloc(1, sizeof(*boot))))
+        return boot;
+    boot->stage = BOOT_STAGES;
+    if (idmap_put(&tracker->boots, node_id, boot) < 0) {
+        free(boot);
+        return NULL;
+    }
+    return boot;
+}
+
+static void tell(struct boot_tracker *tracker, const char *node, enum boot_stage stage,
+                 const struct reached *reached)
+{
+    json_t *event =
+        json_pack("{s:s, s:s, s:s, s:I, s:s}", "event", "stage", "node", node, "stage",
+                  boot_stage_name(stage), "at", (json_int_t)reached->at, "detail", reached->detail);
+    char *line = event ? json_dumps(event, JSON_COMPACT) : NULL;
+    for (struct stage_listener *l = tracker->listeners; line && l; l = l->next)
+        l->event(l, line);
+    free(line);
+    json_decref(event);
+}
+
+/* What cannot be stored is only missing in the history. */
+static void store_boot(struct boot_tracker *tracker, const struct node_boot *boot, uint64_t node_id,
+                       struct mac_address mac)
+{
+    struct registry_boot record = {
+        .id = boot->boot_id, .node_id = node_id, .mac = mac, .started_at = boot->started_at};
+    int r = registry_boot_store(tracker->registry, &record, NULL);
+    (void)r;
+}
+
+static void store_stage(struct boot_tracker *tracker, const struct node_boot *boot,
+                        enum boot_stage stage)
+{
+    struct registry_boot_stage record = {.boot_id = boot->boot_id,
+                                         .reached_at = boot->stages[stage].at};
+    str_copy(record.stage, sizeof(record.stage), boot_stage_name(stage));
+    str_copy(record.detail, sizeof(record.detail), boot->stages[stage].detail);
+    int r = registry_boot_stage_store(tracker->registry, &record, NULL);
+    (void)r;
+}
+
+static void begin(struct boot_tracker *tracker, struct node_boot *boot, uint64_t node_id,
+                  struct mac_address mac)
+{
+    *boot = (struct node_boot){.boot_id = registry_boot_new_id(tracker->registry),
+                               .started_at = clock_wall_usec(),
+                               .stage = BOOT_STAGES};
+    store_boot(tracker, boot, node_id, mac);
+}
+
+/* A stage counts when it is reached for the first time in a boot; what is repeated (a script that
+ * is fetched again and again, a reconnection) is no news. */
+static void take_sign(struct boot_tracker *tracker, const struct catalog_node *node,
+                      struct mac_address mac, enum boot_sign sign, const char *detail)
+{
+    struct node_boot *boot = find_or_add(tracker, node->id);
+    enum boot_stage stage = boot_sign_stage(sign);
+    if (!boot)
+        return;
+    if (boot_sign_begins(sign, boot->stage))
+        begin(tracker, boot, node->id, mac);
+    struct reached *reached = &boot->stages[stage];
+    if (reached->at || (boot->stage != BOOT_STAGES && stage < boot->stage))
+        return;
+    boot->stage = stage;
+    reached->at = clock_wall_usec();
+    str_copy(reached->detail, sizeof(reached->detail), detail);
+    store_stage(tracker, boot, stage);
+    tell(tracker, node->name, stage, reached);
+}
+
+/* --- signs --- */
+
+static void sign_of_node(struct boot_tracker *tracker, const struct catalog_node *node,
+                         struct mac_address mac, enum boot_sign sign, const char *detail)
+{
+    if (!node)
+        return;
+    pthread_mutex_lock(&tracker->lock);
+    take_sign(tracker, node, mac, sign, detail);
+    pthread_mutex_unlock(&tracker->lock);
+}
+
+void boot_tracker_sign_of_mac(struct boot_tracker *tracker, struct mac_address mac,
+                              enum boot_sign sign, const char *detail)
+{
+    cleanup_catalog struct catalog *catalog = catalog_slot_get(tracker->catalog);
+    sign_of_node(tracker, catalog_node_by_mac(catalog, mac), mac, sign, detail);
+}
+
+void boot_tracker_sign_of_address(struct boot_tracker *tracker, uint32_t address,
+                                  enum boot_sign sign, const char *detail)
+{
+    struct mac_address mac;
+    if (boot_tracker_mac_of_address(tracker, address, &mac))
+        boot_tracker_sign_of_mac(tracker, mac, sign, detail);
+}
+
+void boot_tracker_sign_of_initiator(struct boot_tracker *tracker, const char *initiator,
+                                    enum boot_sign sign, const char *detail)
+{
+    cleanup_catalog struct catalog *catalog = catalog_slot_get(tracker->catalog);
+    const struct catalog_node *node = catalog_node_by_initiator(catalog, initiator);
+    if (node)
+        sign_of_node(tracker, node, node->macs[0], sign, detail);
+}
+
+void boot_tracker_set_address(struct boot_tracker *tracker, uint32_t address,
+                              struct mac_address mac)
+{
+    if (!pack_mac(mac))
+        return;
+    pthread_mutex_lock(&tracker->lock);
+    int r = idmap_put(&tracker->addresses, address, pack_mac(mac));
+    (void)r; /* without memory: asked again at the next renewal */
+    pthread_mutex_unlock(&tracker->lock);
+}
+
+bool boot_tracker_mac_of_address(struct boot_tracker *tracker, uint32_t address,
+                                 struct mac_address *ret_mac)
+{
+    pthread_mutex_lock(&tracker->lock);
+    const void *packed = idmap_get(&tracker->addresses, address);
+    pthread_mutex_unlock(&tracker->lock);
+    if (packed)
+        *ret_mac = unpack_mac(packed);
+    return packed != NULL;
+}
+
+/* --- who wants to know --- */
+
+static json_t *stages_to_json(const struct node_boot *boot)
+{
+    json_t *list = json_array();
+    for (enum boot_stage stage = 0; stage < BOOT_STAGES; stage++) {
+        const struct reached *reached = &boot->stages[stage];
+        if (reached->at)
+            json_array_append_new(
+                list, json_pack("{s:s, s:I, s:s}", "stage", boot_stage_name(stage), "at",
+                                (json_int_t)reached->at, "detail", reached->detail));
+    }
+    return list;
+}
+
+static json_t *boot_to_json(const struct node_boot *boot)
+{
+    return json_pack("{s:s, s:I, s:I, s:o}", "stage", boot_stage_name(boot->stage), "since",
+                     (json_int_t)boot->stages[boot->stage].at, "started_at",
+                     (json_int_t)boot->started_at, "stages", stages_to_json(boot));
+}
+
+static json_t *snapshot_boots(void *context)
+{
+    struct boot_tracker *tracker = context;
+    cleanup_catalog struct catalog *catalog = catalog_slot_get(tracker->catalog);
+    json_t *snapshot = json_object();
+    size_t count;
+    const struct catalog_node *nodes = catalog_nodes(catalog, &count);
+    pthread_mutex_lock(&tracker->lock);
+    for (size_t i = 0; snapshot && i < count; i++) {
+        const struct node_boot *boot = idmap_get(&tracker->boots, nodes[i].id);
+        if (boot && boot->stage != BOOT_STAGES)
+            json_object_set_new(snapshot, nodes[i].name, boot_to_json(boot));
+    }
+    pthread_mutex_unlock(&tracker->lock);
+    return snapshot;
+}
+
+static void subscribe(void *context, struct stage_listener *listener)
+{
+    struct boot_tracker *tracker = context;
+    pthread_mutex_lock(&tracker->lock);
+    listener->next = tracker->listeners;
+    tracker->listeners = listener;
+    pthread_mutex_unlock(&tracker->lock);
+}
+
+static void unsubscribe(void *context, struct stage_listener *listener)
+{
+    struct boot_tracker *tracker = context;
+    pthread_mutex_lock(&tracker->lock);
+    for (struct stage_listener **at = &tracker->listeners; *at; at = &(*at)->next) {
+        if (*at == listener) {
+            *at = listener->next;
+            break;
+        }
+    }
+    pthread_mutex_unlock(&tracker->lock);
+}
+
+struct stage_provider boot_tracker_provider(struct boot_tracker *tracker)
+{
+    return (struct stage_provider){snapshot_boots, subscribe, unsubscribe, tracker};
+}
+
+/* --- taking back what was stored --- */
+
+struct load {
+    struct boot_tracker *tracker;
+    struct node_boot *boot; /* of the stages that follow; NULL: no memory */
+    bool failed;
+};
+
+static void load_boot(void *context, const struct registry_boot *record)
+{
+    struct load *load = context;
+    load->boot = find_or_add(load->tracker, record->node_id);
+    if (load->boot)
+        *load->boot = (struct node_boot){
+            .boot_id = record->id, .started_at = record->started_at, .stage = BOOT_STAGES};
+    load->failed |= !load->boot;
+}
+
+static void load_stage(void *context, const struct registry_boot_stage *record)
+{
+    struct load *load = context;
+    enum boot_stage stage = boot_stage_from_name(record->stage);
+    if (!load->boot || stage == BOOT_STAGES)
+        return;
+    struct reached *reached = &load->boot->stages[stage];
+    reached->at = record->reached_at;
+    str_copy(reached->detail, sizeof(reached->detail), record->detail);
+    load->boot->stage = stage;
+}
+
+static void load_lease(void *context, const struct registry_lease *lease)
+{
+    struct load *load = context;
+    if (lease->state == REGISTRY_LEASE_BOUND)
+        boot_tracker_set_address(load->tracker, lease->address, lease->mac);
+}
+
+static int load(struct boot_tracker *tracker, struct error *ret_error)
+{
+    struct load load = {.tracker = tracker};
+    int r = registry_boot_list(tracker->registry, 0, 1, load_boot, load_stage, &load, ret_error);
+    if (r >= 0)
+        r = registry_lease_list(tracker->registry, load_lease, &load, ret_error);
+    if (r >= 0 && load.failed)
+        r = error_set(ret_error, -ENOMEM, "out of memory");
+    return r;
+}
+
+int boot_tracker_new(struct registry *registry, struct catalog_slot *catalog,
+                     struct boot_tracker **ret_tracker, struct error *ret_error)
+{
+    struct boot_tracker *tracker = calloc(1, sizeof(*tracker));
+    if (!tracker)
+        return error_set(ret_error, -ENOMEM, "out of memory");
+    tracker->registry = registry;
+    tracker->catalog = catalog;
+    pthread_mutex_init(&tracker->lock, NULL);
+    int r = load(tracker, ret_error);
+    if (r < 0) {
+        boot_tracker_free(tracker);
+        return r;
+    }
+    *ret_tracker = tracker;
+    return 0;
+}
+
+void boot_tracker_free(struct boot_tracker *tracker)
+{
+    if (!tracker)
+        return;
+    uint64_t id;
+    while (idmap_any(&tracker->boots, &id))
+        free(idmap_remove(&tracker->boots, id));
+    idmap_free(&tracker->boots);
+    idmap_free(&tracker->addresses);
+    pthread_mutex_destroy(&tracker->lock);
+    free(tracker);
+}

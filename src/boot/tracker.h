@@ -1,0 +1,37 @@
+/*
+ * How far each node's boot has come: gathers the signs that DHCP, TFTP, HTTP and iSCSI see,
+ * remembers the stages of the boot under way, stores them in the registry and tells who listens.
+ *
+ * Thread-safe; calls never block for long. Signs of machines that are no nodes are ignored.
+ */
+#pragma once
+
+#include "boot/stage.h"
+#include "boot/watch.h"
+#include "registry/registry.h"
+
+struct boot_tracker;
+
+/* Takes back the last boot of every node from the registry, and who holds which address. */
+int boot_tracker_new(struct registry *registry, struct catalog_slot *catalog,
+                     struct boot_tracker **ret_tracker, struct error *ret_error) MUST_CHECK;
+void boot_tracker_free(struct boot_tracker *tracker);
+
+/* A sign of a node that is known by its MAC, by its address, or by its initiator name. detail: for
+ * people ("10.0.0.11", "undionly.kpxe"). */
+void boot_tracker_sign_of_mac(struct boot_tracker *tracker, struct mac_address mac,
+                              enum boot_sign sign, const char *detail);
+void boot_tracker_sign_of_address(struct boot_tracker *tracker, uint32_t address,
+                                  enum boot_sign sign, const char *detail);
+void boot_tracker_sign_of_initiator(struct boot_tracker *tracker, const char *initiator,
+                                    enum boot_sign sign, const char *detail);
+
+/* This machine (a node or not) was given this address. */
+void boot_tracker_set_address(struct boot_tracker *tracker, uint32_t address,
+                              struct mac_address mac);
+/* The machine that was given this address last; false: none that we know of. */
+bool boot_tracker_mac_of_address(struct boot_tracker *tracker, uint32_t address,
+                                 struct mac_address *ret_mac);
+
+/* For those who show it; lives as long as the tracker. */
+struct stage_provider boot_tracker_provider(struct boot_tracker *tracker);

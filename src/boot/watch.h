@@ -1,0 +1,33 @@
+/*
+ * Watching how far each node's boot has come: the contract between whoever follows the boots
+ * (tracker.h) and whoever shows them.
+ */
+#pragma once
+
+#include "core/util.h"
+
+#include <jansson.h>
+
+/* Somebody who watches. Belongs to the provider's list between subscribe and unsubscribe. */
+struct stage_listener {
+    struct stage_listener *next; /* for the provider's use */
+    /* Takes one event as a JSON object on one line, such as
+     *     {"event":"stage","node":"web1","stage":"script","at":1795412345678901,"detail":""}
+     * Copies it and never blocks; any thread. */
+    void (*event)(struct stage_listener *listener, const char *json_line);
+};
+
+/* How far each node's boot has come. All are called on any thread, several at once. */
+struct stage_provider {
+    /* A new JSON object: for each node that was seen booting since the daemon keeps books, its name
+     * and an object with at least
+     *     "stage" (text: the last one reached), "since" (usec since 1970 when it was reached),
+     *     "started_at" (usec since 1970), "stages": [{"stage", "at", "detail"}...]
+     * Nodes that never booted are left out. NULL without memory. */
+    json_t *(*snapshot)(void *context);
+    /* From here on every event goes to the listener... */
+    void (*subscribe)(void *context, struct stage_listener *listener);
+    /* ... and after this returns, none does any more. */
+    void (*unsubscribe)(void *context, struct stage_listener *listener);
+    void *context;
+};

@@ -1,0 +1,43 @@
+/* What the nouns share: how a command asks the daemon, and how it ends. */
+#pragma once
+
+#include "cli/args.h"
+#include "cli/client.h"
+#include "cli/print.h"
+
+#define CLI_OK     0
+#define CLI_FAILED 1
+#define CLI_USAGE  2
+
+struct cli {
+    const char *socket;
+    bool json; /* print for programs */
+};
+
+/* Says "nodisk: ..." on stderr; returns CLI_FAILED. */
+int cli_fail(const struct error *error);
+/* The same for a value on the command line; returns CLI_USAGE. */
+int cli_bad_value(const char *option, const char *value, const char *why);
+
+/* Asks; on failure the sentence is already printed. 0 and *ret_json, or an exit status. body is
+ * taken over. what: of a progress bar ("importing debian12"), or NULL. */
+int cli_ask(const struct cli *cli, const char *method, const char *path, json_t *body,
+            const char *what, json_t **ret_json) MUST_CHECK;
+/* Ends a command that changed something: prints json for programs, or the sentence for people.
+ * Takes over json; returns CLI_OK. */
+int cli_done(const struct cli *cli, json_t *json, const char *format, ...) PRINTF_LIKE(3, 4);
+int cli_get(const struct cli *cli, const char *path, json_t **ret_json) MUST_CHECK;
+
+/* "/v1/nodes/NAME", with the name encoded; free() it. */
+char *cli_path(const char *collection, const char *name);
+/* Relative to where we are -> absolute; free() it. NULL (told) if it cannot be. */
+char *cli_absolute_path(const char *path);
+
+/* The texts of a list, joined by spaces; free() it. */
+char *cli_join(const json_t *list);
+
+/* The values of a repeated option as a JSON array of texts; also splits them at commas. */
+json_t *cli_values(const struct args *args, const char *option);
+
+extern const struct cli_noun cli_node, cli_image, cli_volume, cli_group, cli_lease, cli_status,
+    cli_watch;

@@ -1,0 +1,205 @@
+/* nodisk node add | list | show | set | remove */
+#include "cli/command.h"
+#include "core/net.h"
+
+static bool is_mac(const char *word)
+{
+    struct mac_address mac;
+    return mac_parse(word, &mac) == 0;
+}
+
+static const struct cli_option add_options[] = {
+    {"mac", "MAC", "of its network card; several for several cards", true, is_mac},
+    {"address", "IPV4", "always this address; otherwise one of the pool"},
+    {"image", "IMAGE[@N]", "a disk of its own, copied from this image (the latest, or version N)"},
+    {"volume", "VOLUME", "this volume, which exists already, as its disk"},
+    {"group", "GROUP", "which must exist (nodisk group add)"},
+};
+
+static const struct cli_option set_options[] = {
+    {"mac", "MAC", "these instead of the ones it has", true, is_mac},
+    {"address", "IPV4|none", "this address, or one of the pool"},
+    {"image", "IMAGE[@N]", "a new disk of its own, if it has none of its name"},
+    {"volume", "VOLUME|none", "another disk, or none"},
+    {"group", "GROUP|none", "another group, or none"},
+};
+
+static const struct cli_option remove_options[] = {
+    {"with-volume", NULL, "its volume, too, with all that is on it"},
+};
+
+/* "none" is null in the API. */
+static void set_text(const struct args *args, json_t *body, const char *option, bool may_be_none)
+{
+    const char *value = args_value(args, option);
+    if (!value)
+        return;
+    bool none = may_be_none && str_eq(value, "none");
+    json_object_set_new(body, option, none ? json_null() : json_string(value));
+}
+
+static json_t *body_of(const struct args *args, bool may_be_none)
+{
+    json_t *body = json_object();
+    if (args_given(args, "mac"))
+        json_object_set_new(body, "macs", cli_values(args, "mac"));
+    set_text(args, body, "address", may_be_none);
+    set_text(args, body, "image", false);
+    set_text(args, body, "volume", may_be_none);
+    set_text(args, body, "group", may_be_none);
+    return body;
+}
+
+static int add(const struct cli *cli, const struct args *args)
+{
+    json_t *body = body_of(args, false), *json;
+    char what[128];
+    if (!args_given(args, "mac")) {
+        json_decref(body);
+        fprintf(stderr, "nodisk: give the node's mac with --mac\n");
+        return CLI_USAGE;
+    }
+    json_object_set_new(body, "name", json_string(args->words[0]));
+    snprintf(what, sizeof(what), "copying the disk of %.64s", args->words[0]);
+    int r = cli_ask(cli, "POST", "/v1/nodes", body, what, &json);
+    if (r != CLI_OK)
+        return r;
+    return cli_done(cli, json, "node %s is registered\n", args->words[0]);
+}
+
+static int set(const struct cli *cli, const struct args *args)
+{
+    json_t *body = body_of(args, true), *json;
+    char what[128];
+    if (json_object_size(body) == 0) {
+        json_decref(body);
+        fprintf(stderr, "nodisk: say what to change; see: nodisk node set --help\n");
+        return CLI_USAGE;
+    }
+    cleanup_free char *path = cli_path("/v1/nodes", args->words[0]);
+    snprintf(what, sizeof(what), "copying the disk of %.64s", args->words[0]);
+    int r = cli_ask(cli, "PATCH", path, body, what, &json);
+    if (r != CLI_OK)
+        return r;
+    return cli_done(cli, json, "node %s is changed\n", args->words[0]);
+}
+
+static int list(const struct cli *cli, const struct args *args)
+{
+    static const char *const headings[] = {"NODE",  "MAC",    "ADDRESS", "GROUP",
+                                           "IMAGE", "VOLUME", "DISK",    NULL};
+    json_t *json, *node;
+    size_t i;
+    int r = cli_get(cli, "/v1/nodes", &json);
+    if (r != CLI_OK)
+        return r;
+    if (cli->json) {
+        print_json(json);
+        json_decref(json);
+        return CLI_OK;
+    }
+    struct table table = table_new(stdout, headings);
+    json_array_foreach(json_object_get(json, "nodes"), i, node)
+    {
+        cleanup_free char *macs = cli_join(json_object_get(node, "macs"));
+        const char *address = print_text(node, "address");
+        table_add(&table, print_text(node, "name"));
+        table_add(&table, macs);
+        table_add(&table, address ? address : "pool");
+        table_add(&table, print_text(node, "group"));
+        table_add(&table, print_text(node, "image"));
+        table_add(&table, print_text(node, "volume"));
+        table_add(&table, print_text(node, "volume_state"));
+    }
+    table_print(&table, "no nodes yet; add one: nodisk node add NAME --mac MAC --image IMAGE");
+    json_decref(json);
+    return CLI_OK;
+}
+
+static void print_boots(const json_t *boots)
+{
+    size_t i, k;
+    json_t *boot, *stage;
+    char text[AGE_TEXT_SIZE];
+    json_array_foreach(boots, i, boot)
+    {
+        uint64_t started = print_number(boot, "started_at");
+        printf("\nboot of %s (%s)\n", print_time(started, text), print_text(boot, "mac"));
+        json_array_foreach(json_object_get(boot, "stages"), k, stage)
+        {
+            double after = (double)(int64_t)(print_number(stage, "at") - started) / 1e6;
+            const char *detail = print_text(stage, "detail");
+            printf("  %8.1f s  %s%s%s\n", after, print_text(stage, "stage"),
+                   detail && *detail ? "  " : "", detail ? detail : "");
+        }
+    }
+}
+
+static void print_node(const json_t *node)
+{
+    char text[AGE_TEXT_SIZE];
+    cleanup_free char *macs = cli_join(json_object_get(node, "macs"));
+    const char *address = print_text(node, "address");
+    print_field("node", print_text(node, "name"));
+    print_field("mac", macs);
+    print_field("address", address ? address : "of the pool");
+    print_field("group", print_text(node, "group"));
+    print_field("initiator", print_text(node, "initiator"));
+    print_field("volume", print_text(node, "volume"));
+    print_field("disk", print_text(node, "volume_state"));
+    if (print_text(node, "volume_failure"))
+        print_field("failure", print_text(node, "volume_failure"));
+    print_field("image", print_text(node, "image"));
+    print_field("added", print_time(print_number(node, "created_at"), text));
+    print_boots(json_object_get(node, "boots"));
+}
+
+static int show(const struct cli *cli, const struct args *args)
+{
+    json_t *json;
+    cleanup_free char *path = cli_path("/v1/nodes", args->words[0]);
+    int r = cli_get(cli, path, &json);
+    if (r != CLI_OK)
+        return r;
+    if (cli->json)
+        print_json(json);
+    else
+        print_node(json);
+    json_decref(json);
+    return CLI_OK;
+}
+
+static int remove_node(const struct cli *cli, const struct args *args)
+{
+    json_t *json;
+    cleanup_free char *path = cli_path("/v1/nodes", args->words[0]);
+    cleanup_free char *full = NULL;
+    bool with = args_given(args, "with-volume");
+    if (asprintf(&full, "%s%s", path, with ? "?with-volume=true" : "") < 0)
+        abort();
+    int r = cli_ask(cli, "DELETE", full, NULL, NULL, &json);
+    if (r != CLI_OK)
+        return r;
+    return cli_done(cli, json,
+                    with ? "node %s and its volume are removed\n" : "node %s is removed\n",
+                    args->words[0]);
+}
+
+static const struct cli_verb verbs[] = {
+    {"add", "NAME", 1, "Registers a machine by its MAC and gives it a disk", add_options,
+     ARRAY_SIZE(add_options),
+     "NAME becomes its host name. With --image the node is registered at once and its disk, a\n"
+     "volume named like the node, is copied while you watch.\n"
+     "\n"
+     "  nodisk node add web1 --mac 52:54:00:12:34:56 --image debian12 --address 10.0.0.11\n",
+     add},
+    {"list", "", 0, "All nodes", NULL, 0, NULL, list},
+    {"show", "NAME", 1, "One node with its last boots", NULL, 0, NULL, show},
+    {"set", "NAME", 1, "Changes what a node has; it holds from its next boot on", set_options,
+     ARRAY_SIZE(set_options), NULL, set},
+    {"remove", "NAME", 1, "Forgets a node; its volume stays unless you say otherwise",
+     remove_options, ARRAY_SIZE(remove_options), NULL, remove_node},
+};
+
+const struct cli_noun cli_node = {"node", "Machines: their MACs, addresses and disks", verbs,
+                                  ARRAY_SIZE(verbs)};

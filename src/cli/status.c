@@ -1,0 +1,129 @@
+/* nodisk status */
+#include "cli/command.h"
+
+static void print_summary(const json_t *json)
+{
+    char free_text[SIZE_TEXT_SIZE], total_text[SIZE_TEXT_SIZE], age[AGE_TEXT_SIZE];
+    const json_t *space = json_object_get(json, "space"), *counts = json_object_get(json, "counts");
+    printf("nodisk %s, started %s; %s: %s of %s free\n", print_text(json, "version"),
+           print_age(print_number(json, "started_at"), clock_wall_usec(), age),
+           print_text(json, "state_directory"), size_format(print_number(space, "free"), free_text),
+           size_format(print_number(space, "total"), total_text));
+    printf("nodes: %llu, image versions: %llu, volumes: %llu\n\n",
+           (unsigned long long)print_number(counts, "nodes"),
+           (unsigned long long)print_number(counts, "images"),
+           (unsigned long long)print_number(counts, "volumes"));
+}
+
+static uint64_t sum(const json_t *counters)
+{
+    uint64_t total = 0;
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)counters, key, value)
+    {
+        total += (uint64_t)json_integer_value(value);
+    }
+    return total;
+}
+
+static uint64_t sum_of(const json_t *counters, const char *const *names)
+{
+    uint64_t total = 0;
+    for (; *names; names++)
+        total += print_number(counters, *names);
+    return total;
+}
+
+#define SUM_OF(counters, ...) sum_of(counters, (const char *const[]){__VA_ARGS__, NULL})
+
+/* What each service did since the start; what went wrong stands last. */
+static void print_counters(const json_t *json)
+{
+    const json_t *counters = json_object_get(json, "counters");
+    const json_t *dhcp = json_object_get(counters, "dhcp");
+    const json_t *tftp = json_object_get(counters, "tftp");
+    const json_t *http = json_object_get(counters, "http");
+    const json_t *iscsi = json_object_get(counters, "iscsi");
+    static const char *const headings[] = {"SERVICE",  ">ASKED",   ">ANSWERED", ">NOW",
+                                           ">REFUSED", ">DROPPED", NULL};
+    struct table table = table_new(stdout, headings);
+    const json_t *odd = json_object_get(dhcp, "odd");
+    const struct {
+        const char *service;
+        uint64_t asked, answered;
+        const uint64_t *now; /* NULL: makes no sense here */
+        uint64_t refused, dropped;
+    } rows[] = {
+        {"dhcp", sum(json_object_get(dhcp, "received")), sum(json_object_get(dhcp, "sent")), NULL,
+         print_number(json_object_get(dhcp, "sent"), "nak"),
+         SUM_OF(odd, "malformed", "unsupported", "no_subnet", "no_address", "no_memory")},
+        {"tftp", print_number(tftp, "requests"), print_number(tftp, "finished"),
+         &(uint64_t){print_number(tftp, "active")}, print_number(tftp, "refused"),
+         SUM_OF(tftp, "malformed", "busy", "failed")},
+        {"http", print_number(http, "requests"), SUM_OF(http, "scripts", "unknown", "up"), NULL,
+         print_number(http, "refused"), print_number(http, "dropped")},
+        {"iscsi", print_number(iscsi, "connections"), print_number(iscsi, "logins"),
+         &(uint64_t){print_number(iscsi, "sessions")}, print_number(iscsi, "refused"),
+         SUM_OF(iscsi, "violations", "busy")},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        table_add(&table, rows[i].service);
+        table_add_number(&table, rows[i].asked);
+        table_add_number(&table, rows[i].answered);
+        if (rows[i].now)
+            table_add_number(&table, *rows[i].now);
+        else
+            table_add(&table, NULL);
+        table_add_number(&table, rows[i].refused);
+        table_add_number(&table, rows[i].dropped);
+    }
+    table_print(&table, "");
+    putchar('\n');
+}
+
+static void add_row(struct table *table, const json_t *node, uint64_t now)
+{
+    char age[AGE_TEXT_SIZE];
+    const json_t *boot = json_object_get(node, "boot");
+    const char *address = print_text(node, "address"), *stage = print_text(boot, "stage");
+    table_add(table, print_text(node, "name"));
+    table_add(table, address ? address : "pool");
+    table_add(table, print_text(node, "image"));
+    table_add(table, print_text(node, "volume_state"));
+    table_add(table, stage ? stage : "never booted");
+    table_add(table, print_age(print_number(boot, "since"), now, age));
+}
+
+static int status(const struct cli *cli, const struct args *args)
+{
+    static const char *const headings[] = {"NODE",  "ADDRESS", "IMAGE", "DISK",
+                                           "STAGE", "SINCE",   NULL};
+    json_t *json, *node;
+    size_t i;
+    int r = cli_get(cli, "/v1/status", &json);
+    if (r != CLI_OK)
+        return r;
+    if (cli->json) {
+        print_json(json);
+        json_decref(json);
+        return CLI_OK;
+    }
+    print_summary(json);
+    print_counters(json);
+    struct table table = table_new(stdout, headings);
+    json_array_foreach(json_object_get(json, "nodes"), i, node)
+    {
+        add_row(&table, node, clock_wall_usec());
+    }
+    table_print(&table, "no nodes yet; add one: nodisk node add NAME --mac MAC --image IMAGE");
+    json_decref(json);
+    return CLI_OK;
+}
+
+static const struct cli_verb verbs[] = {
+    {"", "", 0, "How the server is, and how far each node's boot has come", NULL, 0, NULL, status},
+};
+
+const struct cli_noun cli_status = {"status", "The server and every node at a glance", verbs,
+                                    ARRAY_SIZE(verbs)};

@@ -1,0 +1,196 @@
+/* nodisk volume create | list | show | remove */
+#include "cli/command.h"
+
+#include <errno.h>
+
+static bool is_initiator(const char *word)
+{
+    return str_eq(word, "any") || str_has_prefix(word, "iqn.");
+}
+
+static const struct cli_option create_options[] = {
+    {"size", "SIZE", "empty, this large (10G, 512M; powers of 1024)"},
+    {"image", "IMAGE[@N]", "a copy of this image"},
+    {"file", "PATH", "this raw file, used where it is"},
+    {"device", "PATH", "this block device, of which everything else lets go"},
+    {"block-size", "512|4096", "bytes of a logical block; 512, or the device's own"},
+    {"read-only", NULL, "nobody may write to it"},
+    {"allow", "INITIATOR|any", "who may log in besides the node that has it", true, is_initiator},
+};
+
+/* Puts the one source that was given into the body. An exit status. */
+static int set_source(const struct args *args, json_t *body)
+{
+    const char *size = args_value(args, "size");
+    if (size) {
+        uint64_t bytes;
+        if (size_parse(size, &bytes) < 0)
+            return cli_bad_value("size", size, "is not a size such as 10G or 512M");
+        json_object_set_new(body, "size", json_integer((json_int_t)bytes));
+    }
+    if (args_value(args, "image"))
+        json_object_set_new(body, "image", json_string(args_value(args, "image")));
+    static const char *const paths[] = {"file", "device"};
+    for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
+        const char *value = args_value(args, paths[i]);
+        cleanup_free char *path = value ? cli_absolute_path(value) : NULL;
+        if (value && !path)
+            return CLI_FAILED;
+        if (value)
+            json_object_set_new(body, paths[i], json_string(path));
+    }
+    if (json_object_size(body) == 1)
+        return CLI_OK;
+    fprintf(stderr, "nodisk: give exactly one of --size, --image, --file and --device\n");
+    return CLI_USAGE;
+}
+
+static int set_block_size(const struct args *args, json_t *body)
+{
+    const char *value = args_value(args, "block-size");
+    uint64_t bytes;
+    if (!value)
+        return CLI_OK;
+    if (size_parse(value, &bytes) < 0 || (bytes != 512 && bytes != 4096))
+        return cli_bad_value("block-size", value, "must be 512 or 4096");
+    json_object_set_new(body, "block_size", json_integer((json_int_t)bytes));
+    return CLI_OK;
+}
+
+static void set_allow(const struct args *args, json_t *body)
+{
+    json_t *given = cli_values(args, "allow"), *list = json_array(), *value;
+    size_t i;
+    json_array_foreach(given, i, value)
+    {
+        if (str_eq(json_string_value(value), "any"))
+            json_object_set_new(body, "allow_any", json_true());
+        else
+            json_array_append(list, value);
+    }
+    json_object_set_new(body, "allow", list);
+    json_decref(given);
+}
+
+static int create(const struct cli *cli, const struct args *args)
+{
+    char what[128];
+    json_t *body = json_object(), *json;
+    int r = set_source(args, body);
+    if (r == CLI_OK)
+        r = set_block_size(args, body);
+    if (r != CLI_OK) {
+        json_decref(body);
+        return r;
+    }
+    if (args_given(args, "read-only"))
+        json_object_set_new(body, "read_only", json_true());
+    set_allow(args, body);
+    json_object_set_new(body, "name", json_string(args->words[0]));
+    snprintf(what, sizeof(what), "filling volume %.64s", args->words[0]);
+    r = cli_ask(cli, "POST", "/v1/volumes", body, what, &json);
+    if (r != CLI_OK)
+        return r;
+    cleanup_free char *target = strdup(print_text(json, "target") ?: "-");
+    return cli_done(cli, json, "volume %s is ready: %s\n", args->words[0], target);
+}
+
+static int list(const struct cli *cli, const struct args *args)
+{
+    static const char *const headings[] = {"VOLUME", "STATE", "KIND",  ">SIZE",
+                                           ">USED",  "IMAGE", "NODES", NULL};
+    json_t *json, *v;
+    size_t i;
+    int r = cli_get(cli, "/v1/volumes", &json);
+    if (r != CLI_OK)
+        return r;
+    if (cli->json) {
+        print_json(json);
+        json_decref(json);
+        return CLI_OK;
+    }
+    struct table table = table_new(stdout, headings);
+    json_array_foreach(json_object_get(json, "volumes"), i, v)
+    {
+        cleanup_free char *nodes = cli_join(json_object_get(v, "nodes"));
+        table_add(&table, print_text(v, "name"));
+        table_add(&table, print_text(v, "state"));
+        table_add(&table, print_text(v, "kind"));
+        table_add_size(&table, print_number(v, "size"));
+        if (json_is_null(json_object_get(v, "used")))
+            table_add(&table, NULL);
+        else
+            table_add_size(&table, print_number(v, "used"));
+        table_add(&table, print_text(v, "image"));
+        table_add(&table, nodes);
+    }
+    table_print(&table, "no volumes yet; make one: nodisk volume create NAME --size 10G");
+    json_decref(json);
+    return CLI_OK;
+}
+
+static void print_volume(const json_t *v)
+{
+    char text[AGE_TEXT_SIZE], size[64];
+    cleanup_free char *nodes = cli_join(json_object_get(v, "nodes"));
+    cleanup_free char *allow = cli_join(json_object_get(v, "allow"));
+    print_field("volume", print_text(v, "name"));
+    print_field("state", print_text(v, "state"));
+    if (print_text(v, "failure"))
+        print_field("failure", print_text(v, "failure"));
+    print_field("target", print_text(v, "target"));
+    print_field("nodes", nodes);
+    print_field("allowed", allow);
+    print_field(print_text(v, "kind"), print_text(v, "path"));
+    snprintf(size, sizeof(size), "%s (%llu bytes, blocks of %llu)",
+             size_format(print_number(v, "size"), text),
+             (unsigned long long)print_number(v, "size"),
+             (unsigned long long)print_number(v, "block_size"));
+    print_field("size", size);
+    if (!json_is_null(json_object_get(v, "used")))
+        print_field("used", size_format(print_number(v, "used"), text));
+    print_field("image", print_text(v, "image"));
+    print_field("access", json_is_true(json_object_get(v, "read_only")) ? "read-only" : "writable");
+    print_field("serial", print_text(v, "serial"));
+    print_field("created", print_time(print_number(v, "created_at"), text));
+}
+
+static int show(const struct cli *cli, const struct args *args)
+{
+    json_t *json;
+    cleanup_free char *path = cli_path("/v1/volumes", args->words[0]);
+    int r = cli_get(cli, path, &json);
+    if (r != CLI_OK)
+        return r;
+    if (cli->json)
+        print_json(json);
+    else
+        print_volume(json);
+    json_decref(json);
+    return CLI_OK;
+}
+
+static int remove_volume(const struct cli *cli, const struct args *args)
+{
+    json_t *json;
+    cleanup_free char *path = cli_path("/v1/volumes", args->words[0]);
+    int r = cli_ask(cli, "DELETE", path, NULL, NULL, &json);
+    if (r != CLI_OK)
+        return r;
+    return cli_done(cli, json, "volume %s is removed\n", args->words[0]);
+}
+
+static const struct cli_verb verbs[] = {
+    {"create", "NAME", 1, "Makes a volume that the server exports as <base-iqn>:NAME",
+     create_options, ARRAY_SIZE(create_options),
+     "Exactly one of --size, --image, --file and --device says what it is made of.\n", create},
+    {"list", "", 0, "All volumes and what they really use", NULL, 0, NULL, list},
+    {"show", "NAME", 1, "One volume", NULL, 0, NULL, show},
+    {"remove", "NAME", 1, "Removes a volume that nobody uses", NULL, 0,
+     "Its file goes with it if nodisk made it; a file or device of yours (--file, --device)\n"
+     "stays as it is.\n",
+     remove_volume},
+};
+
+const struct cli_noun cli_volume = {"volume", "Disks that the server exports", verbs,
+                                    ARRAY_SIZE(verbs)};

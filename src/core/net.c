@@ -1,0 +1,297 @@
+#include "core/net.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+static int hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+int mac_parse(const char *text, struct mac_address *ret_mac)
+{
+    struct mac_address mac;
+    char separator = '\0';
+    const char *p = text;
+    for (size_t i = 0; i < sizeof(mac.bytes); i++) {
+        if (i == 1 && (*p == ':' || *p == '-'))
+            separator = *p;
+        if (i > 0 && separator && *p++ != separator)
+            return -EINVAL;
+        int high = hex_value(p[0]);
+        int low = high < 0 ? -1 : hex_value(p[1]);
+        if (low < 0)
+            return -EINVAL;
+        mac.bytes[i] = (uint8_t)(high << 4 | low);
+        p += 2;
+    }
+    static const struct mac_address zero;
+    if (*p != '\0' || (mac.bytes[0] & 1) || mac_eq(mac, zero))
+        return -EINVAL;
+    *ret_mac = mac;
+    return 0;
+}
+
+const char *mac_format(struct mac_address mac, char buffer[static MAC_TEXT_SIZE])
+{
+    const uint8_t *b = mac.bytes;
+    snprintf(buffer, MAC_TEXT_SIZE, "%02x:%02x:%02x:%02x:%02x:%02x", b[0], b[1], b[2], b[3], b[4],
+             b[5]);
+    return buffer;
+}
+
+int ipv4_parse(const char *text, uint32_t *ret_address)
+{
+    struct in_addr a;
+    if (inet_pton(AF_INET, text, &a) != 1)
+        return -EINVAL;
+    *ret_address = ntohl(a.s_addr);
+    return 0;
+}
+
+const char *ipv4_format(uint32_t address, char buffer[static IPV4_TEXT_SIZE])
+{
+    struct in_addr a = {.s_addr = htonl(address)};
+    inet_ntop(AF_INET, &a, buffer, IPV4_TEXT_SIZE);
+    return buffer;
+}
+
+int ipv4_parse_network(const char *text, uint32_t *ret_network, uint32_t *ret_mask)
+{
+    char address[IPV4_TEXT_SIZE];
+    const char *slash = strchr(text, '/');
+    size_t n = slash ? (size_t)(slash - text) : 0;
+    if (!slash || n >= sizeof(address))
+        return -EINVAL;
+    memcpy(address, text, n);
+    address[n] = '\0';
+
+    char *end;
+    errno = 0;
+    unsigned long bits = strtoul(slash + 1, &end, 10);
+    uint32_t network;
+    if (slash[1] < '0' || slash[1] > '9' || *end || errno || bits < 1 || bits > 32 ||
+        ipv4_parse(address, &network) < 0)
+        return -EINVAL;
+    uint32_t mask = UINT32_MAX << (32 - bits);
+    if (network & ~mask)
+        return -EINVAL;
+    *ret_network = network;
+    *ret_mask = mask;
+    return 0;
+}
+
+static int parse_port(const char *text, uint16_t *ret_port)
+{
+    char *end;
+    errno = 0;
+    unsigned long port = strtoul(text, &end, 10);
+    if (*text < '0' || *text > '9' || *end || errno || port > UINT16_MAX)
+        return -EINVAL;
+    *ret_port = (uint16_t)port;
+    return 0;
+}
+
+int endpoint_parse(const char *text, struct endpoint *ret_endpoint)
+{
+    char host[INET6_ADDRSTRLEN];
+    const char *colon = strrchr(text, ':');
+    uint16_t port;
+    if (!colon || parse_port(colon + 1, &port) < 0)
+        return -EINVAL;
+    bool bracketed = text[0] == '[' && colon > text && colon[-1] == ']';
+    const char *start = bracketed ? text + 1 : text;
+    size_t n = (size_t)((bracketed ? colon - 1 : colon) - start);
+    if (n >= sizeof(host))
+        return -EINVAL;
+    memcpy(host, start, n);
+    host[n] = '\0';
+
+    struct endpoint e = {0};
+    if (!bracketed && inet_pton(AF_INET, host, &e.v4.sin_addr) == 1) {
+        e.v4.sin_family = AF_INET;
+        e.v4.sin_port = htons(port);
+    } else if (bracketed && inet_pton(AF_INET6, host, &e.v6.sin6_addr) == 1) {
+        e.v6.sin6_family = AF_INET6;
+        e.v6.sin6_port = htons(port);
+    } else {
+        return -EINVAL;
+    }
+    *ret_endpoint = e;
+    return 0;
+}
+
+bool endpoint_ipv4(const struct endpoint *endpoint, uint32_t *ret_address)
+{
+    if (endpoint->any.sa_family == AF_INET) {
+        *ret_address = ntohl(endpoint->v4.sin_addr.s_addr);
+        return true;
+    }
+    if (endpoint->any.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&endpoint->v6.sin6_addr)) {
+        uint32_t a;
+        memcpy(&a, endpoint->v6.sin6_addr.s6_addr + 12, sizeof(a));
+        *ret_address = ntohl(a);
+        return true;
+    }
+    return false;
+}
+
+const char *endpoint_format_address(const struct endpoint *endpoint,
+                                    char buffer[static ENDPOINT_TEXT_SIZE])
+{
+    uint32_t v4;
+    if (endpoint_ipv4(endpoint, &v4))
+        ipv4_format(v4, buffer);
+    else if (endpoint->any.sa_family == AF_INET6)
+        inet_ntop(AF_INET6, &endpoint->v6.sin6_addr, buffer, ENDPOINT_TEXT_SIZE);
+    else
+        str_copy(buffer, ENDPOINT_TEXT_SIZE, "-");
+    return buffer;
+}
+
+const char *endpoint_format(const struct endpoint *endpoint, char buffer[static ENDPOINT_TEXT_SIZE])
+{
+    char address[ENDPOINT_TEXT_SIZE];
+    endpoint_format_address(endpoint, address);
+    bool v6 = strchr(address, ':') != NULL;
+    snprintf(buffer, ENDPOINT_TEXT_SIZE, v6 ? "[%.45s]:%u" : "%.45s:%u", address,
+             endpoint_port(endpoint));
+    return buffer;
+}
+
+uint16_t endpoint_port(const struct endpoint *endpoint)
+{
+    switch (endpoint->any.sa_family) {
+    case AF_INET:
+        return ntohs(endpoint->v4.sin_port);
+    case AF_INET6:
+        return ntohs(endpoint->v6.sin6_port);
+    default:
+        return 0;
+    }
+}
+
+struct endpoint endpoint_with_port(const struct endpoint *endpoint, uint16_t port)
+{
+    struct endpoint e = *endpoint;
+    if (e.any.sa_family == AF_INET6)
+        e.v6.sin6_port = htons(port);
+    else
+        e.v4.sin_port = htons(port);
+    return e;
+}
+
+socklen_t endpoint_size(const struct endpoint *endpoint)
+{
+    return endpoint->any.sa_family == AF_INET6 ? sizeof(endpoint->v6) : sizeof(endpoint->v4);
+}
+
+bool endpoint_same_host(const struct endpoint *a, const struct endpoint *b)
+{
+    uint32_t a4, b4;
+    if (endpoint_ipv4(a, &a4))
+        return endpoint_ipv4(b, &b4) && a4 == b4;
+    return a->any.sa_family == AF_INET6 && b->any.sa_family == AF_INET6 &&
+           IN6_ARE_ADDR_EQUAL(&a->v6.sin6_addr, &b->v6.sin6_addr);
+}
+
+int endpoint_from_socket(int fd, struct endpoint *ret_endpoint)
+{
+    struct endpoint e = {0};
+    socklen_t size = sizeof(e);
+    if (getsockname(fd, &e.any, &size) < 0)
+        return -errno;
+    *ret_endpoint = e;
+    return 0;
+}
+
+int endpoint_from_peer(int fd, struct endpoint *ret_endpoint)
+{
+    struct endpoint e = {0};
+    socklen_t size = sizeof(e);
+    if (getpeername(fd, &e.any, &size) < 0)
+        return -errno;
+    *ret_endpoint = e;
+    return 0;
+}
+
+static int listen_error(const char *service, const char *where, int errnum, struct error *ret_error)
+{
+    switch (errnum) {
+    case EADDRINUSE:
+        return error_set(ret_error, -errnum,
+                         "%s: %s is in use by another program; stop it or set another address "
+                         "under [%s]",
+                         service, where, service);
+    case EACCES:
+        return error_set(ret_error, -errnum,
+                         "%s: not allowed to listen on %s; start as root or give the program "
+                         "CAP_NET_BIND_SERVICE",
+                         service, where);
+    case EADDRNOTAVAIL:
+        return error_set(ret_error, -errnum,
+                         "%s: this server has no address %s; bring the interface up first or set "
+                         "another address under [%s]",
+                         service, where, service);
+    default:
+        return error_set(ret_error, -errnum, "%s: cannot listen on %s: %s", service, where,
+                         strerror(errnum));
+    }
+}
+
+int net_listen(const char *service, const struct endpoint *endpoint, int type,
+               struct error *ret_error)
+{
+    char where[ENDPOINT_TEXT_SIZE];
+    endpoint_format(endpoint, where);
+    cleanup_close int fd = socket(endpoint->any.sa_family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int on = 1;
+    if (fd < 0 ||
+        (type == SOCK_STREAM && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0) ||
+        bind(fd, &endpoint->any, endpoint_size(endpoint)) < 0 ||
+        (type == SOCK_STREAM && listen(fd, SOMAXCONN) < 0))
+        return listen_error(service, where, errno, ret_error);
+    return take_fd(&fd);
+}
+
+/* A socket file left behind by a killed daemon refuses connections; a live one accepts them. */
+static bool unix_socket_is_dead(const struct sockaddr_un *address)
+{
+    cleanup_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    return fd >= 0 && connect(fd, (const struct sockaddr *)address, sizeof(*address)) < 0 &&
+           errno == ECONNREFUSED;
+}
+
+int net_listen_unix(const char *path, struct error *ret_error)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (!str_copy(address.sun_path, sizeof(address.sun_path), path))
+        return error_set(ret_error, -ENAMETOOLONG,
+                         "socket path %s is longer than %zu bytes; set a shorter one", path,
+                         sizeof(address.sun_path) - 1);
+    cleanup_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return error_set(ret_error, -errno, "cannot make a socket: %s", strerror(errno));
+
+    mode_t old = umask(0177);
+    int r = bind(fd, (struct sockaddr *)&address, sizeof(address));
+    if (r < 0 && errno == EADDRINUSE && unix_socket_is_dead(&address) && unlink(path) == 0)
+        r = bind(fd, (struct sockaddr *)&address, sizeof(address));
+    int bind_errno = errno;
+    umask(old);
+    if (r < 0 && bind_errno == EADDRINUSE)
+        return error_set(ret_error, -bind_errno,
+                         "another nodisk already listens on %s; stop it or set another socket",
+                         path);
+    if (r < 0)
+        return error_set(ret_error, -bind_errno, "cannot listen on %s: %s", path,
+                         strerror(bind_errno));
+    if (listen(fd, SOMAXCONN) < 0)
+        return error_set(ret_error, -errno, "cannot listen on %s: %s", path, strerror(errno));
+    return take_fd(&fd);
+}

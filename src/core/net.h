@@ -1,0 +1,70 @@
+/*
+ * Addresses as text and bytes, and the listening sockets of the daemon.
+ *
+ * IPv4 addresses are uint32_t in host byte order everywhere in this program, so that ranges and
+ * masks are plain arithmetic; the wire reader and writer turn them around.
+ */
+#pragma once
+
+#include "core/error.h"
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+struct mac_address {
+    uint8_t bytes[6];
+};
+
+#define MAC_TEXT_SIZE      18 /* aa:bb:cc:dd:ee:ff and NUL */
+#define IPV4_TEXT_SIZE     16
+#define ENDPOINT_TEXT_SIZE 64 /* [v6]:port and NUL */
+
+/* Takes aa:bb:cc:dd:ee:ff, aa-bb-... and aabbccddeeff; refuses multicast and all-zero addresses,
+ * which no machine has. -EINVAL and *ret_mac untouched otherwise. */
+int mac_parse(const char *text, struct mac_address *ret_mac) MUST_CHECK;
+const char *mac_format(struct mac_address mac, char buffer[static MAC_TEXT_SIZE]);
+static inline bool mac_eq(struct mac_address a, struct mac_address b)
+{
+    return memcmp(a.bytes, b.bytes, sizeof(a.bytes)) == 0;
+}
+
+int ipv4_parse(const char *text, uint32_t *ret_address) MUST_CHECK;
+const char *ipv4_format(uint32_t address, char buffer[static IPV4_TEXT_SIZE]);
+
+/* "10.0.0.0/24" -> network and mask; -EINVAL if bits outside the mask are set. */
+int ipv4_parse_network(const char *text, uint32_t *ret_network, uint32_t *ret_mask) MUST_CHECK;
+
+struct endpoint {
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    };
+};
+
+/* "10.0.0.1:3260", "[::1]:3260", "0.0.0.0:0". The port is required. */
+int endpoint_parse(const char *text, struct endpoint *ret_endpoint) MUST_CHECK;
+/* An IPv4 address mapped into IPv6 is shown as IPv4. */
+const char *endpoint_format(const struct endpoint *endpoint,
+                            char buffer[static ENDPOINT_TEXT_SIZE]);
+/* The address alone, without port or brackets. */
+const char *endpoint_format_address(const struct endpoint *endpoint,
+                                    char buffer[static ENDPOINT_TEXT_SIZE]);
+uint16_t endpoint_port(const struct endpoint *endpoint);
+/* The same address with another port. */
+struct endpoint endpoint_with_port(const struct endpoint *endpoint, uint16_t port);
+socklen_t endpoint_size(const struct endpoint *endpoint);
+/* The IPv4 address, plain or mapped; false if it has none. */
+bool endpoint_ipv4(const struct endpoint *endpoint, uint32_t *ret_address);
+/* Same address, whatever the port. */
+bool endpoint_same_host(const struct endpoint *a, const struct endpoint *b);
+int endpoint_from_socket(int fd, struct endpoint *ret_endpoint) MUST_CHECK;
+int endpoint_from_peer(int fd, struct endpoint *ret_endpoint) MUST_CHECK;
+
+/* A bound socket of SOCK_STREAM (listening) or SOCK_DGRAM, close-on-exec and non-blocking.
+ * `service` names it in the error ("iscsi"), with what to do if the port is taken or privileged. */
+int net_listen(const char *service, const struct endpoint *endpoint, int type,
+               struct error *ret_error) MUST_CHECK;
+
+/* Binds a Unix stream socket at path (0600), replacing one that nobody listens on any more. */
+int net_listen_unix(const char *path, struct error *ret_error) MUST_CHECK;

@@ -1,0 +1,93 @@
+/* getifaddrs(3) and /proc/sys/net: read when asked, nothing is kept. */
+#include "dhcp/link.h"
+
+#include <errno.h>
+#include <ifaddrs.h>
+#include <linux/if_packet.h>
+#include <net/ethernet.h>
+#include <net/if_arp.h>
+
+static void read_hardware(const struct sockaddr *any, struct link_info *link, bool *ret_ethernet)
+{
+    struct sockaddr_ll hardware;
+    memcpy(&hardware, any, sizeof(hardware));
+    *ret_ethernet = hardware.sll_hatype == ARPHRD_ETHER && hardware.sll_halen == ETH_ALEN;
+    if (*ret_ethernet)
+        memcpy(link->mac.bytes, hardware.sll_addr, sizeof(link->mac.bytes));
+}
+
+static void read_ipv4(const struct sockaddr *any, struct link_info *link)
+{
+    struct sockaddr_in v4;
+    memcpy(&v4, any, sizeof(v4));
+    if (link->n_addresses < LINK_MAX_ADDRESSES)
+        link->addresses[link->n_addresses++] = ntohl(v4.sin_addr.s_addr);
+}
+
+static void read_ipv6(const struct sockaddr *any, struct link_info *link)
+{
+    struct sockaddr_in6 v6;
+    memcpy(&v6, any, sizeof(v6));
+    if (!link->has_link_local && IN6_IS_ADDR_LINKLOCAL(&v6.sin6_addr)) {
+        link->has_link_local = true;
+        memcpy(link->link_local, v6.sin6_addr.s6_addr, sizeof(link->link_local));
+    }
+}
+
+static void read_address(const struct sockaddr *address, struct link_info *link, bool *ethernet)
+{
+    switch (address->sa_family) {
+    case AF_PACKET:
+        read_hardware(address, link, ethernet);
+        break;
+    case AF_INET:
+        read_ipv4(address, link);
+        break;
+    case AF_INET6:
+        read_ipv6(address, link);
+        break;
+    default:
+        break;
+    }
+}
+
+int link_read(const char *name, struct link_info *ret_link, struct error *ret_error)
+{
+    struct link_info link = {.index = if_nametoindex(name)};
+    struct ifaddrs *all;
+    bool ethernet = false;
+    if (link.index == 0)
+        return error_set(ret_error, -ENODEV,
+                         "this server has no interface %s; correct the name or create it first",
+                         name);
+    if (getifaddrs(&all) < 0)
+        return error_set(ret_error, -errno, "cannot list the network interfaces: %s",
+                         strerror(errno));
+    str_copy(link.name, sizeof(link.name), name);
+    for (const struct ifaddrs *i = all; i; i = i->ifa_next)
+        if (i->ifa_addr && str_eq(i->ifa_name, name))
+            read_address(i->ifa_addr, &link, &ethernet);
+    freeifaddrs(all);
+    if (!ethernet)
+        return error_set(ret_error, -EPROTONOSUPPORT,
+                         "interface %s is not Ethernet: DHCP can be served on Ethernet only", name);
+    *ret_link = link;
+    return 0;
+}
+
+uint32_t link_address_in(const struct link_info *link, uint32_t network, uint32_t mask)
+{
+    for (size_t i = 0; i < link->n_addresses; i++)
+        if ((link->addresses[i] & mask) == network)
+            return link->addresses[i];
+    return 0;
+}
+
+bool link_forwards_ipv6(const char *name)
+{
+    char path[64 + IF_NAMESIZE];
+    snprintf(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/forwarding", name);
+    cleanup_fclose FILE *file = fopen(path, "re");
+    int c = file ? fgetc(file) : '0'; /* no IPv6 in this kernel: forwards none */
+    return c != '0';
+}

@@ -1,0 +1,42 @@
+/*
+ * What the operator sets for one subnet ([subnet NAME] in the configuration file).
+ *
+ * Addresses are in host byte order; 0 means "not set".
+ */
+#pragma once
+
+#include "core/names.h"
+#include "core/net.h"
+
+#include <net/if.h>
+
+#define SUBNET_MAX_RANGES  8
+#define SUBNET_MAX_SERVERS 4
+#define LOADER_MAX_LEN     127 /* what fits the `file` field of a DHCP message */
+
+enum subnet_mode {
+    SUBNET_SERVER, /* the only DHCP server of this network */
+    SUBNET_OFF,    /* answer nothing; something else hands out addresses */
+};
+
+struct address_range {
+    uint32_t first, last; /* both included */
+};
+
+struct subnet {
+    char name[NAME_MAX_LEN + 1];
+    enum subnet_mode mode;
+    char interface[IF_NAMESIZE];
+    uint32_t network, mask;
+    struct address_range ranges[SUBNET_MAX_RANGES]; /* the pool; may be empty */
+    size_t n_ranges;
+    uint32_t routers[SUBNET_MAX_SERVERS];
+    size_t n_routers;
+    uint32_t dns[SUBNET_MAX_SERVERS];
+    size_t n_dns;
+    char domain[254];
+    uint32_t lease_time;                      /* seconds */
+    bool router_advertisement;                /* answer a booting node's router solicitation */
+    char loader_bios[LOADER_MAX_LEN + 1];     /* for architecture 0 */
+    char loader_uefi_x64[LOADER_MAX_LEN + 1]; /* for architectures 7 and 9 */
+};

@@ -1,0 +1,32 @@
+/*
+ * The administrative API (nodisk-api(7)): HTTP and JSON on the daemon's Unix socket. The command
+ * line is its first user.
+ *
+ * Each connection has a thread of its own, which may wait for the registry and for disks; nothing
+ * here ever holds up the control thread or an I/O thread.
+ */
+#pragma once
+
+#include "boot/watch.h"
+#include "registry/registry.h"
+#include "storage/storage.h"
+
+struct admin;
+
+struct admin_settings {
+    const char *socket; /* path of the Unix socket */
+    const char *state_directory;
+    struct registry *registry;
+    struct storage *storage;
+    struct catalog_slot *catalog;
+    const struct stage_provider *stages; /* NULL: nobody follows the boots yet */
+    /* What the services counted, as a new object. Several threads at once. NULL: they do not. */
+    json_t *(*counters)(void *context);
+    void *context;
+};
+
+/* Everything in settings must outlive it; the strings are copied. */
+int admin_start(const struct admin_settings *settings, struct admin **ret_admin,
+                struct error *ret_error) MUST_CHECK;
+/* Ends every connection (an import or copy under way is undone). NULL: no-op. */
+void admin_stop(struct admin *admin);

@@ -1,0 +1,85 @@
+/* /v1/groups and /v1/leases */
+#include "http/admin_internal.h"
+#include "http/body.h"
+
+static json_t *members_to_json(const struct catalog *catalog, const char *group)
+{
+    json_t *list = json_array();
+    size_t count;
+    const struct catalog_node *nodes = catalog_nodes(catalog, &count);
+    for (size_t i = 0; i < count; i++)
+        if (nodes[i].group && str_eq(nodes[i].group, group))
+            json_array_append_new(list, json_string(nodes[i].name));
+    return list;
+}
+
+void admin_list_groups(struct call *call)
+{
+    cleanup_catalog struct catalog *catalog = catalog_slot_get(call->admin->settings.catalog);
+    size_t count;
+    const struct catalog_group *groups = catalog_groups(catalog, &count);
+    json_t *list = json_array();
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(list, json_pack("{s:s, s:o, s:I}", "name", groups[i].name, "nodes",
+                                              members_to_json(catalog, groups[i].name),
+                                              "created_at", (json_int_t)groups[i].created_at));
+    call_reply(call, 200, json_pack("{s:o}", "groups", list));
+}
+
+void admin_add_group(struct call *call)
+{
+    cleanup_body struct body body = {0};
+    struct body_group fields;
+    struct error error;
+    size_t size;
+    const char *data = http_body(call->request, &size);
+    if (body_read_group(data, size, &body, &fields, &error) < 0 ||
+        registry_group_add(call->admin->settings.registry, fields.name.text, &error) < 0)
+        call_reply_error(call, &error);
+    else
+        call_reply_result(call, json_pack("{s:s}", "name", fields.name.text));
+}
+
+void admin_remove_group(struct call *call)
+{
+    struct error error;
+    if (registry_group_remove(call->admin->settings.registry, call->name, &error) < 0)
+        call_reply_error(call, &error);
+    else
+        call_reply(call, 200, json_object());
+}
+
+struct lease_list {
+    const struct catalog *catalog;
+    json_t *list;
+};
+
+/* Nodes are found by MAC, as the DHCP server does. */
+static void add_lease(void *context, const struct registry_lease *lease)
+{
+    struct lease_list *l = context;
+    char address[IPV4_TEXT_SIZE], mac[MAC_TEXT_SIZE];
+    static const struct mac_address nobody;
+    const struct catalog_node *node = catalog_node_by_mac(l->catalog, lease->mac);
+    json_array_append_new(l->list,
+                          json_pack("{s:s, s:s?, s:s, s:s?, s:s, s:s, s:I}", "address",
+                                    ipv4_format(lease->address, address), "mac",
+                                    mac_eq(lease->mac, nobody) ? NULL : mac_format(lease->mac, mac),
+                                    "host_name", lease->host_name, "node", node ? node->name : NULL,
+                                    "subnet", lease->subnet, "state",
+                                    registry_lease_state_name(lease->state), "expires_at",
+                                    (json_int_t)lease->expires_at));
+}
+
+void admin_list_leases(struct call *call)
+{
+    struct error error;
+    cleanup_catalog struct catalog *catalog = catalog_slot_get(call->admin->settings.catalog);
+    struct lease_list list = {.catalog = catalog, .list = json_array()};
+    if (registry_lease_list(call->admin->settings.registry, add_lease, &list, &error) < 0) {
+        json_decref(list.list);
+        call_reply_error(call, &error);
+        return;
+    }
+    call_reply(call, 200, json_pack("{s:o}", "leases", list.list));
+}

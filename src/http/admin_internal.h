@@ -1,0 +1,89 @@
+/* What the files of the admin API share. */
+#pragma once
+
+#include "http/admin.h"
+#include "http/http.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define ADMIN_MAX_BODY (64 * KIB)
+
+struct admin {
+    struct admin_settings settings;
+    char state_directory[PATH_MAX];
+    char socket[PATH_MAX];
+    uint64_t started_at;
+    struct http_server *http;
+    atomic_bool stopping;
+    atomic_uint n_watchers;
+    atomic_uint n_jobs;
+};
+
+/* One request on its way through a handler. */
+struct call {
+    struct admin *admin;
+    struct http_request *request;
+    char name[256]; /* what stands for '*' in the route's path, or "" */
+};
+
+struct route {
+    const char *method;
+    const char *path; /* a '*' at the end stands for any name */
+    void (*handle)(struct call *call);
+};
+
+/* Finds the handler for a request. NULL: *ret_path_exists says whether another method would do. */
+const struct route *admin_find_route(const char *method, const char *path, char name[static 256],
+                                     bool *ret_path_exists);
+
+/* --- answers --- */
+
+/* Takes over json (NULL: out of memory). */
+void call_reply(struct call *call, unsigned status, json_t *json);
+void call_reply_error(struct call *call, const struct error *error);
+/* A stream of one line: {"result": json}. Takes over json. */
+void call_reply_result(struct call *call, json_t *json);
+/* Progress lines while the job runs, then {"result": ...} as `result` makes it, or {"error": ...}.
+ * Takes over job. Without a job the result comes at once. */
+void call_reply_job(struct call *call, struct storage_job *job, const char *name,
+                    json_t *(*result)(struct admin *admin, const char *name, uint32_t version));
+
+/* --- how things look in JSON; each new, NULL without memory --- */
+
+json_t *node_to_json(const struct catalog *catalog, const struct catalog_node *node);
+json_t *volume_to_json(const struct catalog *catalog, const struct catalog_volume *volume);
+json_t *image_to_json(const struct catalog_image *image);
+/* Every node with "boot": what the provider knows of it, or null. */
+json_t *nodes_with_stages(struct admin *admin);
+
+const char *volume_state_text(enum volume_state state);
+
+/* Bytes that a file really uses; 0 if it cannot be told. */
+uint64_t file_used(const char *path);
+
+/* --- handlers, by the file that they are in --- */
+
+void admin_list_nodes(struct call *call);
+void admin_add_node(struct call *call);
+void admin_show_node(struct call *call);
+void admin_set_node(struct call *call);
+void admin_remove_node(struct call *call);
+
+void admin_list_images(struct call *call);
+void admin_import_image(struct call *call);
+void admin_show_image(struct call *call);
+void admin_remove_image(struct call *call);
+
+void admin_list_volumes(struct call *call);
+void admin_create_volume(struct call *call);
+void admin_show_volume(struct call *call);
+void admin_remove_volume(struct call *call);
+
+void admin_list_groups(struct call *call);
+void admin_add_group(struct call *call);
+void admin_remove_group(struct call *call);
+
+void admin_list_leases(struct call *call);
+void admin_status(struct call *call);
+void admin_events(struct call *call);

@@ -1,0 +1,235 @@
+/* /v1/nodes */
+#include "http/admin_internal.h"
+#include "http/body.h"
+
+#include <errno.h>
+
+static json_t *iqn_of(const struct catalog *catalog, const char *name)
+{
+    return json_sprintf("%s:%s", catalog_base_iqn(catalog), name);
+}
+
+static json_t *macs_to_json(const struct catalog_node *node)
+{
+    json_t *macs = json_array();
+    char text[MAC_TEXT_SIZE];
+    for (size_t i = 0; i < node->n_macs; i++)
+        json_array_append_new(macs, json_string(mac_format(node->macs[i], text)));
+    return macs;
+}
+
+json_t *node_to_json(const struct catalog *catalog, const struct catalog_node *node)
+{
+    char address[IPV4_TEXT_SIZE];
+    const struct catalog_volume *v = catalog_volume_by_id(catalog, node->volume_id);
+    return json_pack("{s:s, s:o, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:o, s:I}", "name", node->name,
+                     "macs", macs_to_json(node), "address",
+                     node->address ? ipv4_format(node->address, address) : NULL, "group",
+                     node->group, "volume", v ? v->name : NULL, "volume_state",
+                     v ? volume_state_text(v->state) : NULL, "volume_failure",
+                     v ? v->failure : NULL, "image", v ? v->image : NULL, "initiator",
+                     iqn_of(catalog, node->name), "created_at", (json_int_t)node->created_at);
+}
+
+void admin_list_nodes(struct call *call)
+{
+    cleanup_catalog struct catalog *catalog = catalog_slot_get(call->admin->settings.catalog);
+    size_t count;
+    const struct catalog_node *nodes = catalog_nodes(catalog, &count);
+    json_t *list = json_array();
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(list, node_to_json(catalog, &nodes[i]));
+    call_reply(call, 200, json_pack("{s:o}", "nodes", list));
+}
+
+static json_t *node_result(struct admin *admin, const char *name, uint32_t version)
+{
+    cleanup_catalog struct catalog *catalog = catalog_slot_get(admin->settings.catalog);
+    const struct catalog_node *node = catalog_node_by_name(catalog, name);
+    return node ? node_to_json(catalog, node) : json_null(); /* removed again already */
+}
+
+static int no_node(const char *name, struct error *ret_error)
+{
+    return error_set(ret_error, -ENOENT, "there is no node '%.64s'; see: nodisk node list", name);
+}
+
+/* --- history for `node show` --- */
+
+struct history {
+    json_t *boots;
+    json_t *stages; /* of the boot read last */
+};
+
+static void add_boot(void *context, const struct registry_boot *boot)
+{
+    struct history *h = context;
+    char mac[MAC_TEXT_SIZE];
+    h->stages = json_array();
+    json_array_append_new(h->boots,
+                          json_pack("{s:I, s:s, s:o}", "started_at", (json_int_t)boot->started_at,
+                                    "mac", mac_format(boot->mac, mac), "stages", h->stages));
+}
+
+static void add_stage(void *context, const struct registry_boot_stage *stage)
+{
+    struct history *h = context;
+    if (h->stages)
+        json_array_append_new(h->stages,
+                              json_pack("{s:s, s:I, s:s}", "stage", stage->stage, "at",
+                                        (json_int_t)stage->reached_at, "detail", stage->detail));
+}
+
+#define SHOWN_BOOTS 5
+
+static int add_history(struct call *call, uint64_t node_id, json_t *json, struct error *ret_error)
+{
+    struct history history = {.boots = json_array()};
+    int r = registry_boot_list(call->admin->settings.registry, node_id, SHOWN_BOOTS, add_boot,
+                               add_stage, &history, ret_error);
+    json_object_set_new(json, "boots", history.boots);
+    return r;
+}
+
+void admin_show_node(struct call *call)
+{
+    struct error error;
+    cleanup_catalog struct catalog *catalog = catalog_slot_get(call->admin->settings.catalog);
+    const struct catalog_node *node = catalog_node_by_name(catalog, call->name);
+    if (!node) {
+        no_node(call->name, &error);
+        call_reply_error(call, &error);
+        return;
+    }
+    json_t *json = node_to_json(catalog, node);
+    if (add_history(call, node->id, json, &error) < 0) {
+        json_decref(json);
+        call_reply_error(call, &error);
+        return;
+    }
+    call_reply(call, 200, json);
+}
+
+/* --- changes --- */
+
+struct node_request {
+    struct body_node fields;
+    const struct mac_address *macs;
+    uint32_t address;
+    char image[64];
+    uint32_t version;
+};
+
+static int read_request(struct call *call, struct body *body, struct node_request *request,
+                        struct error *ret_error)
+{
+    size_t size;
+    const char *data = http_body(call->request, &size);
+    int r = body_read_node(data, size, body, &request->fields, ret_error);
+    if (r >= 0)
+        r = body_parse_macs(body, &request->fields.macs, &request->macs, ret_error);
+    if (r >= 0)
+        r = body_parse_address(&request->fields.address, &request->address, ret_error);
+    if (r >= 0 && request->fields.image.given)
+        r = body_parse_image_reference(request->fields.image.text, request->image,
+                                       &request->version, ret_error);
+    return r;
+}
+
+static int add(struct call *call, const struct node_request *request, struct storage_job **ret_job,
+               struct error *ret_error)
+{
+    const struct registry_node node = {
+        .name = request->fields.name.text,
+        .group = request->fields.group.text,
+        .address = request->address,
+        .volume = request->fields.volume.text,
+        .macs = request->macs,
+        .n_macs = request->fields.macs.count,
+    };
+    if (!node.name)
+        return error_set(ret_error, -EINVAL, "'name' is missing");
+    if (request->fields.image.given)
+        return storage_node_add(call->admin->settings.storage, &node, request->image,
+                                request->version, ret_job, ret_error);
+    return registry_node_add(call->admin->settings.registry, &node, NULL, ret_error);
+}
+
+void admin_add_node(struct call *call)
+{
+    cleanup_body struct body body = {0};
+    struct node_request request = {0};
+    struct storage_job *job = NULL;
+    struct error error;
+    if (read_request(call, &body, &request, &error) < 0 || add(call, &request, &job, &error) < 0)
+        call_reply_error(call, &error);
+    else
+        call_reply_job(call, job, request.fields.name.text, node_result);
+}
+
+static int set(struct call *call, const struct node_request *request, struct storage_job **ret_job,
+               struct error *ret_error)
+{
+    const struct body_node *f = &request->fields;
+    const struct registry_node_change change = {
+        .set_group = f->group.given,
+        .set_address = f->address.given,
+        .set_volume = f->volume.given,
+        .set_macs = f->macs.given,
+        .group = f->group.text,
+        .address = request->address,
+        .volume = f->volume.text,
+        .macs = request->macs,
+        .n_macs = f->macs.count,
+    };
+    if (f->name.given)
+        return error_set(ret_error, -EINVAL,
+                         "a node keeps its name (its host name, initiator and disk carry it); "
+                         "remove it and add it under the new one");
+    if (f->image.given)
+        return storage_node_set(call->admin->settings.storage, call->name, &change, request->image,
+                                request->version, ret_job, ret_error);
+    return registry_node_set(call->admin->settings.registry, call->name, &change, NULL, ret_error);
+}
+
+void admin_set_node(struct call *call)
+{
+    cleanup_body struct body body = {0};
+    struct node_request request = {0};
+    struct storage_job *job = NULL;
+    struct error error;
+    if (read_request(call, &body, &request, &error) < 0 || set(call, &request, &job, &error) < 0)
+        call_reply_error(call, &error);
+    else
+        call_reply_job(call, job, call->name, node_result);
+}
+
+/* The volume goes first: if that is refused, nothing has happened. */
+static int remove_volume_of(struct call *call, const char *node_name, struct error *ret_error)
+{
+    cleanup_catalog struct catalog *catalog = catalog_slot_get(call->admin->settings.catalog);
+    const struct catalog_node *node = catalog_node_by_name(catalog, node_name);
+    if (!node)
+        return no_node(node_name, ret_error);
+    const struct catalog_volume *volume = catalog_volume_by_id(catalog, node->volume_id);
+    if (!volume)
+        return 0;
+    return storage_volume_remove(call->admin->settings.storage, volume->name, node_name, ret_error);
+}
+
+void admin_remove_node(struct call *call)
+{
+    struct error error;
+    const char *with = http_query(call->request, "with-volume");
+    int r = 0;
+    if (with && !str_eq(with, "true"))
+        r = error_set(&error, -EINVAL, "with-volume must be true or not there");
+    else if (with)
+        r = remove_volume_of(call, call->name, &error);
+    if (r >= 0)
+        r = registry_node_remove(call->admin->settings.registry, call->name, &error);
+    if (r < 0)
+        call_reply_error(call, &error);
+    else
+        call_reply(call, 200, json_object());
+}

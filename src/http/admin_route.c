@@ -1,0 +1,48 @@
+/* Which handler answers which request. */
+#include "http/admin_internal.h"
+
+static const struct route routes[] = {
+    {"GET", "/v1/status", admin_status},
+    {"GET", "/v1/events", admin_events},
+    {"GET", "/v1/nodes", admin_list_nodes},
+    {"POST", "/v1/nodes", admin_add_node},
+    {"GET", "/v1/nodes/*", admin_show_node},
+    {"PATCH", "/v1/nodes/*", admin_set_node},
+    {"DELETE", "/v1/nodes/*", admin_remove_node},
+    {"GET", "/v1/images", admin_list_images},
+    {"POST", "/v1/images", admin_import_image},
+    {"GET", "/v1/images/*", admin_show_image},
+    {"DELETE", "/v1/images/*", admin_remove_image},
+    {"GET", "/v1/volumes", admin_list_volumes},
+    {"POST", "/v1/volumes", admin_create_volume},
+    {"GET", "/v1/volumes/*", admin_show_volume},
+    {"DELETE", "/v1/volumes/*", admin_remove_volume},
+    {"GET", "/v1/groups", admin_list_groups},
+    {"POST", "/v1/groups", admin_add_group},
+    {"DELETE", "/v1/groups/*", admin_remove_group},
+    {"GET", "/v1/leases", admin_list_leases},
+};
+
+static bool matches(const char *pattern, const char *path, char name[static 256])
+{
+    size_t fixed = strcspn(pattern, "*");
+    name[0] = '\0';
+    if (pattern[fixed] == '\0')
+        return str_eq(pattern, path);
+    const char *rest = path + fixed;
+    return strncmp(pattern, path, fixed) == 0 && *rest && str_copy(name, 256, rest);
+}
+
+const struct route *admin_find_route(const char *method, const char *path, char name[static 256],
+                                     bool *ret_path_exists)
+{
+    *ret_path_exists = false;
+    for (size_t i = 0; i < ARRAY_SIZE(routes); i++) {
+        if (!matches(routes[i].path, path, name))
+            continue;
+        *ret_path_exists = true;
+        if (str_eq(routes[i].method, method))
+            return &routes[i];
+    }
+    return NULL;
+}

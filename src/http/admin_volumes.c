@@ -1,0 +1,151 @@
+/* /v1/volumes */
+#include "http/admin_internal.h"
+#include "http/body.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+
+uint64_t file_used(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISREG(st.st_mode) ? (uint64_t)st.st_blocks * 512 : 0;
+}
+
+const char *volume_state_text(enum volume_state state)
+{
+    static const char *const texts[] = {
+        [VOLUME_CREATING] = "creating",
+        [VOLUME_READY] = "ready",
+        [VOLUME_FAILED] = "failed",
+        [VOLUME_REMOVING] = "removing",
+    };
+    return texts[state];
+}
+
+static json_t *allow_to_json(const struct catalog_volume *v)
+{
+    json_t *list = json_array();
+    if (v->allow_any)
+        json_array_append_new(list, json_string("any"));
+    for (size_t i = 0; i < v->n_allow; i++)
+        json_array_append_new(list, json_string(v->allow[i]));
+    return list;
+}
+
+static json_t *users_to_json(const struct catalog *catalog, const struct catalog_volume *v)
+{
+    json_t *list = json_array();
+    size_t count;
+    const struct catalog_node *nodes = catalog_nodes(catalog, &count);
+    for (size_t i = 0; i < count; i++)
+        if (nodes[i].volume_id == v->id)
+            json_array_append_new(list, json_string(nodes[i].name));
+    return list;
+}
+
+static void serial_text(const struct catalog_volume *v, char text[static 33])
+{
+    for (size_t i = 0; i < sizeof(v->serial); i++)
+        snprintf(text + 2 * i, 3, "%02x", v->serial[i]);
+}
+
+json_t *volume_to_json(const struct catalog *catalog, const struct catalog_volume *v)
+{
+    char serial[33];
+    serial_text(v, serial);
+    return json_pack(
+        "{s:s, s:s, s:s, s:s?, s:s, s:I, s:o, s:I, s:b, s:s?, s:o, s:o, s:o, s:s, s:I}", "name",
+        v->name, "kind", v->kind == VOLUME_DEVICE ? "device" : "file", "state",
+        volume_state_text(v->state), "failure", v->failure, "path", v->path, "size",
+        (json_int_t)v->size, "used",
+        v->kind == VOLUME_DEVICE ? json_null() : json_integer((json_int_t)file_used(v->path)),
+        "block_size", (json_int_t)v->block_size, "read_only", (int)v->read_only, "image", v->image,
+        "nodes", users_to_json(catalog, v), "allow", allow_to_json(v), "target",
+        json_sprintf("%s:%s", catalog_base_iqn(catalog), v->name), "serial", serial, "created_at",
+        (json_int_t)v->created_at);
+}
+
+void admin_list_volumes(struct call *call)
+{
+    cleanup_catalog struct catalog *catalog = catalog_slot_get(call->admin->settings.catalog);
+    size_t count;
+    const struct catalog_volume *volumes = catalog_volumes(catalog, &count);
+    json_t *list = json_array();
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(list, volume_to_json(catalog, &volumes[i]));
+    call_reply(call, 200, json_pack("{s:o}", "volumes", list));
+}
+
+void admin_show_volume(struct call *call)
+{
+    struct error error;
+    cleanup_catalog struct catalog *catalog = catalog_slot_get(call->admin->settings.catalog);
+    const struct catalog_volume *volume = catalog_volume_by_name(catalog, call->name);
+    if (!volume) {
+        error_set(&error, -ENOENT, "there is no volume '%.64s'; see: nodisk volume list",
+                  call->name);
+        call_reply_error(call, &error);
+        return;
+    }
+    call_reply(call, 200, volume_to_json(catalog, volume));
+}
+
+static json_t *volume_result(struct admin *admin, const char *name, uint32_t version)
+{
+    cleanup_catalog struct catalog *catalog = catalog_slot_get(admin->settings.catalog);
+    const struct catalog_volume *volume = catalog_volume_by_name(catalog, name);
+    return volume ? volume_to_json(catalog, volume) : json_null();
+}
+
+static int create(struct call *call, const struct body_volume *f, struct storage_job **ret_job,
+                  struct error *ret_error)
+{
+    char image[64];
+    struct storage_volume volume = {
+        .name = f->name.text,
+        .size = f->size.number,
+        .block_size = (uint32_t)f->block_size.number,
+        .read_only = f->read_only.value,
+        .allow_any = f->allow_any.value,
+        .allow = f->allow.items,
+        .n_allow = f->allow.count,
+    };
+    if (f->image.given) {
+        int r = body_parse_image_reference(f->image.text, image, &volume.version, ret_error);
+        if (r < 0)
+            return r;
+        volume.source = STORAGE_IMAGE;
+        volume.image = image;
+    } else if (f->file.given) {
+        volume.source = STORAGE_FILE;
+        volume.path = f->file.text;
+    } else if (f->device.given) {
+        volume.source = STORAGE_DEVICE;
+        volume.path = f->device.text;
+    }
+    return storage_volume_create(call->admin->settings.storage, &volume, ret_job, ret_error);
+}
+
+void admin_create_volume(struct call *call)
+{
+    cleanup_body struct body body = {0};
+    struct body_volume fields;
+    struct storage_job *job = NULL;
+    struct error error;
+    size_t size;
+    const char *data = http_body(call->request, &size);
+    if (body_read_volume(data, size, &body, &fields, &error) < 0 ||
+        create(call, &fields, &job, &error) < 0)
+        call_reply_error(call, &error);
+    else
+        call_reply_job(call, job, fields.name.text, volume_result);
+}
+
+void admin_remove_volume(struct call *call)
+{
+    struct error error;
+    if (storage_volume_remove(call->admin->settings.storage, call->name, NULL, &error) < 0)
+        call_reply_error(call, &error);
+    else
+        call_reply(call, 200, json_object());
+}

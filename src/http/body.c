@@ -1,0 +1,271 @@
+#include "http/body.h"
+
+#include "core/names.h"
+
+#include <errno.h>
+
+#define MAX_DEPTH 4 /* ours have two */
+
+enum field_type { FIELD_TEXT, FIELD_NUMBER, FIELD_BOOL, FIELD_LIST };
+
+struct field {
+    const char *name;
+    enum field_type type;
+    size_t offset;
+    bool required;
+    bool may_be_null;
+};
+
+void body_free(struct body *body)
+{
+    json_decref(body->root);
+    arena_free(&body->arena);
+    body->root = NULL;
+}
+
+/* jansson calls itself for each level: look first how deep it would go. */
+static bool is_too_deep(const char *data, size_t size)
+{
+    unsigned depth = 0;
+    bool in_string = false;
+    for (size_t i = 0; i < size; i++) {
+        if (in_string) {
+            if (data[i] == '\\')
+                i++;
+            else if (data[i] == '"')
+                in_string = false;
+        } else if (data[i] == '"') {
+            in_string = true;
+        } else if (data[i] == '{' || data[i] == '[') {
+            if (++depth > MAX_DEPTH)
+                return true;
+        } else if ((data[i] == '}' || data[i] == ']') && depth > 0) {
+            depth--;
+        }
+    }
+    return false;
+}
+
+static int wrong_type(const struct field *field, struct error *ret_error)
+{
+    static const char *const words[] = {
+        [FIELD_TEXT] = "a text",
+        [FIELD_NUMBER] = "a whole number from 0",
+        [FIELD_BOOL] = "true or false",
+        [FIELD_LIST] = "a list of texts",
+    };
+    return error_set(ret_error, -EINVAL, "'%s' must be %s", field->name, words[field->type]);
+}
+
+static int read_list(struct body *body, const struct field *field, const json_t *value,
+                     struct body_list *list, struct error *ret_error)
+{
+    size_t count = json_array_size(value);
+    list->items = arena_alloc(&body->arena, (count + 1) * sizeof(*list->items));
+    if (!list->items)
+        return error_set(ret_error, -ENOMEM, "out of memory");
+    for (size_t i = 0; i < count; i++) {
+        list->items[i] = json_string_value(json_array_get(value, i));
+        if (!list->items[i])
+            return wrong_type(field, ret_error);
+    }
+    list->given = true;
+    list->count = count;
+    return 0;
+}
+
+static int read_value(struct body *body, const struct field *field, const json_t *value,
+                      void *place, struct error *ret_error)
+{
+    switch (field->type) {
+    case FIELD_TEXT:
+        if (!json_is_string(value) && !(field->may_be_null && json_is_null(value)))
+            return wrong_type(field, ret_error);
+        *(struct body_text *)place = (struct body_text){true, json_string_value(value)};
+        return 0;
+    case FIELD_NUMBER:
+        if (!json_is_integer(value) || json_integer_value(value) < 0)
+            return wrong_type(field, ret_error);
+        *(struct body_number *)place =
+            (struct body_number){true, (uint64_t)json_integer_value(value)};
+        return 0;
+    case FIELD_BOOL:
+        if (!json_is_boolean(value))
+            return wrong_type(field, ret_error);
+        *(struct body_bool *)place = (struct body_bool){true, json_is_true(value)};
+        return 0;
+    case FIELD_LIST:
+    default:
+        if (!json_is_array(value))
+            return wrong_type(field, ret_error);
+        return read_list(body, field, value, place, ret_error);
+    }
+}
+
+static const struct field *find_field(const struct field *fields, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (str_eq(fields[i].name, name))
+            return &fields[i];
+    return NULL;
+}
+
+static int read_members(struct body *body, const struct field *fields, size_t count, void *place,
+                        struct error *ret_error)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach(body->root, key, value)
+    {
+        const struct field *field = find_field(fields, count, key);
+        if (!field)
+            return error_set(ret_error, -EINVAL, "there is no key '%.64s' here", key);
+        int r = read_value(body, field, value, (char *)place + field->offset, ret_error);
+        if (r < 0)
+            return r;
+    }
+    for (size_t i = 0; i < count; i++)
+        if (fields[i].required && !json_object_get(body->root, fields[i].name))
+            return error_set(ret_error, -EINVAL, "'%s' is missing", fields[i].name);
+    return 0;
+}
+
+static int read_body(const char *data, size_t size, struct body *body, const struct field *fields,
+                     size_t count, void *place, struct error *ret_error)
+{
+    json_error_t why;
+    if (size == 0)
+        return error_set(ret_error, -EINVAL, "the request has no body; send a JSON object");
+    if (is_too_deep(data, size))
+        return error_set(ret_error, -EINVAL, "the body is nested too deep");
+    body->root = json_loadb(data, size, JSON_REJECT_DUPLICATES, &why);
+    if (!body->root)
+        return error_set(ret_error, -EINVAL, "the body is not JSON: %s (line %d)", why.text,
+                         why.line);
+    if (!json_is_object(body->root))
+        return error_set(ret_error, -EINVAL, "the body must be a JSON object");
+    return read_members(body, fields, count, place, ret_error);
+}
+
+int body_read_node(const char *data, size_t size, struct body *body, struct body_node *ret_node,
+                   struct error *ret_error)
+{
+    static const struct field fields[] = {
+        {"name", FIELD_TEXT, offsetof(struct body_node, name)},
+        {"group", FIELD_TEXT, offsetof(struct body_node, group), .may_be_null = true},
+        {"address", FIELD_TEXT, offsetof(struct body_node, address), .may_be_null = true},
+        {"volume", FIELD_TEXT, offsetof(struct body_node, volume), .may_be_null = true},
+        {"image", FIELD_TEXT, offsetof(struct body_node, image)},
+        {"macs", FIELD_LIST, offsetof(struct body_node, macs)},
+    };
+    *ret_node = (struct body_node){0};
+    int r = read_body(data, size, body, fields, ARRAY_SIZE(fields), ret_node, ret_error);
+    if (r >= 0 && ret_node->volume.given && ret_node->image.given)
+        return error_set(ret_error, -EINVAL,
+                         "give either 'image' (a disk of its own is made) or 'volume', not both");
+    return r;
+}
+
+int body_read_volume(const char *data, size_t size, struct body *body,
+                     struct body_volume *ret_volume, struct error *ret_error)
+{
+    static const struct field fields[] = {
+        {"name", FIELD_TEXT, offsetof(struct body_volume, name), .required = true},
+        {"size", FIELD_NUMBER, offsetof(struct body_volume, size)},
+        {"image", FIELD_TEXT, offsetof(struct body_volume, image)},
+        {"file", FIELD_TEXT, offsetof(struct body_volume, file)},
+        {"device", FIELD_TEXT, offsetof(struct body_volume, device)},
+        {"block_size", FIELD_NUMBER, offsetof(struct body_volume, block_size)},
+        {"read_only", FIELD_BOOL, offsetof(struct body_volume, read_only)},
+        {"allow_any", FIELD_BOOL, offsetof(struct body_volume, allow_any)},
+        {"allow", FIELD_LIST, offsetof(struct body_volume, allow)},
+    };
+    *ret_volume = (struct body_volume){0};
+    int r = read_body(data, size, body, fields, ARRAY_SIZE(fields), ret_volume, ret_error);
+    if (r < 0)
+        return r;
+    if (ret_volume->size.given + ret_volume->image.given + ret_volume->file.given +
+            ret_volume->device.given !=
+        1)
+        return error_set(ret_error, -EINVAL,
+                         "give exactly one of 'size', 'image', 'file' and 'device'");
+    if (ret_volume->block_size.number > UINT32_MAX)
+        return error_set(ret_error, -EINVAL, "'block_size' must be 512 or 4096");
+    return 0;
+}
+
+int body_read_image(const char *data, size_t size, struct body *body, struct body_image *ret_image,
+                    struct error *ret_error)
+{
+    static const struct field fields[] = {
+        {"name", FIELD_TEXT, offsetof(struct body_image, name), .required = true},
+        {"path", FIELD_TEXT, offsetof(struct body_image, path), .required = true},
+    };
+    *ret_image = (struct body_image){0};
+    return read_body(data, size, body, fields, ARRAY_SIZE(fields), ret_image, ret_error);
+}
+
+int body_read_group(const char *data, size_t size, struct body *body, struct body_group *ret_group,
+                    struct error *ret_error)
+{
+    static const struct field fields[] = {
+        {"name", FIELD_TEXT, offsetof(struct body_group, name), .required = true},
+    };
+    *ret_group = (struct body_group){0};
+    return read_body(data, size, body, fields, ARRAY_SIZE(fields), ret_group, ret_error);
+}
+
+static int parse_version(const char *text, uint32_t *ret_version)
+{
+    char *end;
+    errno = 0;
+    unsigned long n = strtoul(text, &end, 10);
+    if (*text < '1' || *text > '9' || *end || errno || n > INT32_MAX)
+        return -EINVAL;
+    *ret_version = (uint32_t)n;
+    return 0;
+}
+
+int body_parse_image_reference(const char *text, char name[static 64], uint32_t *ret_version,
+                               struct error *ret_error)
+{
+    const char *at = strchrnul(text, '@');
+    size_t n = (size_t)(at - text);
+    uint32_t version = 0;
+    if (n < 64) {
+        memcpy(name, text, n);
+        name[n] = '\0';
+    }
+    if (n >= 64 || !name_is_object(name) || (*at && parse_version(at + 1, &version) < 0))
+        return error_set(ret_error, -EINVAL,
+                         "'%.80s' is not an image; write it as debian12 (the latest) or debian12@3",
+                         text);
+    *ret_version = version;
+    return 0;
+}
+
+int body_parse_macs(struct body *body, const struct body_list *list,
+                    const struct mac_address **ret_macs, struct error *ret_error)
+{
+    struct mac_address *macs = arena_alloc(&body->arena, (list->count + 1) * sizeof(*macs));
+    if (!macs)
+        return error_set(ret_error, -ENOMEM, "out of memory");
+    for (size_t i = 0; i < list->count; i++)
+        if (mac_parse(list->items[i], &macs[i]) < 0)
+            return error_set(ret_error, -EINVAL,
+                             "'%.40s' is not a mac address of a machine, such as 52:54:00:12:34:56",
+                             list->items[i]);
+    *ret_macs = macs;
+    return 0;
+}
+
+int body_parse_address(const struct body_text *text, uint32_t *ret_address, struct error *ret_error)
+{
+    *ret_address = 0;
+    if (!text->text || str_eq(text->text, "none"))
+        return 0;
+    if (ipv4_parse(text->text, ret_address) < 0 || *ret_address == 0)
+        return error_set(ret_error, -EINVAL, "'%.40s' is not an IPv4 address such as 10.0.0.11",
+                         text->text);
+    return 0;
+}

@@ -1,0 +1,82 @@
+/*
+ * The JSON bodies of the admin API, read strictly: every key known, of the right type, given once.
+ * Pure, so that it can be fuzzed.
+ */
+#pragma once
+
+#include "core/arena.h"
+#include "core/error.h"
+#include "core/net.h"
+
+#include <jansson.h>
+
+struct body_text {
+    bool given;
+    const char *text; /* NULL: given as null */
+};
+
+struct body_number {
+    bool given;
+    uint64_t number;
+};
+
+struct body_bool {
+    bool given;
+    bool value;
+};
+
+struct body_list {
+    bool given;
+    const char **items;
+    size_t count;
+};
+
+/* What the texts and lists live in. */
+struct body {
+    json_t *root;
+    struct arena arena;
+};
+
+void body_free(struct body *body);
+#define cleanup_body __attribute__((cleanup(body_free)))
+
+/* All return -EINVAL with what is wrong with which key. body must be zeroed; body_free() it
+ * whatever they return. */
+
+struct body_node {
+    struct body_text name, group, address, volume, image;
+    struct body_list macs;
+};
+int body_read_node(const char *data, size_t size, struct body *body, struct body_node *ret_node,
+                   struct error *ret_error) MUST_CHECK;
+
+struct body_volume {
+    struct body_text name, image, file, device;
+    struct body_number size, block_size;
+    struct body_bool read_only, allow_any;
+    struct body_list allow;
+};
+int body_read_volume(const char *data, size_t size, struct body *body,
+                     struct body_volume *ret_volume, struct error *ret_error) MUST_CHECK;
+
+struct body_image {
+    struct body_text name, path;
+};
+int body_read_image(const char *data, size_t size, struct body *body, struct body_image *ret_image,
+                    struct error *ret_error) MUST_CHECK;
+
+struct body_group {
+    struct body_text name;
+};
+int body_read_group(const char *data, size_t size, struct body *body, struct body_group *ret_group,
+                    struct error *ret_error) MUST_CHECK;
+
+/* "debian12" or "debian12@3" -> name and version (0: none given). */
+int body_parse_image_reference(const char *text, char name[static 64], uint32_t *ret_version,
+                               struct error *ret_error) MUST_CHECK;
+/* The MACs of a list, in an array from the body's arena. */
+int body_parse_macs(struct body *body, const struct body_list *list,
+                    const struct mac_address **ret_macs, struct error *ret_error) MUST_CHECK;
+/* An IPv4 address; null or "none" is 0. */
+int body_parse_address(const struct body_text *text, uint32_t *ret_address,
+                       struct error *ret_error) MUST_CHECK;

@@ -1,0 +1,338 @@
+#include "http/http.h"
+
+#include <errno.h>
+#include <microhttpd.h>
+#include <poll.h>
+#include <stdarg.h>
+
+#define STACK_SIZE  (512 * KIB)
+#define LINES_BLOCK (4 * KIB)
+
+struct http_server {
+    struct http_settings settings;
+    struct MHD_Daemon *daemon;
+};
+
+/* What is kept of a connection. */
+struct http_peer {
+    struct endpoint address;
+    bool heard; /* it has brought a whole request */
+};
+
+struct http_request {
+    struct http_server *server;
+    struct MHD_Connection *connection;
+    char *method;
+    char *path;
+    char *body;
+    size_t body_size;
+    bool too_large;
+    enum MHD_Result answered; /* MHD_NO: not at all, and the connection ends */
+};
+
+static struct http_request *request_new(struct http_server *server, struct MHD_Connection *c,
+                                        const char *method, const char *path)
+{
+    struct http_request *request = calloc(1, sizeof(*request));
+    if (!request)
+        return NULL;
+    request->server = server;
+    request->connection = c;
+    request->method = strdup(method);
+    request->path = strdup(path);
+    if (request->method && request->path)
+        return request;
+    free(request->method);
+    free(request->path);
+    free(request);
+    return NULL;
+}
+
+static struct http_peer *peer_of(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    return info ? info->socket_context : NULL;
+}
+
+static void remember_address(struct http_peer *peer, struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    if (!info)
+        return;
+    if (info->client_addr->sa_family == AF_INET)
+        memcpy(&peer->address.v4, info->client_addr, sizeof(peer->address.v4));
+    else if (info->client_addr->sa_family == AF_INET6)
+        memcpy(&peer->address.v6, info->client_addr, sizeof(peer->address.v6));
+}
+
+static void on_connection(void *cls, struct MHD_Connection *connection, void **socket_context,
+                          enum MHD_ConnectionNotificationCode code)
+{
+    const struct http_settings *settings = &((struct http_server *)cls)->settings;
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        struct http_peer *peer = *socket_context = calloc(1, sizeof(*peer));
+        if (peer)
+            remember_address(peer, connection);
+        return;
+    }
+    struct http_peer *peer = take_ptr(*socket_context);
+    if (peer && !peer->heard && settings->no_request)
+        settings->no_request(settings->context, &peer->address);
+    free(peer);
+}
+
+static void on_completed(void *cls, struct MHD_Connection *connection, void **con_cls,
+                         enum MHD_RequestTerminationCode code)
+{
+    struct http_request *request = *con_cls;
+    if (!request)
+        return;
+    free(request->method);
+    free(request->path);
+    free(request->body);
+    free(request);
+    *con_cls = NULL;
+}
+
+static void keep_body(struct http_request *request, const char *data, size_t size)
+{
+    if (request->too_large || request->body_size + size > request->server->settings.max_body) {
+        request->too_large = true;
+        return;
+    }
+    char *grown = realloc(request->body, request->body_size + size);
+    if (!grown) {
+        request->too_large = true;
+        return;
+    }
+    memcpy(grown + request->body_size, data, size);
+    request->body = grown;
+    request->body_size += size;
+}
+
+/* Told before its body is read, so that nobody can make us read forever. */
+static bool announces_too_much(const struct http_request *request)
+{
+    const char *length = http_header(request, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    return length && strtoull(length, NULL, 10) > request->server->settings.max_body;
+}
+
+static enum MHD_Result refuse_body(struct http_request *request)
+{
+    static const char text[] = "{\"error\": \"the request is too large\"}\n";
+    http_reply(request, MHD_HTTP_CONTENT_TOO_LARGE, "application/json", text, sizeof(text) - 1);
+    return request->answered;
+}
+
+/* Called when the head is there, then for each piece of the body, then once more at its end. */
+static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, const char *url,
+                                  const char *method, const char *version, const char *data,
+                                  size_t *data_size, void **con_cls)
+{
+    struct http_server *server = cls;
+    struct http_request *request = *con_cls;
+    if (!request) {
+        request = *con_cls = request_new(server, connection, method, url);
+        if (!request)
+            return MHD_NO;
+        return announces_too_much(request) ? refuse_body(request) : MHD_YES;
+    }
+    if (*data_size > 0) {
+        keep_body(request, data, *data_size);
+        *data_size = 0;
+        return MHD_YES;
+    }
+    struct http_peer *peer = peer_of(connection);
+    if (peer)
+        peer->heard = true;
+    if (request->too_large)
+        return refuse_body(request);
+    server->settings.handle(server->settings.context, request);
+    return request->answered;
+}
+
+/* libmicrohttpd's complaints are about peers' mistakes: the peer is told, not the operator. */
+static void drop_log(void *cls, const char *format, va_list args)
+{
+}
+
+static struct MHD_Daemon *start_daemon(struct http_server *server)
+{
+    const struct http_settings *s = &server->settings;
+    bool pool = s->threads == HTTP_POOL;
+    unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_ITC | MHD_USE_ERROR_LOG;
+    flags |= pool ? MHD_USE_EPOLL : MHD_USE_POLL | MHD_USE_THREAD_PER_CONNECTION;
+    struct MHD_OptionItem pool_options[] = {
+        {MHD_OPTION_THREAD_POOL_SIZE, (intptr_t)s->pool_size, NULL},
+        {MHD_OPTION_END, 0, NULL},
+    };
+    struct MHD_OptionItem *more = pool && s->pool_size > 1 ? pool_options : pool_options + 1;
+    /* the logger comes first: options behind it may already log */
+    return MHD_start_daemon(
+        flags, 0, NULL, NULL, on_request, server, MHD_OPTION_EXTERNAL_LOGGER, drop_log, NULL,
+        MHD_OPTION_LISTEN_SOCKET, s->fd, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
+        MHD_OPTION_NOTIFY_CONNECTION, on_connection, server, MHD_OPTION_CONNECTION_LIMIT,
+        s->max_connections, MHD_OPTION_CONNECTION_TIMEOUT, s->idle_timeout,
+        MHD_OPTION_THREAD_STACK_SIZE, (size_t)STACK_SIZE, MHD_OPTION_ARRAY, more, MHD_OPTION_END);
+}
+
+int http_start(const struct http_settings *settings, struct http_server **ret_server,
+               struct error *ret_error)
+{
+    struct http_server *server = calloc(1, sizeof(*server));
+    if (!server) {
+        close(settings->fd);
+        return error_set(ret_error, -ENOMEM, "out of memory");
+    }
+    server->settings = *settings;
+    server->daemon = start_daemon(server);
+    if (!server->daemon) {
+        int r = errno ? -errno : -EIO;
+        close(settings->fd);
+        free(server);
+        return error_set(ret_error, r, "cannot start the HTTP server: %s", strerror(-r));
+    }
+    *ret_server = server;
+    return 0;
+}
+
+void http_stop(struct http_server *server)
+{
+    if (!server)
+        return;
+    MHD_stop_daemon(server->daemon); /* closes the listening socket, too */
+    free(server);
+}
+
+const char *http_method(const struct http_request *request)
+{
+    return request->method;
+}
+
+const char *http_path(const struct http_request *request)
+{
+    return request->path;
+}
+
+const char *http_query(const struct http_request *request, const char *key)
+{
+    const char *value = NULL;
+    size_t size;
+    if (MHD_lookup_connection_value_n(request->connection, MHD_GET_ARGUMENT_KIND, key, strlen(key),
+                                      &value, &size) == MHD_NO)
+        return NULL;
+    return value ? value : "";
+}
+
+const char *http_header(const struct http_request *request, const char *name)
+{
+    return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
+}
+
+const char *http_body(const struct http_request *request, size_t *ret_size)
+{
+    *ret_size = request->body_size;
+    return request->body;
+}
+
+bool http_peer(const struct http_request *request, struct endpoint *ret_peer)
+{
+    return endpoint_from_peer(http_connection_fd(request), ret_peer) >= 0 &&
+           ret_peer->any.sa_family != AF_UNIX;
+}
+
+int http_connection_fd(const struct http_request *request)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    return info ? info->connect_fd : -1;
+}
+
+bool http_peer_is_gone(int connection_fd)
+{
+    struct pollfd pollfd = {.fd = connection_fd};
+    return poll(&pollfd, 1, 0) > 0 && (pollfd.revents & (POLLHUP | POLLERR));
+}
+
+static void answer(struct http_request *request, unsigned status, const char *type,
+                   struct MHD_Response *response)
+{
+    request->answered = MHD_NO;
+    if (!response)
+        return;
+    if (MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type) == MHD_YES)
+        request->answered = MHD_queue_response(request->connection, status, response);
+    MHD_destroy_response(response);
+}
+
+void http_reply(struct http_request *request, unsigned status, const char *type, const void *body,
+                size_t size)
+{
+    answer(request, status, type,
+           MHD_create_response_from_buffer(size, (void *)body, MHD_RESPMEM_MUST_COPY));
+}
+
+void http_reply_owned(struct http_request *request, unsigned status, const char *type, char *body,
+                      size_t size)
+{
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(size, body, MHD_RESPMEM_MUST_FREE);
+    if (!response)
+        free(body);
+    answer(request, status, type, response);
+}
+
+void http_reply_file(struct http_request *request, unsigned status, const char *type, int fd,
+                     uint64_t size)
+{
+    struct MHD_Response *response = MHD_create_response_from_fd64(size, fd);
+    if (!response)
+        close(fd);
+    answer(request, status, type, response);
+}
+
+static bool take_line(struct http_lines *lines)
+{
+    free(lines->line);
+    lines->line = lines->next(lines);
+    if (!lines->line)
+        return false;
+    lines->offset = 0;
+    lines->size = strlen(lines->line);
+    lines->line[lines->size++] = '\n'; /* in the place of the NUL: sizes count from here on */
+    return true;
+}
+
+static ssize_t read_lines(void *cls, uint64_t position, char *buffer, size_t room)
+{
+    struct http_lines *lines = cls;
+    if (lines->offset == lines->size && !take_line(lines))
+        return MHD_CONTENT_READER_END_OF_STREAM;
+    size_t n = MIN(room, lines->size - lines->offset);
+    memcpy(buffer, lines->line + lines->offset, n);
+    lines->offset += n;
+    return (ssize_t)n;
+}
+
+static void end_lines(void *cls)
+{
+    struct http_lines *lines = cls;
+    free(lines->line);
+    lines->end(lines);
+}
+
+void http_reply_lines(struct http_request *request, unsigned status, const char *type,
+                      struct http_lines *lines)
+{
+    lines->line = NULL;
+    lines->offset = lines->size = 0;
+    /* waiting for the next line is not idleness */
+    MHD_set_connection_option(request->connection, MHD_CONNECTION_OPTION_TIMEOUT, 0U);
+    struct MHD_Response *response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, LINES_BLOCK,
+                                                                      read_lines, lines, end_lines);
+    if (!response)
+        lines->end(lines);
+    answer(request, status, type, response);
+}

@@ -1,0 +1,85 @@
+/*
+ * An HTTP server on one listening socket, over libmicrohttpd: requests whole, answers from memory,
+ * from a file, or line by line as they come about.
+ *
+ * The handler runs on a thread of the server and answers exactly once before it returns. With
+ * HTTP_THREAD_PER_CONNECTION it may block (admin API); with HTTP_POOL it must not (nodes).
+ */
+#pragma once
+
+#include "core/error.h"
+#include "core/net.h"
+
+struct http_server;
+struct http_request;
+
+enum http_threads {
+    HTTP_THREAD_PER_CONNECTION,
+    HTTP_POOL, /* a few threads with an epoll each */
+};
+
+struct http_settings {
+    int fd; /* a listening, non-blocking socket; taken over, also on failure */
+    enum http_threads threads;
+    unsigned pool_size; /* threads of HTTP_POOL */
+    unsigned max_connections;
+    unsigned idle_timeout; /* seconds without a byte in either direction */
+    size_t max_body;       /* bytes; a larger one is answered with 413 and not kept */
+    void (*handle)(void *context, struct http_request *request);
+    /* A connection has ended that never brought a whole request: nothing at all, something that is
+     * no HTTP, or a head too large. NULL: nobody cares. */
+    void (*no_request)(void *context, const struct endpoint *peer);
+    void *context;
+};
+
+int http_start(const struct http_settings *settings, struct http_server **ret_server,
+               struct error *ret_error) MUST_CHECK;
+/* Ends all connections and waits for the handlers. Whoever makes lines must end them first.
+ * NULL: no-op. */
+void http_stop(struct http_server *server);
+
+/* --- the request; all live until the answer is given --- */
+
+const char *http_method(const struct http_request *request);
+const char *http_path(const struct http_request *request); /* decoded, without the query */
+/* A value of the query, decoded ("" for a bare key); NULL if it is not there. */
+const char *http_query(const struct http_request *request, const char *key);
+/* NULL if it is not there. */
+const char *http_header(const struct http_request *request, const char *name);
+/* Not terminated. NULL and 0 if there is none. */
+const char *http_body(const struct http_request *request, size_t *ret_size);
+/* The peer; false for a Unix socket. */
+bool http_peer(const struct http_request *request, struct endpoint *ret_peer);
+/* The connection's descriptor: only to wait for its end with http_peer_is_gone(). Lives as long as
+ * the lines of http_reply_lines() do. */
+int http_connection_fd(const struct http_request *request);
+/* Has the peer closed the connection for good? Never blocks. */
+bool http_peer_is_gone(int connection_fd);
+
+/* --- the answer --- */
+
+/* body is copied. */
+void http_reply(struct http_request *request, unsigned status, const char *type, const void *body,
+                size_t size);
+/* body comes from malloc() and is taken over. */
+void http_reply_owned(struct http_request *request, unsigned status, const char *type, char *body,
+                      size_t size);
+/* The first `size` bytes of fd, which is taken over, by sendfile where possible. */
+void http_reply_file(struct http_request *request, unsigned status, const char *type, int fd,
+                     uint64_t size);
+
+struct http_lines {
+    /* The next line without its newline, from malloc(); NULL: that was all. May block with
+     * HTTP_THREAD_PER_CONNECTION. */
+    char *(*next)(struct http_lines *lines);
+    /* No more is wanted: all were taken, or the peer has gone. Frees it. Always called once. */
+    void (*end)(struct http_lines *lines);
+
+    /* private */
+    char *line;
+    size_t offset, size;
+};
+
+/* lines, embedded in what the caller needs, is taken over. */
+void http_reply_lines(struct http_request *request, unsigned status, const char *type,
+                      struct http_lines *lines);

@@ -1,0 +1,224 @@
+#include "http/nodes.h"
+
+#include <errno.h>
+
+#include "boot/script.h"
+#include "http/http.h"
+
+#define MAX_CONNECTIONS 4096
+#define IDLE_TIMEOUT    30 /* seconds */
+#define POOL_THREADS    2
+
+struct node_http {
+    struct node_http_settings settings;
+    struct http_server *servers[NODE_HTTP_MAX_LISTEN];
+    struct endpoint endpoints[NODE_HTTP_MAX_LISTEN];
+    size_t count;
+    struct node_http_counters counters;
+};
+
+static void reply_text(struct http_request *request, unsigned status, const char *text)
+{
+    http_reply(request, status, "text/plain; charset=utf-8", text, strlen(text));
+}
+
+static void tell(struct node_http *http, const struct node_http_oddity *oddity)
+{
+    if (http->settings.oddity)
+        http->settings.oddity(http->settings.context, oddity);
+}
+
+static void refuse(struct node_http *http, struct http_request *request,
+                   const struct endpoint *peer, unsigned status, const char *text)
+{
+    counter_add(&http->counters.refused, 1);
+    tell(http, &(struct node_http_oddity){
+                   .kind = NODE_HTTP_WRONG, .peer = *peer, .path = http_path(request)});
+    reply_text(request, status, text);
+}
+
+static void no_request(void *context, const struct endpoint *peer)
+{
+    struct node_http *http = context;
+    counter_add(&http->counters.dropped, 1);
+    tell(http, &(struct node_http_oddity){.kind = NODE_HTTP_NO_REQUEST, .peer = *peer});
+}
+
+/* The MAC that the request names; false: answered. */
+static bool get_mac(struct node_http *http, struct http_request *request,
+                    const struct endpoint *peer, struct mac_address *ret_mac)
+{
+    const char *text = http_query(request, "mac");
+    if (text && mac_parse(text, ret_mac) == 0)
+        return true;
+    refuse(http, request, peer, 400, "ask with ?mac=52-54-00-00-00-01\n");
+    return false;
+}
+
+/* May the machine at this address have what is for the node with this MAC? */
+static bool is_really(const struct node_http *http, const struct endpoint *peer,
+                      struct mac_address mac)
+{
+    const struct node_http_settings *settings = &http->settings;
+    struct mac_address holder;
+    uint32_t address;
+    if (!endpoint_ipv4(peer, &address))
+        return false;
+    if (boot_tracker_mac_of_address(settings->tracker, address, &holder))
+        return mac_eq(holder, mac);
+    return !settings->is_ours(settings->context, address);
+}
+
+static void reply_script(struct node_http *http, struct http_request *request,
+                         const struct plan *plan, struct mac_address mac,
+                         const struct endpoint *local, const char *base_iqn)
+{
+    char address[ENDPOINT_TEXT_SIZE], portal[ENDPOINT_TEXT_SIZE], url[ENDPOINT_TEXT_SIZE + 16];
+    struct endpoint portal_endpoint;
+    http->settings.portal(http->settings.context, local, &portal_endpoint);
+    endpoint_format(local, address);
+    if (endpoint_port(local) == 80)
+        endpoint_format_address(local, address);
+    snprintf(url, sizeof(url), "http://%s", address);
+    struct boot_site site = {
+        .portal = endpoint_format_address(&portal_endpoint, portal),
+        .portal_port = endpoint_port(&portal_endpoint),
+        .base_url = url,
+        .base_iqn = base_iqn,
+    };
+    char *script = boot_script_render(plan, mac, &site);
+    if (script)
+        http_reply_owned(request, 200, "text/plain", script, strlen(script));
+    else
+        reply_text(request, 500, "out of memory\n");
+}
+
+/* A node's MAC, from an address that is not the node's. */
+static void tell_stranger(struct node_http *http, const struct catalog *catalog,
+                          const struct endpoint *peer, struct mac_address mac)
+{
+    const struct catalog_node *node = catalog_node_by_mac(catalog, mac);
+    if (!node)
+        return;
+    counter_add(&http->counters.refused, 1);
+    tell(http,
+         &(struct node_http_oddity){.kind = NODE_HTTP_STRANGER, .peer = *peer, .node = node->name});
+}
+
+static void get_script(struct node_http *http, struct http_request *request,
+                       const struct endpoint *peer, const struct endpoint *local)
+{
+    struct mac_address mac;
+    char address[ENDPOINT_TEXT_SIZE];
+    if (!get_mac(http, request, peer, &mac))
+        return;
+    cleanup_catalog struct catalog *catalog = catalog_slot_get(http->settings.catalog);
+    struct plan plan = {.kind = PLAN_UNKNOWN};
+    if (is_really(http, peer, mac)) {
+        plan = plan_for_mac(catalog, mac);
+        boot_tracker_sign_of_mac(http->settings.tracker, mac, BOOT_SIGN_SCRIPT,
+                                 endpoint_format_address(peer, address));
+    } else {
+        tell_stranger(http, catalog, peer, mac);
+    }
+    counter_add(plan.node ? &http->counters.scripts : &http->counters.unknown, 1);
+    reply_script(http, request, &plan, mac, local, catalog_base_iqn(catalog));
+}
+
+static void post_up(struct node_http *http, struct http_request *request,
+                    const struct endpoint *peer)
+{
+    struct mac_address mac;
+    char address[ENDPOINT_TEXT_SIZE];
+    if (!get_mac(http, request, peer, &mac))
+        return;
+    if (!is_really(http, peer, mac)) {
+        cleanup_catalog struct catalog *catalog = catalog_slot_get(http->settings.catalog);
+        tell_stranger(http, catalog, peer, mac);
+        reply_text(request, 403, "this address is not that machine's\n");
+        return;
+    }
+    counter_add(&http->counters.up, 1);
+    boot_tracker_sign_of_mac(http->settings.tracker, mac, BOOT_SIGN_UP,
+                             endpoint_format_address(peer, address));
+    reply_text(request, 200, "welcome\n");
+}
+
+static void handle(void *context, struct http_request *request)
+{
+    struct node_http *http = context;
+    struct endpoint peer, local;
+    const char *method = http_method(request), *path = http_path(request);
+    bool get = str_eq(method, "GET"), post = str_eq(method, "POST");
+    counter_add(&http->counters.requests, 1);
+    if (!http_peer(request, &peer) || endpoint_from_socket(http_connection_fd(request), &local) < 0)
+        reply_text(request, 500, "the connection is gone\n");
+    else if (get && str_eq(path, "/boot.ipxe"))
+        get_script(http, request, &peer, &local);
+    else if (post && str_eq(path, "/up"))
+        post_up(http, request, &peer);
+    else
+        refuse(http, request, &peer, 404, "nothing here; nodisk serves /boot.ipxe\n");
+}
+
+static int open_one(struct node_http *http, const struct endpoint *listen, struct error *ret_error)
+{
+    struct http_settings settings = {
+        .fd = net_listen("http", listen, SOCK_STREAM, ret_error),
+        .threads = HTTP_POOL,
+        .pool_size = POOL_THREADS,
+        .max_connections = MAX_CONNECTIONS,
+        .idle_timeout = IDLE_TIMEOUT,
+        .handle = handle,
+        .no_request = no_request,
+        .context = http,
+    };
+    if (settings.fd < 0)
+        return settings.fd;
+    int r = endpoint_from_socket(settings.fd, &http->endpoints[http->count]);
+    if (r < 0) {
+        close(settings.fd);
+        return error_set(ret_error, r, "http: %s", strerror(-r));
+    }
+    r = http_start(&settings, &http->servers[http->count], ret_error);
+    http->count += r >= 0;
+    return r;
+}
+
+int node_http_start(const struct node_http_settings *settings, struct node_http **ret_http,
+                    struct error *ret_error)
+{
+    struct node_http *http = calloc(1, sizeof(*http));
+    if (!http)
+        return error_set(ret_error, -ENOMEM, "out of memory");
+    http->settings = *settings;
+    for (size_t i = 0; i < settings->n_listen; i++) {
+        int r = open_one(http, &settings->listen[i], ret_error);
+        if (r < 0) {
+            node_http_stop(http);
+            return r;
+        }
+    }
+    *ret_http = http;
+    return 0;
+}
+
+void node_http_stop(struct node_http *http)
+{
+    if (!http)
+        return;
+    for (size_t i = 0; i < http->count; i++)
+        http_stop(http->servers[i]);
+    free(http);
+}
+
+const struct endpoint *node_http_endpoints(const struct node_http *http, size_t *ret_count)
+{
+    *ret_count = http->count;
+    return http->endpoints;
+}
+
+const struct node_http_counters *node_http_counters(const struct node_http *http)
+{
+    return &http->counters;
+}

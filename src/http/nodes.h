@@ -1,0 +1,65 @@
+/*
+ * What machines fetch over HTTP: their boot script, and telling that they are up.
+ *
+ *   GET  /boot.ipxe?mac=52-54-00-00-00-01   the script for this machine
+ *   POST /up?mac=52-54-00-00-00-01          its system is up (a hint: it is shown, nothing more)
+ *
+ * Who asks is known by the address that DHCP gave to its MAC: a node's own script goes to nobody
+ * else.
+ */
+#pragma once
+
+#include "boot/tracker.h"
+#include "core/counter.h"
+#include "core/net.h"
+
+#define NODE_HTTP_MAX_LISTEN 8
+
+struct node_http;
+
+enum node_http_oddity_kind {
+    NODE_HTTP_NO_REQUEST, /* a connection that brought no whole request */
+    NODE_HTTP_WRONG,      /* a request for nothing that there is */
+    NODE_HTTP_STRANGER,   /* asked for what is a node's from an address that is not the node's */
+};
+
+struct node_http_oddity {
+    enum node_http_oddity_kind kind;
+    struct endpoint peer;
+    const char *path; /* WRONG; while the call lasts */
+    const char *node; /* STRANGER; likewise */
+};
+
+struct node_http_settings {
+    const struct endpoint *listen;
+    size_t n_listen; /* up to NODE_HTTP_MAX_LISTEN */
+    struct catalog_slot *catalog;
+    struct boot_tracker *tracker;
+    /* Where the target is for a machine that reached us at `local`. */
+    void (*portal)(void *context, const struct endpoint *local, struct endpoint *ret_portal);
+    /* Is this address one that our own DHCP hands out? Then we know whose it is. */
+    bool (*is_ours)(void *context, uint32_t address);
+    /* Something was dropped or refused. Several threads at once. NULL: nobody cares. */
+    void (*oddity)(void *context, const struct node_http_oddity *oddity);
+    void *context;
+};
+
+struct node_http_counters {
+    struct counter requests;
+    struct counter scripts; /* of nodes, handed out */
+    struct counter unknown; /* the script for machines that are no nodes, handed out */
+    struct counter up;      /* nodes that said so */
+    struct counter refused; /* wrong requests, and what is not for the one who asks */
+    struct counter dropped; /* connections that brought no whole request */
+};
+
+/* settings is copied; what it points to, but for `listen`, must outlive it. */
+int node_http_start(const struct node_http_settings *settings, struct node_http **ret_http,
+                    struct error *ret_error) MUST_CHECK;
+/* NULL: no-op. */
+void node_http_stop(struct node_http *http);
+
+/* Lives as long as it; any thread may read it. */
+const struct node_http_counters *node_http_counters(const struct node_http *http);
+/* Where it really listens (a port that was 0 was chosen by the system). */
+const struct endpoint *node_http_endpoints(const struct node_http *http, size_t *ret_count);

@@ -1,0 +1,145 @@
+#include "io/buffer.h"
+
+#include <sys/mman.h>
+
+static const uint32_t class_sizes[] = {4 * KIB, 16 * KIB, 64 * KIB, 256 * KIB};
+#define CLASSES ARRAY_SIZE(class_sizes)
+
+/* Bytes of free buffers that a class keeps for the next use. */
+#define KEEP_PER_CLASS (1 * MIB)
+
+struct buffer_pool {
+    size_t budget;
+    size_t used;
+    struct buffer *free[CLASSES];
+    size_t free_bytes[CLASSES];
+    struct list waiters;
+};
+
+struct buffer_pool *buffer_pool_new(size_t budget)
+{
+    struct buffer_pool *pool = calloc(1, sizeof(*pool));
+    if (!pool)
+        return NULL;
+    pool->budget = budget;
+    list_init(&pool->waiters);
+    return pool;
+}
+
+static void destroy(struct buffer *buffer)
+{
+    munmap(buffer->data, class_sizes[buffer->size_class]);
+    free(buffer);
+}
+
+void buffer_pool_free(struct buffer_pool *pool)
+{
+    if (!pool)
+        return;
+    for (size_t c = 0; c < CLASSES; c++) {
+        while (pool->free[c]) {
+            struct buffer *buffer = pool->free[c];
+            pool->free[c] = buffer->next_free;
+            destroy(buffer);
+        }
+    }
+    free(pool);
+}
+
+static uint8_t class_of(uint32_t size)
+{
+    uint8_t c = 0;
+    while (class_sizes[c] < size)
+        c++;
+    return c;
+}
+
+static struct buffer *create(uint8_t size_class)
+{
+    struct buffer *buffer = calloc(1, sizeof(*buffer));
+    if (!buffer)
+        return NULL;
+    /* Straight from the kernel, so that giving it back lowers what the daemon holds. */
+    buffer->data = mmap(NULL, class_sizes[size_class], PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (buffer->data == MAP_FAILED) {
+        free(buffer);
+        return NULL;
+    }
+    buffer->size_class = size_class;
+    return buffer;
+}
+
+struct buffer *buffer_get(struct buffer_pool *pool, uint32_t size)
+{
+    uint8_t c = class_of(size);
+    struct buffer *buffer = pool->free[c];
+    if (buffer) {
+        pool->free[c] = buffer->next_free;
+        pool->free_bytes[c] -= class_sizes[c];
+    } else {
+        buffer = create(c);
+        if (!buffer)
+            return NULL;
+    }
+    buffer->references = 1;
+    pool->used += class_sizes[c];
+    return buffer;
+}
+
+static bool fits_budget(const struct buffer_pool *pool, uint32_t size)
+{
+    return pool->used == 0 || pool->used + class_sizes[class_of(size)] <= pool->budget;
+}
+
+struct buffer *buffer_get_or_wait(struct buffer_pool *pool, struct buffer_waiter *waiter)
+{
+    if (list_empty(&pool->waiters) && fits_budget(pool, waiter->size)) {
+        struct buffer *buffer = buffer_get(pool, waiter->size);
+        if (buffer)
+            return buffer;
+    }
+    list_append(&pool->waiters, &waiter->link);
+    return NULL;
+}
+
+void buffer_cancel_wait(struct buffer_waiter *waiter)
+{
+    list_remove(&waiter->link);
+}
+
+void buffer_unref(struct buffer_pool *pool, struct buffer *buffer)
+{
+    if (!buffer || --buffer->references > 0)
+        return;
+    uint8_t c = buffer->size_class;
+    pool->used -= class_sizes[c];
+    if (pool->free_bytes[c] + class_sizes[c] > KEEP_PER_CLASS) {
+        destroy(buffer);
+        return;
+    }
+    buffer->next_free = pool->free[c];
+    pool->free[c] = buffer;
+    pool->free_bytes[c] += class_sizes[c];
+}
+
+void buffer_pool_serve(struct buffer_pool *pool)
+{
+    while (!list_empty(&pool->waiters)) {
+        struct buffer_waiter *first = container_of(pool->waiters.next, struct buffer_waiter, link);
+        if (!fits_budget(pool, first->size))
+            return;
+        list_remove(&first->link);
+        first->ready(first);
+    }
+}
+
+bool buffer_pool_scarce(const struct buffer_pool *pool)
+{
+    return pool->used >= pool->budget / 2;
+}
+
+size_t buffer_pool_used(const struct buffer_pool *pool)
+{
+    return pool->used;
+}

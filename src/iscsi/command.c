@@ -1,0 +1,540 @@
+/*
+ * SCSI commands and their data over iSCSI: the transport of scsi/task.h (RFC 7143 11.3, 11.4,
+ * 11.7, 11.8).
+ *
+ * Data-In: a burst is cut into PDUs of the initiator's MaxRecvDataSegmentLength; all point into
+ * the buffer that was read, and the last one of a task carries its status.
+ *
+ * Data-Out: the command set asks for bursts. The first is filled from immediate data, then from
+ * unsolicited Data-Out PDUs; what is missing then is asked for by R2T. The bytes of Data-Out PDUs
+ * go straight from the receive buffer to their place in the burst.
+ */
+#include "iscsi/target.h"
+#include "iscsi/task.h"
+
+static void solicit(struct iscsi_task *task);
+
+static struct iscsi_task *task_of(struct scsi_task *scsi)
+{
+    return container_of(scsi, struct iscsi_task, scsi);
+}
+
+/* --- the tasks of a session --- */
+
+static struct iscsi_task **bucket(struct iscsi_session *session, uint32_t itt)
+{
+    uint32_t mixed =
+        itt ^ itt >> 4 ^ itt >> 16; /* Linux counts in the low bits, others elsewhere */
+    return &session->buckets[mixed % ISCSI_TASK_BUCKETS];
+}
+
+struct iscsi_task *iscsi_task_find(struct iscsi_session *session, uint32_t itt)
+{
+    struct iscsi_task *task = *bucket(session, itt);
+    while (task && task->itt != itt)
+        task = task->next_in_bucket;
+    return task;
+}
+
+static void link_task(struct iscsi_session *session, struct iscsi_task *task)
+{
+    struct iscsi_task **first = bucket(session, task->itt);
+    task->next_in_bucket = *first;
+    *first = task;
+    list_append(&session->tasks, &task->link);
+    session->n_tasks++;
+    session->n_open++;
+}
+
+static void unlink_task(struct iscsi_session *session, struct iscsi_task *task)
+{
+    struct iscsi_task **at = bucket(session, task->itt);
+    while (*at != task)
+        at = &(*at)->next_in_bucket;
+    *at = task->next_in_bucket;
+    list_remove(&task->link);
+    session->n_tasks--;
+    session->n_open -= !task->status_sent;
+}
+
+/* --- Data-In --- */
+
+/* Residual: what the command wanted to move against what the initiator expected. Returns the
+ * flag to set. */
+static uint8_t residual(const struct iscsi_task *task, uint32_t *ret_count)
+{
+    uint64_t wanted = task->scsi.data_length;
+    uint64_t expected = task->expected_length;
+    if (wanted < expected) {
+        *ret_count = (uint32_t)(expected - wanted);
+        return ISCSI_FLAG_DATA_UNDERFLOW;
+    }
+    *ret_count = (uint32_t)MIN(wanted - expected, UINT32_MAX);
+    return wanted > expected ? ISCSI_FLAG_DATA_OVERFLOW : 0;
+}
+
+/* GOOD status may go with the last Data-In. Only without a residual: what is odd about a command
+ * is told in a response of its own. */
+static bool status_fits(const struct iscsi_task *task)
+{
+    uint32_t count;
+    return !task->cancelled && residual(task, &count) == 0;
+}
+
+/* The task's place in the window is free from here on: no later PDU of it could tell. */
+static void put_status(struct iscsi_task *task, struct iscsi_out *out)
+{
+    task->status_sent = true;
+    task->session->n_open--;
+    out->header[BHS_FLAGS] |= ISCSI_FLAG_DATA_STATUS;
+    out->header[BHS_STATUS] = SCSI_GOOD;
+    iscsi_out_take_statsn(task->session->conn, out);
+    iscsi_session_put_window(task->session, out->header);
+}
+
+/* One Data-In PDU with bytes [at, at + size) of the burst. False: the connection is gone. */
+static bool queue_data_in(struct iscsi_task *task, struct scsi_burst *burst, uint32_t at,
+                          uint32_t size)
+{
+    struct iscsi_conn *conn = task->session->conn;
+    const struct iscsi_parameters *parameters = &task->session->parameters;
+    struct iscsi_out *out = iscsi_out_new(conn, ISCSI_DATA_IN, task->itt);
+    if (!out)
+        return false;
+    uint32_t end = at + size;
+    bool last = end == burst->length;
+    out->header[BHS_FLAGS] = 0;
+    if (last || end % parameters->max_burst_length == 0)
+        out->header[BHS_FLAGS] = ISCSI_FLAG_FINAL;
+    bhs_put32(out->header, BHS_TTT, ISCSI_RESERVED_TAG);
+    bhs_put32(out->header, BHS_DATASN, task->datasn++);
+    bhs_put32(out->header, BHS_BUFFER_OFFSET, burst->offset + at);
+    if (last && burst->is_last && status_fits(task)) {
+        put_status(task, out);
+    } else {
+        iscsi_out_show_statsn(conn, out);
+    }
+    iscsi_out_set_data(out, burst->buffer->data + at, size, buffer_ref(burst->buffer));
+    out->burst = last ? burst : NULL;
+    iscsi_conn_queue(conn, out);
+    return true;
+}
+
+static void send_burst(struct scsi_task *scsi, struct scsi_burst *burst)
+{
+    struct iscsi_task *task = task_of(scsi);
+    const struct iscsi_parameters *parameters = &task->session->parameters;
+    if (task->cancelled || task->session->conn->state != ISCSI_CONN_FULL) {
+        scsi_burst_moved(burst, false);
+        return;
+    }
+    task->session->counters.read_bytes += burst->length;
+    for (uint32_t at = 0; at < burst->length;) {
+        uint32_t to_boundary = parameters->max_burst_length - at % parameters->max_burst_length;
+        uint32_t size = MIN(burst->length - at, parameters->max_send_segment_length);
+        size = MIN(size, to_boundary);
+        if (!queue_data_in(task, burst, at, size)) {
+            scsi_burst_moved(burst, false);
+            return;
+        }
+        at += size;
+    }
+}
+
+/* --- Data-Out --- */
+
+static void remove_wanted(struct iscsi_task *task, const struct scsi_burst *burst)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < task->n_wanted; i++)
+        if (task->wanted[i] != burst)
+            task->wanted[kept++] = task->wanted[i];
+    task->n_wanted = kept;
+}
+
+/* Asks for the next burst before this one goes to the disk: network and disk work side by side. */
+static void burst_filled(struct iscsi_task *task, struct scsi_burst *burst)
+{
+    remove_wanted(task, burst);
+    task->session->counters.written_bytes += burst->length;
+    solicit(task);
+    scsi_burst_moved(burst, true); /* may free the task */
+}
+
+/* The first burst begins with the data that came with the command. */
+static void take_immediate(struct iscsi_task *task, struct scsi_burst *burst)
+{
+    struct buffer_pool *pool = task->session->conn->thread->buffers;
+    uint32_t size = MIN(task->immediate_size, burst->length);
+    memcpy(burst->buffer->data, task->immediate->data, size);
+    burst->received = size;
+    buffer_unref(pool, take_ptr(task->immediate));
+}
+
+static void have_buffer(struct iscsi_task *task, struct scsi_burst *burst)
+{
+    if (burst->offset == 0 && task->immediate)
+        take_immediate(task, burst);
+    if (burst->received == burst->length)
+        burst_filled(task, burst);
+    else
+        solicit(task);
+}
+
+static void waited_for_buffer(struct buffer_waiter *waiter)
+{
+    struct scsi_burst *burst = container_of(waiter, struct scsi_burst, waiter);
+    struct iscsi_task *task = task_of(burst->task);
+    burst->buffer = buffer_get(task->session->conn->thread->buffers, burst->length);
+    if (burst->buffer)
+        have_buffer(task, burst);
+    else
+        iscsi_conn_close(task->session->conn, "out of memory");
+}
+
+static void receive_burst(struct scsi_task *scsi, struct scsi_burst *burst)
+{
+    struct iscsi_task *task = task_of(scsi);
+    struct buffer_pool *pool = task->session->conn->thread->buffers;
+    burst->buffer = NULL;
+    burst->received = 0;
+    if (task->cancelled) {
+        scsi_burst_moved(burst, false);
+        return;
+    }
+    task->wanted[task->n_wanted++] = burst;
+    bool first = burst->offset == 0;
+    if (first && task->immediate && task->immediate_size >= burst->length) {
+        burst->buffer = take_ptr(task->immediate); /* all of it is here: no copy */
+        burst_filled(task, burst);
+        return;
+    }
+    burst->waiter.size = burst->length;
+    burst->waiter.ready = waited_for_buffer;
+    if (first && (task->immediate || task->unsolicited_open))
+        burst->buffer = buffer_get(pool, burst->length); /* its data is on the way already */
+    else
+        burst->buffer = buffer_get_or_wait(pool, &burst->waiter);
+    if (burst->buffer)
+        have_buffer(task, burst);
+    else if (!list_linked(&burst->waiter.link))
+        iscsi_conn_close(task->session->conn, "out of memory");
+}
+
+static void queue_r2t(struct iscsi_task *task, const struct iscsi_r2t *r2t)
+{
+    struct iscsi_conn *conn = task->session->conn;
+    struct iscsi_out *out = iscsi_out_new(conn, ISCSI_R2T, task->itt);
+    if (!out)
+        return;
+    bhs_put64(out->header, BHS_LUN, task->lun);
+    bhs_put32(out->header, BHS_TTT, r2t->ttt);
+    iscsi_out_show_statsn(conn, out);
+    bhs_put32(out->header, BHS_R2TSN, task->r2tsn++);
+    bhs_put32(out->header, BHS_BUFFER_OFFSET, r2t->offset);
+    bhs_put32(out->header, BHS_DESIRED_LENGTH, r2t->end - r2t->offset);
+    iscsi_conn_queue(conn, out);
+}
+
+static struct iscsi_r2t *r2t_of_burst(struct iscsi_task *task, const struct scsi_burst *burst)
+{
+    for (size_t i = 0; i < SCSI_BURSTS; i++)
+        if (task->r2ts[i].burst == burst)
+            return &task->r2ts[i];
+    return NULL;
+}
+
+static unsigned open_r2ts(const struct iscsi_task *task)
+{
+    unsigned n = 0;
+    for (size_t i = 0; i < SCSI_BURSTS; i++)
+        n += task->r2ts[i].burst != NULL;
+    return n;
+}
+
+static uint32_t new_ttt(struct iscsi_session *session)
+{
+    if (session->next_ttt == ISCSI_RESERVED_TAG)
+        session->next_ttt = 0;
+    return session->next_ttt++;
+}
+
+/* Asks for what the wanted bursts lack, as far as MaxOutstandingR2T allows. */
+static void solicit(struct iscsi_task *task)
+{
+    struct iscsi_session *session = task->session;
+    if (task->unsolicited_open)
+        return; /* wait for the end of what comes by itself */
+    for (size_t i = 0; i < task->n_wanted; i++) {
+        struct scsi_burst *burst = task->wanted[i];
+        if (!burst->buffer || open_r2ts(task) >= session->parameters.max_outstanding_r2t)
+            return; /* in order: those behind it wait, too */
+        if (r2t_of_burst(task, burst))
+            continue;
+        struct iscsi_r2t *r2t = r2t_of_burst(task, NULL);
+        uint32_t left = burst->length - burst->received;
+        uint32_t offset = burst->offset + burst->received;
+        *r2t = (struct iscsi_r2t){
+            .burst = burst,
+            .ttt = new_ttt(session),
+            .offset = offset,
+            .end = offset + MIN(left, session->parameters.max_burst_length),
+        };
+        queue_r2t(task, r2t);
+    }
+}
+
+static struct iscsi_r2t *r2t_by_ttt(struct iscsi_task *task, uint32_t ttt)
+{
+    for (size_t i = 0; i < SCSI_BURSTS; i++)
+        if (task->r2ts[i].burst && task->r2ts[i].ttt == ttt)
+            return &task->r2ts[i];
+    return NULL;
+}
+
+/* NULL: right; else what is wrong with this Data-Out. */
+static const char *solicited_header(struct iscsi_task *task, struct iscsi_input *in)
+{
+    struct iscsi_r2t *r2t = r2t_by_ttt(task, bhs_get32(in->bhs, BHS_TTT));
+    if (!r2t)
+        return NULL; /* of a burst that was given up: let it pass */
+    if (bhs_get32(in->bhs, BHS_DATASN) != r2t->datasn)
+        return "Data-Out with a wrong DataSN";
+    if (bhs_get32(in->bhs, BHS_BUFFER_OFFSET) != r2t->offset ||
+        in->data_size > r2t->end - r2t->offset)
+        return "Data-Out that was not asked for";
+    in->place = r2t->burst->buffer->data + (r2t->offset - r2t->burst->offset);
+    in->task = task;
+    return NULL;
+}
+
+static const char *unsolicited_header(struct iscsi_task *task, struct iscsi_input *in)
+{
+    const struct iscsi_parameters *parameters = &task->session->parameters;
+    uint32_t offset = bhs_get32(in->bhs, BHS_BUFFER_OFFSET);
+    if (!task->unsolicited_open)
+        return "unsolicited data after its end";
+    if (bhs_get32(in->bhs, BHS_DATASN) != task->unsolicited_datasn)
+        return "Data-Out with a wrong DataSN";
+    if (in->data_size > parameters->first_burst_length ||
+        offset > parameters->first_burst_length - in->data_size)
+        return "more unsolicited data than FirstBurstLength";
+    struct scsi_burst *burst = task->n_wanted > 0 ? task->wanted[0] : NULL;
+    if (!burst || burst->offset != 0 || !burst->buffer)
+        return NULL; /* the command does not want it: let it pass */
+    if (offset != burst->received)
+        return "unsolicited data out of order";
+    if (in->data_size > burst->length - burst->received)
+        return NULL; /* more than the command moves: the residual tells */
+    in->place = burst->buffer->data + offset;
+    in->task = task;
+    return NULL;
+}
+
+void iscsi_data_out_header(struct iscsi_session *session, struct iscsi_input *in)
+{
+    struct iscsi_task *task = iscsi_task_find(session, bhs_get32(in->bhs, BHS_ITT));
+    if (!task)
+        return; /* of a command that has ended already: let it pass */
+    const char *wrong = bhs_get32(in->bhs, BHS_TTT) == ISCSI_RESERVED_TAG
+                            ? unsolicited_header(task, in)
+                            : solicited_header(task, in);
+    if (wrong)
+        iscsi_conn_violation(session->conn, wrong);
+}
+
+static void unsolicited_pdu(struct iscsi_task *task, const struct iscsi_input *in)
+{
+    task->unsolicited_datasn++;
+    if (in->bhs[BHS_FLAGS] & ISCSI_FLAG_FINAL)
+        task->unsolicited_open = false;
+    if (in->place) { /* then it went to the first burst */
+        struct scsi_burst *burst = task->wanted[0];
+        burst->received += in->data_size;
+        if (burst->received == burst->length) {
+            burst_filled(task, burst);
+            return;
+        }
+    }
+    solicit(task);
+}
+
+static void solicited_pdu(struct iscsi_task *task, const struct iscsi_input *in)
+{
+    struct iscsi_r2t *r2t = r2t_by_ttt(task, bhs_get32(in->bhs, BHS_TTT));
+    if (!r2t || !in->place)
+        return;
+    struct scsi_burst *burst = r2t->burst;
+    r2t->offset += in->data_size;
+    r2t->datasn++;
+    burst->received += in->data_size;
+    bool final = in->bhs[BHS_FLAGS] & ISCSI_FLAG_FINAL;
+    if (r2t->offset == r2t->end)
+        r2t->burst = NULL;
+    if (final != (r2t->burst == NULL))
+        iscsi_conn_violation(task->session->conn, "Data-Out sequence of a wrong length");
+    else if (burst->received == burst->length)
+        burst_filled(task, burst);
+    else
+        solicit(task);
+}
+
+void iscsi_data_out_pdu(struct iscsi_session *session, struct iscsi_input *in)
+{
+    struct iscsi_task *task = iscsi_task_find(session, bhs_get32(in->bhs, BHS_ITT));
+    if (!task)
+        return;
+    if (bhs_get32(in->bhs, BHS_TTT) == ISCSI_RESERVED_TAG)
+        unsolicited_pdu(task, in);
+    else
+        solicited_pdu(task, in);
+}
+
+/* --- the end of a task --- */
+
+static void queue_response(struct iscsi_task *task)
+{
+    struct iscsi_session *session = task->session;
+    struct iscsi_conn *conn = session->conn;
+    const struct scsi_task *scsi = &task->scsi;
+    struct iscsi_out *out = iscsi_out_new(conn, ISCSI_SCSI_RESPONSE, task->itt);
+    if (!out)
+        return;
+    uint32_t count;
+    out->header[BHS_FLAGS] |= residual(task, &count);
+    out->header[BHS_STATUS] = scsi->status;
+    iscsi_out_take_statsn(conn, out);
+    bhs_put32(out->header, BHS_EXPDATASN, task->datasn + task->r2tsn);
+    bhs_put32(out->header, BHS_RESIDUAL, count);
+    if (scsi->sense_size > 0) {
+        struct buffer *buffer = buffer_get(conn->thread->buffers, 2 + SCSI_SENSE_SIZE);
+        if (buffer) {
+            buffer->data[0] = 0;
+            buffer->data[1] = scsi->sense_size;
+            memcpy(buffer->data + 2, scsi->sense, scsi->sense_size);
+            iscsi_out_set_data(out, buffer->data, 2U + scsi->sense_size, buffer);
+        }
+    }
+    iscsi_conn_queue(conn, out);
+}
+
+static void complete_task(struct scsi_task *scsi)
+{
+    struct iscsi_task *task = task_of(scsi);
+    struct iscsi_session *session = task->session;
+    struct iscsi_conn *conn = session->conn;
+    unlink_task(session, task); /* first: the window in the response grants its place again */
+    session->counters.round_trips += session->n_tasks == 0;
+    if (conn->in.task == task) {
+        conn->in.task = NULL;
+        conn->in.place = NULL;
+    }
+    if (!task->cancelled && !task->status_sent && conn->state == ISCSI_CONN_FULL)
+        queue_response(task);
+    buffer_unref(conn->thread->buffers, task->immediate);
+    free(task);
+    iscsi_session_task_ended(session);
+}
+
+/* Gives back the bursts that wait for data. */
+static void finish_bursts(struct iscsi_task *task)
+{
+    struct scsi_burst *wanted[SCSI_BURSTS];
+    size_t n = task->n_wanted;
+    memcpy(wanted, task->wanted, sizeof(wanted));
+    task->n_wanted = 0;
+    memset(task->r2ts, 0, sizeof(task->r2ts));
+    for (size_t i = 0; i < n; i++) {
+        buffer_cancel_wait(&wanted[i]->waiter);
+        scsi_burst_moved(wanted[i], false); /* the last one may free the task */
+    }
+}
+
+void iscsi_task_cancel(struct iscsi_task *task)
+{
+    struct iscsi_conn *conn = task->session->conn;
+    if (task->cancelled)
+        return;
+    task->cancelled = true;
+    if (conn->in.task == task) {
+        conn->in.task = NULL;
+        conn->in.place = NULL;
+    }
+    bool waits = task->n_wanted > 0; /* if so, it cannot end inside scsi_task_abort() */
+    scsi_task_abort(&task->scsi);
+    if (waits)
+        finish_bursts(task);
+}
+
+/* --- the command --- */
+
+static const struct scsi_transport transport = {
+    .send = send_burst,
+    .receive = receive_burst,
+    .complete = complete_task,
+};
+
+/* Immediate data goes to a buffer of its own, which becomes the first burst if it is all of it. */
+void iscsi_command_header(struct iscsi_session *session, struct iscsi_input *in)
+{
+    const struct iscsi_parameters *parameters = &session->parameters;
+    if (in->data_size == 0)
+        return;
+    if (!parameters->immediate_data) {
+        iscsi_conn_violation(session->conn, "immediate data although ImmediateData=No");
+        return;
+    }
+    if (in->data_size > parameters->first_burst_length) {
+        iscsi_conn_violation(session->conn, "more immediate data than FirstBurstLength");
+        return;
+    }
+    in->buffer = buffer_get(session->conn->thread->buffers, in->data_size);
+    if (in->buffer)
+        in->place = in->buffer->data;
+    else
+        iscsi_conn_close(session->conn, "out of memory");
+}
+
+static struct iscsi_task *new_task(struct iscsi_session *session, struct iscsi_input *in)
+{
+    struct iscsi_task *task = calloc(1, sizeof(*task));
+    if (!task)
+        return NULL;
+    uint8_t flags = in->bhs[BHS_FLAGS];
+    task->session = session;
+    task->itt = bhs_get32(in->bhs, BHS_ITT);
+    task->cmdsn = bhs_get32(in->bhs, BHS_CMDSN);
+    task->lun = bhs_get64(in->bhs, BHS_LUN);
+    task->expected_length = bhs_get32(in->bhs, BHS_EXPECTED_LENGTH);
+    task->immediate = take_ptr(in->buffer);
+    task->immediate_size = in->data_size;
+    task->unsolicited_open = flags & ISCSI_FLAG_WRITE && !(flags & ISCSI_FLAG_FINAL);
+
+    struct scsi_task *scsi = &task->scsi;
+    scsi->transport = &transport;
+    scsi->target = &session->target->scsi;
+    scsi->nexus = task->lun == 0 ? &session->nexus : NULL;
+    scsi->thread = session->conn->thread;
+    memcpy(scsi->cdb, in->bhs + BHS_CDB, SCSI_CDB_SIZE);
+    if (flags & ISCSI_FLAG_WRITE)
+        scsi->expected_out = task->expected_length;
+    else if (flags & ISCSI_FLAG_READ)
+        scsi->expected_in = task->expected_length;
+    return task;
+}
+
+void iscsi_command_pdu(struct iscsi_session *session, struct iscsi_input *in)
+{
+    if (iscsi_task_find(session, bhs_get32(in->bhs, BHS_ITT))) {
+        iscsi_conn_violation(session->conn, "a command with the tag of another one under way");
+        return;
+    }
+    struct iscsi_task *task = new_task(session, in);
+    if (!task) {
+        iscsi_conn_close(session->conn, "out of memory");
+        return;
+    }
+    session->counters.commands++;
+    link_task(session, task);
+    scsi_task_start(&task->scsi);
+}

@@ -1,0 +1,329 @@
+#include "iscsi/login.h"
+
+#include <ctype.h>
+#include <errno.h>
+
+/* A login takes 2 to 6 requests; one that takes more is not meant well. */
+#define MAX_REQUESTS 32
+#define MAX_TEXT     (16 * KIB)
+
+#define PORTAL_GROUP_TAG "1"
+
+void iscsi_login_init(struct iscsi_login *login, const struct iscsi_login_policy *policy,
+                      const struct endpoint *source)
+{
+    *login = (struct iscsi_login){.policy = policy, .identity.source = *source};
+    iscsi_parameters_init(&login->parameters);
+}
+
+void iscsi_login_clear(struct iscsi_login *login)
+{
+    free(login->text);
+    login->text = NULL;
+}
+
+static int refuse(struct iscsi_login *login, enum iscsi_login_status status, const char *reason)
+{
+    login->status = status;
+    login->reason = reason;
+    return -EPROTO;
+}
+
+static enum iscsi_stage current_stage(const uint8_t *bhs)
+{
+    return bhs[BHS_FLAGS] >> 2 & 0x03;
+}
+
+static enum iscsi_stage next_stage(const uint8_t *bhs)
+{
+    return bhs[BHS_FLAGS] & 0x03;
+}
+
+static bool wants_transit(const uint8_t *bhs)
+{
+    return bhs[BHS_FLAGS] & ISCSI_FLAG_TRANSIT;
+}
+
+static bool is_continued(const uint8_t *bhs)
+{
+    return bhs[BHS_FLAGS] & ISCSI_FLAG_CONTINUE;
+}
+
+/* Takes over from the first request what all others must repeat. */
+static void start(struct iscsi_login *login, const uint8_t *bhs)
+{
+    login->started = true;
+    login->stage = current_stage(bhs);
+    login->itt = bhs_get32(bhs, BHS_ITT);
+    login->cmdsn = bhs_get32(bhs, BHS_CMDSN);
+    memcpy(login->identity.isid, bhs + BHS_ISID, sizeof(login->identity.isid));
+    login->identity.tsih = bhs_get16(bhs, BHS_TSIH);
+    login->identity.cid = bhs_get16(bhs, BHS_CID);
+    login->traits.started_operational = login->stage == ISCSI_STAGE_OPERATIONAL;
+}
+
+/* iPXE counts its ITT up from one request to the next, against RFC 7143 11.12: not checked. */
+static int check_header(struct iscsi_login *login, const uint8_t *bhs)
+{
+    if (bhs[3] > 0) /* Version-min: we speak version 0 */
+        return refuse(login, ISCSI_LOGIN_UNSUPPORTED_VERSION,
+                      "speaks only newer versions of iSCSI");
+    if (wants_transit(bhs) && is_continued(bhs))
+        return refuse(login, ISCSI_LOGIN_INITIATOR_ERROR, "T and C in one login request");
+    if (current_stage(bhs) > ISCSI_STAGE_OPERATIONAL ||
+        (wants_transit(bhs) && (next_stage(bhs) <= current_stage(bhs) || next_stage(bhs) == 2)))
+        return refuse(login, ISCSI_LOGIN_INITIATOR_ERROR, "login stages out of order");
+    if (!login->started)
+        start(login, bhs);
+    login->itt = bhs_get32(bhs, BHS_ITT);
+    if (current_stage(bhs) != login->stage)
+        return refuse(login, ISCSI_LOGIN_INITIATOR_ERROR, "login stages out of order");
+    if (memcmp(bhs + BHS_ISID, login->identity.isid, sizeof(login->identity.isid)) != 0 ||
+        bhs_get16(bhs, BHS_CID) != login->identity.cid)
+        return refuse(login, ISCSI_LOGIN_INITIATOR_ERROR, "ISID or CID changed during the login");
+    if (++login->requests > MAX_REQUESTS)
+        return refuse(login, ISCSI_LOGIN_INITIATOR_ERROR, "too many login requests");
+    return 0;
+}
+
+/* Collects the text of this request behind that of those which it continues. */
+static int gather(struct iscsi_login *login, const uint8_t *text, uint32_t length)
+{
+    if (login->text_length + length > MAX_TEXT)
+        return refuse(login, ISCSI_LOGIN_INITIATOR_ERROR, "too much login text");
+    char *grown = realloc(login->text, login->text_length + length + 1);
+    if (!grown)
+        return refuse(login, ISCSI_LOGIN_OUT_OF_RESOURCES, "out of memory");
+    login->text = grown;
+    if (length > 0)
+        memcpy(grown + login->text_length, text, length);
+    login->text_length += length;
+    grown[login->text_length] = '\0';
+    return 0;
+}
+
+/* Names are compared in lower case and end up in the log: letters, digits and a few marks only. */
+static int copy_name(struct iscsi_login *login, char *place, const char *value)
+{
+    size_t n = strlen(value);
+    if (n == 0 || n > IQN_MAX_LEN)
+        return refuse(login, ISCSI_LOGIN_INITIATOR_ERROR, "an iSCSI name of a wrong length");
+    for (size_t i = 0; i <= n; i++) {
+        unsigned char c = (unsigned char)value[i];
+        if (c && !isalnum(c) && !strchr(".:-_", c))
+            return refuse(login, ISCSI_LOGIN_INITIATOR_ERROR,
+                          "an iSCSI name with strange characters");
+        place[i] = (char)tolower(c);
+    }
+    return 0;
+}
+
+static void copy_alias(char *place, size_t size, const char *value)
+{
+    str_copy(place, size, value);
+    for (char *p = place; *p; p++)
+        if (!isprint((unsigned char)*p))
+            *p = '?';
+}
+
+static int take_session_type(struct iscsi_login *login, const char *value)
+{
+    login->identity.discovery = str_eq(value, "Discovery");
+    if (!login->identity.discovery && !str_eq(value, "Normal"))
+        return refuse(login, ISCSI_LOGIN_SESSION_TYPE, "asks for an unknown session type");
+    return 0;
+}
+
+static bool list_names(const char *list, const char *word)
+{
+    size_t n = strlen(word);
+    for (const char *p = strstr(list, word); p; p = strstr(p + n, word))
+        if ((p == list || p[-1] == ',') && (p[n] == '\0' || p[n] == ','))
+            return true;
+    return false;
+}
+
+static int take_auth_method(struct iscsi_login *login, const char *value, struct iscsi_text *answer)
+{
+    if (!list_names(value, "None")) {
+        iscsi_text_add(answer, "AuthMethod", "Reject");
+        return refuse(login, ISCSI_LOGIN_AUTH_FAILED,
+                      "insists on authentication, but no secret is set for it");
+    }
+    iscsi_text_add(answer, "AuthMethod", "None");
+    return 0;
+}
+
+static void note_traits(struct iscsi_login *login, const char *key, const char *value)
+{
+    if (str_eq(key, "ImmediateData"))
+        login->traits.no_immediate_data = str_eq(value, "No");
+    else if (str_eq(key, "HeaderDigest") || str_eq(key, "DataDigest"))
+        login->traits.crc_offered |= list_names(value, "CRC32C");
+}
+
+/* Answers to keys of ours, which need no answer back. */
+static bool is_answer(const char *value)
+{
+    return str_eq(value, "NotUnderstood") || str_eq(value, "Irrelevant") || str_eq(value, "Reject");
+}
+
+static int take_operational(struct iscsi_login *login, const char *key, const char *value,
+                            struct iscsi_text *answer)
+{
+    note_traits(login, key, value);
+    enum iscsi_negotiation r =
+        iscsi_negotiate(&login->parameters, key, value, login->identity.discovery, answer);
+    if (r == NEGOTIATION_UNKNOWN)
+        iscsi_text_add(answer, key, "NotUnderstood");
+    return 0;
+}
+
+static int take_key(struct iscsi_login *login, const char *key, const char *value,
+                    struct iscsi_text *answer)
+{
+    struct iscsi_login_identity *identity = &login->identity;
+    if (str_eq(key, "InitiatorName"))
+        return copy_name(login, identity->initiator, value);
+    if (str_eq(key, "TargetName"))
+        return copy_name(login, identity->target, value);
+    if (str_eq(key, "SessionType"))
+        return take_session_type(login, value);
+    if (str_eq(key, "AuthMethod"))
+        return take_auth_method(login, value, answer);
+    if (str_eq(key, "InitiatorAlias")) {
+        copy_alias(identity->alias, sizeof(identity->alias), value);
+        return 0;
+    }
+    if (is_answer(value))
+        return 0;
+    return take_operational(login, key, value, answer);
+}
+
+static int take_text(struct iscsi_login *login, struct iscsi_text *answer)
+{
+    size_t cursor = 0;
+    const char *key, *value;
+    int r;
+    while ((r = iscsi_text_next(login->text, login->text_length, &cursor, &key, &value)) > 0) {
+        int taken = take_key(login, key, value, answer);
+        if (taken < 0)
+            return taken;
+    }
+    login->text_length = 0;
+    if (r < 0)
+        return refuse(login, ISCSI_LOGIN_INITIATOR_ERROR, "login text that is not key=value");
+    return 0;
+}
+
+/* Once, with the first complete request: who is it, and may it? */
+static int admit(struct iscsi_login *login, struct iscsi_text *answer)
+{
+    struct iscsi_login_identity *identity = &login->identity;
+    if (login->named)
+        return 0;
+    login->named = true;
+    if (!identity->initiator[0])
+        return refuse(login, ISCSI_LOGIN_MISSING_PARAMETER, "gave no InitiatorName");
+    if (!identity->target[0] && !identity->discovery)
+        return refuse(login, ISCSI_LOGIN_MISSING_PARAMETER, "gave no TargetName");
+    const char *reason = "refused";
+    enum iscsi_login_status status =
+        login->policy->admit(login->policy->context, identity, &login->admission, &reason);
+    if (status != ISCSI_LOGIN_OK)
+        return refuse(login, status, reason);
+    if (identity->target[0])
+        iscsi_text_add(answer, "TargetPortalGroupTag", PORTAL_GROUP_TAG);
+    return 0;
+}
+
+/* Once, in the operational stage; RFC 7143 13.12. */
+static void declare_segment(struct iscsi_login *login, struct iscsi_text *answer)
+{
+    if (login->segment_declared || login->stage != ISCSI_STAGE_OPERATIONAL)
+        return;
+    login->segment_declared = true;
+    iscsi_text_addf(answer, "MaxRecvDataSegmentLength", "%u", ISCSI_MAX_RECEIVE_SEGMENT);
+}
+
+static void fill_response(const struct iscsi_login *login, uint8_t *bhs)
+{
+    memset(bhs, 0, ISCSI_BHS_SIZE);
+    bhs[BHS_OPCODE] = ISCSI_LOGIN_RESPONSE;
+    memcpy(bhs + BHS_ISID, login->identity.isid, sizeof(login->identity.isid));
+    bhs_put16(bhs, BHS_TSIH, login->identity.tsih);
+    bhs_put32(bhs, BHS_ITT, login->itt);
+    bhs_put32(bhs, BHS_STATSN, login->statsn);
+    bhs_put32(bhs, BHS_EXPCMDSN, login->cmdsn);
+    bhs_put32(bhs, BHS_MAXCMDSN, login->cmdsn);
+    bhs_put16(bhs, (enum iscsi_field)BHS_STATUS_CLASS, (uint16_t)login->status);
+}
+
+static enum iscsi_login_result refused(struct iscsi_login *login, uint8_t *bhs,
+                                       struct iscsi_text *answer)
+{
+    answer->used = 0;
+    fill_response(login, bhs);
+    bhs[BHS_FLAGS] = (uint8_t)(login->stage << 2);
+    return LOGIN_REFUSED;
+}
+
+/* The response to a request that is understood, granting the transition that it asks for. */
+static enum iscsi_login_result respond(struct iscsi_login *login, const uint8_t *request,
+                                       uint8_t *bhs, const struct iscsi_text *answer)
+{
+    bool transit = wants_transit(request);
+    fill_response(login, bhs);
+    bhs[BHS_FLAGS] = (uint8_t)(login->stage << 2);
+    if (transit)
+        bhs[BHS_FLAGS] |= (uint8_t)(ISCSI_FLAG_TRANSIT | next_stage(request));
+    bhs_put24(bhs, BHS_DATA_LENGTH, (uint32_t)answer->used);
+    if (transit && next_stage(request) == ISCSI_STAGE_FULL_FEATURE) {
+        iscsi_parameters_finish(&login->parameters);
+        return LOGIN_ATTACH;
+    }
+    if (transit)
+        login->stage = next_stage(request);
+    login->statsn++;
+    return LOGIN_REPLY;
+}
+
+enum iscsi_login_result iscsi_login_request(struct iscsi_login *login,
+                                            const uint8_t bhs[static ISCSI_BHS_SIZE],
+                                            const uint8_t *text, uint32_t length,
+                                            uint8_t ret_bhs[static ISCSI_BHS_SIZE],
+                                            struct iscsi_text *answer)
+{
+    answer->used = 0;
+    answer->overflow = false;
+    if (bhs_opcode(bhs) != ISCSI_LOGIN)
+        return LOGIN_DROP;
+    if (check_header(login, bhs) < 0 || gather(login, text, length) < 0)
+        return refused(login, ret_bhs, answer);
+    if (is_continued(bhs))
+        return respond(login, bhs, ret_bhs, answer);
+    if (take_text(login, answer) < 0 || admit(login, answer) < 0)
+        return refused(login, ret_bhs, answer);
+    declare_segment(login, answer);
+    if (answer->overflow) {
+        (void)refuse(login, ISCSI_LOGIN_INITIATOR_ERROR, "too many keys in one login request");
+        return refused(login, ret_bhs, answer);
+    }
+    return respond(login, bhs, ret_bhs, answer);
+}
+
+void iscsi_login_finish(struct iscsi_login *login, uint16_t tsih, uint32_t max_cmdsn,
+                        uint8_t bhs[static ISCSI_BHS_SIZE])
+{
+    bhs_put16(bhs, BHS_TSIH, tsih);
+    bhs_put32(bhs, BHS_MAXCMDSN, max_cmdsn);
+    login->statsn++;
+}
+
+void iscsi_login_refuse(struct iscsi_login *login, enum iscsi_login_status status,
+                        const char *reason, uint8_t bhs[static ISCSI_BHS_SIZE])
+{
+    (void)refuse(login, status, reason);
+    fill_response(login, bhs);
+    bhs[BHS_FLAGS] = (uint8_t)(login->stage << 2);
+}

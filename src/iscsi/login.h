@@ -1,0 +1,110 @@
+/*
+ * The login phase of one connection, pure: login requests in, login responses out (RFC 7143 6.3,
+ * 11.12, 11.13). Who may log in to what is asked of a policy; the session itself is made by
+ * whoever runs this, when the login is ready for it.
+ */
+#pragma once
+
+#include "core/names.h"
+#include "core/net.h"
+#include "iscsi/negotiate.h"
+#include "iscsi/pdu.h"
+
+/* Status-Class << 8 | Status-Detail (RFC 7143 11.13.5). */
+enum iscsi_login_status {
+    ISCSI_LOGIN_OK = 0x0000,
+    ISCSI_LOGIN_INITIATOR_ERROR = 0x0200,
+    ISCSI_LOGIN_AUTH_FAILED = 0x0201,
+    ISCSI_LOGIN_NOT_AUTHORIZED = 0x0202,
+    ISCSI_LOGIN_TARGET_NOT_FOUND = 0x0203,
+    ISCSI_LOGIN_UNSUPPORTED_VERSION = 0x0205,
+    ISCSI_LOGIN_TOO_MANY_CONNECTIONS = 0x0206,
+    ISCSI_LOGIN_MISSING_PARAMETER = 0x0207,
+    ISCSI_LOGIN_SESSION_TYPE = 0x0209,
+    ISCSI_LOGIN_NO_SESSION = 0x020a,
+    ISCSI_LOGIN_INVALID_REQUEST = 0x020b,
+    ISCSI_LOGIN_TARGET_ERROR = 0x0300,
+    ISCSI_LOGIN_UNAVAILABLE = 0x0301,
+    ISCSI_LOGIN_OUT_OF_RESOURCES = 0x0302,
+};
+
+enum iscsi_stage {
+    ISCSI_STAGE_SECURITY = 0,
+    ISCSI_STAGE_OPERATIONAL = 1,
+    ISCSI_STAGE_FULL_FEATURE = 3,
+};
+
+/* Who wants to log in where; valid from the policy's admit() on. */
+struct iscsi_login_identity {
+    char initiator[IQN_MAX_LEN + 1]; /* lower case */
+    char target[IQN_MAX_LEN + 1];    /* lower case; "" in a discovery session */
+    char alias[256];                 /* InitiatorAlias: Linux puts its host name there */
+    uint8_t isid[6];
+    uint16_t tsih; /* 0: a new session, or the reinstatement of the one with this ISID */
+    uint16_t cid;
+    bool discovery;
+    struct endpoint source;
+};
+
+/* What tells the programs apart that log in during a boot. */
+struct iscsi_login_traits {
+    bool started_operational; /* no security stage: iscsistart */
+    bool no_immediate_data;   /* asked for ImmediateData=No: iPXE */
+    bool crc_offered;         /* CRC32C among its digests: iscsid */
+};
+
+struct iscsi_login_policy {
+    /* May identity->initiator use identity->target (or discover)? A status; *ret_reason, a static
+     * or catalog text, says why not, for the log. On ISCSI_LOGIN_OK the policy may store what it
+     * found in *ret_admission; whoever runs the login hands it back. */
+    enum iscsi_login_status (*admit)(void *context, const struct iscsi_login_identity *identity,
+                                     void **ret_admission, const char **ret_reason);
+    void *context;
+};
+
+struct iscsi_login {
+    const struct iscsi_login_policy *policy;
+    struct iscsi_login_identity identity;
+    struct iscsi_login_traits traits;
+    struct iscsi_parameters parameters;
+    void *admission;
+    const char *reason; /* why it was refused; static */
+    enum iscsi_login_status status;
+    uint32_t cmdsn;  /* of the first request: where the session's numbering begins */
+    uint32_t statsn; /* of the next response */
+    /* private */
+    enum iscsi_stage stage;
+    uint32_t itt;
+    unsigned requests;
+    char *text; /* of requests that are continued; owned */
+    size_t text_length;
+    bool started, named, segment_declared;
+};
+
+enum iscsi_login_result {
+    LOGIN_REPLY,   /* send the response and wait for the next request */
+    LOGIN_ATTACH,  /* negotiation is over: make the session, then iscsi_login_finish() or _refuse()
+                    */
+    LOGIN_REFUSED, /* send the response and close the connection; status and reason tell why */
+    LOGIN_DROP,    /* close without an answer: this is not a login */
+};
+
+void iscsi_login_init(struct iscsi_login *login, const struct iscsi_login_policy *policy,
+                      const struct endpoint *source);
+void iscsi_login_clear(struct iscsi_login *login);
+
+/* One PDU of the login phase; text[0..length) is its data segment. The response's header goes to
+ * ret_bhs, its text to `answer` (of at least ISCSI_DEFAULT_SEGMENT bytes, emptied here). After
+ * LOGIN_ATTACH both must be kept for iscsi_login_finish(). */
+enum iscsi_login_result iscsi_login_request(struct iscsi_login *login,
+                                            const uint8_t bhs[static ISCSI_BHS_SIZE],
+                                            const uint8_t *text, uint32_t length,
+                                            uint8_t ret_bhs[static ISCSI_BHS_SIZE],
+                                            struct iscsi_text *answer);
+
+/* The session was made: completes the last response with its TSIH and its window. */
+void iscsi_login_finish(struct iscsi_login *login, uint16_t tsih, uint32_t max_cmdsn,
+                        uint8_t bhs[static ISCSI_BHS_SIZE]);
+/* It could not be: turns the last response into a refusal (without text). */
+void iscsi_login_refuse(struct iscsi_login *login, enum iscsi_login_status status,
+                        const char *reason, uint8_t bhs[static ISCSI_BHS_SIZE]);

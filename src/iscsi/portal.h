@@ -1,0 +1,71 @@
+/*
+ * Portals: the listening sockets, and the connections on them, on the I/O threads' rings.
+ *
+ * Every thread accepts. A connection logs in where it was accepted and then moves, once, to the
+ * thread that owns its target.
+ */
+#pragma once
+
+#include "core/counter.h"
+#include "iscsi/target.h"
+
+/* Connections of one thread that have not finished their login; more are closed on arrival. */
+#define ISCSI_MAX_LOGINS    1024
+#define ISCSI_LOGIN_SECONDS 15
+
+enum iscsi_event_kind { ISCSI_EVENT_LOGIN, ISCSI_EVENT_REFUSED, ISCSI_EVENT_END };
+
+struct iscsi_event {
+    enum iscsi_event_kind kind;
+    const struct iscsi_login_identity *identity; /* NULL: it never said who it is */
+    const struct iscsi_login_traits *traits;
+    const struct iscsi_target *target; /* LOGIN, and END of such a session; NULL: discovery */
+    const struct iscsi_session_counters *counters; /* END of a session; else NULL */
+    const struct endpoint *peer;
+    enum iscsi_login_status status; /* REFUSED */
+    const char *reason;             /* REFUSED, END */
+    bool violated;                  /* END: because the peer broke the protocol */
+};
+
+struct iscsi_portal_operations {
+    /* Who may log in to what; see login.h. Called on any thread, several at once. */
+    enum iscsi_login_status (*admit)(void *context, const struct iscsi_login_identity *identity,
+                                     void **ret_admission, const char **ret_reason);
+    /* Lets go of what admit() gave; exactly once for each. */
+    void (*release)(void *context, void *admission);
+    /* Index of the thread that owns the admitted target. Any thread. */
+    unsigned (*owner)(void *context, const void *admission);
+    /* The target, opened now if nobody uses it yet. On its owner's thread. NULL: *ret_reason (for
+     * the log) tells why it cannot be served; the initiator is told to try again later. */
+    struct iscsi_target *(*target)(void *context, struct io_thread *thread, const void *admission,
+                                   const char **ret_reason);
+    /* Discovery; see conn.h. */
+    void (*list_targets)(void *context, struct iscsi_conn *conn,
+                         const struct iscsi_login_identity *identity, const char *only,
+                         void (*add)(struct iscsi_conn *conn, const char *target));
+    /* On the thread where it happened: be quick. */
+    void (*event)(void *context, const struct iscsi_event *event);
+    void *context;
+};
+
+struct iscsi_portal;
+
+/* Accepts on each of listeners[0..n_listeners) (owned from now on, also on failure). The arrays
+ * are copied, the threads and operations are not owned. */
+int iscsi_portal_start(struct io_thread *const *threads, unsigned n_threads, const int *listeners,
+                       unsigned n_listeners, const struct iscsi_portal_operations *operations,
+                       struct iscsi_portal **ret_portal, struct error *ret_error) MUST_CHECK;
+/* Closes every connection, waits until disk and sockets have let go, and frees it. The targets of
+ * `operations` are idle afterwards. */
+void iscsi_portal_stop(struct iscsi_portal *portal);
+
+struct iscsi_portal_counters {
+    struct counter connections;
+    struct counter busy;       /* connections closed on arrival: too many logins, or no memory */
+    struct counter logins;     /* sessions that were opened */
+    struct counter refused;    /* logins */
+    struct counter violations; /* connections ended because the peer broke the protocol */
+    struct counter sessions;   /* open now */
+};
+/* Lives as long as the portal; any thread may read it. */
+const struct iscsi_portal_counters *iscsi_portal_counters(const struct iscsi_portal *portal);

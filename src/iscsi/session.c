@@ -1,0 +1,285 @@
+#include "iscsi/session.h"
+
+#include <errno.h>
+
+#include "iscsi/target.h"
+#include "iscsi/task.h"
+
+static uint32_t queue_depth(const struct iscsi_session *session)
+{
+    return buffer_pool_scarce(session->conn->thread->buffers) ? ISCSI_QUEUE_DEPTH_SCARCE
+                                                              : ISCSI_QUEUE_DEPTH;
+}
+
+/* The window: as many commands as may still come. MaxCmdSN never goes back (RFC 7143 4.2.2.1). */
+static void update_window(struct iscsi_session *session)
+{
+    uint32_t depth = queue_depth(session);
+    uint32_t room = session->n_open < depth ? depth - session->n_open : 0;
+    uint32_t max = session->exp_cmdsn + room - 1;
+    if (serial_lt(session->max_cmdsn, max))
+        session->max_cmdsn = max;
+}
+
+void iscsi_session_put_window(struct iscsi_session *session, uint8_t bhs[static ISCSI_BHS_SIZE])
+{
+    if (!session)
+        return;
+    update_window(session);
+    bhs_put32(bhs, BHS_EXPCMDSN, session->exp_cmdsn);
+    bhs_put32(bhs, BHS_MAXCMDSN, session->max_cmdsn);
+}
+
+int iscsi_session_start(struct iscsi_conn *conn, struct iscsi_target *target, uint16_t tsih)
+{
+    const struct iscsi_login *login = conn->login;
+    struct iscsi_session *session = calloc(1, sizeof(*session));
+    if (!session)
+        return -ENOMEM;
+    session->target = target;
+    session->conn = conn;
+    session->identity = login->identity;
+    session->traits = login->traits;
+    session->parameters = login->parameters;
+    session->tsih = tsih;
+    session->exp_cmdsn = login->cmdsn;
+    session->max_cmdsn = login->cmdsn - 1;
+    list_init(&session->tasks);
+    update_window(session);
+    if (target) {
+        list_append(&target->sessions, &session->link);
+        scsi_nexus_connect(&session->nexus, target->lun0.lu);
+    }
+    iscsi_conn_start_session(conn, session);
+    return 0;
+}
+
+static void free_if_done(struct iscsi_session *session)
+{
+    struct iscsi_target *target = session->target;
+    struct iscsi_conn *conn = session->conn;
+    if (!session->ending || session->n_tasks > 0)
+        return;
+    if (target) {
+        iscsi_task_management_forget(session);
+        scsi_nexus_disconnect(&session->nexus);
+        list_remove(&session->link);
+    }
+    iscsi_text_reply_free(session->text_reply);
+    free(session);
+    conn->session = NULL;
+    conn->operations->released(conn);
+    if (target)
+        iscsi_target_session_ended(target);
+}
+
+void iscsi_session_end(struct iscsi_session *session)
+{
+    session->n_tasks++; /* holds the session while its tasks are cancelled one by one */
+    while (!list_empty(&session->tasks)) {
+        struct iscsi_task *task = container_of(session->tasks.next, struct iscsi_task, link);
+        if (task->cancelled)
+            break; /* all that are left wait for the disk */
+        list_remove(&task->link);
+        list_append(&session->tasks, &task->link);
+        iscsi_task_cancel(task);
+    }
+    session->n_tasks--;
+    session->ending = true;
+    free_if_done(session);
+}
+
+void iscsi_session_task_ended(struct iscsi_session *session)
+{
+    struct iscsi_target *target = session->target;
+    free_if_done(session);
+    if (target)
+        iscsi_target_task_ended(target);
+}
+
+/* --- PDUs --- */
+
+static bool is_immediate(const struct iscsi_input *in)
+{
+    return in->bhs[BHS_OPCODE] & ISCSI_IMMEDIATE;
+}
+
+/* Does a request with this opcode take part in command numbering? */
+static bool is_numbered(uint8_t opcode)
+{
+    return opcode == ISCSI_SCSI_COMMAND || opcode == ISCSI_TASK_MANAGEMENT ||
+           opcode == ISCSI_TEXT || opcode == ISCSI_LOGOUT || opcode == ISCSI_NOP_OUT;
+}
+
+enum numbering { NUMBER_RIGHT, NUMBER_IGNORE, NUMBER_BROKEN };
+
+/* RFC 7143 4.2.2.1: outside of the window it is silently ignored. Inside, one connection delivers
+ * in order, so that a gap can never be filled. */
+static enum numbering check_cmdsn(const struct iscsi_session *session, const struct iscsi_input *in)
+{
+    uint32_t cmdsn = bhs_get32(in->bhs, BHS_CMDSN);
+    if (is_immediate(in) || cmdsn == session->exp_cmdsn)
+        return NUMBER_RIGHT;
+    if (serial_lt(cmdsn, session->exp_cmdsn) || serial_lt(session->max_cmdsn, cmdsn))
+        return NUMBER_IGNORE;
+    return NUMBER_BROKEN;
+}
+
+/* Where the data of a NOP-Out (to be echoed) or a Text request goes. */
+static void keep_data(struct iscsi_session *session, struct iscsi_input *in)
+{
+    if (in->data_size == 0)
+        return;
+    in->buffer = buffer_get(session->conn->thread->buffers, in->data_size);
+    if (in->buffer)
+        in->place = in->buffer->data;
+    else
+        iscsi_conn_close(session->conn, "out of memory");
+}
+
+void iscsi_session_header(struct iscsi_session *session, struct iscsi_input *in)
+{
+    uint8_t opcode = bhs_opcode(in->bhs);
+    if (is_numbered(opcode) && check_cmdsn(session, in) != NUMBER_RIGHT)
+        return; /* its data goes nowhere; iscsi_session_pdu() deals with it */
+    switch (opcode) {
+    case ISCSI_SCSI_COMMAND:
+        if (session->target)
+            iscsi_command_header(session, in);
+        break;
+    case ISCSI_DATA_OUT:
+        iscsi_data_out_header(session, in);
+        break;
+    case ISCSI_NOP_OUT:
+    case ISCSI_TEXT:
+        keep_data(session, in);
+        break;
+    default:
+        break;
+    }
+}
+
+static void nop_out(struct iscsi_session *session, struct iscsi_input *in)
+{
+    struct iscsi_conn *conn = session->conn;
+    uint32_t itt = bhs_get32(in->bhs, BHS_ITT);
+    if (itt == ISCSI_RESERVED_TAG)
+        return; /* an answer to a ping of ours */
+    struct iscsi_out *out = iscsi_out_new(conn, ISCSI_NOP_IN, itt);
+    if (!out)
+        return;
+    bhs_put64(out->header, BHS_LUN, bhs_get64(in->bhs, BHS_LUN));
+    bhs_put32(out->header, BHS_TTT, ISCSI_RESERVED_TAG);
+    iscsi_out_take_statsn(conn, out);
+    struct buffer *echo = take_ptr(in->buffer);
+    if (echo) {
+        uint32_t size = MIN(in->data_size, session->parameters.max_send_segment_length);
+        iscsi_out_set_data(out, echo->data, size, echo);
+    }
+    iscsi_conn_queue(conn, out);
+}
+
+enum logout_reason { LOGOUT_SESSION, LOGOUT_CONNECTION, LOGOUT_RECOVERY };
+enum logout_response { LOGOUT_OK, LOGOUT_NO_CID, LOGOUT_NO_RECOVERY };
+
+static void logout(struct iscsi_session *session, const struct iscsi_input *in)
+{
+    struct iscsi_conn *conn = session->conn;
+    uint8_t reason = in->bhs[BHS_FLAGS] & 0x7f;
+    enum logout_response response = LOGOUT_OK;
+    if (reason == LOGOUT_RECOVERY)
+        response = LOGOUT_NO_RECOVERY;
+    else if (reason == LOGOUT_CONNECTION && bhs_get16(in->bhs, BHS_CID) != session->identity.cid)
+        response = LOGOUT_NO_CID;
+    struct iscsi_out *out = iscsi_out_new(conn, ISCSI_LOGOUT_RESPONSE, bhs_get32(in->bhs, BHS_ITT));
+    if (!out)
+        return;
+    out->header[BHS_RESPONSE] = (uint8_t)response;
+    iscsi_out_take_statsn(conn, out);
+    iscsi_conn_queue(conn, out);
+    if (response == LOGOUT_OK)
+        iscsi_conn_close_after_output(conn, "logged out");
+}
+
+/* Reject (11.17) with the header that is at fault. Never to firmware: iPXE's receiver does not
+ * know the PDU and gives the session up, which closing does as well. */
+static void reject(struct iscsi_session *session, const struct iscsi_input *in, uint8_t reason)
+{
+    struct iscsi_conn *conn = session->conn;
+    struct buffer *buffer = buffer_get(conn->thread->buffers, ISCSI_BHS_SIZE);
+    if (session->traits.no_immediate_data || !buffer) {
+        buffer_unref(conn->thread->buffers, buffer);
+        iscsi_conn_violation(conn, "sent a request that is not supported");
+        return;
+    }
+    struct iscsi_out *out = iscsi_out_new(conn, ISCSI_REJECT, ISCSI_RESERVED_TAG);
+    if (!out) {
+        buffer_unref(conn->thread->buffers, buffer);
+        return;
+    }
+    out->header[BHS_RESPONSE] = reason;
+    iscsi_out_take_statsn(conn, out);
+    memcpy(buffer->data, in->bhs, ISCSI_BHS_SIZE);
+    iscsi_out_set_data(out, buffer->data, ISCSI_BHS_SIZE, buffer);
+    iscsi_conn_queue(conn, out);
+}
+
+#define REJECT_SNACK         0x03
+#define REJECT_PROTOCOL      0x04
+#define REJECT_NOT_SUPPORTED 0x05
+
+static void dispatch(struct iscsi_session *session, struct iscsi_input *in)
+{
+    switch (bhs_opcode(in->bhs)) {
+    case ISCSI_SCSI_COMMAND:
+        if (session->target)
+            iscsi_command_pdu(session, in);
+        else
+            reject(session, in, REJECT_PROTOCOL); /* discovery: RFC 7143 7.4.3 */
+        break;
+    case ISCSI_DATA_OUT:
+        iscsi_data_out_pdu(session, in);
+        break;
+    case ISCSI_NOP_OUT:
+        nop_out(session, in);
+        break;
+    case ISCSI_TASK_MANAGEMENT:
+        if (session->target)
+            iscsi_task_management_pdu(session, in);
+        else
+            reject(session, in, REJECT_PROTOCOL);
+        break;
+    case ISCSI_TEXT:
+        iscsi_text_request_pdu(session, in);
+        break;
+    case ISCSI_LOGOUT:
+        logout(session, in);
+        break;
+    case ISCSI_LOGIN:
+        iscsi_conn_violation(session->conn, "login request after the login");
+        break;
+    case ISCSI_SNACK:
+        reject(session, in, REJECT_SNACK);
+        break;
+    default:
+        reject(session, in, REJECT_NOT_SUPPORTED);
+        break;
+    }
+}
+
+void iscsi_session_pdu(struct iscsi_session *session, struct iscsi_input *in)
+{
+    if (is_numbered(bhs_opcode(in->bhs))) {
+        switch (check_cmdsn(session, in)) {
+        case NUMBER_IGNORE:
+            return;
+        case NUMBER_BROKEN:
+            iscsi_conn_violation(session->conn, "left out a CmdSN");
+            return;
+        case NUMBER_RIGHT:
+            if (!is_immediate(in))
+                session->exp_cmdsn++;
+        }
+    }
+    dispatch(session, in);
+}

@@ -1,0 +1,88 @@
+/*
+ * The full feature phase of a session, pure (RFC 7143 sections 4, 11): commands and their data,
+ * task management, NOP, text, logout. One connection per session (MaxConnections=1,
+ * ErrorRecoveryLevel=0).
+ *
+ * session.c receives PDUs and keeps the numbering; command.c carries SCSI tasks (it is the
+ * transport of scsi/task.h); task_management.c ends them early; text_request.c answers
+ * SendTargets. Everything belongs to the thread of the session's target.
+ */
+#pragma once
+
+#include "iscsi/conn.h"
+
+#define ISCSI_TASK_BUCKETS 16
+
+/* Commands that a session may have under way: what the window grants. */
+#define ISCSI_QUEUE_DEPTH        128
+#define ISCSI_QUEUE_DEPTH_SCARCE 8 /* while buffers are scarce */
+
+struct iscsi_target;
+struct iscsi_task;
+
+struct iscsi_session_counters {
+    uint64_t commands;
+    uint64_t read_bytes;
+    uint64_t written_bytes;
+    uint64_t round_trips; /* responses sent while no other command was under way */
+};
+
+struct iscsi_session {
+    struct list link;            /* in target->sessions */
+    struct iscsi_target *target; /* NULL: a discovery session */
+    struct iscsi_conn *conn;
+    struct iscsi_login_identity identity;
+    struct iscsi_login_traits traits;
+    struct iscsi_parameters parameters;
+    uint16_t tsih;
+    uint32_t exp_cmdsn, max_cmdsn;
+    uint32_t next_ttt;
+    struct scsi_nexus nexus;                        /* to LUN 0 */
+    struct iscsi_task *buckets[ISCSI_TASK_BUCKETS]; /* by ITT */
+    struct list tasks;                              /* oldest first */
+    unsigned n_tasks;
+    unsigned n_open; /* tasks whose status was not queued yet: they fill the window */
+    bool ending;
+    struct iscsi_text_reply *text_reply; /* of a long answer: what is still to be fetched */
+    struct iscsi_session_counters counters;
+};
+
+/* Makes the session of a connection that is ATTACHING, connects it to the target (NULL for
+ * discovery) and completes the login. -ENOMEM: nothing was done. */
+int iscsi_session_start(struct iscsi_conn *conn, struct iscsi_target *target,
+                        uint16_t tsih) MUST_CHECK;
+
+/* Its connection is gone: aborts what is under way and frees the session when that has let go;
+ * then tells the target and conn->operations->released(). */
+void iscsi_session_end(struct iscsi_session *session);
+
+/* ExpCmdSN and MaxCmdSN of a PDU to the initiator; nothing if session is NULL. */
+void iscsi_session_put_window(struct iscsi_session *session, uint8_t bhs[static ISCSI_BHS_SIZE]);
+
+/* The connection's calls: a header has come (decide where the data goes); the PDU is complete. */
+void iscsi_session_header(struct iscsi_session *session, struct iscsi_input *in);
+void iscsi_session_pdu(struct iscsi_session *session, struct iscsi_input *in);
+
+/* Frees the session if nothing holds it any more. For command.c. */
+void iscsi_session_task_ended(struct iscsi_session *session);
+
+/* --- command.c --- */
+
+void iscsi_command_header(struct iscsi_session *session, struct iscsi_input *in);
+void iscsi_command_pdu(struct iscsi_session *session, struct iscsi_input *in);
+void iscsi_data_out_header(struct iscsi_session *session, struct iscsi_input *in);
+void iscsi_data_out_pdu(struct iscsi_session *session, struct iscsi_input *in);
+struct iscsi_task *iscsi_task_find(struct iscsi_session *session, uint32_t itt);
+/* Ends a task early without a response. May free it at once. */
+void iscsi_task_cancel(struct iscsi_task *task);
+
+/* --- task_management.c --- */
+
+void iscsi_task_management_pdu(struct iscsi_session *session, const struct iscsi_input *in);
+/* The session is going: nobody is left to answer to. */
+void iscsi_task_management_forget(struct iscsi_session *session);
+
+/* --- text_request.c --- */
+
+void iscsi_text_request_pdu(struct iscsi_session *session, struct iscsi_input *in);
+void iscsi_text_reply_free(struct iscsi_text_reply *reply);

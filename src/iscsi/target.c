@@ -1,0 +1,160 @@
+#include "iscsi/target.h"
+
+#include <errno.h>
+
+static void check_idle(struct io_deferred *deferred)
+{
+    struct iscsi_target *target = container_of(deferred, struct iscsi_target, idle_check);
+    if (target->idle && iscsi_target_is_idle(target))
+        target->idle(target);
+}
+
+struct iscsi_target *iscsi_target_new(struct io_thread *thread, const char *name,
+                                      struct scsi_lu *lu, bool single_writer,
+                                      void (*idle)(struct iscsi_target *target))
+{
+    struct iscsi_target *target = calloc(1, sizeof(*target));
+    if (!target) {
+        scsi_lu_free(lu);
+        return NULL;
+    }
+    target->thread = thread;
+    str_copy(target->name, sizeof(target->name), name);
+    target->single_writer = single_writer;
+    target->idle = idle;
+    target->idle_check.run = check_idle;
+    target->lun0 = (struct scsi_target_lun){.lun = 0, .lu = lu};
+    target->scsi = (struct scsi_target){.luns = &target->lun0, .n_luns = 1};
+    list_init(&target->sessions);
+    list_init(&target->attaching);
+    list_init(&target->task_management);
+    return target;
+}
+
+void iscsi_target_free(struct iscsi_target *target)
+{
+    if (!target)
+        return;
+    io_deferred_cancel(&target->idle_check);
+    scsi_lu_free(target->lun0.lu);
+    free(target);
+}
+
+static struct iscsi_session *session_of(struct list *node)
+{
+    return container_of(node, struct iscsi_session, link);
+}
+
+void iscsi_target_close_sessions(struct iscsi_target *target, const char *reason)
+{
+    list_for_each(node, &target->sessions)
+        iscsi_conn_close(session_of(node)->conn, reason);
+    list_for_each(node, &target->attaching)
+        iscsi_conn_close(container_of(node, struct iscsi_conn, attach_link), reason);
+}
+
+/* The session that this login replaces: same initiator port (name and ISID), 6.3.5. */
+static struct iscsi_session *find_replaced(struct iscsi_target *target,
+                                           const struct iscsi_login_identity *identity)
+{
+    list_for_each(node, &target->sessions) {
+        struct iscsi_session *session = session_of(node);
+        if (str_eq(session->identity.initiator, identity->initiator) &&
+            memcmp(session->identity.isid, identity->isid, sizeof(identity->isid)) == 0)
+            return session;
+    }
+    return NULL;
+}
+
+/* A living session of another machine on a volume that is for one. */
+static struct iscsi_session *find_rival(struct iscsi_target *target,
+                                        const struct iscsi_login_identity *identity)
+{
+    if (!target->single_writer)
+        return NULL;
+    list_for_each(node, &target->sessions) {
+        struct iscsi_session *session = session_of(node);
+        if (!endpoint_same_host(&session->identity.source, &identity->source) &&
+            session->conn->state == ISCSI_CONN_FULL)
+            return session;
+    }
+    return NULL;
+}
+
+static bool tsih_is_free(struct iscsi_target *target, uint16_t tsih)
+{
+    list_for_each(node, &target->sessions)
+        if (session_of(node)->tsih == tsih)
+            return false;
+    return tsih != 0;
+}
+
+static uint16_t new_tsih(struct iscsi_target *target)
+{
+    do
+        target->last_tsih++;
+    while (!tsih_is_free(target, target->last_tsih));
+    return target->last_tsih;
+}
+
+/* Refuses what must not have a session now; false if it did. */
+static bool check_rules(struct iscsi_target *target, struct iscsi_conn *conn,
+                        const struct iscsi_session *replaced)
+{
+    const struct iscsi_login_identity *identity = &conn->login->identity;
+    struct iscsi_session *rival = find_rival(target, identity);
+    if (rival) {
+        rival->conn->operations->probe(rival->conn);
+        iscsi_conn_refuse(conn, ISCSI_LOGIN_UNAVAILABLE,
+                          "its disk is in use from another address (two machines with one "
+                          "identity?); if that machine is gone, this clears within seconds");
+        return false;
+    }
+    if (identity->tsih != 0 && (!replaced || replaced->tsih != identity->tsih)) {
+        iscsi_conn_refuse(conn, ISCSI_LOGIN_NO_SESSION, "asks for a session that does not exist");
+        return false;
+    }
+    if (identity->tsih != 0 && replaced->identity.cid != identity->cid) {
+        iscsi_conn_refuse(conn, ISCSI_LOGIN_TOO_MANY_CONNECTIONS,
+                          "asks for a second connection in a session");
+        return false;
+    }
+    return true;
+}
+
+static void start_session(struct iscsi_target *target, struct iscsi_conn *conn)
+{
+    if (iscsi_session_start(conn, target, target ? new_tsih(target) : 1) < 0)
+        iscsi_conn_refuse(conn, ISCSI_LOGIN_OUT_OF_RESOURCES, "out of memory");
+}
+
+void iscsi_target_attach(struct iscsi_target *target, struct iscsi_conn *conn)
+{
+    struct iscsi_session *replaced = find_replaced(target, &conn->login->identity);
+    if (!check_rules(target, conn, replaced))
+        return;
+    if (!replaced) {
+        start_session(target, conn);
+        return;
+    }
+    list_append(&target->attaching, &conn->attach_link);
+    iscsi_conn_close(replaced->conn, "replaced by a new login of the same initiator");
+}
+
+void iscsi_discovery_attach(struct iscsi_conn *conn)
+{
+    start_session(NULL, conn);
+}
+
+/* Lets those try again that waited; each may find that it has to wait for another one. */
+void iscsi_target_session_ended(struct iscsi_target *target)
+{
+    struct list waiting;
+    list_init(&waiting);
+    for (struct list *node; (node = list_pop(&target->attaching));)
+        list_append(&waiting, node);
+    for (struct list *node; (node = list_pop(&waiting));)
+        iscsi_target_attach(target, container_of(node, struct iscsi_conn, attach_link));
+    iscsi_target_task_ended(target);
+    io_thread_defer(target->thread, &target->idle_check);
+}

@@ -1,0 +1,52 @@
+/*
+ * A target: its logical units and its sessions. Belongs, with all its sessions and their
+ * connections, to one I/O thread.
+ */
+#pragma once
+
+#include "iscsi/session.h"
+
+struct iscsi_task_management;
+
+struct iscsi_target {
+    struct io_thread *thread;
+    char name[IQN_MAX_LEN + 1];
+    struct scsi_target scsi;
+    struct scsi_target_lun lun0;
+    /* The volume is for one machine: a login from another address is refused while a session of
+     * the first is alive. */
+    bool single_writer;
+    struct list sessions;
+    struct list attaching;       /* connections that wait for an old session to end */
+    struct list task_management; /* functions that wait for tasks to end */
+    uint16_t last_tsih;
+    /* Called at the end of a round in which the last session has gone; may free the target. */
+    void (*idle)(struct iscsi_target *target);
+    struct io_deferred idle_check;
+    void *context; /* of whoever made the target */
+};
+
+/* lu becomes LUN 0 and is owned, also on failure. idle: see above, or NULL. NULL: no memory. */
+struct iscsi_target *iscsi_target_new(struct io_thread *thread, const char *name,
+                                      struct scsi_lu *lu, bool single_writer,
+                                      void (*idle)(struct iscsi_target *target));
+/* Without sessions. */
+void iscsi_target_free(struct iscsi_target *target);
+static inline bool iscsi_target_is_idle(const struct iscsi_target *target)
+{
+    return list_empty(&target->sessions) && list_empty(&target->attaching);
+}
+/* Closes every connection; sessions end as the disk lets go. */
+void iscsi_target_close_sessions(struct iscsi_target *target, const char *reason);
+
+/* Makes the session of a connection that is ATTACHING on this thread: at once, or when the session
+ * that it replaces has ended (same initiator and ISID: reinstatement, RFC 7143 6.3.5); or refuses
+ * it. */
+void iscsi_target_attach(struct iscsi_target *target, struct iscsi_conn *conn);
+/* For a discovery session, which has no target. */
+void iscsi_discovery_attach(struct iscsi_conn *conn);
+
+/* For session.c: it is gone. */
+void iscsi_target_session_ended(struct iscsi_target *target);
+/* For session.c: a task is gone; task management functions may have waited for it. */
+void iscsi_target_task_ended(struct iscsi_target *target);

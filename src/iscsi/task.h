@@ -1,0 +1,39 @@
+/* A SCSI command of an iSCSI session, shared by command.c and task_management.c. */
+#pragma once
+
+#include "iscsi/session.h"
+
+/* Data that was asked for: an R2T that is not fulfilled yet. */
+struct iscsi_r2t {
+    struct scsi_burst *burst; /* NULL: unused */
+    uint32_t ttt;
+    uint32_t offset; /* of the next byte to come, in the task's data */
+    uint32_t end;
+    uint32_t datasn; /* of the next Data-Out */
+};
+
+struct iscsi_task {
+    struct list link; /* in session->tasks */
+    struct iscsi_task *next_in_bucket;
+    struct iscsi_session *session;
+    uint32_t itt;
+    uint32_t cmdsn;
+    uint32_t expected_length; /* EDTL: Expected Data Transfer Length */
+    uint64_t lun;
+    bool status_sent; /* with the last Data-In */
+    bool cancelled;
+    uint32_t datasn; /* of the next Data-In */
+    uint32_t r2tsn;  /* of the next R2T */
+
+    /* Data-out that comes unasked: immediate data, then Data-Out PDUs up to an F bit. */
+    struct buffer *immediate;
+    uint32_t immediate_size;
+    uint32_t unsolicited_datasn;
+    bool unsolicited_open; /* more is to come */
+
+    struct scsi_burst *wanted[SCSI_BURSTS]; /* bursts to be filled, in order */
+    size_t n_wanted;
+    struct iscsi_r2t r2ts[SCSI_BURSTS];
+
+    struct scsi_task scsi;
+};

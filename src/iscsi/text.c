@@ -1,0 +1,62 @@
+#include "iscsi/text.h"
+
+#include <errno.h>
+#include <stdarg.h>
+
+int iscsi_text_next(char *data, size_t length, size_t *cursor, const char **ret_key,
+                    const char **ret_value)
+{
+    while (*cursor < length && data[*cursor] == '\0') /* padding that somebody counted as text */
+        ++*cursor;
+    if (*cursor >= length)
+        return 0;
+    char *key = data + *cursor;
+    char *value = strchr(key, '=');
+    size_t pair = strlen(key);
+    if (!value || value == key || value - key > ISCSI_KEY_MAX)
+        return -EINVAL;
+    *cursor += pair + 1;
+    *value = '\0';
+    *ret_key = key;
+    *ret_value = value + 1;
+    return 1;
+}
+
+void iscsi_text_add(struct iscsi_text *text, const char *key, const char *value)
+{
+    size_t left = text->size - text->used;
+    size_t need = strlen(key) + 1 + strlen(value) + 1;
+    if (need > left) {
+        text->overflow = true;
+        return;
+    }
+    text->used += (size_t)sprintf(text->data + text->used, "%s=%s", key, value) + 1;
+}
+
+void iscsi_text_addf(struct iscsi_text *text, const char *key, const char *format, ...)
+{
+    char value[1024];
+    va_list args;
+    va_start(args, format);
+    int n = vsnprintf(value, sizeof(value), format, args);
+    va_end(args);
+    if (n < 0 || (size_t)n >= sizeof(value))
+        text->overflow = true;
+    else
+        iscsi_text_add(text, key, value);
+}
+
+int iscsi_text_number(const char *value, uint32_t *ret_number)
+{
+    bool hex = value[0] == '0' && (value[1] == 'x' || value[1] == 'X');
+    const char *digits = hex ? value + 2 : value;
+    char *end;
+    if (!strchr(hex ? "0123456789abcdefABCDEF" : "0123456789", *digits) || *digits == '\0')
+        return -EINVAL;
+    errno = 0;
+    unsigned long long n = strtoull(digits, &end, hex ? 16 : 10);
+    if (errno || *end || n > UINT32_MAX)
+        return -EINVAL;
+    *ret_number = (uint32_t)n;
+    return 0;
+}

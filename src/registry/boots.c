@@ -1,0 +1,147 @@
+/* Boots and their stages: a history of bounded length for each node. */
+#include "registry/operation.h"
+
+#include <errno.h>
+
+struct boot_operation {
+    struct operation operation;
+    struct registry_boot boot;
+};
+
+struct stage_operation {
+    struct operation operation;
+    struct registry_boot_stage stage;
+};
+
+static int store_boot(struct db *db, struct operation *operation, struct error *ret_error)
+{
+    const struct registry_boot *b =
+        &container_of(operation, struct boot_operation, operation)->boot;
+    char mac[MAC_TEXT_SIZE];
+    int r = db_change(db,
+                      "INSERT OR REPLACE INTO boots (id, node_id, mac, started_at)"
+                      " SELECT ?, id, ?, ? FROM nodes WHERE id = ?",
+                      DB_VALUES(db_int((int64_t)b->id), db_text(mac_format(b->mac, mac)),
+                                db_int((int64_t)b->started_at), db_int((int64_t)b->node_id)),
+                      ret_error);
+    if (r <= 0)
+        return r;
+    return db_change(
+        db,
+        "DELETE FROM boots WHERE node_id = ?1 AND id <= (SELECT id FROM boots WHERE node_id = ?1"
+        " ORDER BY id DESC LIMIT 1 OFFSET ?2)",
+        DB_VALUES(db_int((int64_t)b->node_id), db_int(REGISTRY_BOOTS_PER_NODE)), ret_error);
+}
+
+int registry_boot_store(struct registry *registry, const struct registry_boot *boot,
+                        struct registry_reply *reply)
+{
+    struct boot_operation *o = calloc(1, sizeof(*o));
+    if (!o)
+        return -ENOMEM;
+    o->operation.apply = store_boot;
+    o->boot = *boot;
+    operation_post(registry, &o->operation, reply);
+    return 0;
+}
+
+static int store_stage(struct db *db, struct operation *operation, struct error *ret_error)
+{
+    const struct registry_boot_stage *s =
+        &container_of(operation, struct stage_operation, operation)->stage;
+    return db_change(
+        db,
+        "INSERT INTO boot_stages (boot_id, position, stage, reached_at, detail)"
+        " SELECT id, (SELECT coalesce(max(position), 0) + 1 FROM boot_stages WHERE boot_id = ?1),"
+        " ?2, ?3, ?4 FROM boots WHERE id = ?1",
+        DB_VALUES(db_int((int64_t)s->boot_id), db_text(s->stage), db_int((int64_t)s->reached_at),
+                  db_text(s->detail)),
+        ret_error);
+}
+
+int registry_boot_stage_store(struct registry *registry, const struct registry_boot_stage *stage,
+                              struct registry_reply *reply)
+{
+    struct stage_operation *o = calloc(1, sizeof(*o));
+    if (!o)
+        return -ENOMEM;
+    o->operation.apply = store_stage;
+    o->stage = *stage;
+    operation_post(registry, &o->operation, reply);
+    return 0;
+}
+
+struct list_operation {
+    struct operation operation;
+    uint64_t node_id;
+    unsigned boots_per_node;
+    void (*each_boot)(void *context, const struct registry_boot *boot);
+    void (*each_stage)(void *context, const struct registry_boot_stage *stage);
+    void *context;
+};
+
+static int list_stages(struct db *db, const struct list_operation *o, uint64_t boot_id,
+                       struct error *ret_error)
+{
+    sqlite3_stmt *rows = db_start(
+        db, "SELECT stage, reached_at, detail FROM boot_stages WHERE boot_id = ? ORDER BY position",
+        DB_VALUES(db_int((int64_t)boot_id)), ret_error);
+    if (!rows)
+        return ret_error->code;
+    int r;
+    while ((r = db_next(db, rows, ret_error)) > 0) {
+        struct registry_boot_stage stage = {.boot_id = boot_id,
+                                            .reached_at = (uint64_t)sqlite3_column_int64(rows, 1)};
+        str_copy(stage.stage, sizeof(stage.stage), db_column_text(rows, 0));
+        str_copy(stage.detail, sizeof(stage.detail), db_column_text(rows, 2));
+        o->each_stage(o->context, &stage);
+    }
+    return r;
+}
+
+static int list(struct db *db, struct operation *operation, struct error *ret_error)
+{
+    const struct list_operation *o = container_of(operation, struct list_operation, operation);
+    sqlite3_stmt *rows = db_start(
+        db,
+        "SELECT id, node_id, mac, started_at FROM ("
+        "  SELECT *, row_number() OVER (PARTITION BY node_id ORDER BY id DESC) AS place FROM boots"
+        "  WHERE ?1 = 0 OR node_id = ?1"
+        ") WHERE place <= ?2 ORDER BY id",
+        DB_VALUES(db_int((int64_t)o->node_id), db_int(o->boots_per_node)), ret_error);
+    if (!rows)
+        return ret_error->code;
+    int r;
+    while ((r = db_next(db, rows, ret_error)) > 0) {
+        struct registry_boot boot = {
+            .id = (uint64_t)sqlite3_column_int64(rows, 0),
+            .node_id = (uint64_t)sqlite3_column_int64(rows, 1),
+            .started_at = (uint64_t)sqlite3_column_int64(rows, 3),
+        };
+        if (mac_parse(db_column_text(rows, 2), &boot.mac) < 0)
+            continue;
+        o->each_boot(o->context, &boot);
+        r = list_stages(db, o, boot.id, ret_error);
+        if (r < 0) {
+            db_end(rows);
+            break;
+        }
+    }
+    return r;
+}
+
+int registry_boot_list(struct registry *registry, uint64_t node_id, unsigned boots_per_node,
+                       void (*each_boot)(void *context, const struct registry_boot *boot),
+                       void (*each_stage)(void *context, const struct registry_boot_stage *stage),
+                       void *context, struct error *ret_error)
+{
+    struct list_operation o = {
+        .operation = {.apply = list, .reads_only = true},
+        .node_id = node_id,
+        .boots_per_node = boots_per_node,
+        .each_boot = each_boot,
+        .each_stage = each_stage,
+        .context = context,
+    };
+    return operation_run(registry, &o.operation, ret_error);
+}

@@ -1,0 +1,414 @@
+#include "registry/catalog.h"
+
+#include "core/arena.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+struct mac_entry {
+    struct mac_address mac;
+    size_t node; /* index in nodes */
+};
+
+struct address_entry {
+    uint32_t address;
+    size_t node;
+};
+
+struct id_entry {
+    uint64_t id;
+    size_t volume; /* index in volumes */
+};
+
+struct catalog {
+    atomic_uint references;
+    uint64_t generation;
+    struct arena arena;
+    const char *base_iqn;
+
+    struct catalog_node *nodes;
+    size_t n_nodes, nodes_room;
+    struct catalog_volume *volumes;
+    size_t n_volumes, volumes_room;
+    struct catalog_image *images;
+    size_t n_images, images_room;
+    struct catalog_group *groups;
+    size_t n_groups, groups_room;
+
+    /* built by catalog_seal(), in the arena */
+    struct mac_entry *by_mac;
+    size_t n_macs;
+    struct address_entry *by_address;
+    size_t n_addresses;
+    struct id_entry *by_volume_id;
+};
+
+struct catalog *catalog_new(const char *base_iqn, uint64_t generation)
+{
+    struct catalog *c = calloc(1, sizeof(*c));
+    if (!c)
+        return NULL;
+    atomic_init(&c->references, 1);
+    c->generation = generation;
+    c->base_iqn = arena_strdup(&c->arena, base_iqn);
+    if (!c->base_iqn) {
+        catalog_unref(c);
+        return NULL;
+    }
+    return c;
+}
+
+struct catalog *catalog_ref(struct catalog *catalog)
+{
+    atomic_fetch_add_explicit(&catalog->references, 1, memory_order_relaxed);
+    return catalog;
+}
+
+void catalog_unref(struct catalog *catalog)
+{
+    if (!catalog || atomic_fetch_sub_explicit(&catalog->references, 1, memory_order_acq_rel) != 1)
+        return;
+    free(catalog->nodes);
+    free(catalog->volumes);
+    free(catalog->images);
+    free(catalog->groups);
+    arena_free(&catalog->arena);
+    free(catalog);
+}
+
+/* Room for one more element of `size` bytes in a growing array. */
+static void *array_append(void **array, size_t *count, size_t *room, size_t size)
+{
+    if (*count == *room) {
+        size_t more = *room ? *room * 2 : 16;
+        void *grown = reallocarray(*array, more, size);
+        if (!grown)
+            return NULL;
+        *array = grown;
+        *room = more;
+    }
+    return (char *)*array + size * (*count)++;
+}
+
+static void *arena_copy(struct arena *arena, const void *data, size_t size)
+{
+    void *copy = arena_alloc(arena, size ? size : 1);
+    if (copy && size)
+        memcpy(copy, data, size);
+    return copy;
+}
+
+int catalog_add_node(struct catalog *c, const struct catalog_node *node)
+{
+    struct catalog_node copy = *node;
+    copy.name = arena_strdup(&c->arena, node->name);
+    copy.group = arena_strdup(&c->arena, node->group);
+    copy.macs = arena_copy(&c->arena, node->macs, node->n_macs * sizeof(*node->macs));
+    if (!copy.name || (node->group && !copy.group) || !copy.macs)
+        return -ENOMEM;
+    struct catalog_node *place =
+        array_append((void **)&c->nodes, &c->n_nodes, &c->nodes_room, sizeof(*place));
+    if (!place)
+        return -ENOMEM;
+    *place = copy;
+    c->n_macs += node->n_macs;
+    c->n_addresses += node->address != 0;
+    return 0;
+}
+
+int catalog_add_volume(struct catalog *c, const struct catalog_volume *volume)
+{
+    struct catalog_volume copy = *volume;
+    copy.name = arena_strdup(&c->arena, volume->name);
+    copy.path = arena_strdup(&c->arena, volume->path);
+    copy.image = arena_strdup(&c->arena, volume->image);
+    copy.failure = arena_strdup(&c->arena, volume->failure);
+    const char **allow = arena_alloc(&c->arena, (volume->n_allow + 1) * sizeof(*allow));
+    if (!copy.name || (volume->path && !copy.path) || (volume->image && !copy.image) ||
+        (volume->failure && !copy.failure) || !allow)
+        return -ENOMEM;
+    for (size_t i = 0; i < volume->n_allow; i++) {
+        allow[i] = arena_strdup(&c->arena, volume->allow[i]);
+        if (!allow[i])
+            return -ENOMEM;
+    }
+    copy.allow = allow;
+    struct catalog_volume *place =
+        array_append((void **)&c->volumes, &c->n_volumes, &c->volumes_room, sizeof(*place));
+    if (!place)
+        return -ENOMEM;
+    *place = copy;
+    return 0;
+}
+
+int catalog_add_image(struct catalog *c, const struct catalog_image *image)
+{
+    struct catalog_image copy = *image;
+    copy.name = arena_strdup(&c->arena, image->name);
+    copy.path = arena_strdup(&c->arena, image->path);
+    if (!copy.name || (image->path && !copy.path))
+        return -ENOMEM;
+    struct catalog_image *place =
+        array_append((void **)&c->images, &c->n_images, &c->images_room, sizeof(*place));
+    if (!place)
+        return -ENOMEM;
+    *place = copy;
+    return 0;
+}
+
+int catalog_add_group(struct catalog *c, const struct catalog_group *group)
+{
+    struct catalog_group copy = *group;
+    copy.name = arena_strdup(&c->arena, group->name);
+    if (!copy.name)
+        return -ENOMEM;
+    struct catalog_group *place =
+        array_append((void **)&c->groups, &c->n_groups, &c->groups_room, sizeof(*place));
+    if (!place)
+        return -ENOMEM;
+    *place = copy;
+    return 0;
+}
+
+/* Each compare_* serves both qsort() and bsearch(). */
+static int compare_node_name(const void *a, const void *b)
+{
+    return strcmp(((const struct catalog_node *)a)->name, ((const struct catalog_node *)b)->name);
+}
+
+static int compare_volume_name(const void *a, const void *b)
+{
+    return strcmp(((const struct catalog_volume *)a)->name,
+                  ((const struct catalog_volume *)b)->name);
+}
+
+static int compare_image(const void *a, const void *b)
+{
+    const struct catalog_image *x = a, *y = b;
+    int r = strcmp(x->name, y->name);
+    return r ? r : (x->version > y->version) - (x->version < y->version);
+}
+
+static int compare_group_name(const void *a, const void *b)
+{
+    return strcmp(((const struct catalog_group *)a)->name, ((const struct catalog_group *)b)->name);
+}
+
+static int compare_mac(const void *a, const void *b)
+{
+    return memcmp(((const struct mac_entry *)a)->mac.bytes,
+                  ((const struct mac_entry *)b)->mac.bytes, sizeof(struct mac_address));
+}
+
+static int compare_address(const void *a, const void *b)
+{
+    uint32_t x = ((const struct address_entry *)a)->address;
+    uint32_t y = ((const struct address_entry *)b)->address;
+    return (x > y) - (x < y);
+}
+
+static int compare_id(const void *a, const void *b)
+{
+    uint64_t x = ((const struct id_entry *)a)->id, y = ((const struct id_entry *)b)->id;
+    return (x > y) - (x < y);
+}
+
+/* qsort() and bsearch() must not be given a NULL array, even an empty one. */
+static void sort(void *array, size_t count, size_t size, int (*compare)(const void *, const void *))
+{
+    if (count > 0)
+        qsort(array, count, size, compare);
+}
+
+static const void *find(const void *key, const void *array, size_t count, size_t size,
+                        int (*compare)(const void *, const void *))
+{
+    return count > 0 ? bsearch(key, array, count, size, compare) : NULL;
+}
+
+static void index_nodes(struct catalog *c)
+{
+    size_t m = 0, a = 0;
+    for (size_t i = 0; i < c->n_nodes; i++) {
+        const struct catalog_node *node = &c->nodes[i];
+        for (size_t k = 0; k < node->n_macs; k++)
+            c->by_mac[m++] = (struct mac_entry){.mac = node->macs[k], .node = i};
+        if (node->address)
+            c->by_address[a++] = (struct address_entry){.address = node->address, .node = i};
+    }
+    sort(c->by_mac, m, sizeof(*c->by_mac), compare_mac);
+    sort(c->by_address, a, sizeof(*c->by_address), compare_address);
+}
+
+int catalog_seal(struct catalog *c)
+{
+    c->by_mac = arena_alloc(&c->arena, (c->n_macs + 1) * sizeof(*c->by_mac));
+    c->by_address = arena_alloc(&c->arena, (c->n_addresses + 1) * sizeof(*c->by_address));
+    c->by_volume_id = arena_alloc(&c->arena, (c->n_volumes + 1) * sizeof(*c->by_volume_id));
+    if (!c->by_mac || !c->by_address || !c->by_volume_id)
+        return -ENOMEM;
+    sort(c->nodes, c->n_nodes, sizeof(*c->nodes), compare_node_name);
+    sort(c->volumes, c->n_volumes, sizeof(*c->volumes), compare_volume_name);
+    sort(c->images, c->n_images, sizeof(*c->images), compare_image);
+    sort(c->groups, c->n_groups, sizeof(*c->groups), compare_group_name);
+    index_nodes(c);
+    for (size_t i = 0; i < c->n_volumes; i++)
+        c->by_volume_id[i] = (struct id_entry){.id = c->volumes[i].id, .volume = i};
+    sort(c->by_volume_id, c->n_volumes, sizeof(*c->by_volume_id), compare_id);
+    return 0;
+}
+
+uint64_t catalog_generation(const struct catalog *catalog)
+{
+    return catalog->generation;
+}
+
+const char *catalog_base_iqn(const struct catalog *catalog)
+{
+    return catalog->base_iqn;
+}
+
+const struct catalog_node *catalog_nodes(const struct catalog *catalog, size_t *ret_count)
+{
+    *ret_count = catalog->n_nodes;
+    return catalog->nodes;
+}
+
+const struct catalog_volume *catalog_volumes(const struct catalog *catalog, size_t *ret_count)
+{
+    *ret_count = catalog->n_volumes;
+    return catalog->volumes;
+}
+
+const struct catalog_image *catalog_images(const struct catalog *catalog, size_t *ret_count)
+{
+    *ret_count = catalog->n_images;
+    return catalog->images;
+}
+
+const struct catalog_group *catalog_groups(const struct catalog *catalog, size_t *ret_count)
+{
+    *ret_count = catalog->n_groups;
+    return catalog->groups;
+}
+
+const struct catalog_node *catalog_node_by_mac(const struct catalog *c, struct mac_address mac)
+{
+    struct mac_entry key = {.mac = mac};
+    const struct mac_entry *e = find(&key, c->by_mac, c->n_macs, sizeof(key), compare_mac);
+    return e ? &c->nodes[e->node] : NULL;
+}
+
+const struct catalog_node *catalog_node_by_name(const struct catalog *c, const char *name)
+{
+    struct catalog_node key = {.name = name};
+    return find(&key, c->nodes, c->n_nodes, sizeof(key), compare_node_name);
+}
+
+const struct catalog_node *catalog_node_by_address(const struct catalog *c, uint32_t address)
+{
+    struct address_entry key = {.address = address};
+    const struct address_entry *e =
+        find(&key, c->by_address, c->n_addresses, sizeof(key), compare_address);
+    return e ? &c->nodes[e->node] : NULL;
+}
+
+/* What follows "<base-iqn>:" in an iSCSI name of ours, or NULL. */
+static const char *own_suffix(const struct catalog *c, const char *iqn)
+{
+    size_t n = strlen(c->base_iqn);
+    return strncmp(iqn, c->base_iqn, n) == 0 && iqn[n] == ':' ? iqn + n + 1 : NULL;
+}
+
+const struct catalog_node *catalog_node_by_initiator(const struct catalog *c, const char *initiator)
+{
+    const char *suffix = own_suffix(c, initiator);
+    struct mac_address mac;
+    if (!suffix)
+        return NULL;
+    const struct catalog_node *node = catalog_node_by_name(c, suffix);
+    if (!node && mac_parse(suffix, &mac) == 0)
+        node = catalog_node_by_mac(c, mac);
+    return node;
+}
+
+const struct catalog_volume *catalog_volume_by_name(const struct catalog *c, const char *name)
+{
+    struct catalog_volume key = {.name = name};
+    return find(&key, c->volumes, c->n_volumes, sizeof(key), compare_volume_name);
+}
+
+const struct catalog_volume *catalog_volume_by_id(const struct catalog *c, uint64_t id)
+{
+    struct id_entry key = {.id = id};
+    const struct id_entry *e = find(&key, c->by_volume_id, c->n_volumes, sizeof(key), compare_id);
+    return e ? &c->volumes[e->volume] : NULL;
+}
+
+const struct catalog_volume *catalog_volume_by_target(const struct catalog *c, const char *target)
+{
+    const char *suffix = own_suffix(c, target);
+    return suffix ? catalog_volume_by_name(c, suffix) : NULL;
+}
+
+const struct catalog_image *catalog_image_find(const struct catalog *c, const char *name,
+                                               uint32_t version)
+{
+    const struct catalog_image *found = NULL;
+    for (size_t i = 0; i < c->n_images; i++) /* ordered: the last match is the latest */
+        if (str_eq(c->images[i].name, name) && (version == 0 || c->images[i].version == version))
+            found = &c->images[i];
+    return found;
+}
+
+bool catalog_may_access(const struct catalog *c, const char *initiator,
+                        const struct catalog_volume *volume)
+{
+    if (volume->allow_any)
+        return true;
+    for (size_t i = 0; i < volume->n_allow; i++)
+        if (str_eq(volume->allow[i], initiator))
+            return true;
+    const struct catalog_node *node = catalog_node_by_initiator(c, initiator);
+    return node && node->volume_id == volume->id;
+}
+
+struct catalog_slot {
+    pthread_mutex_t lock; /* protects `current`, and taking a reference to it */
+    struct catalog *current;
+};
+
+struct catalog_slot *catalog_slot_new(void)
+{
+    struct catalog_slot *slot = calloc(1, sizeof(*slot));
+    if (slot)
+        pthread_mutex_init(&slot->lock, NULL);
+    return slot;
+}
+
+void catalog_slot_free(struct catalog_slot *slot)
+{
+    if (!slot)
+        return;
+    catalog_unref(slot->current);
+    pthread_mutex_destroy(&slot->lock);
+    free(slot);
+}
+
+void catalog_slot_set(struct catalog_slot *slot, struct catalog *catalog)
+{
+    pthread_mutex_lock(&slot->lock);
+    struct catalog *old = slot->current;
+    slot->current = catalog;
+    pthread_mutex_unlock(&slot->lock);
+    catalog_unref(old);
+}
+
+struct catalog *catalog_slot_get(struct catalog_slot *slot)
+{
+    pthread_mutex_lock(&slot->lock);
+    struct catalog *c = slot->current ? catalog_ref(slot->current) : NULL;
+    pthread_mutex_unlock(&slot->lock);
+    return c;
+}

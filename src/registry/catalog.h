@@ -1,0 +1,135 @@
+/*
+ * The catalog: everything that the serving threads need to know about nodes, volumes and images,
+ * as one immutable snapshot.
+ *
+ * The registry thread builds a new catalog after every change and swaps it in whole. Readers take
+ * a reference, look, and let go; nothing that they hold changes under them. Strings and arrays
+ * belong to the catalog.
+ */
+#pragma once
+
+#include "core/net.h"
+
+struct catalog;
+
+enum volume_kind {
+    VOLUME_FILE,   /* a raw file; `path` */
+    VOLUME_DEVICE, /* a block device; `path` */
+};
+
+enum volume_state {
+    VOLUME_CREATING, /* being filled; nobody may log in yet */
+    VOLUME_READY,
+    VOLUME_FAILED,   /* filling it failed; `volume remove` is all that is left */
+    VOLUME_REMOVING, /* on its way out; nobody may log in any more */
+};
+
+struct catalog_node {
+    uint64_t id;
+    const char *name;   /* host name, name_is_host() */
+    const char *group;  /* or NULL */
+    uint32_t address;   /* 0: from the pool */
+    uint64_t volume_id; /* what it boots; 0: nothing */
+    size_t n_macs;
+    const struct mac_address *macs; /* in the order given; at least one */
+    uint64_t created_at;            /* usec since 1970 */
+};
+
+struct catalog_volume {
+    uint64_t id;
+    const char *name; /* name_is_object(); its target is <base-iqn>:<name> */
+    enum volume_kind kind;
+    enum volume_state state;
+    const char *path;
+    uint64_t size;       /* bytes */
+    uint32_t block_size; /* logical block: 512 or 4096 bytes */
+    bool read_only;
+    bool shared;        /* several nodes may write at once (allow: any, or several initiators) */
+    bool allow_any;     /* any initiator may log in */
+    uint8_t serial[16]; /* unique, random; VPD pages 80 and 83 are made from it */
+    const char *image;  /* "debian12@1" that it was made from, or NULL */
+    size_t n_allow;
+    const char *const *allow; /* further initiators that may log in, beside its nodes' */
+    bool owned;               /* its file is in the state directory and goes when it goes */
+    const char *failure;      /* VOLUME_FAILED: why, in a sentence; else NULL */
+    uint64_t created_at;      /* usec since 1970 */
+};
+
+struct catalog_image {
+    uint64_t id;
+    const char *name;
+    uint32_t version; /* 1.. */
+    const char *path;
+    uint64_t size;       /* bytes */
+    uint64_t created_at; /* usec since 1970 */
+};
+
+struct catalog_group {
+    uint64_t id;
+    const char *name; /* name_is_object() */
+    uint64_t created_at;
+};
+
+/* --- building (registry only) --- */
+
+/* An empty catalog with one reference, to be filled and then sealed. NULL without memory. */
+struct catalog *catalog_new(const char *base_iqn, uint64_t generation);
+/* Each copies what it is given, strings and arrays included. -ENOMEM. */
+int catalog_add_node(struct catalog *catalog, const struct catalog_node *node) MUST_CHECK;
+int catalog_add_volume(struct catalog *catalog, const struct catalog_volume *volume) MUST_CHECK;
+int catalog_add_image(struct catalog *catalog, const struct catalog_image *image) MUST_CHECK;
+int catalog_add_group(struct catalog *catalog, const struct catalog_group *group) MUST_CHECK;
+/* Builds the indexes; after this the catalog must not change. -ENOMEM. */
+int catalog_seal(struct catalog *catalog) MUST_CHECK;
+
+/* --- reading (any thread) --- */
+
+struct catalog *catalog_ref(struct catalog *catalog);
+void catalog_unref(struct catalog *catalog);
+static inline void catalog_unref_ptr(struct catalog **catalog)
+{
+    catalog_unref(*catalog);
+}
+#define cleanup_catalog __attribute__((cleanup(catalog_unref_ptr)))
+
+uint64_t catalog_generation(const struct catalog *catalog);
+const char *catalog_base_iqn(const struct catalog *catalog);
+
+/* Arrays ordered by name (images by name, then version). */
+const struct catalog_node *catalog_nodes(const struct catalog *catalog, size_t *ret_count);
+const struct catalog_volume *catalog_volumes(const struct catalog *catalog, size_t *ret_count);
+const struct catalog_image *catalog_images(const struct catalog *catalog, size_t *ret_count);
+const struct catalog_group *catalog_groups(const struct catalog *catalog, size_t *ret_count);
+
+/* All finders return NULL if there is no such thing. O(log n). */
+const struct catalog_node *catalog_node_by_mac(const struct catalog *catalog,
+                                               struct mac_address mac);
+const struct catalog_node *catalog_node_by_name(const struct catalog *catalog, const char *name);
+const struct catalog_node *catalog_node_by_address(const struct catalog *catalog, uint32_t address);
+/* The node whose initiator this is: <base-iqn>:<name> or <base-iqn>:<mac> with dashes or colons. */
+const struct catalog_node *catalog_node_by_initiator(const struct catalog *catalog,
+                                                     const char *initiator);
+const struct catalog_volume *catalog_volume_by_name(const struct catalog *catalog,
+                                                    const char *name);
+const struct catalog_volume *catalog_volume_by_id(const struct catalog *catalog, uint64_t id);
+/* The volume whose target this is: <base-iqn>:<volume>. */
+const struct catalog_volume *catalog_volume_by_target(const struct catalog *catalog,
+                                                      const char *target);
+/* version 0: the latest. */
+const struct catalog_image *catalog_image_find(const struct catalog *catalog, const char *name,
+                                               uint32_t version);
+
+/* May this initiator use this volume? A node's own volume, an `allow` entry, or allow_any. */
+bool catalog_may_access(const struct catalog *catalog, const char *initiator,
+                        const struct catalog_volume *volume);
+
+/* --- the current catalog, shared by all threads --- */
+
+struct catalog_slot;
+
+struct catalog_slot *catalog_slot_new(void);
+void catalog_slot_free(struct catalog_slot *slot);
+/* Takes over the caller's reference. */
+void catalog_slot_set(struct catalog_slot *slot, struct catalog *catalog);
+/* A new reference to the current one; NULL before the first set. */
+struct catalog *catalog_slot_get(struct catalog_slot *slot);

@@ -1,0 +1,281 @@
+/* Builds the catalog out of the tables. */
+#include "registry/operation.h"
+
+#include <errno.h>
+
+/* A growing array of MACs or initiators, used for one row after the other. */
+struct scratch {
+    struct mac_address *macs;
+    char **allow;
+    size_t count, room;
+};
+
+static void scratch_clear(struct scratch *s)
+{
+    for (size_t i = 0; s->allow && i < s->count; i++)
+        free(s->allow[i]);
+    s->count = 0;
+}
+
+static void scratch_free(struct scratch *s)
+{
+    scratch_clear(s);
+    free(s->macs);
+    free(s->allow);
+}
+
+static int scratch_grow(struct scratch *s, void **array, size_t size)
+{
+    if (s->count < s->room)
+        return 0;
+    size_t room = s->room ? s->room * 2 : 8;
+    void *grown = reallocarray(*array, room, size);
+    if (!grown)
+        return -ENOMEM;
+    *array = grown;
+    s->room = room;
+    return 0;
+}
+
+/* Text that only we ever write; anything else means damage. */
+static int damaged(struct db *db, const char *what, const char *text, struct error *ret_error)
+{
+    return error_set(ret_error, -EUCLEAN, "the registry %s is damaged: '%.64s' is not a %s",
+                     db->path, text, what);
+}
+
+static int add_mac(struct db *db, struct scratch *macs, const char *text, struct error *ret_error)
+{
+    if (scratch_grow(macs, (void **)&macs->macs, sizeof(*macs->macs)) < 0)
+        return error_set(ret_error, -ENOMEM, "out of memory");
+    if (mac_parse(text, &macs->macs[macs->count]) < 0)
+        return damaged(db, "mac", text, ret_error);
+    macs->count++;
+    return 0;
+}
+
+/* The MACs of all nodes come in the order of the nodes: one pass over both. */
+static int read_macs(struct db *db, sqlite3_stmt *rows, int64_t node_id, bool *more,
+                     struct scratch *macs, struct error *ret_error)
+{
+    macs->count = 0;
+    while (*more && sqlite3_column_int64(rows, 0) == node_id) {
+        int r = add_mac(db, macs, db_column_text(rows, 1), ret_error);
+        if (r < 0)
+            return r;
+        r = db_next(db, rows, ret_error);
+        if (r < 0)
+            return r;
+        *more = r > 0;
+    }
+    return 0;
+}
+
+static int read_node(struct db *db, sqlite3_stmt *row, const struct scratch *macs,
+                     struct catalog *catalog, struct error *ret_error)
+{
+    struct catalog_node node = {
+        .id = (uint64_t)sqlite3_column_int64(row, 0),
+        .name = db_column_text(row, 1),
+        .group = db_column_text_or_null(row, 2),
+        .volume_id = (uint64_t)sqlite3_column_int64(row, 4),
+        .created_at = (uint64_t)sqlite3_column_int64(row, 5),
+        .macs = macs->macs,
+        .n_macs = macs->count,
+    };
+    const char *address = db_column_text_or_null(row, 3);
+    if (address && ipv4_parse(address, &node.address) < 0)
+        return damaged(db, "IPv4 address", address, ret_error);
+    if (catalog_add_node(catalog, &node) < 0)
+        return error_set(ret_error, -ENOMEM, "out of memory");
+    return 0;
+}
+
+static int read_nodes(struct db *db, sqlite3_stmt *nodes, sqlite3_stmt *mac_rows,
+                      struct scratch *macs, struct catalog *catalog, struct error *ret_error)
+{
+    int r = db_next(db, mac_rows, ret_error);
+    bool more_macs = r > 0;
+    while (r >= 0 && (r = db_next(db, nodes, ret_error)) > 0) {
+        r = read_macs(db, mac_rows, sqlite3_column_int64(nodes, 0), &more_macs, macs, ret_error);
+        if (r >= 0)
+            r = read_node(db, nodes, macs, catalog, ret_error);
+    }
+    return r;
+}
+
+static int load_nodes(struct db *db, struct catalog *catalog, struct error *ret_error)
+{
+    struct scratch macs = {0};
+    sqlite3_stmt *mac_rows =
+        db_start(db, "SELECT node_id, mac FROM node_macs ORDER BY node_id, position", DB_NO_VALUES,
+                 ret_error);
+    sqlite3_stmt *nodes =
+        db_start(db,
+                 "SELECT n.id, n.name, g.name, n.address, n.volume_id, n.created_at FROM nodes n"
+                 " LEFT JOIN groups g ON g.id = n.group_id ORDER BY n.id",
+                 DB_NO_VALUES, ret_error);
+    int r = -EIO;
+    if (mac_rows && nodes)
+        r = read_nodes(db, nodes, mac_rows, &macs, catalog, ret_error);
+    else
+        r = ret_error->code;
+    if (nodes)
+        db_end(nodes);
+    if (mac_rows)
+        db_end(mac_rows);
+    scratch_free(&macs);
+    return r;
+}
+
+static int read_allow(struct db *db, int64_t volume_id, struct scratch *allow,
+                      struct error *ret_error)
+{
+    scratch_clear(allow);
+    sqlite3_stmt *rows =
+        db_start(db, "SELECT initiator FROM volume_allow WHERE volume_id = ? ORDER BY initiator",
+                 DB_VALUES(db_int(volume_id)), ret_error);
+    if (!rows)
+        return ret_error->code;
+    int r;
+    while ((r = db_next(db, rows, ret_error)) > 0) {
+        char *copy = NULL;
+        if (scratch_grow(allow, (void **)&allow->allow, sizeof(*allow->allow)) < 0 ||
+            !(copy = strdup(db_column_text(rows, 0)))) {
+            db_end(rows);
+            return error_set(ret_error, -ENOMEM, "out of memory");
+        }
+        allow->allow[allow->count++] = copy;
+    }
+    return r;
+}
+
+static enum volume_state state_of(const char *text)
+{
+    if (str_eq(text, "ready"))
+        return VOLUME_READY;
+    if (str_eq(text, "creating"))
+        return VOLUME_CREATING;
+    return str_eq(text, "failed") ? VOLUME_FAILED : VOLUME_REMOVING;
+}
+
+static int read_volume(struct db *db, sqlite3_stmt *row, const struct scratch *allow,
+                       struct catalog *catalog, struct error *ret_error)
+{
+    struct catalog_volume volume = {
+        .id = (uint64_t)sqlite3_column_int64(row, 0),
+        .name = db_column_text(row, 1),
+        .kind = str_eq(db_column_text(row, 2), "device") ? VOLUME_DEVICE : VOLUME_FILE,
+        .state = state_of(db_column_text(row, 3)),
+        .failure = db_column_text_or_null(row, 4),
+        .path = db_column_text(row, 5),
+        .owned = sqlite3_column_int(row, 6) != 0,
+        .size = (uint64_t)sqlite3_column_int64(row, 7),
+        .block_size = (uint32_t)sqlite3_column_int(row, 8),
+        .read_only = sqlite3_column_int(row, 9) != 0,
+        .allow_any = sqlite3_column_int(row, 10) != 0,
+        .image = db_column_text_or_null(row, 12),
+        .created_at = (uint64_t)sqlite3_column_int64(row, 13),
+        .allow = (const char *const *)allow->allow,
+        .n_allow = allow->count,
+    };
+    volume.shared = volume.allow_any || volume.n_allow > 1;
+    const void *serial = sqlite3_column_blob(row, 11);
+    if (!serial || sqlite3_column_bytes(row, 11) != sizeof(volume.serial))
+        return damaged(db, "serial number", volume.name, ret_error);
+    memcpy(volume.serial, serial, sizeof(volume.serial));
+    if (catalog_add_volume(catalog, &volume) < 0)
+        return error_set(ret_error, -ENOMEM, "out of memory");
+    return 0;
+}
+
+static int load_volumes(struct db *db, struct catalog *catalog, struct error *ret_error)
+{
+    struct scratch allow = {0};
+    sqlite3_stmt *rows =
+        db_start(db,
+                 "SELECT id, name, kind, state, failure, path, owned, size, block_size, read_only,"
+                 " allow_any, serial, image, created_at FROM volumes",
+                 DB_NO_VALUES, ret_error);
+    if (!rows)
+        return ret_error->code;
+    int r;
+    while ((r = db_next(db, rows, ret_error)) > 0) {
+        r = read_allow(db, sqlite3_column_int64(rows, 0), &allow, ret_error);
+        if (r >= 0)
+            r = read_volume(db, rows, &allow, catalog, ret_error);
+        if (r < 0)
+            break;
+    }
+    db_end(rows);
+    scratch_free(&allow);
+    return r;
+}
+
+static int load_images(struct db *db, struct catalog *catalog, struct error *ret_error)
+{
+    sqlite3_stmt *rows = db_start(
+        db,
+        "SELECT v.id, i.name, v.version, v.path, v.size, v.created_at"
+        " FROM image_versions v JOIN images i ON i.id = v.image_id WHERE v.state = 'ready'",
+        DB_NO_VALUES, ret_error);
+    if (!rows)
+        return ret_error->code;
+    int r;
+    while ((r = db_next(db, rows, ret_error)) > 0) {
+        struct catalog_image image = {
+            .id = (uint64_t)sqlite3_column_int64(rows, 0),
+            .name = db_column_text(rows, 1),
+            .version = (uint32_t)sqlite3_column_int64(rows, 2),
+            .path = db_column_text(rows, 3),
+            .size = (uint64_t)sqlite3_column_int64(rows, 4),
+            .created_at = (uint64_t)sqlite3_column_int64(rows, 5),
+        };
+        if (catalog_add_image(catalog, &image) < 0) {
+            r = error_set(ret_error, -ENOMEM, "out of memory");
+            break;
+        }
+    }
+    db_end(rows);
+    return r;
+}
+
+static int load_groups(struct db *db, struct catalog *catalog, struct error *ret_error)
+{
+    sqlite3_stmt *rows =
+        db_start(db, "SELECT id, name, created_at FROM groups", DB_NO_VALUES, ret_error);
+    if (!rows)
+        return ret_error->code;
+    int r;
+    while ((r = db_next(db, rows, ret_error)) > 0) {
+        struct catalog_group group = {
+            .id = (uint64_t)sqlite3_column_int64(rows, 0),
+            .name = db_column_text(rows, 1),
+            .created_at = (uint64_t)sqlite3_column_int64(rows, 2),
+        };
+        if (catalog_add_group(catalog, &group) < 0) {
+            r = error_set(ret_error, -ENOMEM, "out of memory");
+            break;
+        }
+    }
+    db_end(rows);
+    return r;
+}
+
+struct catalog *catalog_load(struct db *db, const char *base_iqn, uint64_t generation,
+                             struct error *ret_error)
+{
+    cleanup_catalog struct catalog *catalog = catalog_new(base_iqn, generation);
+    if (!catalog) {
+        error_set(ret_error, -ENOMEM, "out of memory");
+        return NULL;
+    }
+    if (load_groups(db, catalog, ret_error) < 0 || load_images(db, catalog, ret_error) < 0 ||
+        load_volumes(db, catalog, ret_error) < 0 || load_nodes(db, catalog, ret_error) < 0)
+        return NULL;
+    if (catalog_seal(catalog) < 0) {
+        error_set(ret_error, -ENOMEM, "out of memory");
+        return NULL;
+    }
+    return take_ptr(catalog);
+}

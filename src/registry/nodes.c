@@ -1,0 +1,290 @@
+/* Nodes: names, MACs, addresses, groups and what they boot. Every conflict names its holder. */
+#include "registry/operation.h"
+
+#include <errno.h>
+
+#define MAX_MACS 16 /* more is a mistake, not a machine */
+
+struct node_operation {
+    struct operation operation;
+    const char *name;
+    const struct registry_node_change *change;
+    const struct registry_volume *new_volume;
+};
+
+/* Finds a row by name; -ENOENT with the words `what 'name'`. */
+static int find(struct db *db, const char *sql, const char *what, const char *name, int64_t *ret_id,
+                struct error *ret_error)
+{
+    int r = db_lookup(db, sql, DB_VALUES(db_text(name)), ret_id, ret_error);
+    if (r == 0)
+        return error_set(ret_error, -ENOENT, "there is no %s '%s'; see: nodisk %s list", what, name,
+                         what);
+    return r < 0 ? r : 0;
+}
+
+static int find_node(struct db *db, const char *name, int64_t *ret_id, struct error *ret_error)
+{
+    return find(db, "SELECT id FROM nodes WHERE name = ?", "node", name, ret_id, ret_error);
+}
+
+/* The name of the node that a query finds, copied to name. 1: found. */
+static int find_holder(struct db *db, const char *sql, const struct db_value *values,
+                       size_t n_values, char name[static NAME_MAX_LEN + 1], struct error *ret_error)
+{
+    sqlite3_stmt *rows = db_start(db, sql, values, n_values, ret_error);
+    if (!rows)
+        return ret_error->code;
+    int r = db_next(db, rows, ret_error);
+    if (r > 0) {
+        str_copy(name, NAME_MAX_LEN + 1, db_column_text(rows, 0));
+        db_end(rows);
+    }
+    return r;
+}
+
+static int set_mac(struct db *db, int64_t node_id, struct mac_address mac, size_t position,
+                   struct error *ret_error)
+{
+    char text[MAC_TEXT_SIZE], holder[NAME_MAX_LEN + 1];
+    mac_format(mac, text);
+    int r = find_holder(db,
+                        "SELECT n.name FROM node_macs m JOIN nodes n ON n.id = m.node_id"
+                        " WHERE m.mac = ? AND n.id <> ?",
+                        DB_VALUES(db_text(text), db_int(node_id)), holder, ret_error);
+    if (r > 0)
+        return error_set(ret_error, -EEXIST,
+                         "mac %s already belongs to node '%s'; remove it there first", text,
+                         holder);
+    if (r < 0)
+        return r;
+    r = db_change(db,
+                  "INSERT INTO node_macs (mac, node_id, position) VALUES (?, ?, ?)"
+                  " ON CONFLICT DO NOTHING",
+                  DB_VALUES(db_text(text), db_int(node_id), db_int((int64_t)position)), ret_error);
+    if (r == 0)
+        return error_set(ret_error, -EINVAL, "mac %s is given twice", text);
+    return r < 0 ? r : 0;
+}
+
+static int set_macs(struct db *db, int64_t node_id, const struct mac_address *macs, size_t count,
+                    struct error *ret_error)
+{
+    if (count == 0 || count > MAX_MACS)
+        return error_set(ret_error, -EINVAL, "a node has 1 to %d macs; give --mac", MAX_MACS);
+    int r = db_change(db, "DELETE FROM node_macs WHERE node_id = ?", DB_VALUES(db_int(node_id)),
+                      ret_error);
+    for (size_t i = 0; r >= 0 && i < count; i++)
+        r = set_mac(db, node_id, macs[i], i, ret_error);
+    return r < 0 ? r : 0;
+}
+
+static int set_address(struct registry *registry, struct db *db, int64_t node_id, uint32_t address,
+                       struct error *ret_error)
+{
+    char text[IPV4_TEXT_SIZE], holder[NAME_MAX_LEN + 1];
+    ipv4_format(address, text);
+    int r = operation_check_address(registry, address, ret_error);
+    if (r < 0)
+        return r;
+    r = find_holder(db, "SELECT name FROM nodes WHERE address = ? AND id <> ?",
+                    DB_VALUES(db_text(text), db_int(node_id)), holder, ret_error);
+    if (r > 0)
+        return error_set(ret_error, -EEXIST,
+                         "address %s already belongs to node '%s'; give another one, or free it "
+                         "there: nodisk node set %s --address none",
+                         text, holder, holder);
+    if (r < 0)
+        return r;
+    r = db_change(db, "UPDATE nodes SET address = ? WHERE id = ?",
+                  DB_VALUES(db_text(address ? text : NULL), db_int(node_id)), ret_error);
+    return r < 0 ? r : 0;
+}
+
+static int set_group(struct db *db, int64_t node_id, const char *group, struct error *ret_error)
+{
+    int64_t group_id = 0;
+    int r = group ? db_lookup(db, "SELECT id FROM groups WHERE name = ?", DB_VALUES(db_text(group)),
+                              &group_id, ret_error)
+                  : 0;
+    if (r < 0)
+        return r;
+    if (group && r == 0)
+        return error_set(ret_error, -ENOENT,
+                         "there is no group '%s'; make it first: nodisk group add %s", group,
+                         group);
+    r = db_change(db, "UPDATE nodes SET group_id = ? WHERE id = ?",
+                  DB_VALUES(db_id((uint64_t)group_id), db_int(node_id)), ret_error);
+    return r < 0 ? r : 0;
+}
+
+/* A disk that only one machine may write must not become the disk of two. */
+static int check_volume_free(struct db *db, int64_t node_id, int64_t volume_id, const char *volume,
+                             struct error *ret_error)
+{
+    char holder[NAME_MAX_LEN + 1];
+    int r = find_holder(db,
+                        "SELECT n.name FROM nodes n JOIN volumes v ON v.id = n.volume_id"
+                        " WHERE v.id = ? AND n.id <> ? AND NOT v.read_only AND NOT v.allow_any"
+                        " AND (SELECT count(*) FROM volume_allow WHERE volume_id = v.id) < 2",
+                        DB_VALUES(db_int(volume_id), db_int(node_id)), holder, ret_error);
+    if (r > 0)
+        return error_set(ret_error, -EBUSY,
+                         "volume '%s' is already the disk of node '%s', and two nodes writing to "
+                         "it would destroy it; give this node a disk of its own (--image)",
+                         volume, holder);
+    return r;
+}
+
+static int set_volume(struct db *db, int64_t node_id, const char *volume, struct error *ret_error)
+{
+    int64_t volume_id = 0;
+    int r = volume ? find(db, "SELECT id FROM volumes WHERE name = ? AND state <> 'removing'",
+                          "volume", volume, &volume_id, ret_error)
+                   : 0;
+    if (r >= 0 && volume)
+        r = check_volume_free(db, node_id, volume_id, volume, ret_error);
+    if (r >= 0)
+        r = db_change(db, "UPDATE nodes SET volume_id = ? WHERE id = ?",
+                      DB_VALUES(db_id((uint64_t)volume_id), db_int(node_id)), ret_error);
+    return r < 0 ? r : 0;
+}
+
+/* Better words for a name that is taken if it is by this very node's disk. */
+static int explain_own_disk(struct db *db, int64_t node_id, const char *name, struct error *error)
+{
+    struct error ignored;
+    int64_t found;
+    int r = db_lookup(db,
+                      "SELECT 1 FROM nodes n JOIN volumes v ON v.id = n.volume_id"
+                      " WHERE n.id = ? AND v.name = ?",
+                      DB_VALUES(db_int(node_id), db_text(name)), &found, &ignored);
+    if (r <= 0)
+        return error->code;
+    return error_set(error, -EEXIST,
+                     "the node has the disk '%s' already; to make it anew (what is on it is lost): "
+                     "nodisk node set NODE --volume none, nodisk volume remove %s, then this again",
+                     name, name);
+}
+
+static int set_new_volume(struct db *db, int64_t node_id, const struct registry_volume *volume,
+                          struct error *ret_error)
+{
+    int64_t volume_id;
+    int r = volume_insert(db, volume, &volume_id, ret_error);
+    if (r == -EEXIST)
+        return explain_own_disk(db, node_id, volume->name, ret_error);
+    return r < 0 ? r : set_volume(db, node_id, volume->name, ret_error);
+}
+
+/* Only what differs is asked and checked: a node keeps an address that the configuration of today
+ * would not allow any more. */
+static int change_node(struct db *db, struct node_operation *o, int64_t node_id,
+                       struct error *ret_error)
+{
+    const struct registry_node_change *change = o->change;
+    int r = 0;
+    if (change->set_macs)
+        r = set_macs(db, node_id, change->macs, change->n_macs, ret_error);
+    if (r >= 0 && change->set_address)
+        r = set_address(o->operation.registry, db, node_id, change->address, ret_error);
+    if (r >= 0 && change->set_group)
+        r = set_group(db, node_id, change->group, ret_error);
+    if (r >= 0 && o->new_volume)
+        r = set_new_volume(db, node_id, o->new_volume, ret_error);
+    else if (r >= 0 && change->set_volume)
+        r = set_volume(db, node_id, change->volume, ret_error);
+    return r;
+}
+
+static int add(struct db *db, struct operation *operation, struct error *ret_error)
+{
+    struct node_operation *o = container_of(operation, struct node_operation, operation);
+    int64_t id;
+    int r = db_lookup(db, "SELECT id FROM nodes WHERE name = ?", DB_VALUES(db_text(o->name)), &id,
+                      ret_error);
+    if (r > 0)
+        return error_set(ret_error, -EEXIST,
+                         "there is a node '%s' already; change it with: nodisk node set %s",
+                         o->name, o->name);
+    if (r < 0)
+        return r;
+    r = db_change(db, "INSERT INTO nodes (name, created_at) VALUES (?, ?)",
+                  DB_VALUES(db_text(o->name), db_int((int64_t)clock_wall_usec())), ret_error);
+    if (r < 0)
+        return r;
+    return change_node(db, o, sqlite3_last_insert_rowid(db->handle), ret_error);
+}
+
+static int check_name(const char *name, struct error *ret_error)
+{
+    struct mac_address mac;
+    if (!name_is_host(name))
+        return error_set(ret_error, -EINVAL,
+                         "'%s' cannot be a node's name: it becomes its host name, so use lower "
+                         "case letters, digits and -, at most %d",
+                         name, NAME_MAX_LEN);
+    /* <base-iqn>:<mac> is another name of the initiator of the node with that MAC */
+    if (mac_parse(name, &mac) == 0)
+        return error_set(ret_error, -EINVAL,
+                         "'%s' cannot be a node's name: it reads like a mac address", name);
+    return 0;
+}
+
+int registry_node_add(struct registry *registry, const struct registry_node *node,
+                      const struct registry_volume *new_volume, struct error *ret_error)
+{
+    const struct registry_node_change change = {
+        .set_group = node->group != NULL,
+        .set_address = node->address != 0,
+        .set_volume = node->volume != NULL,
+        .set_macs = true,
+        .group = node->group,
+        .address = node->address,
+        .volume = node->volume,
+        .macs = node->macs,
+        .n_macs = node->n_macs,
+    };
+    struct node_operation o = {.operation = {.apply = add, .changes_catalog = true},
+                               .name = node->name,
+                               .change = &change,
+                               .new_volume = new_volume};
+    int r = check_name(node->name, ret_error);
+    return r < 0 ? r : operation_run(registry, &o.operation, ret_error);
+}
+
+static int set(struct db *db, struct operation *operation, struct error *ret_error)
+{
+    struct node_operation *o = container_of(operation, struct node_operation, operation);
+    int64_t id;
+    int r = find_node(db, o->name, &id, ret_error);
+    return r < 0 ? r : change_node(db, o, id, ret_error);
+}
+
+int registry_node_set(struct registry *registry, const char *name,
+                      const struct registry_node_change *change,
+                      const struct registry_volume *new_volume, struct error *ret_error)
+{
+    struct node_operation o = {.operation = {.apply = set, .changes_catalog = true},
+                               .name = name,
+                               .change = change,
+                               .new_volume = new_volume};
+    return operation_run(registry, &o.operation, ret_error);
+}
+
+static int remove_node(struct db *db, struct operation *operation, struct error *ret_error)
+{
+    const char *name = container_of(operation, struct node_operation, operation)->name;
+    int64_t id;
+    int r = find_node(db, name, &id, ret_error);
+    if (r >= 0)
+        r = db_change(db, "DELETE FROM nodes WHERE id = ?", DB_VALUES(db_int(id)), ret_error);
+    return r;
+}
+
+int registry_node_remove(struct registry *registry, const char *name, struct error *ret_error)
+{
+    struct node_operation o = {.operation = {.apply = remove_node, .changes_catalog = true},
+                               .name = name};
+    return operation_run(registry, &o.operation, ret_error);
+}

@@ -1,0 +1,44 @@
+/*
+ * How a request travels to the registry thread and back (inside this folder only).
+ *
+ * A typed request embeds `struct operation` first. A caller that waits keeps it on its stack; one
+ * that does not gives it away on the heap, and the thread frees it.
+ */
+#pragma once
+
+#include "registry/db.h"
+#include "registry/registry.h"
+
+#include <semaphore.h>
+
+struct operation {
+    struct message message;
+    struct registry *registry;
+    /* Runs inside the transaction and a savepoint of its own; a negative return undoes it. */
+    int (*apply)(struct db *db, struct operation *operation, struct error *ret_error);
+    bool reads_only;      /* changes nothing */
+    bool changes_catalog; /* a new catalog is needed after it */
+    struct error error;
+    struct operation *next; /* in the batch being carried out */
+    sem_t *waiter;          /* or NULL: it is on the heap and `reply` (if any) is told */
+    struct registry_reply *reply;
+};
+
+/* Carries it out and waits. */
+int operation_run(struct registry *registry, struct operation *operation,
+                  struct error *ret_error) MUST_CHECK;
+/* Gives it away; it must come from malloc(). */
+void operation_post(struct registry *registry, struct operation *operation,
+                    struct registry_reply *reply);
+
+/* For apply(). */
+int operation_check_address(struct registry *registry, uint32_t address,
+                            struct error *ret_error) MUST_CHECK;
+
+/* Shared by nodes.c and volumes.c: adds the volume inside the caller's operation. */
+int volume_insert(struct db *db, const struct registry_volume *volume, int64_t *ret_id,
+                  struct error *ret_error) MUST_CHECK;
+
+/* Everything that the catalog holds, as the transaction under way sees it. NULL: failed. */
+struct catalog *catalog_load(struct db *db, const char *base_iqn, uint64_t generation,
+                             struct error *ret_error) MUST_CHECK;

@@ -1,0 +1,21 @@
+/* What a machine boots: decided from the catalog alone, pure. */
+#pragma once
+
+#include "registry/catalog.h"
+
+enum plan_kind {
+    PLAN_UNKNOWN,   /* this MAC belongs to no node */
+    PLAN_NO_VOLUME, /* the node has nothing to boot */
+    PLAN_PREPARING, /* its volume is being filled: wait */
+    PLAN_FAILED,    /* filling its volume has failed */
+    PLAN_VOLUME,    /* boots `volume` */
+};
+
+struct plan {
+    enum plan_kind kind;
+    const struct catalog_node *node;     /* NULL: PLAN_UNKNOWN */
+    const struct catalog_volume *volume; /* PLAN_PREPARING, _FAILED, _VOLUME */
+};
+
+/* What it points to belongs to the catalog. */
+struct plan plan_for_mac(const struct catalog *catalog, struct mac_address mac);

@@ -1,0 +1,230 @@
+/*
+ * The registry: nodes, groups, images, volumes, leases and boots, kept for good.
+ *
+ * A thread of its own is the only writer of the database. What is asked of it while it works is
+ * carried out together: one transaction, with a savepoint for each request so that one that is
+ * refused harms no other, made durable once (group commit), and only then is each told. After a
+ * change that concerns the catalog, the new catalog is in its slot before anybody is told.
+ *
+ * Two styles of call. Those that take a `struct error *` block until it is durable: for admin
+ * threads, never for the control thread or an I/O thread. Those that take a `struct
+ * registry_reply *` return at once and post the answer to a mailbox.
+ *
+ * All return 0 or a negative errno with the sentence: -EEXIST (a name, MAC or address is taken),
+ * -ENOENT (no such thing), -EBUSY (in use, or the database is locked), -EINVAL, and what happened
+ * to the file (-ENOSPC, -EROFS, -EUCLEAN, -EIO).
+ */
+#pragma once
+
+#include "core/mailbox.h"
+#include "core/names.h"
+#include "registry/catalog.h"
+
+#include <limits.h>
+
+struct registry;
+
+struct registry_settings {
+    const char *path;             /* of the database; made if it is not there */
+    const char *base_iqn;         /* for the catalog */
+    struct catalog_slot *catalog; /* where each new catalog goes; must outlive the registry */
+    /* May a node have this address (inside a subnet, not the server's own)? A negative errno and
+     * the sentence if not. Called on the registry thread. NULL: any address. */
+    int (*check_address)(void *context, uint32_t address, struct error *ret_error);
+    /* An asynchronous request without a reply failed. Called on the registry thread. */
+    void (*lost)(void *context, const struct error *error);
+    void *context;
+};
+
+/* Opens the database, puts the first catalog into its slot and starts the thread. The strings of
+ * settings are copied. */
+int registry_start(const struct registry_settings *settings, struct registry **ret_registry,
+                   struct error *ret_error) MUST_CHECK;
+/* Finishes what was asked, then stops. Nobody may be asking any more. NULL: no-op. */
+void registry_stop(struct registry *registry);
+
+/* The answer to an asynchronous request. Lives until message.run has run, which happens on the
+ * owner of `mailbox`; error.code is 0 if it is durable. */
+struct registry_reply {
+    struct message message;
+    struct mailbox *mailbox;
+    struct error error;
+};
+
+/* --- groups --- */
+
+int registry_group_add(struct registry *registry, const char *name,
+                       struct error *ret_error) MUST_CHECK;
+/* -EBUSY while a node is in it. */
+int registry_group_remove(struct registry *registry, const char *name,
+                          struct error *ret_error) MUST_CHECK;
+
+/* --- volumes --- */
+
+struct registry_volume {
+    const char *name;
+    enum volume_kind kind;
+    enum volume_state state; /* VOLUME_CREATING or VOLUME_READY */
+    const char *path;        /* absolute */
+    bool owned;
+    uint64_t size;
+    uint32_t block_size;
+    bool read_only;
+    bool allow_any;
+    const char *image; /* or NULL */
+    const char *const *allow;
+    size_t n_allow;
+};
+
+/* A volume of this name that failed is replaced (and keeps its nodes); any other is -EEXIST. */
+int registry_volume_add(struct registry *registry, const struct registry_volume *volume,
+                        struct error *ret_error) MUST_CHECK;
+/* What became of a volume that was being created. Ready, or (failure is a sentence): failed if a
+ * node uses it, gone altogether if none does. */
+int registry_volume_finish(struct registry *registry, const char *name, const char *failure,
+                           struct error *ret_error) MUST_CHECK;
+/* Removal in two steps, with the file removed between them. The first refuses (-EBUSY) while a
+ * node other than `except_node` (or NULL) uses it and takes it out of reach of new logins;
+ * *ret_path (free() it) is the file to remove, NULL if it is not ours. */
+int registry_volume_remove_begin(struct registry *registry, const char *name,
+                                 const char *except_node, char **ret_path,
+                                 struct error *ret_error) MUST_CHECK;
+/* keep: the removal is called off and the volume is as before. */
+int registry_volume_remove_end(struct registry *registry, const char *name, bool keep,
+                               struct error *ret_error) MUST_CHECK;
+
+/* --- nodes --- */
+
+struct registry_node {
+    const char *name;
+    const char *group;  /* or NULL; must exist */
+    uint32_t address;   /* or 0 */
+    const char *volume; /* or NULL; must exist */
+    const struct mac_address *macs;
+    size_t n_macs;
+};
+
+/* new_volume: made with the node, both or none, and then its volume; or NULL. */
+int registry_node_add(struct registry *registry, const struct registry_node *node,
+                      const struct registry_volume *new_volume, struct error *ret_error) MUST_CHECK;
+
+struct registry_node_change {
+    bool set_group, set_address, set_volume, set_macs;
+    const char *group;  /* NULL: none */
+    uint32_t address;   /* 0: from the pool */
+    const char *volume; /* NULL: none */
+    const struct mac_address *macs;
+    size_t n_macs;
+};
+
+/* new_volume: as above, instead of change->volume. */
+int registry_node_set(struct registry *registry, const char *name,
+                      const struct registry_node_change *change,
+                      const struct registry_volume *new_volume, struct error *ret_error) MUST_CHECK;
+/* Its leases stay until they end; its boots are forgotten. */
+int registry_node_remove(struct registry *registry, const char *name,
+                         struct error *ret_error) MUST_CHECK;
+
+/* --- images --- */
+
+/* Reserves the next version of an image and the file for it, before its bytes are copied:
+ * `<directory>/<name>/<version>.raw`, returned in *ret_path (free() it). It is not in the catalog
+ * until registry_image_finish(). */
+int registry_image_begin(struct registry *registry, const char *name, const char *directory,
+                         uint32_t *ret_version, char **ret_path,
+                         struct error *ret_error) MUST_CHECK;
+int registry_image_finish(struct registry *registry, const char *name, uint32_t version,
+                          uint64_t size, struct error *ret_error) MUST_CHECK;
+/* Forgets a version that never became ready; its number is free again. */
+int registry_image_abandon(struct registry *registry, const char *name, uint32_t version,
+                           struct error *ret_error) MUST_CHECK;
+/* Removal in two steps, as of volumes. -EBUSY while a volume is being filled from it. */
+int registry_image_remove_begin(struct registry *registry, const char *name, uint32_t version,
+                                char **ret_path, struct error *ret_error) MUST_CHECK;
+int registry_image_remove_end(struct registry *registry, const char *name, uint32_t version,
+                              struct error *ret_error) MUST_CHECK;
+
+/* --- what a killed daemon left half-done --- */
+
+struct registry_leftover {
+    enum { LEFTOVER_VOLUME_CREATING, LEFTOVER_VOLUME_REMOVING, LEFTOVER_IMAGE } what;
+    char name[NAME_MAX_LEN + 1];
+    uint32_t version;    /* of an image */
+    bool removing;       /* an image: was being removed, not imported */
+    char path[PATH_MAX]; /* to be removed with `.tmp` beside it; "": not ours */
+};
+
+/* *ret_leftovers: an array, free() it. */
+int registry_list_leftovers(struct registry *registry, struct registry_leftover **ret_leftovers,
+                            size_t *ret_count, struct error *ret_error) MUST_CHECK;
+
+/* --- leases --- */
+
+#define REGISTRY_CLIENT_ID_MAX 255
+
+enum registry_lease_state {
+    REGISTRY_LEASE_BOUND,
+    REGISTRY_LEASE_RELEASED, /* given back; kept so that the same machine gets the same address */
+    REGISTRY_LEASE_DECLINED, /* somebody else uses the address */
+};
+
+struct registry_lease {
+    uint32_t address;       /* the key: storing it again replaces it */
+    struct mac_address mac; /* all zero: of nobody known (declined) */
+    uint8_t client_id_size;
+    uint8_t client_id[REGISTRY_CLIENT_ID_MAX];
+    char host_name[NAME_MAX_LEN + 1]; /* or "" */
+    char subnet[NAME_MAX_LEN + 1];
+    uint64_t node_id; /* or 0 */
+    enum registry_lease_state state;
+    uint64_t expires_at; /* usec since 1970 */
+};
+
+/* Asynchronous. The lease is copied; reply may be NULL. -ENOMEM: nothing was asked and no reply
+ * comes. */
+int registry_lease_store(struct registry *registry, const struct registry_lease *lease,
+                         struct registry_reply *reply) MUST_CHECK;
+int registry_lease_forget(struct registry *registry, uint32_t address,
+                          struct registry_reply *reply) MUST_CHECK;
+/* Blocks. Calls each() for every lease, ordered by address as text, on the registry thread while
+ * the caller waits; it must not call the registry. */
+int registry_lease_list(struct registry *registry,
+                        void (*each)(void *context, const struct registry_lease *lease),
+                        void *context, struct error *ret_error) MUST_CHECK;
+const char *registry_lease_state_name(enum registry_lease_state state);
+
+/* --- boots --- */
+
+#define REGISTRY_BOOTS_PER_NODE 50
+#define BOOT_STAGE_MAX_LEN      31
+#define BOOT_DETAIL_MAX_LEN     127
+
+struct registry_boot {
+    uint64_t id; /* from registry_boot_new_id() */
+    uint64_t node_id;
+    struct mac_address mac; /* that it was seen with */
+    uint64_t started_at;    /* usec since 1970 */
+};
+
+struct registry_boot_stage {
+    uint64_t boot_id;
+    char stage[BOOT_STAGE_MAX_LEN + 1];
+    char detail[BOOT_DETAIL_MAX_LEN + 1];
+    uint64_t reached_at; /* usec since 1970 */
+};
+
+/* Any thread, never blocks; greater than every id before. */
+uint64_t registry_boot_new_id(struct registry *registry);
+/* Asynchronous, as registry_lease_store(). A boot of a node that is gone and a stage of a boot
+ * that is gone are dropped without an error. Of each node the last REGISTRY_BOOTS_PER_NODE boots
+ * are kept. */
+int registry_boot_store(struct registry *registry, const struct registry_boot *boot,
+                        struct registry_reply *reply) MUST_CHECK;
+int registry_boot_stage_store(struct registry *registry, const struct registry_boot_stage *stage,
+                              struct registry_reply *reply) MUST_CHECK;
+/* Blocks. The last `boots_per_node` boots of one node (0: of every node), oldest first, each
+ * followed by its stages in order. Called as those of registry_lease_list(). */
+int registry_boot_list(struct registry *registry, uint64_t node_id, unsigned boots_per_node,
+                       void (*each_boot)(void *context, const struct registry_boot *boot),
+                       void (*each_stage)(void *context, const struct registry_boot_stage *stage),
+                       void *context, struct error *ret_error) MUST_CHECK;

@@ -1,0 +1,174 @@
+/*
+ * Words are those of the CLI. Text where a person with the sqlite3 shell would want to read it
+ * (MAC and IPv4 addresses, states); times are microseconds since 1970; ids are never used again
+ * (AUTOINCREMENT), since sessions and messages on their way name things by id.
+ */
+#include "registry/schema.h"
+
+#include <errno.h>
+
+static const char version_1[] =
+    "CREATE TABLE groups ("
+    "  id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  name TEXT NOT NULL UNIQUE,"
+    "  created_at INTEGER NOT NULL"
+    ") STRICT;"
+
+    /* last_version outlives the versions: a removed one's number is never given again */
+    "CREATE TABLE images ("
+    "  id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  name TEXT NOT NULL UNIQUE,"
+    "  last_version INTEGER NOT NULL DEFAULT 0"
+    ") STRICT;"
+
+    "CREATE TABLE image_versions ("
+    "  id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  image_id INTEGER NOT NULL REFERENCES images(id),"
+    "  version INTEGER NOT NULL CHECK (version > 0),"
+    "  state TEXT NOT NULL CHECK (state IN ('importing', 'ready', 'removing')),"
+    "  path TEXT NOT NULL UNIQUE,"
+    "  size INTEGER NOT NULL,"
+    "  created_at INTEGER NOT NULL,"
+    "  UNIQUE (image_id, version)"
+    ") STRICT;"
+
+    /* owned: the file is in the state directory and goes when the volume goes */
+    "CREATE TABLE volumes ("
+    "  id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  name TEXT NOT NULL UNIQUE,"
+    "  kind TEXT NOT NULL CHECK (kind IN ('file', 'device')),"
+    "  state TEXT NOT NULL CHECK (state IN ('creating', 'ready', 'failed', 'removing')),"
+    "  failure TEXT,"
+    "  path TEXT NOT NULL UNIQUE,"
+    "  owned INTEGER NOT NULL CHECK (owned IN (0, 1)),"
+    "  size INTEGER NOT NULL,"
+    "  block_size INTEGER NOT NULL CHECK (block_size IN (512, 4096)),"
+    "  read_only INTEGER NOT NULL CHECK (read_only IN (0, 1)),"
+    "  allow_any INTEGER NOT NULL CHECK (allow_any IN (0, 1)),"
+    "  serial BLOB NOT NULL UNIQUE CHECK (length(serial) = 16),"
+    "  image TEXT,"
+    "  created_at INTEGER NOT NULL"
+    ") STRICT;"
+
+    "CREATE TABLE volume_allow ("
+    "  volume_id INTEGER NOT NULL REFERENCES volumes(id) ON DELETE CASCADE,"
+    "  initiator TEXT NOT NULL,"
+    "  PRIMARY KEY (volume_id, initiator)"
+    ") STRICT, WITHOUT ROWID;"
+
+    "CREATE TABLE nodes ("
+    "  id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  name TEXT NOT NULL UNIQUE,"
+    "  group_id INTEGER REFERENCES groups(id),"
+    "  address TEXT UNIQUE,"
+    "  volume_id INTEGER REFERENCES volumes(id),"
+    "  created_at INTEGER NOT NULL"
+    ") STRICT;"
+    "CREATE INDEX nodes_by_group ON nodes(group_id);"
+    "CREATE INDEX nodes_by_volume ON nodes(volume_id);"
+
+    "CREATE TABLE node_macs ("
+    "  mac TEXT PRIMARY KEY,"
+    "  node_id INTEGER NOT NULL REFERENCES nodes(id) ON DELETE CASCADE,"
+    "  position INTEGER NOT NULL"
+    ") STRICT, WITHOUT ROWID;"
+    "CREATE INDEX node_macs_by_node ON node_macs(node_id);"
+
+    "CREATE TABLE leases ("
+    "  address TEXT PRIMARY KEY,"
+    "  mac TEXT NOT NULL,"
+    "  client_id BLOB NOT NULL,"
+    "  host_name TEXT NOT NULL,"
+    "  node_id INTEGER REFERENCES nodes(id) ON DELETE SET NULL,"
+    "  subnet TEXT NOT NULL,"
+    "  state TEXT NOT NULL,"
+    "  expires_at INTEGER NOT NULL"
+    ") STRICT, WITHOUT ROWID;"
+    "CREATE INDEX leases_by_node ON leases(node_id);"
+
+    "CREATE TABLE boots ("
+    "  id INTEGER PRIMARY KEY,"
+    "  node_id INTEGER NOT NULL REFERENCES nodes(id) ON DELETE CASCADE,"
+    "  mac TEXT NOT NULL,"
+    "  started_at INTEGER NOT NULL"
+    ") STRICT;"
+    "CREATE INDEX boots_by_node ON boots(node_id, id);"
+
+    "CREATE TABLE boot_stages ("
+    "  boot_id INTEGER NOT NULL REFERENCES boots(id) ON DELETE CASCADE,"
+    "  position INTEGER NOT NULL,"
+    "  stage TEXT NOT NULL,"
+    "  reached_at INTEGER NOT NULL,"
+    "  detail TEXT NOT NULL,"
+    "  PRIMARY KEY (boot_id, position)"
+    ") STRICT, WITHOUT ROWID;";
+
+/* migrations[n] brings version n to version n + 1. What was released never changes here. */
+static const char *const migrations[] = {version_1};
+
+unsigned schema_version(void)
+{
+    return ARRAY_SIZE(migrations);
+}
+
+static int check_whole(struct db *db, struct error *ret_error)
+{
+    sqlite3_stmt *statement = db_start(db, "PRAGMA quick_check(1)", DB_NO_VALUES, ret_error);
+    if (!statement)
+        return ret_error->code;
+    int r = db_next(db, statement, ret_error);
+    if (r <= 0)
+        return r;
+    const char *found = db_column_text(statement, 0);
+    if (!str_eq(found, "ok"))
+        r = error_set(ret_error, -EUCLEAN,
+                      "the registry %s is damaged (%.200s); restore it from a backup, or move it "
+                      "away to begin with an empty one",
+                      db->path, found);
+    db_end(statement);
+    return r < 0 ? r : 0;
+}
+
+static int migrate(struct db *db, size_t from, struct error *ret_error)
+{
+    char set_version[64];
+    snprintf(set_version, sizeof(set_version), "PRAGMA user_version = %zu", from + 1);
+    int r = db_exec(db, "BEGIN IMMEDIATE", ret_error);
+    if (r < 0)
+        return r;
+    r = db_exec(db, migrations[from], ret_error);
+    if (r >= 0)
+        r = db_exec(db, set_version, ret_error);
+    if (r >= 0)
+        r = db_exec(db, "COMMIT", ret_error);
+    if (r < 0) {
+        struct error ignored;
+        if (!sqlite3_get_autocommit(db->handle))
+            (void)!db_exec(db, "ROLLBACK", &ignored);
+        return error_prefix(ret_error, "cannot bring the registry to version %zu", from + 1);
+    }
+    return 0;
+}
+
+int schema_open(struct db *db, const char *path, struct error *ret_error)
+{
+    int64_t version = 0;
+    int r = db_open(db, path, ret_error);
+    if (r >= 0)
+        r = check_whole(db, ret_error);
+    if (r >= 0)
+        r = db_lookup(db, "PRAGMA user_version", DB_NO_VALUES, &version, ret_error);
+    if (r < 0)
+        return r;
+    if (version > (int64_t)ARRAY_SIZE(migrations) || version < 0)
+        return error_set(ret_error, -ENOTSUP,
+                         "the registry %s was written by a newer nodisk (its version is %lld, this "
+                         "program knows %zu); start that program",
+                         path, (long long)version, ARRAY_SIZE(migrations));
+    for (size_t n = (size_t)version; n < ARRAY_SIZE(migrations); n++) {
+        r = migrate(db, n, ret_error);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}

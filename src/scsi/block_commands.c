@@ -1,0 +1,151 @@
+/* Commands that read, write and describe the blocks of an LU (SBC-4). */
+#include "scsi/command.h"
+
+/* LBA and number of blocks of a CDB that names a range. */
+struct block_range {
+    uint64_t lba;
+    uint32_t count;
+};
+
+static struct block_range parse_range(const struct scsi_task *task)
+{
+    const uint8_t *cdb = task->cdb;
+    struct wire_reader r = wire_reader_of(cdb + 1, SCSI_CDB_SIZE - 1);
+    struct block_range range = {0};
+    switch (scsi_cdb_size(cdb[0])) {
+    case 6:
+        range.lba = wire_get_be24(&r) & 0x1fffff;
+        range.count = wire_get_u8(&r);
+        if (range.count == 0)
+            range.count = 256; /* SBC-4 5.10: only in the 6-byte form */
+        break;
+    case 10:
+        wire_skip(&r, 1);
+        range.lba = wire_get_be32(&r);
+        wire_skip(&r, 1);
+        range.count = wire_get_be16(&r);
+        break;
+    case 12:
+        wire_skip(&r, 1);
+        range.lba = wire_get_be32(&r);
+        range.count = wire_get_be32(&r);
+        break;
+    default:
+        wire_skip(&r, 1);
+        range.lba = wire_get_be64(&r);
+        range.count = wire_get_be32(&r);
+        break;
+    }
+    return range;
+}
+
+static bool in_bounds(const struct scsi_lu *lu, struct block_range range)
+{
+    return range.lba <= lu->n_blocks && range.count <= lu->n_blocks - range.lba;
+}
+
+/* Protection information is not supported: RDPROTECT, WRPROTECT and VRPROTECT must be zero. */
+static bool asks_for_protection(const struct scsi_task *task)
+{
+    return scsi_cdb_size(task->cdb[0]) != 6 && task->cdb[1] >> 5;
+}
+
+/* False: the task was ended. */
+static bool get_range(struct scsi_task *task, struct block_range *ret_range)
+{
+    struct block_range range = parse_range(task);
+    if (asks_for_protection(task)) {
+        scsi_task_check(task, SENSE_INVALID_FIELD_IN_CDB);
+        return false;
+    }
+    if (!in_bounds(task->nexus->lu, range)) {
+        scsi_task_check(task, SENSE_LBA_OUT_OF_RANGE);
+        return false;
+    }
+    *ret_range = range;
+    return true;
+}
+
+void scsi_read(struct scsi_task *task)
+{
+    struct block_range range;
+    uint64_t size = task->nexus->lu->block_size;
+    if (get_range(task, &range))
+        scsi_transfer_read(task, range.lba * size, range.count * size);
+}
+
+void scsi_write(struct scsi_task *task)
+{
+    struct block_range range;
+    uint64_t size = task->nexus->lu->block_size;
+    if (get_range(task, &range))
+        scsi_transfer_write(task, range.lba * size, range.count * size);
+}
+
+/* BYTCHK 0 only: the medium is a file, whose blocks either read or not, and reading them to know
+ * would tell nothing that the next read does not. */
+void scsi_verify(struct scsi_task *task)
+{
+    struct block_range range;
+    if (task->cdb[1] & 0x06)
+        scsi_task_check(task, SENSE_INVALID_FIELD_IN_CDB);
+    else if (get_range(task, &range))
+        scsi_task_good(task);
+}
+
+/* The whole device, whatever range is asked for; with IMMED, too: the answer then comes late,
+ * which is allowed, but never before the data is durable. */
+void scsi_synchronize_cache(struct scsi_task *task)
+{
+    struct block_range range = parse_range(task);
+    if (!in_bounds(task->nexus->lu, range)) {
+        scsi_task_check(task, SENSE_LBA_OUT_OF_RANGE);
+        return;
+    }
+    struct scsi_burst *burst = scsi_device_burst(task);
+    burst->request.operation = BLOCK_FLUSH;
+    scsi_device_submit(burst);
+}
+
+void scsi_test_unit_ready(struct scsi_task *task)
+{
+    scsi_task_good(task);
+}
+
+/* Linux stops its disks at shutdown. A volume has no motor; what was written is flushed first by
+ * the SYNCHRONIZE CACHE that comes before this. */
+void scsi_start_stop_unit(struct scsi_task *task)
+{
+    scsi_task_good(task);
+}
+
+void scsi_read_capacity_10(struct scsi_task *task)
+{
+    const struct scsi_lu *lu = task->nexus->lu;
+    struct wire_writer w;
+    if (!(task->cdb[8] & 0x01) && (task->cdb[2] | task->cdb[3] | task->cdb[4] | task->cdb[5])) {
+        scsi_task_check(task, SENSE_INVALID_FIELD_IN_CDB); /* an LBA without PMI */
+        return;
+    }
+    if (!scsi_reply_begin(task, 8, &w))
+        return;
+    wire_put_be32(&w, (uint32_t)MIN(lu->n_blocks - 1, UINT32_MAX));
+    wire_put_be32(&w, lu->block_size);
+    scsi_reply_end(task, &w, 8);
+}
+
+void scsi_read_capacity_16(struct scsi_task *task)
+{
+    const struct scsi_lu *lu = task->nexus->lu;
+    struct wire_reader cdb = wire_reader_of(task->cdb + 10, 4);
+    struct wire_writer w;
+    if (!scsi_reply_begin(task, 32, &w))
+        return;
+    wire_put_be64(&w, lu->n_blocks - 1);
+    wire_put_be32(&w, lu->block_size);
+    wire_put_u8(&w, 0);                                /* no protection information */
+    wire_put_u8(&w, lu->block_size == 512 ? 0x03 : 0); /* 2^3 logical blocks per physical one */
+    wire_put_be16(&w, 0xc000);                         /* LBPME, LBPRZ: thin, holes read as zero */
+    wire_put_zeros(&w, 16);
+    scsi_reply_end(task, &w, wire_get_be32(&cdb));
+}

@@ -1,0 +1,97 @@
+/*
+ * What the files of the command set share: the table of commands, how a handler moves data and how
+ * it ends its task.
+ *
+ * A handler starts something and returns. The task completes by itself when nothing of it is under
+ * way any more: with GOOD, or with the first failure that was told.
+ */
+#pragma once
+
+#include "scsi/task.h"
+
+struct scsi_command {
+    uint8_t opcode;
+    uint8_t service_action; /* if the opcode has some */
+    uint8_t flags;          /* SCSI_CMD_... */
+    void (*handler)(struct scsi_task *task);
+    /* CDB usage data of REPORT SUPPORTED OPERATION CODES: which bits of the CDB are looked at, from
+     * byte 1 on. */
+    uint8_t usage[SCSI_CDB_SIZE - 1];
+};
+
+#define SCSI_CMD_SERVICE_ACTION 0x01 /* the low five bits of CDB byte 1 are a service action */
+#define SCSI_CMD_ANY_LUN        0x02 /* answered for LUNs that do not exist, too */
+#define SCSI_CMD_SKIPS_UA       0x04 /* neither reports nor clears a unit attention (SPC-4) */
+#define SCSI_CMD_WRITES         0x08 /* refused on a read-only LU */
+
+/* All commands, ordered by opcode and service action. */
+extern const struct scsi_command scsi_commands[];
+extern const size_t scsi_n_commands;
+
+/* Bytes of a CDB with this opcode, by its group code: 6, 10, 12 or 16; 0 for a reserved one. */
+unsigned scsi_cdb_size(uint8_t opcode);
+
+/* --- ending a task: it completes as soon as no burst of it is under way --- */
+
+void scsi_task_good(struct scsi_task *task);
+/* CHECK CONDITION; the first failure of a task is the one that is told. */
+void scsi_task_check(struct scsi_task *task, enum scsi_sense sense);
+/* The same for what the device said: -ENOSPC, or the sense given for anything else. */
+void scsi_task_check_errno(struct scsi_task *task, int result, enum scsi_sense otherwise);
+/* Fixed-format sense data (SPC-4 4.5.3). */
+void scsi_sense_fill(uint8_t sense[static SCSI_SENSE_SIZE], enum scsi_sense code, bool has_info,
+                     uint32_t information);
+
+/* --- moving data (transfer.c) --- */
+
+/* A buffer for a reply of up to size bytes, zeroed; the writer writes into it. False if there is
+ * no memory (the task is then ended). */
+bool scsi_reply_begin(struct scsi_task *task, uint32_t size, struct wire_writer *ret_writer);
+/* Sends what was written, cut to allocation_length, and ends the task. */
+void scsi_reply_end(struct scsi_task *task, const struct wire_writer *writer,
+                    uint32_t allocation_length);
+
+/* Moves length bytes between the device, from byte position on, and the initiator. */
+void scsi_transfer_read(struct scsi_task *task, uint64_t position, uint64_t length);
+void scsi_transfer_write(struct scsi_task *task, uint64_t position, uint64_t length);
+/* Takes length bytes from the initiator and has process() look at each burst of them; process()
+ * calls scsi_burst_finish(), at once or later. A parameter list of up to BUFFER_MAX_SIZE bytes
+ * comes in a single burst. */
+void scsi_transfer_out(struct scsi_task *task, uint64_t length,
+                       void (*process)(struct scsi_task *task, struct scsi_burst *burst));
+/* process() is through with this burst. */
+void scsi_burst_finish(struct scsi_burst *burst);
+
+/* A burst for a handler without data of the initiator's. */
+struct scsi_burst *scsi_device_burst(struct scsi_task *task);
+/* Runs burst->request (fill in operation, flags, offset, length, data) and finishes the burst. */
+void scsi_device_submit(struct scsi_burst *burst);
+/* Runs several requests, one after the other: step() fills in burst->request and returns true, or
+ * returns false when there is nothing left to do; then the burst is finished. */
+void scsi_device_steps(struct scsi_burst *burst, bool (*step)(struct scsi_burst *burst));
+
+/* --- handlers, by file --- */
+
+/* inquiry.c */
+void scsi_inquiry(struct scsi_task *task);
+/* mode.c */
+void scsi_mode_sense_6(struct scsi_task *task);
+void scsi_mode_sense_10(struct scsi_task *task);
+/* report.c */
+void scsi_report_luns(struct scsi_task *task);
+void scsi_report_supported_operation_codes(struct scsi_task *task);
+void scsi_report_supported_tmf(struct scsi_task *task);
+void scsi_request_sense(struct scsi_task *task);
+/* block_commands.c */
+void scsi_test_unit_ready(struct scsi_task *task);
+void scsi_start_stop_unit(struct scsi_task *task);
+void scsi_read_capacity_10(struct scsi_task *task);
+void scsi_read_capacity_16(struct scsi_task *task);
+void scsi_read(struct scsi_task *task);
+void scsi_write(struct scsi_task *task);
+void scsi_verify(struct scsi_task *task);
+void scsi_synchronize_cache(struct scsi_task *task);
+/* provisioning.c */
+void scsi_unmap(struct scsi_task *task);
+void scsi_write_same(struct scsi_task *task);
+void scsi_get_lba_status(struct scsi_task *task);

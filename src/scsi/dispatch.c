@@ -1,0 +1,128 @@
+/* From a CDB to its handler: the table of all commands, and what holds for each of them. */
+#include "scsi/command.h"
+
+#define SA   SCSI_CMD_SERVICE_ACTION
+#define ANY  SCSI_CMD_ANY_LUN
+#define NOUA SCSI_CMD_SKIPS_UA
+#define W    SCSI_CMD_WRITES
+
+#define F2 0xff, 0xff
+#define F4 F2, F2
+#define F8 F4, F4
+
+const struct scsi_command scsi_commands[] = {
+    {SCSI_TEST_UNIT_READY, 0, 0, scsi_test_unit_ready, {0, 0, 0, 0, 0x04}},
+    {SCSI_REQUEST_SENSE, 0, ANY | NOUA, scsi_request_sense, {0x01, 0, 0, 0xff, 0x04}},
+    {SCSI_READ_6, 0, 0, scsi_read, {0x1f, F2, 0xff, 0x04}},
+    {SCSI_WRITE_6, 0, W, scsi_write, {0x1f, F2, 0xff, 0x04}},
+    {SCSI_INQUIRY, 0, ANY | NOUA, scsi_inquiry, {0x01, 0xff, F2, 0x04}},
+    {SCSI_MODE_SENSE_6, 0, 0, scsi_mode_sense_6, {0x08, 0xff, F2, 0x04}},
+    {SCSI_START_STOP_UNIT, 0, 0, scsi_start_stop_unit, {0x01, 0, 0x0f, 0xf7, 0x04}},
+    {SCSI_READ_CAPACITY_10, 0, 0, scsi_read_capacity_10, {0, F4, 0, 0, 0x01, 0x04}},
+    {SCSI_READ_10, 0, 0, scsi_read, {0xf8, F4, 0x1f, F2, 0x04}},
+    {SCSI_WRITE_10, 0, W, scsi_write, {0xf8, F4, 0x1f, F2, 0x04}},
+    {SCSI_VERIFY_10, 0, 0, scsi_verify, {0xf6, F4, 0x1f, F2, 0x04}},
+    {SCSI_SYNCHRONIZE_CACHE_10, 0, 0, scsi_synchronize_cache, {0x06, F4, 0x1f, F2, 0x04}},
+    {SCSI_WRITE_SAME_10, 0, W, scsi_write_same, {0xf8, F4, 0x1f, F2, 0x04}},
+    {SCSI_UNMAP, 0, W, scsi_unmap, {0x01, 0, 0, 0, 0, 0x1f, F2, 0x04}},
+    {SCSI_MODE_SENSE_10, 0, 0, scsi_mode_sense_10, {0x18, 0xff, 0xff, 0, 0, 0, F2, 0x04}},
+    {SCSI_READ_16, 0, 0, scsi_read, {0xf8, F8, F4, 0x1f, 0x04}},
+    {SCSI_WRITE_16, 0, W, scsi_write, {0xf8, F8, F4, 0x1f, 0x04}},
+    {SCSI_VERIFY_16, 0, 0, scsi_verify, {0xf6, F8, F4, 0x1f, 0x04}},
+    {SCSI_SYNCHRONIZE_CACHE_16, 0, 0, scsi_synchronize_cache, {0x06, F8, F4, 0x1f, 0x04}},
+    {SCSI_WRITE_SAME_16, 0, W, scsi_write_same, {0xf9, F8, F4, 0x1f, 0x04}},
+    {SCSI_SERVICE_ACTION_IN_16,
+     SCSI_READ_CAPACITY_16,
+     SA,
+     scsi_read_capacity_16,
+     {0x1f, F8, F4, 0x01, 0x04}},
+    {SCSI_SERVICE_ACTION_IN_16,
+     SCSI_GET_LBA_STATUS,
+     SA,
+     scsi_get_lba_status,
+     {0x1f, F8, F4, 0x01, 0x04}},
+    {SCSI_REPORT_LUNS, 0, ANY | NOUA, scsi_report_luns, {0, 0xff, 0, 0, 0, F4, 0, 0x04}},
+    {SCSI_MAINTENANCE_IN,
+     SCSI_REPORT_SUPPORTED_OPERATION_CODES,
+     SA,
+     scsi_report_supported_operation_codes,
+     {0x1f, 0x87, 0xff, F2, F4, 0, 0x04}},
+    {SCSI_MAINTENANCE_IN,
+     SCSI_REPORT_SUPPORTED_TASK_MANAGEMENT_FUNCTIONS,
+     SA,
+     scsi_report_supported_tmf,
+     {0x1f, 0x80, 0, 0, 0, F4, 0, 0x04}},
+    {SCSI_READ_12, 0, 0, scsi_read, {0xf8, F4, F4, 0x1f, 0x04}},
+    {SCSI_WRITE_12, 0, W, scsi_write, {0xf8, F4, F4, 0x1f, 0x04}},
+    {SCSI_VERIFY_12, 0, 0, scsi_verify, {0xf6, F4, F4, 0x1f, 0x04}},
+};
+
+const size_t scsi_n_commands = ARRAY_SIZE(scsi_commands);
+
+unsigned scsi_cdb_size(uint8_t opcode)
+{
+    static const uint8_t by_group[8] = {6, 10, 10, 0, 16, 12, 0, 0};
+    return by_group[opcode >> 5];
+}
+
+static const struct scsi_command *find_command(const uint8_t *cdb)
+{
+    for (size_t i = 0; i < scsi_n_commands; i++) {
+        const struct scsi_command *c = &scsi_commands[i];
+        if (c->opcode == cdb[0] &&
+            (!(c->flags & SCSI_CMD_SERVICE_ACTION) || c->service_action == (cdb[1] & 0x1f)))
+            return c;
+    }
+    return NULL;
+}
+
+static bool knows_opcode(uint8_t opcode)
+{
+    for (size_t i = 0; i < scsi_n_commands; i++)
+        if (scsi_commands[i].opcode == opcode)
+            return true;
+    return false;
+}
+
+/* What stands in the way of running this command at all; SENSE_NONE: nothing. */
+static enum scsi_sense obstacle(const struct scsi_task *task)
+{
+    const struct scsi_command *command = task->command;
+    if (!task->nexus && !(command && command->flags & SCSI_CMD_ANY_LUN))
+        return SENSE_LUN_NOT_SUPPORTED;
+    if (task->nexus && !(command && command->flags & SCSI_CMD_SKIPS_UA)) {
+        enum scsi_sense attention = scsi_nexus_take_unit_attention(task->nexus);
+        if (attention)
+            return attention;
+    }
+    if (!command)
+        return knows_opcode(task->cdb[0]) ? SENSE_INVALID_FIELD_IN_CDB : SENSE_INVALID_OPCODE;
+    if (command->flags & SCSI_CMD_WRITES && task->nexus && task->nexus->lu->read_only)
+        return SENSE_WRITE_PROTECTED;
+    return SENSE_NONE;
+}
+
+void scsi_task_start(struct scsi_task *task)
+{
+    task->command = find_command(task->cdb);
+    enum scsi_sense sense = obstacle(task);
+    if (sense)
+        scsi_task_check(task, sense);
+    else
+        task->command->handler(task);
+}
+
+void scsi_sense_fill(uint8_t sense[static SCSI_SENSE_SIZE], enum scsi_sense code, bool has_info,
+                     uint32_t information)
+{
+    struct wire_writer w = wire_writer_of(sense, SCSI_SENSE_SIZE);
+    wire_put_u8(&w, has_info ? 0xf0 : 0x70); /* current error, INFORMATION valid */
+    wire_put_u8(&w, 0);
+    wire_put_u8(&w, (uint8_t)(code >> 16));
+    wire_put_be32(&w, information);
+    wire_put_u8(&w, SCSI_SENSE_SIZE - 8);
+    wire_put_zeros(&w, 4);
+    wire_put_u8(&w, (uint8_t)(code >> 8));
+    wire_put_u8(&w, (uint8_t)code);
+    wire_put_zeros(&w, 4);
+}

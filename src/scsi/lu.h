@@ -1,0 +1,50 @@
+/*
+ * Logical units and who is connected to them.
+ *
+ * A target has logical units by LUN; each LU is one block device and belongs, with everything
+ * here, to one I/O thread. A session of an initiator is an I_T nexus; what an LU remembers about
+ * each (the unit attention that it has to be told) is kept per nexus.
+ */
+#pragma once
+
+#include "block/block.h"
+#include "core/list.h"
+#include "scsi/constants.h"
+
+#define SCSI_MAX_UNIT_ATTENTIONS 8
+
+struct scsi_lu {
+    struct io_thread *thread;
+    struct block_device *device; /* owned */
+    uint32_t block_size;         /* logical block: 512 or 4096 */
+    uint64_t n_blocks;
+    uint8_t serial[16]; /* unique for ever: identifies the volume to the initiators */
+    bool read_only;
+    struct list nexuses; /* struct scsi_nexus */
+};
+
+struct scsi_nexus {
+    struct list link;
+    struct scsi_lu *lu;
+    enum scsi_sense unit_attentions[SCSI_MAX_UNIT_ATTENTIONS]; /* oldest first */
+    unsigned n_unit_attentions;
+};
+
+/* Takes over the device, also on failure. block_size divides device->size. NULL: no memory. */
+struct scsi_lu *scsi_lu_new(struct io_thread *thread, struct block_device *device,
+                            uint32_t block_size, const uint8_t serial[static 16]);
+/* No nexus may be left. */
+void scsi_lu_free(struct scsi_lu *lu);
+
+void scsi_nexus_connect(struct scsi_nexus *nexus, struct scsi_lu *lu);
+/* No task of it may be left. */
+void scsi_nexus_disconnect(struct scsi_nexus *nexus);
+
+/* Has this nexus told with its next command. One that is queued already is not queued twice; more
+ * than fit are merged into a reset, which covers them all (SAM-5 5.14). */
+void scsi_nexus_establish_unit_attention(struct scsi_nexus *nexus, enum scsi_sense sense);
+/* Has every nexus told, but for `except` (or NULL). */
+void scsi_lu_establish_unit_attention(struct scsi_lu *lu, const struct scsi_nexus *except,
+                                      enum scsi_sense sense);
+/* The next one to tell, removed; SENSE_NONE if there is none. */
+enum scsi_sense scsi_nexus_take_unit_attention(struct scsi_nexus *nexus);

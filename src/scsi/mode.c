@@ -1,0 +1,113 @@
+/* MODE SENSE: the mode pages, a table (SPC-4 7.5, SBC-4 6.5). Nothing can be changed or saved. */
+#include "scsi/command.h"
+
+#define ALL_PAGES    0x3f
+#define ALL_SUBPAGES 0xff
+
+enum page_control { PC_CURRENT, PC_CHANGEABLE, PC_DEFAULT, PC_SAVED };
+
+struct mode_page {
+    uint8_t code;
+    uint8_t length;      /* of what follows the two bytes of header */
+    uint8_t content[18]; /* the same now and by default */
+};
+
+static const struct mode_page pages[] = {
+    /* caching: WCE (a SYNCHRONIZE CACHE really flushes) */
+    {0x08, 18, {0x04}},
+    /* control: no D_SENSE; unrestricted reordering (Linux orders by flushes) */
+    {0x0a, 10, {0x00, 0x10, 0, 0, 0, 0, 0, 0, 0, 0}},
+    /* informational exceptions: none are reported */
+    {0x1c, 10, {0x08}},
+};
+
+static void put_page(struct wire_writer *w, const struct mode_page *page, enum page_control control)
+{
+    wire_put_u8(w, page->code);
+    wire_put_u8(w, page->length);
+    if (control == PC_CHANGEABLE)
+        wire_put_zeros(w, page->length);
+    else
+        wire_put_bytes(w, page->content, page->length);
+}
+
+/* The pages asked for; false if there is no such page. */
+static bool put_pages(struct wire_writer *w, uint8_t code, uint8_t subpage,
+                      enum page_control control)
+{
+    bool found = code == ALL_PAGES;
+    if (subpage != 0 && subpage != ALL_SUBPAGES)
+        return false;
+    for (size_t i = 0; i < ARRAY_SIZE(pages); i++) {
+        if (code != ALL_PAGES && code != pages[i].code)
+            continue;
+        put_page(w, &pages[i], control);
+        found = true;
+    }
+    return found;
+}
+
+/* Block descriptor, short (8 bytes) or long (16 bytes) form. */
+static void put_block_descriptor(struct wire_writer *w, const struct scsi_lu *lu, bool is_long)
+{
+    if (is_long) {
+        wire_put_be64(w, lu->n_blocks);
+        wire_put_be32(w, 0);
+        wire_put_be32(w, lu->block_size);
+    } else {
+        wire_put_be32(w, (uint32_t)MIN(lu->n_blocks, UINT32_MAX));
+        wire_put_be32(w, lu->block_size);
+    }
+}
+
+static void mode_sense(struct scsi_task *task, bool ten, uint16_t allocation_length)
+{
+    const struct scsi_lu *lu = task->nexus->lu;
+    bool has_descriptor = !(task->cdb[1] & 0x08); /* DBD */
+    bool is_long = ten && task->cdb[1] & 0x10;    /* LLBAA */
+    uint8_t descriptor_size = !has_descriptor ? 0 : is_long ? 16 : 8;
+    enum page_control control = task->cdb[2] >> 6;
+    uint8_t body[128];
+    struct wire_writer content = wire_writer_of(body, sizeof(body)), w;
+
+    if (control == PC_SAVED) {
+        scsi_task_check(task, SENSE_SAVING_NOT_SUPPORTED);
+        return;
+    }
+    if (has_descriptor)
+        put_block_descriptor(&content, lu, is_long);
+    if (!put_pages(&content, task->cdb[2] & 0x3f, task->cdb[3], control)) {
+        scsi_task_check(task, SENSE_INVALID_FIELD_IN_CDB);
+        return;
+    }
+    size_t size = wire_writer_used(&content);
+    uint8_t device_specific = (uint8_t)((lu->read_only ? 0x80 : 0) | 0x10); /* WP, DPOFUA */
+    if (!scsi_reply_begin(task, 256, &w))
+        return;
+    if (ten) {
+        wire_put_be16(&w, (uint16_t)(6 + size));
+        wire_put_u8(&w, 0);
+        wire_put_u8(&w, device_specific);
+        wire_put_u8(&w, is_long ? 0x01 : 0);
+        wire_put_u8(&w, 0);
+        wire_put_be16(&w, descriptor_size);
+    } else {
+        wire_put_u8(&w, (uint8_t)(3 + size));
+        wire_put_u8(&w, 0);
+        wire_put_u8(&w, device_specific);
+        wire_put_u8(&w, descriptor_size);
+    }
+    wire_put_bytes(&w, body, size);
+    scsi_reply_end(task, &w, allocation_length);
+}
+
+void scsi_mode_sense_6(struct scsi_task *task)
+{
+    mode_sense(task, false, task->cdb[4]);
+}
+
+void scsi_mode_sense_10(struct scsi_task *task)
+{
+    struct wire_reader r = wire_reader_of(task->cdb + 7, 2);
+    mode_sense(task, true, wire_get_be16(&r));
+}

@@ -1,0 +1,224 @@
+/*
+ * UNMAP, WRITE SAME and GET LBA STATUS (SBC-4 5.35, 5.50, 5.6): giving space back, filling ranges,
+ * and telling which blocks have space of their own.
+ */
+#include "scsi/command.h"
+
+#define UNMAP_HEADER_SIZE     8
+#define UNMAP_DESCRIPTOR_SIZE 16
+
+static bool in_bounds(const struct scsi_lu *lu, uint64_t lba, uint64_t count)
+{
+    return lba <= lu->n_blocks && count <= lu->n_blocks - lba;
+}
+
+/* The descriptor at task->cursor. */
+static bool unmap_next(struct scsi_burst *burst)
+{
+    struct scsi_task *task = burst->task;
+    uint64_t size = task->nexus->lu->block_size;
+    while (task->cursor + UNMAP_DESCRIPTOR_SIZE <= burst->length) {
+        struct wire_reader r =
+            wire_reader_of(burst->buffer->data + task->cursor, UNMAP_DESCRIPTOR_SIZE);
+        burst->request.operation = BLOCK_WRITE_ZEROES;
+        burst->request.offset = wire_get_be64(&r) * size;
+        burst->request.length = wire_get_be32(&r) * size;
+        task->cursor += UNMAP_DESCRIPTOR_SIZE;
+        if (burst->request.length > 0)
+            return true;
+    }
+    return false;
+}
+
+/* All descriptors are looked at before the first is carried out. *ret_end: where they end. */
+static enum scsi_sense check_descriptors(const struct scsi_lu *lu, const struct scsi_burst *burst,
+                                         uint32_t *ret_end)
+{
+    struct wire_reader r = wire_reader_of(burst->buffer->data, burst->length);
+    uint32_t data_length = wire_get_be16(&r);
+    uint32_t descriptors_length = wire_get_be16(&r);
+    wire_skip(&r, 4);
+    if (!wire_reader_ok(&r))
+        return SENSE_PARAMETER_LIST_LENGTH;
+    if (data_length + 2 > burst->length || descriptors_length > wire_reader_left(&r))
+        return SENSE_INVALID_FIELD_IN_PARAMETERS;
+    for (unsigned i = 0; i < descriptors_length / UNMAP_DESCRIPTOR_SIZE; i++) {
+        uint64_t lba = wire_get_be64(&r);
+        uint32_t count = wire_get_be32(&r);
+        wire_skip(&r, 4);
+        if (!in_bounds(lu, lba, count))
+            return SENSE_LBA_OUT_OF_RANGE;
+    }
+    *ret_end = UNMAP_HEADER_SIZE + descriptors_length;
+    return SENSE_NONE;
+}
+
+static void unmap_parameters(struct scsi_task *task, struct scsi_burst *burst)
+{
+    uint32_t end;
+    enum scsi_sense sense = check_descriptors(task->nexus->lu, burst, &end);
+    if (sense) {
+        scsi_task_check(task, sense);
+        scsi_burst_finish(burst);
+        return;
+    }
+    burst->length = end;
+    task->cursor = UNMAP_HEADER_SIZE;
+    scsi_device_steps(burst, unmap_next);
+}
+
+void scsi_unmap(struct scsi_task *task)
+{
+    struct wire_reader cdb = wire_reader_of(task->cdb + 7, 2);
+    uint16_t length = wire_get_be16(&cdb);
+    if (task->cdb[1] & 0x01) /* ANCHOR */
+        scsi_task_check(task, SENSE_INVALID_FIELD_IN_CDB);
+    else if (length > 0 && length < UNMAP_HEADER_SIZE)
+        scsi_task_check(task, SENSE_PARAMETER_LIST_LENGTH);
+    else
+        scsi_transfer_out(task, length, unmap_parameters);
+}
+
+/* The range of a WRITE SAME, in bytes; 0 blocks mean "to the end" (WSNZ is 0). False: it goes over
+ * the end of the LU. */
+static bool parse_same(const struct scsi_task *task, uint64_t *ret_offset, uint64_t *ret_length)
+{
+    const struct scsi_lu *lu = task->nexus->lu;
+    struct wire_reader r = wire_reader_of(task->cdb + 2, SCSI_CDB_SIZE - 2);
+    uint64_t lba, count;
+    if (task->cdb[0] == SCSI_WRITE_SAME_16) {
+        lba = wire_get_be64(&r);
+        count = wire_get_be32(&r);
+    } else {
+        lba = wire_get_be32(&r);
+        wire_skip(&r, 1);
+        count = wire_get_be16(&r);
+    }
+    if (!in_bounds(lu, lba, count))
+        return false;
+    if (count == 0)
+        count = lu->n_blocks - lba;
+    *ret_offset = lba * lu->block_size;
+    *ret_length = count * lu->block_size;
+    return true;
+}
+
+/* Everything is done by the first step. */
+static bool zero_all(struct scsi_burst *burst)
+{
+    struct scsi_task *task = burst->task;
+    burst->request.operation = BLOCK_WRITE_ZEROES;
+    return task->cursor++ == 0 &&
+           parse_same(task, &burst->request.offset, &burst->request.length) &&
+           burst->request.length > 0;
+}
+
+/* Writes a buffer full of copies at task->position, and moves that on. */
+static bool repeat_block(struct scsi_burst *burst)
+{
+    struct scsi_task *task = burst->task;
+    uint64_t offset, length;
+    if (!parse_same(task, &offset, &length) || task->position == offset + length)
+        return false;
+    burst->request.operation = BLOCK_WRITE;
+    burst->request.offset = task->position;
+    burst->request.length = MIN(offset + length - task->position, BUFFER_MAX_SIZE);
+    burst->request.data = burst->buffer->data;
+    task->position += burst->request.length;
+    return true;
+}
+
+static bool fill_with_copies(struct scsi_burst *burst, uint32_t block_size)
+{
+    struct buffer_pool *pool = burst->task->thread->buffers;
+    struct buffer *copies = buffer_get(pool, BUFFER_MAX_SIZE);
+    if (!copies)
+        return false;
+    for (size_t at = 0; at < BUFFER_MAX_SIZE; at += block_size)
+        memcpy(copies->data + at, burst->buffer->data, block_size);
+    buffer_unref(pool, burst->buffer);
+    burst->buffer = copies;
+    return true;
+}
+
+static bool is_zero(const uint8_t *data, size_t size)
+{
+    return data[0] == 0 && memcmp(data, data + 1, size - 1) == 0;
+}
+
+static void same_block(struct scsi_task *task, struct scsi_burst *burst)
+{
+    uint32_t block_size = task->nexus->lu->block_size;
+    uint64_t offset, length;
+    if (burst->length < block_size || !parse_same(task, &offset, &length)) {
+        scsi_task_check(task, SENSE_INVALID_FIELD_IN_CDB);
+        scsi_burst_finish(burst);
+    } else if (is_zero(burst->buffer->data, block_size)) {
+        scsi_device_steps(burst, zero_all);
+    } else if (fill_with_copies(burst, block_size)) {
+        task->position = offset;
+        scsi_device_steps(burst, repeat_block);
+    } else {
+        scsi_task_check(task, SENSE_INTERNAL_FAILURE);
+        scsi_burst_finish(burst);
+    }
+}
+
+void scsi_write_same(struct scsi_task *task)
+{
+    uint64_t offset, length;
+    bool no_data = task->cdb[0] == SCSI_WRITE_SAME_16 && task->cdb[1] & 0x01; /* NDOB */
+    bool anchor = task->cdb[1] & 0x10;
+    if (anchor || task->cdb[1] >> 5) /* or WRPROTECT */
+        scsi_task_check(task, SENSE_INVALID_FIELD_IN_CDB);
+    else if (!parse_same(task, &offset, &length))
+        scsi_task_check(task, SENSE_LBA_OUT_OF_RANGE);
+    else if (no_data)
+        scsi_device_steps(scsi_device_burst(task), zero_all);
+    else
+        scsi_transfer_out(task, task->nexus->lu->block_size, same_block);
+}
+
+#define LBA_STATUS_HEADER_SIZE     8
+#define LBA_STATUS_DESCRIPTOR_SIZE 16
+#define LBA_STATUS_MAX_DESCRIPTORS 64
+
+enum { LBA_MAPPED = 0, LBA_DEALLOCATED = 1 };
+
+/* One descriptor for the extent that begins at lba; returns the LBA behind it. */
+static uint64_t put_extent(struct wire_writer *w, const struct scsi_lu *lu, uint64_t lba)
+{
+    uint64_t bytes;
+    uint64_t left = lu->n_blocks - lba;
+    bool allocated = lu->device->operations->is_allocated(lu->device, lba * lu->block_size, &bytes);
+    uint64_t blocks = MIN((bytes + lu->block_size - 1) / lu->block_size, MIN(left, UINT32_MAX));
+    wire_put_be64(w, lba);
+    wire_put_be32(w, (uint32_t)blocks);
+    wire_put_u8(w, allocated ? LBA_MAPPED : LBA_DEALLOCATED);
+    wire_put_zeros(w, 3);
+    return lba + blocks;
+}
+
+void scsi_get_lba_status(struct scsi_task *task)
+{
+    const struct scsi_lu *lu = task->nexus->lu;
+    struct wire_reader cdb = wire_reader_of(task->cdb + 2, 12);
+    uint64_t lba = wire_get_be64(&cdb);
+    uint32_t allocation_length = wire_get_be32(&cdb);
+    uint8_t extents[LBA_STATUS_MAX_DESCRIPTORS * LBA_STATUS_DESCRIPTOR_SIZE];
+    struct wire_writer list = wire_writer_of(extents, sizeof(extents)), w;
+    if (lba >= lu->n_blocks) {
+        scsi_task_check(task, SENSE_LBA_OUT_OF_RANGE);
+        return;
+    }
+    do
+        lba = put_extent(&list, lu, lba);
+    while (lba < lu->n_blocks && wire_writer_left(&list) > 0 &&
+           wire_writer_used(&list) + LBA_STATUS_HEADER_SIZE < allocation_length);
+    if (!scsi_reply_begin(task, LBA_STATUS_HEADER_SIZE + sizeof(extents), &w))
+        return;
+    wire_put_be32(&w, (uint32_t)wire_writer_used(&list) + 4);
+    wire_put_be32(&w, 0);
+    wire_put_bytes(&w, extents, wire_writer_used(&list));
+    scsi_reply_end(task, &w, allocation_length);
+}

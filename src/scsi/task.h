@@ -1,0 +1,102 @@
+/*
+ * A SCSI command on its way through a logical unit, and the contract between the command set and
+ * the transport (iSCSI) that carries it.
+ *
+ * The transport fills in a task and starts it. The command set then asks the transport to move
+ * data in bursts, at most two at a time per task, and in the end to deliver the status. Bursts go
+ * in ascending order without gaps; each is answered exactly once (scsi_burst_moved), also when the
+ * task was aborted. complete() is called exactly once, when no burst and no disk request is left.
+ *
+ * Any of these calls may happen inside another: the transport must be ready for scsi_task_start()
+ * to call complete() before it returns.
+ */
+#pragma once
+
+#include "core/wire.h"
+#include "scsi/lu.h"
+
+#define SCSI_CDB_SIZE   16
+#define SCSI_SENSE_SIZE 18 /* fixed format */
+#define SCSI_BURSTS     2
+
+struct scsi_task;
+
+/* A piece of a task's data. */
+struct scsi_burst {
+    struct scsi_task *task;
+    struct buffer *buffer; /* data-in: set; data-out: the transport sets it */
+    uint32_t offset;       /* in the task's data */
+    uint32_t length;       /* 1..BUFFER_MAX_SIZE */
+    /* data-in: this is the end of it and GOOD status follows, which may go with the data */
+    bool is_last;
+
+    /* private to the command set */
+    enum { BURST_IDLE, BURST_WAITING, BURST_ON_DISK, BURST_READY, BURST_MOVING } state;
+    struct buffer_waiter waiter; /* data-out: the transport's */
+    struct block_request request;
+    bool (*step)(struct scsi_burst *burst);
+    bool stepping, stepped; /* see run_steps() in transfer.c */
+    /* private to the transport */
+    uint32_t received; /* data-out: bytes that are in the buffer */
+};
+
+struct scsi_transport {
+    /* Data-in: bring burst->buffer to the initiator. */
+    void (*send)(struct scsi_task *task, struct scsi_burst *burst);
+    /* Data-out: get burst->length bytes from the initiator into a buffer of the transport's
+     * choice. The command set lets go of that buffer. */
+    void (*receive)(struct scsi_task *task, struct scsi_burst *burst);
+    /* The end: status, sense and data_length are final. */
+    void (*complete)(struct scsi_task *task);
+};
+
+struct scsi_task {
+    /* --- set by the transport --- */
+    const struct scsi_transport *transport;
+    struct scsi_target *target;
+    struct scsi_nexus *nexus; /* NULL: there is no such LUN */
+    struct io_thread *thread;
+    uint8_t cdb[SCSI_CDB_SIZE];
+    uint32_t expected_out; /* bytes that the initiator will send at most */
+    uint32_t expected_in;  /* bytes that the initiator will take at most */
+
+    /* --- result --- */
+    uint64_t data_length; /* bytes that the command would move with unlimited room: for residuals */
+    uint8_t status;
+    uint8_t sense_size; /* 0: none */
+    uint8_t sense[SCSI_SENSE_SIZE];
+    bool aborted; /* the transport gave it up: deliver nothing */
+
+    /* --- private to the command set --- */
+    const struct scsi_command *command;
+    struct scsi_burst bursts[SCSI_BURSTS];
+    uint64_t position;     /* byte on the device where the data begins */
+    uint32_t length;       /* bytes to move: data_length, cut to what the initiator expects */
+    uint32_t begun;        /* bytes for which bursts were begun */
+    uint32_t passed;       /* data-in: bytes handed to the transport */
+    bool is_read;          /* the data is data-in */
+    bool failed;           /* no more bursts: status tells why */
+    bool advancing, again; /* see advance() in transfer.c */
+    void (*process)(struct scsi_task *task, struct scsi_burst *burst); /* data-out arrived */
+    uint32_t cursor; /* where a handler stands in its parameter list */
+};
+
+struct scsi_target_lun {
+    uint64_t lun; /* as on the wire: 8 bytes, big-endian */
+    struct scsi_lu *lu;
+};
+
+/* What LUNs there are; REPORT LUNS. */
+struct scsi_target {
+    const struct scsi_target_lun *luns;
+    size_t n_luns;
+};
+
+/* Runs the task; see above for what it calls. */
+void scsi_task_start(struct scsi_task *task);
+/* The transport's answer to send() or receive(). ok: false if the connection or the task is gone.
+ */
+void scsi_burst_moved(struct scsi_burst *burst, bool ok);
+/* Ends it as early as what is on the disk allows. complete() follows, perhaps at once; the
+ * transport answers bursts that it holds by itself. */
+void scsi_task_abort(struct scsi_task *task);

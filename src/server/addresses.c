@@ -1,0 +1,120 @@
+#include "server/addresses.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <ifaddrs.h>
+#include <pthread.h>
+
+struct network {
+    uint32_t network, mask;
+    bool served; /* by our own DHCP */
+};
+
+struct addresses {
+    pthread_mutex_t lock; /* protects what follows */
+    struct network *networks;
+    size_t count;
+};
+
+struct addresses *addresses_new(void)
+{
+    struct addresses *a = calloc(1, sizeof(*a));
+    if (a)
+        pthread_mutex_init(&a->lock, NULL);
+    return a;
+}
+
+void addresses_free(struct addresses *a)
+{
+    if (!a)
+        return;
+    pthread_mutex_destroy(&a->lock);
+    free(a->networks);
+    free(a);
+}
+
+int addresses_set(struct addresses *a, const struct subnet *subnets, size_t count)
+{
+    struct network *fresh = calloc(count + 1, sizeof(*fresh));
+    if (!fresh)
+        return -ENOMEM;
+    for (size_t i = 0; i < count; i++)
+        fresh[i] = (struct network){.network = subnets[i].network,
+                                    .mask = subnets[i].mask,
+                                    .served = subnets[i].mode == SUBNET_SERVER};
+    pthread_mutex_lock(&a->lock);
+    struct network *old = a->networks;
+    a->networks = fresh;
+    a->count = count;
+    pthread_mutex_unlock(&a->lock);
+    free(old);
+    return 0;
+}
+
+/* Asked each time: interfaces come and go. */
+static bool is_ours(uint32_t address)
+{
+    struct ifaddrs *list;
+    bool found = false;
+    if (getifaddrs(&list) < 0)
+        return false;
+    for (const struct ifaddrs *i = list; i && !found; i = i->ifa_next) {
+        if (!i->ifa_addr || i->ifa_addr->sa_family != AF_INET)
+            continue;
+        struct sockaddr_in own;
+        memcpy(&own, i->ifa_addr, sizeof(own));
+        found = ntohl(own.sin_addr.s_addr) == address;
+    }
+    freeifaddrs(list);
+    return found;
+}
+
+enum place { INSIDE, OUTSIDE, EDGE };
+
+/* No subnets at all: somebody else hands out addresses, so any will do. */
+static enum place find_place(struct addresses *a, uint32_t address)
+{
+    enum place place = a->count > 0 ? OUTSIDE : INSIDE;
+    for (size_t i = 0; i < a->count; i++) {
+        const struct network *n = &a->networks[i];
+        if ((address & n->mask) != n->network)
+            continue;
+        bool has_edges = ~n->mask > 1; /* /31 and /32 have none (RFC 3021) */
+        bool on_edge = address == n->network || address == (n->network | ~n->mask);
+        place = has_edges && on_edge ? EDGE : INSIDE;
+    }
+    return place;
+}
+
+int addresses_check(struct addresses *a, uint32_t address, struct error *ret_error)
+{
+    char text[IPV4_TEXT_SIZE];
+    ipv4_format(address, text);
+    pthread_mutex_lock(&a->lock);
+    enum place place = find_place(a, address);
+    pthread_mutex_unlock(&a->lock);
+    if (place == OUTSIDE)
+        return error_set(ret_error, -EINVAL,
+                         "address %s is in no configured subnet; give one of a [subnet] in the "
+                         "configuration file, or add that subnet",
+                         text);
+    if (place == EDGE)
+        return error_set(ret_error, -EINVAL,
+                         "address %s is the network's own or its broadcast address", text);
+    if (address >> 24 == 0 || address >> 24 == 127 || address >> 28 >= 0xe)
+        return error_set(ret_error, -EINVAL, "address %s cannot be a machine's", text);
+    if (is_ours(address))
+        return error_set(ret_error, -EINVAL, "address %s is this server's own; give another one",
+                         text);
+    return 0;
+}
+
+bool addresses_served(struct addresses *a, uint32_t address)
+{
+    bool served = false;
+    pthread_mutex_lock(&a->lock);
+    for (size_t i = 0; i < a->count && !served; i++)
+        served = a->networks[i].served && (address & a->networks[i].mask) == a->networks[i].network;
+    pthread_mutex_unlock(&a->lock);
+    return served;
+}

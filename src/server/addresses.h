@@ -1,0 +1,20 @@
+/* Which addresses a node may be given: inside a configured subnet, and not the server's own. */
+#pragma once
+
+#include "server/config.h"
+
+struct addresses;
+
+/* NULL without memory. */
+struct addresses *addresses_new(void);
+void addresses_free(struct addresses *addresses);
+/* From now on these subnets hold (start, reload); copied. -ENOMEM: the old ones still do. */
+int addresses_set(struct addresses *addresses, const struct subnet *subnets,
+                  size_t count) MUST_CHECK;
+
+/* -EINVAL and the sentence if a node must not have the address. Any thread. */
+int addresses_check(struct addresses *addresses, uint32_t address,
+                    struct error *ret_error) MUST_CHECK;
+
+/* Does our own DHCP hand out addresses of the network that this one is in? Any thread. */
+bool addresses_served(struct addresses *addresses, uint32_t address);

@@ -1,0 +1,108 @@
+#include "server/boots.h"
+
+#include "core/log.h"
+
+void boots_dhcp_event(struct boots *boots, const struct dhcp_event *event)
+{
+    char address[IPV4_TEXT_SIZE];
+    if (event->type != DHCP_ACK || !event->address)
+        return;
+    boot_tracker_set_address(boots->tracker, event->address, event->mac);
+    ipv4_format(event->address, address);
+    if (event->client.kind == DHCP_CLIENT_PXE)
+        boot_tracker_sign_of_mac(boots->tracker, event->mac, BOOT_SIGN_FIRMWARE_DHCP, address);
+    else if (event->client.kind == DHCP_CLIENT_IPXE)
+        boot_tracker_sign_of_mac(boots->tracker, event->mac, BOOT_SIGN_IPXE_DHCP, address);
+}
+
+void boots_tftp_event(struct boots *boots, const struct tftp_event *event)
+{
+    uint32_t address;
+    if (event->kind == TFTP_EVENT_FINISHED && endpoint_ipv4(&event->peer, &address))
+        boot_tracker_sign_of_address(boots->tracker, address, BOOT_SIGN_LOADER, event->file);
+}
+
+/*
+ * Which program of a boot is it? iPXE asks for ImmediateData=No; iscsistart of the initramfs goes
+ * straight to the operational stage, as iscsid does not.
+ */
+static enum boot_sign sign_of_login(const struct iscsi_login_traits *traits)
+{
+    if (traits->no_immediate_data)
+        return BOOT_SIGN_FIRMWARE_LOGIN;
+    return traits->started_operational ? BOOT_SIGN_INITRAMFS_LOGIN : BOOT_SIGN_SYSTEM_LOGIN;
+}
+
+static const char *login_word(const struct session_event *event)
+{
+    if (!*event->target)
+        return "discovery";
+    return boot_stage_name(boot_sign_stage(sign_of_login(&event->traits)));
+}
+
+static void log_refusal(struct boots *boots, const char *node, const struct session_event *event)
+{
+    char peer[ENDPOINT_TEXT_SIZE];
+    uint32_t suppressed;
+    if (!ratelimit_allow(&boots->refusals, &event->peer, clock_monotonic_usec(), &suppressed))
+        return;
+    log_write(LOG_WARNING, node, "login of %s from %s to %s refused: %s%s",
+              *event->initiator ? event->initiator : "an initiator without a name",
+              endpoint_format_address(&event->peer, peer),
+              *event->target ? event->target : "no target", event->reason,
+              suppressed ? " (and more of its logins within the last minute)" : "");
+}
+
+static void log_violation(struct boots *boots, const char *node, const struct session_event *event)
+{
+    char peer[ENDPOINT_TEXT_SIZE];
+    uint32_t suppressed;
+    if (!ratelimit_allow(&boots->violations, &event->peer, clock_monotonic_usec(), &suppressed))
+        return;
+    log_write(LOG_WARNING, node, "connection of %s from %s dropped: %s%s",
+              *event->initiator ? event->initiator : "an initiator without a name",
+              endpoint_format_address(&event->peer, peer), event->reason,
+              suppressed ? " (and more like it within the last minute)" : "");
+}
+
+static void log_end(struct boots *boots, const char *node, const struct session_event *event)
+{
+    char peer[ENDPOINT_TEXT_SIZE];
+    const struct iscsi_session_counters *c = &event->counters;
+    if (event->violated)
+        log_violation(boots, node, event);
+    else if (event->had_session)
+        log_write(
+            LOG_INFO, node,
+            "session of %s from %s ended (%s): %llu commands, %llu KiB read, %llu KiB written",
+            event->initiator, endpoint_format_address(&event->peer, peer), event->reason,
+            (unsigned long long)c->commands, (unsigned long long)(c->read_bytes / KIB),
+            (unsigned long long)(c->written_bytes / KIB));
+    else
+        log_write(LOG_DEBUG, node, "connection from %s ended: %s",
+                  endpoint_format_address(&event->peer, peer), event->reason);
+}
+
+void boots_session_event(struct boots *boots, const struct session_event *event)
+{
+    char peer[ENDPOINT_TEXT_SIZE];
+    cleanup_catalog struct catalog *catalog = catalog_slot_get(boots->catalog);
+    const struct catalog_node *node = catalog_node_by_initiator(catalog, event->initiator);
+    const char *name = node ? node->name : NULL;
+    switch (event->kind) {
+    case ISCSI_EVENT_LOGIN:
+        endpoint_format_address(&event->peer, peer);
+        log_write(LOG_INFO, name, "%s login of %s from %s", login_word(event), event->initiator,
+                  peer);
+        if (*event->target)
+            boot_tracker_sign_of_initiator(boots->tracker, event->initiator,
+                                           sign_of_login(&event->traits), peer);
+        break;
+    case ISCSI_EVENT_REFUSED:
+        log_refusal(boots, name, event);
+        break;
+    case ISCSI_EVENT_END:
+        log_end(boots, name, event);
+        break;
+    }
+}

@@ -1,0 +1,21 @@
+/*
+ * What DHCP, TFTP and iSCSI see of a node's boot, on its way to the tracker and to the log.
+ * Everything here runs on the control thread.
+ */
+#pragma once
+
+#include "boot/tracker.h"
+#include "core/ratelimit.h"
+#include "dhcp/server.h"
+#include "server/targets.h"
+#include "tftp/server.h"
+
+struct boots {
+    struct boot_tracker *tracker;
+    struct catalog_slot *catalog;
+    struct ratelimit refusals, violations;
+};
+
+void boots_dhcp_event(struct boots *boots, const struct dhcp_event *event);
+void boots_tftp_event(struct boots *boots, const struct tftp_event *event);
+void boots_session_event(struct boots *boots, const struct session_event *event);

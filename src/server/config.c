@@ -1,0 +1,529 @@
+/*
+ * Configuration file. Keys are a table (section, key, how to parse, where to put); inih splits
+ * the lines. What concerns several keys at once (a range inside its network) is checked at the
+ * end, against the line where the subnet began.
+ */
+#include "server/config.h"
+
+#include "core/log.h"
+
+#include <errno.h>
+#include <ini.h>
+#include <stdarg.h>
+
+struct parser {
+    const char *path;
+    unsigned line; /* of the file, from 1 */
+    config_report *report;
+    void *report_context;
+    struct config *config;
+    unsigned problems;
+    unsigned subnet_line[CONFIG_MAX_SUBNETS]; /* where each subnet was first named */
+    /* keys that were set already, a bit for each of `keys`: the subnets', then everything else's */
+    uint32_t seen[CONFIG_MAX_SUBNETS + 1];
+};
+
+/* A key's parser: returns NULL, or what is wrong with the value (a static text). */
+typedef const char *key_parser(const char *value, void *place);
+
+struct key {
+    const char *section; /* "subnet" stands for every [subnet NAME] */
+    const char *name;
+    key_parser *parse;
+    size_t offset; /* in struct config, or in struct subnet */
+    bool is_list;  /* may be given more than once: each adds to the list */
+};
+
+static void problem(struct parser *parser, unsigned line, const char *format, ...)
+    PRINTF_LIKE(3, 4);
+
+static void problem(struct parser *parser, unsigned line, const char *format, ...)
+{
+    char text[512], full[1024];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    snprintf(full, sizeof(full), "%.400s:%u: %s", parser->path, line, text);
+    parser->report(parser->report_context, full);
+    parser->problems++;
+}
+
+static const char *copy_text(char *place, size_t size, const char *value)
+{
+    return str_copy(place, size, value) ? NULL : "is too long";
+}
+
+static const char *parse_path(const char *value, void *place)
+{
+    if (value[0] != '/')
+        return "must be an absolute path";
+    return copy_text(place, PATH_MAX, value);
+}
+
+static const char *parse_socket(const char *value, void *place)
+{
+    if (value[0] != '/')
+        return "must be an absolute path";
+    return copy_text(place, sizeof(((struct config *)0)->socket), value);
+}
+
+static const char *parse_iqn(const char *value, void *place)
+{
+    if (!name_is_iqn(value) || strlen(value) > IQN_MAX_LEN - NAME_MAX_LEN - 1)
+        return "must look like iqn.2026-11.lan.example (lower case letters, digits, . - :)";
+    return copy_text(place, IQN_MAX_LEN + 1, value);
+}
+
+static const char *parse_log_level(const char *value, void *place)
+{
+    static const struct {
+        const char *word;
+        int level;
+    } levels[] = {
+        {"error", LOG_ERR}, {"warning", LOG_WARNING}, {"info", LOG_INFO}, {"debug", LOG_DEBUG}};
+    for (size_t i = 0; i < ARRAY_SIZE(levels); i++) {
+        if (str_eq(value, levels[i].word)) {
+            *(int *)place = levels[i].level;
+            return NULL;
+        }
+    }
+    return "must be error, warning, info or debug";
+}
+
+/* Calls each(word) for every word of a list separated by spaces or commas. */
+static const char *for_each_word(const char *value, const char *(*each)(char *, void *),
+                                 void *context)
+{
+    char copy[1024];
+    char *rest;
+    if (!str_copy(copy, sizeof(copy), value))
+        return "is too long";
+    for (char *word = strtok_r(copy, " ,\t", &rest); word; word = strtok_r(NULL, " ,\t", &rest)) {
+        const char *wrong = each(word, context);
+        if (wrong)
+            return wrong;
+    }
+    return NULL;
+}
+
+static const char *add_listen(char *word, void *context)
+{
+    struct listen_list *list = context;
+    if (list->count == CONFIG_MAX_LISTEN)
+        return "names more than 8 addresses";
+    if (endpoint_parse(word, &list->endpoints[list->count]) < 0)
+        return "must be ADDRESS:PORT, such as 0.0.0.0:3260 or [::]:3260";
+    list->count++;
+    return NULL;
+}
+
+static const char *parse_listen(const char *value, void *place)
+{
+    return for_each_word(value, add_listen, place);
+}
+
+static const char *parse_unsigned(const char *value, unsigned max, unsigned *ret)
+{
+    char *end;
+    errno = 0;
+    unsigned long n = strtoul(value, &end, 10);
+    if (*value < '0' || *value > '9' || *end || errno || n > max)
+        return "is not a number in range";
+    *ret = (unsigned)n;
+    return NULL;
+}
+
+static const char *parse_threads(const char *value, void *place)
+{
+    return parse_unsigned(value, 64, place) ? "must be 0 (one per core) to 64" : NULL;
+}
+
+static const char *parse_mode(const char *value, void *place)
+{
+    enum subnet_mode *mode = place;
+    if (str_eq(value, "server"))
+        *mode = SUBNET_SERVER;
+    else if (str_eq(value, "off"))
+        *mode = SUBNET_OFF;
+    else
+        return "must be server or off";
+    return NULL;
+}
+
+static const char *parse_interface(const char *value, void *place)
+{
+    if (!*value || strpbrk(value, "/ \t"))
+        return "is not an interface name";
+    return copy_text(place, IF_NAMESIZE, value);
+}
+
+static const char *parse_network(const char *value, void *place)
+{
+    struct subnet *subnet = place;
+    if (ipv4_parse_network(value, &subnet->network, &subnet->mask) < 0)
+        return "must be NETWORK/BITS with no bits set behind the mask, such as 10.0.0.0/24";
+    return NULL;
+}
+
+static const char *add_range(char *word, void *context)
+{
+    struct subnet *subnet = context;
+    char *dash = strchr(word, '-');
+    struct address_range range;
+    if (subnet->n_ranges == SUBNET_MAX_RANGES)
+        return "names more than 8 ranges";
+    if (!dash)
+        return "must be FIRST-LAST, such as 10.0.0.100-10.0.0.200";
+    *dash = '\0';
+    if (ipv4_parse(word, &range.first) < 0 || ipv4_parse(dash + 1, &range.last) < 0)
+        return "must be FIRST-LAST, such as 10.0.0.100-10.0.0.200";
+    if (range.first > range.last)
+        return "has its last address before its first";
+    subnet->ranges[subnet->n_ranges++] = range;
+    return NULL;
+}
+
+static const char *parse_range(const char *value, void *place)
+{
+    return for_each_word(value, add_range, place);
+}
+
+struct address_list {
+    uint32_t *addresses;
+    size_t *count;
+};
+
+static const char *add_address(char *word, void *context)
+{
+    struct address_list *list = context;
+    if (*list->count == SUBNET_MAX_SERVERS)
+        return "names more than 4 addresses";
+    if (ipv4_parse(word, &list->addresses[*list->count]) < 0)
+        return "must be IPv4 addresses, such as 10.0.0.1";
+    ++*list->count;
+    return NULL;
+}
+
+static const char *parse_router(const char *value, void *place)
+{
+    struct subnet *subnet = place;
+    struct address_list list = {subnet->routers, &subnet->n_routers};
+    return for_each_word(value, add_address, &list);
+}
+
+static const char *parse_dns(const char *value, void *place)
+{
+    struct subnet *subnet = place;
+    struct address_list list = {subnet->dns, &subnet->n_dns};
+    return for_each_word(value, add_address, &list);
+}
+
+static const char *parse_domain(const char *value, void *place)
+{
+    if (*value && !name_is_domain(value))
+        return "is not a domain name";
+    return copy_text(place, sizeof(((struct subnet *)0)->domain), value);
+}
+
+/* "90", "90s", "15m", "1h", "7d" */
+static const char *parse_lease_time(const char *value, void *place)
+{
+    char *end;
+    errno = 0;
+    unsigned long n = strtoul(value, &end, 10);
+    unsigned long unit = 1;
+    if (*end == 'm')
+        unit = 60;
+    else if (*end == 'h')
+        unit = 3600;
+    else if (*end == 'd')
+        unit = 86400;
+    if (*value < '0' || *value > '9' || errno || (*end && (!strchr("smhd", *end) || end[1])) ||
+        n > 366 * 86400UL || n * unit < 60 || n * unit > 366 * 86400UL)
+        return "must be a time from 60s to 366d, such as 1h";
+    *(uint32_t *)place = (uint32_t)(n * unit);
+    return NULL;
+}
+
+static const char *parse_bool(const char *value, void *place)
+{
+    if (str_eq(value, "yes"))
+        *(bool *)place = true;
+    else if (str_eq(value, "no"))
+        *(bool *)place = false;
+    else
+        return "must be yes or no";
+    return NULL;
+}
+
+static const char *parse_loader(const char *value, void *place)
+{
+    if (!*value || value[0] == '/' || strstr(value, ".."))
+        return "must be a file name inside the loaders directory";
+    return copy_text(place, LOADER_MAX_LEN + 1, value);
+}
+
+#define SERVER(field) offsetof(struct config, field)
+#define SUBNET(field) offsetof(struct subnet, field)
+
+static const struct key keys[] = {
+    {"server", "state-directory", parse_path, SERVER(state_directory)},
+    {"server", "socket", parse_socket, SERVER(socket)},
+    {"server", "base-iqn", parse_iqn, SERVER(base_iqn)},
+    {"server", "log-level", parse_log_level, SERVER(log_level)},
+    {"iscsi", "listen", parse_listen, SERVER(iscsi), true},
+    {"iscsi", "threads", parse_threads, SERVER(iscsi_threads)},
+    {"http", "listen", parse_listen, SERVER(http), true},
+    {"tftp", "listen", parse_listen, SERVER(tftp), true},
+    {"tftp", "loaders", parse_path, SERVER(loaders)},
+    {"subnet", "mode", parse_mode, SUBNET(mode)},
+    {"subnet", "interface", parse_interface, SUBNET(interface)},
+    {"subnet", "network", parse_network, 0},
+    {"subnet", "range", parse_range, 0, true},
+    {"subnet", "router", parse_router, 0, true},
+    {"subnet", "dns", parse_dns, 0, true},
+    {"subnet", "domain", parse_domain, SUBNET(domain)},
+    {"subnet", "lease-time", parse_lease_time, SUBNET(lease_time)},
+    {"subnet", "router-advertisement", parse_bool, SUBNET(router_advertisement)},
+    {"subnet", "loader-bios", parse_loader, SUBNET(loader_bios)},
+    {"subnet", "loader-uefi-x64", parse_loader, SUBNET(loader_uefi_x64)},
+};
+
+_Static_assert(ARRAY_SIZE(keys) <= 32, "one bit each in parser.seen");
+
+static int subnet_init(struct subnet *subnet, const char *name)
+{
+    *subnet = (struct subnet){.lease_time = 3600, .router_advertisement = true};
+    str_copy(subnet->loader_bios, sizeof(subnet->loader_bios), "undionly.kpxe");
+    str_copy(subnet->loader_uefi_x64, sizeof(subnet->loader_uefi_x64), "snponly.efi");
+    return str_copy(subnet->name, sizeof(subnet->name), name) ? 0 : -ENAMETOOLONG;
+}
+
+/* The subnet of this name, made on its first mention; NULL (told) if it cannot be. */
+static struct subnet *find_or_add_subnet(struct parser *parser, const char *name)
+{
+    struct config *config = parser->config;
+    for (size_t i = 0; i < config->n_subnets; i++)
+        if (str_eq(config->subnets[i].name, name))
+            return &config->subnets[i];
+    if (!name_is_object(name) || config->n_subnets == CONFIG_MAX_SUBNETS) {
+        problem(parser, parser->line,
+                config->n_subnets == CONFIG_MAX_SUBNETS
+                    ? "[subnet %s]: more than 64 subnets"
+                    : "[subnet %s]: a subnet's name has lower case letters, digits, . and -",
+                name);
+        return NULL;
+    }
+    struct subnet *subnet = &config->subnets[config->n_subnets];
+    if (subnet_init(subnet, name) < 0)
+        return NULL;
+    parser->subnet_line[config->n_subnets++] = parser->line;
+    return subnet;
+}
+
+static const struct key *find_key(const char *section, const char *name, bool *ret_known_section)
+{
+    *ret_known_section = false;
+    for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+        if (!str_eq(keys[i].section, section))
+            continue;
+        *ret_known_section = true;
+        if (str_eq(keys[i].name, name))
+            return &keys[i];
+    }
+    return NULL;
+}
+
+/* Marks the key of this section as set; true if it was already. base: the struct that it is in. */
+static bool mark_seen(struct parser *parser, const struct key *key, const void *base)
+{
+    const struct subnet *subnets = parser->config->subnets;
+    size_t which = base == parser->config ? CONFIG_MAX_SUBNETS
+                                          : (size_t)((const struct subnet *)base - subnets);
+    uint32_t bit = UINT32_C(1) << (key - keys);
+    bool seen = parser->seen[which] & bit;
+    parser->seen[which] |= bit;
+    return seen;
+}
+
+/* inih's callback for each "key = value"; what it returns is ignored: problems are counted. */
+static int handle_key(void *user, const char *section, const char *name, const char *value)
+{
+    struct parser *parser = user;
+    bool is_subnet = str_has_prefix(section, "subnet ");
+    bool known_section;
+    const struct key *key = find_key(is_subnet ? "subnet" : section, name, &known_section);
+    if (!known_section || (str_eq(section, "subnet"))) {
+        problem(parser, parser->line,
+                "[%s]: no such section; there are [server], [iscsi], [http], [tftp] and "
+                "[subnet NAME]",
+                section);
+        return 1;
+    }
+    void *base = parser->config;
+    if (is_subnet) {
+        base = find_or_add_subnet(parser, section + strlen("subnet "));
+        if (!base)
+            return 1;
+    }
+    if (!key) {
+        problem(parser, parser->line, "[%s] %s: no such key", section, name);
+        return 1;
+    }
+    void *place = (char *)base + key->offset;
+    bool again = mark_seen(parser, key, base);
+    if (again && !key->is_list) {
+        problem(parser, parser->line, "[%s] %s: is set twice", section, name);
+        return 1;
+    }
+    if (!again && key->parse == parse_listen)
+        ((struct listen_list *)place)->count = 0; /* replaces the default */
+    const char *wrong = key->parse(value, place);
+    if (wrong)
+        problem(parser, parser->line, "[%s] %s: '%s' %s", section, name, value, wrong);
+    return 1;
+}
+
+struct line_source {
+    FILE *file;
+    struct parser *parser;
+};
+
+/* inih does not tell its callback the line: count where it reads. */
+static char *read_line(char *buffer, int size, void *stream)
+{
+    struct line_source *source = stream;
+    char *line = fgets(buffer, size, source->file);
+    if (!line)
+        return NULL;
+    source->parser->line++;
+    if (!strchr(line, '\n') && !feof(source->file)) {
+        problem(source->parser, source->parser->line, "is longer than %d characters", size - 2);
+        for (int c = 0; c != '\n' && c != EOF;)
+            c = fgetc(source->file);
+    }
+    return line;
+}
+
+static bool in_network(const struct subnet *subnet, uint32_t address)
+{
+    return (address & subnet->mask) == subnet->network && address != subnet->network &&
+           address != (subnet->network | ~subnet->mask);
+}
+
+static void check_subnet(struct parser *parser, const struct subnet *subnet, unsigned line)
+{
+    char text[IPV4_TEXT_SIZE];
+    if (!subnet->interface[0])
+        problem(parser, line, "[subnet %s] interface: is not set; name the network interface",
+                subnet->name);
+    if (!subnet->mask) {
+        problem(parser, line, "[subnet %s] network: is not set; set it as in 10.0.0.0/24",
+                subnet->name);
+        return;
+    }
+    for (size_t i = 0; i < subnet->n_ranges; i++) {
+        const struct address_range *range = &subnet->ranges[i];
+        uint32_t outside = !in_network(subnet, range->first) ? range->first : range->last;
+        if (!in_network(subnet, outside))
+            problem(parser, line, "[subnet %s] range: %s is not a host address of the network",
+                    subnet->name, ipv4_format(outside, text));
+    }
+    for (size_t i = 0; i < subnet->n_routers; i++)
+        if (!in_network(subnet, subnet->routers[i]))
+            problem(parser, line, "[subnet %s] router: %s is not a host address of the network",
+                    subnet->name, ipv4_format(subnet->routers[i], text));
+}
+
+static void check_subnets(struct parser *parser)
+{
+    const struct config *config = parser->config;
+    for (size_t i = 0; i < config->n_subnets; i++) {
+        const struct subnet *subnet = &config->subnets[i];
+        check_subnet(parser, subnet, parser->subnet_line[i]);
+        for (size_t k = 0; k < i; k++) {
+            const struct subnet *other = &config->subnets[k];
+            uint32_t mask = subnet->mask & other->mask;
+            if (mask && (subnet->network & mask) == (other->network & mask))
+                problem(parser, parser->subnet_line[i],
+                        "[subnet %s] network: overlaps that of [subnet %s]", subnet->name,
+                        other->name);
+        }
+    }
+}
+
+bool listen_list_eq(const struct listen_list *a, const struct listen_list *b)
+{
+    for (size_t i = 0; i < a->count && i < b->count; i++)
+        if (!endpoint_same_host(&a->endpoints[i], &b->endpoints[i]) ||
+            endpoint_port(&a->endpoints[i]) != endpoint_port(&b->endpoints[i]))
+            return false;
+    return a->count == b->count;
+}
+
+static void set_default_listen(struct listen_list *list, const char *text)
+{
+    const char *wrong = parse_listen(text, list);
+    (void)wrong; /* our own constants */
+}
+
+int config_init(struct config *ret_config)
+{
+    struct config config = {.log_level = LOG_INFO};
+    config.subnets = calloc(CONFIG_MAX_SUBNETS, sizeof(*config.subnets));
+    if (!config.subnets)
+        return -ENOMEM;
+    str_copy(config.state_directory, sizeof(config.state_directory), "/var/lib/nodisk");
+    str_copy(config.socket, sizeof(config.socket), "/run/nodisk/nodisk.sock");
+    str_copy(config.base_iqn, sizeof(config.base_iqn), "iqn.2026-11.lan.example");
+    str_copy(config.loaders, sizeof(config.loaders), "/usr/lib/ipxe");
+    set_default_listen(&config.iscsi, "0.0.0.0:3260");
+    set_default_listen(&config.http, "0.0.0.0:80");
+    set_default_listen(&config.tftp, "0.0.0.0:69");
+    *ret_config = config;
+    return 0;
+}
+
+void config_free(struct config *config)
+{
+    free(config->subnets);
+    config->subnets = NULL;
+}
+
+static int parse_file(struct parser *parser, FILE *file)
+{
+    struct line_source source = {.file = file, .parser = parser};
+    int r = ini_parse_stream(read_line, &source, handle_key, parser);
+    if (r == -2)
+        return -ENOMEM;
+    if (r > 0)
+        problem(parser, (unsigned)r, "is neither [section] nor key = value");
+    check_subnets(parser);
+    return parser->problems ? -EINVAL : 0;
+}
+
+int config_read(const char *path, config_report *report, void *context, struct config *ret_config)
+{
+    cleanup_fclose FILE *file = fopen(path, "re");
+    if (!file) {
+        int r = -errno;
+        char text[PATH_MAX + 128];
+        snprintf(text, sizeof(text), "%s: cannot be read: %s", path, strerror(-r));
+        report(context, text);
+        return r;
+    }
+    struct config config;
+    int r = config_init(&config);
+    if (r < 0)
+        return r;
+    struct parser parser = {
+        .path = path, .report = report, .report_context = context, .config = &config};
+    r = parse_file(&parser, file);
+    if (r < 0) {
+        config_free(&config);
+        return r;
+    }
+    *ret_config = config;
+    return 0;
+}

@@ -1,0 +1,53 @@
+/*
+ * The configuration file: INI, every key with a default (nodisk.conf(5) describes them all).
+ *
+ * Reading it never touches the system: interfaces, files and ports are looked at by those who
+ * use them.
+ */
+#pragma once
+
+#include "core/error.h"
+#include "core/names.h"
+#include "core/net.h"
+#include "dhcp/subnet.h"
+
+#include <limits.h>
+#include <sys/un.h>
+
+#define CONFIG_MAX_LISTEN  8
+#define CONFIG_MAX_SUBNETS 64
+
+struct listen_list {
+    struct endpoint endpoints[CONFIG_MAX_LISTEN];
+    size_t count;
+};
+
+/* The same endpoints in the same order? */
+bool listen_list_eq(const struct listen_list *a, const struct listen_list *b);
+
+struct config {
+    char state_directory[PATH_MAX];
+    char socket[sizeof(((struct sockaddr_un *)0)->sun_path)];
+    char base_iqn[IQN_MAX_LEN + 1];
+    int log_level;
+
+    struct listen_list iscsi;
+    unsigned iscsi_threads; /* 0: one per core */
+    struct listen_list http;
+    struct listen_list tftp;
+    char loaders[PATH_MAX]; /* directory that TFTP and HTTP hand out loaders from */
+
+    struct subnet *subnets;
+    size_t n_subnets;
+};
+
+/* Called once for each problem: "nodisk.conf:12: [subnet lab] range: ...". */
+typedef void config_report(void *context, const char *problem);
+
+/* The defaults. -ENOMEM. */
+int config_init(struct config *ret_config) MUST_CHECK;
+/* Defaults, then the file. Every problem is reported; -EINVAL if there was any, -errno if the
+ * file cannot be read (reported, too). *ret_config must be freed only on success. */
+int config_read(const char *path, config_report *report, void *context,
+                struct config *ret_config) MUST_CHECK;
+void config_free(struct config *config);

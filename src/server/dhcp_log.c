@@ -1,0 +1,145 @@
+#include "server/dhcp_log.h"
+
+#include "core/log.h"
+
+/* The rate limit knows sources by their address; a machine without one stands as fe80::<mac>. */
+static struct endpoint source_of_mac(struct mac_address mac)
+{
+    struct endpoint e = {.v6.sin6_family = AF_INET6};
+    e.v6.sin6_addr.s6_addr[0] = 0xfe;
+    e.v6.sin6_addr.s6_addr[1] = 0x80;
+    memcpy(e.v6.sin6_addr.s6_addr + 10, mac.bytes, sizeof(mac.bytes));
+    return e;
+}
+
+static struct endpoint source_of_address(uint32_t address)
+{
+    return (struct endpoint){
+        .v4 = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(address)},
+    };
+}
+
+static struct endpoint source_of(const struct dhcp_oddity *o)
+{
+    switch (o->kind) {
+    case DHCP_ODD_MALFORMED:
+    case DHCP_ODD_UNSUPPORTED:
+        return o->source ? source_of_address(o->source) : source_of_mac(o->mac);
+    case DHCP_ODD_NO_SUBNET:
+    case DHCP_ODD_FOREIGN_SERVER:
+        return source_of_address(o->address);
+    case DHCP_ODD_STORE_LATE:
+    case DHCP_ODD_STORE_FAILED:
+    case DHCP_ODD_NO_MEMORY:
+        return source_of_address(INADDR_LOOPBACK); /* it is our own fault, whoever asked */
+    default:
+        return source_of_mac(o->mac);
+    }
+}
+
+struct words {
+    char mac[MAC_TEXT_SIZE], holder[MAC_TEXT_SIZE];
+    char address[IPV4_TEXT_SIZE], source[IPV4_TEXT_SIZE];
+    const char *subnet;
+};
+
+static int level_of(enum dhcp_oddity_kind kind)
+{
+    switch (kind) {
+    case DHCP_ODD_CONFLICT:
+    case DHCP_ODD_TAKEN:
+    case DHCP_ODD_FOREIGN_SERVER:
+    case DHCP_ODD_NO_ADDRESS:
+    case DHCP_ODD_STORE_FAILED:
+    case DHCP_ODD_NO_MEMORY:
+        return LOG_WARNING;
+    default:
+        return LOG_NOTICE;
+    }
+}
+
+static void describe(const struct dhcp_oddity *o, const struct words *w, char *text, size_t size)
+{
+    switch (o->kind) {
+    case DHCP_ODD_MALFORMED:
+        snprintf(text, size, "malformed message from %s (%s): dropped", w->source, w->mac);
+        break;
+    case DHCP_ODD_UNSUPPORTED:
+        snprintf(text, size,
+                 "message from %s (%s) is plain BOOTP or not from Ethernet hardware: dropped",
+                 w->source, w->mac);
+        break;
+    case DHCP_ODD_NO_SUBNET:
+        snprintf(text, size,
+                 "a relay asks for the network of %s, which no [subnet] of that interface covers: "
+                 "add one",
+                 w->address);
+        break;
+    case DHCP_ODD_NO_ADDRESS:
+        snprintf(text, size,
+                 "no address left for %s: widen `range` of [subnet %s], or register it as a node "
+                 "with an address",
+                 w->mac, w->subnet);
+        break;
+    case DHCP_ODD_CONFLICT:
+        snprintf(text, size,
+                 "its address %s is leased to %s, which is none of its MACs: %s gets another one "
+                 "until that lease ends",
+                 w->address, w->holder, w->mac);
+        break;
+    case DHCP_ODD_TAKEN:
+        snprintf(text, size,
+                 "address %s is in use by a machine that did not get it from here (found by %s): "
+                 "set aside for some minutes; find that machine",
+                 w->address, w->mac);
+        break;
+    case DHCP_ODD_FOREIGN_SERVER:
+        snprintf(text, size,
+                 "another DHCP server, %s, answers machines of [subnet %s] (%s chose it): stop it, "
+                 "or nodes will boot from it at random",
+                 w->address, w->subnet, w->mac);
+        break;
+    case DHCP_ODD_STORE_LATE:
+        snprintf(text, size,
+                 "the registry is slow: %s got %s for %d s only until its lease is stored", w->mac,
+                 w->address, DHCP_SHORT_LEASE);
+        break;
+    case DHCP_ODD_STORE_FAILED:
+        snprintf(text, size, "the lease of %s by %s cannot be stored: it is given for %d s only",
+                 w->address, w->mac, DHCP_SHORT_LEASE);
+        break;
+    case DHCP_ODD_NO_MEMORY:
+        snprintf(text, size, "out of memory, or too many leases: no answer to %s", w->mac);
+        break;
+    case DHCP_ODDITIES:
+        break;
+    }
+}
+
+void dhcp_log_oddity(struct dhcp_log *log, const struct dhcp_oddity *oddity)
+{
+    char text[384] = "", more[48] = "";
+    uint32_t suppressed;
+    struct words words = {.subnet = oddity->subnet ? oddity->subnet : "?"};
+    struct endpoint source = source_of(oddity);
+    if (!ratelimit_allow(&log->limits[oddity->kind], &source, clock_monotonic_usec(), &suppressed))
+        return;
+    mac_format(oddity->mac, words.mac);
+    mac_format(oddity->holder, words.holder);
+    ipv4_format(oddity->address, words.address);
+    ipv4_format(oddity->source, words.source);
+    describe(oddity, &words, text, sizeof(text));
+    if (suppressed)
+        snprintf(more, sizeof(more), " (and %u times more before)", suppressed);
+    log_write(level_of(oddity->kind), oddity->node, "dhcp: %s%s", text, more);
+}
+
+void dhcp_log_send_failure(struct dhcp_log *log, const struct dhcp_answer *answer, int error)
+{
+    char mac[MAC_TEXT_SIZE];
+    uint32_t suppressed;
+    struct endpoint source = source_of_mac(answer->mac);
+    if (ratelimit_allow(&log->send_failures, &source, clock_monotonic_usec(), &suppressed))
+        log_warning("dhcp: cannot send an answer to %s: %s", mac_format(answer->mac, mac),
+                    strerror(-error));
+}

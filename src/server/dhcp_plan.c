@@ -1,0 +1,112 @@
+#include "server/dhcp_plan.h"
+
+#include "core/log.h"
+
+#include <errno.h>
+
+static uint16_t http_port_for(uint32_t server, const struct listen_list *http)
+{
+    uint16_t any = 80;
+    for (size_t i = http->count; i > 0; i--) {
+        const struct endpoint *e = &http->endpoints[i - 1];
+        uint32_t address = 0;
+        bool v4 = endpoint_ipv4(e, &address);
+        if (v4 && address == server)
+            return endpoint_port(e);
+        if (!v4 || address == INADDR_ANY)
+            any = endpoint_port(e);
+    }
+    return any;
+}
+
+struct served_link *dhcp_plan_find_link(struct dhcp_plan *plan, const char *name)
+{
+    for (size_t i = 0; i < plan->n_links; i++)
+        if (str_eq(plan->links[i].info.name, name))
+            return &plan->links[i];
+    return NULL;
+}
+
+/* Our address for a network that is only behind a relay: that of a subnet which the interface is
+ * in itself (a subnet with mode = off will do). */
+static uint32_t relay_side_address(const struct config *config, const struct link_info *link)
+{
+    for (size_t i = 0; i < config->n_subnets; i++) {
+        const struct subnet *s = &config->subnets[i];
+        uint32_t address =
+            str_eq(s->interface, link->name) ? link_address_in(link, s->network, s->mask) : 0;
+        if (address)
+            return address;
+    }
+    return 0;
+}
+
+static int add_network(struct dhcp_plan *plan, const struct config *config,
+                       const struct subnet *subnet, const struct link_info *link,
+                       const struct listen_list *http, struct error *ret_error)
+{
+    char text[IPV4_TEXT_SIZE];
+    uint32_t address = link_address_in(link, subnet->network, subnet->mask);
+    struct dhcp_network *network = &plan->networks[plan->n_networks];
+    *network = (struct dhcp_network){
+        .settings = *subnet, .link = link->index, .local = address != 0, .server = address};
+    if (!address) {
+        network->server = relay_side_address(config, link);
+        if (!network->server)
+            return error_set(
+                ret_error, -EADDRNOTAVAIL,
+                "[subnet %s]: %s has no address in %s/%d; give it one, or correct `network`",
+                subnet->name, link->name, ipv4_format(subnet->network, text),
+                __builtin_popcount(subnet->mask));
+        log_info("[subnet %s]: %s has no address in it: served through relays only", subnet->name,
+                 link->name);
+    }
+    network->http_port = http_port_for(network->server, http);
+    plan->n_networks++;
+    return 0;
+}
+
+int dhcp_plan_make(const struct config *config, const struct listen_list *http,
+                   struct dhcp_plan *plan, struct error *ret_error)
+{
+    for (size_t i = 0; i < config->n_subnets; i++) {
+        const struct subnet *subnet = &config->subnets[i];
+        if (subnet->mode == SUBNET_OFF)
+            continue;
+        struct served_link *link = dhcp_plan_find_link(plan, subnet->interface);
+        if (!link) {
+            link = &plan->links[plan->n_links];
+            if (link_read(subnet->interface, &link->info, ret_error) < 0)
+                return error_prefix(ret_error, "[subnet %s]", subnet->name);
+            plan->n_links++;
+        }
+        int r = add_network(plan, config, subnet, &link->info, http, ret_error);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+bool dhcp_plan_wants_router_advert(const struct dhcp_plan *plan, const struct served_link *link)
+{
+    for (size_t i = 0; i < plan->n_networks; i++)
+        if (plan->networks[i].link == link->info.index &&
+            plan->networks[i].settings.router_advertisement)
+            return true;
+    return false;
+}
+
+bool dhcp_plan_same_links(const struct dhcp_plan *a, const struct dhcp_plan *b)
+{
+    if (a->n_links != b->n_links || a->n_networks != b->n_networks)
+        return false;
+    for (size_t i = 0; i < a->n_links; i++)
+        if (a->links[i].info.index != b->links[i].info.index)
+            return false;
+    for (size_t i = 0; i < a->n_networks; i++)
+        if (a->networks[i].link != b->networks[i].link ||
+            a->networks[i].local != b->networks[i].local ||
+            a->networks[i].server != b->networks[i].server)
+            return false;
+    return true;
+}

@@ -1,0 +1,35 @@
+/* What the subnets of a configuration come to on this machine: which interfaces, and which of our
+ * addresses in each network. */
+#pragma once
+
+#include "dhcp/router_advert_socket.h"
+#include "dhcp/server.h"
+#include "dhcp/socket.h"
+#include "server/config.h"
+
+/* An interface that is served. */
+struct served_link {
+    struct link_info info;
+    struct dhcp_socket *socket;
+    struct router_advert_socket *router_advert; /* or NULL */
+};
+
+/* What a configuration comes to on this machine. */
+struct dhcp_plan {
+    struct served_link links[CONFIG_MAX_SUBNETS];
+    size_t n_links;
+    struct dhcp_network networks[CONFIG_MAX_SUBNETS];
+    size_t n_networks;
+};
+
+/* Looks at the interfaces; opens nothing. http: where scripts are served, with real ports. */
+int dhcp_plan_make(const struct config *config, const struct listen_list *http,
+                   struct dhcp_plan *plan, struct error *ret_error) MUST_CHECK;
+
+/* Do both come to the same interfaces, addresses and networks? (Settings may differ.) */
+bool dhcp_plan_same_links(const struct dhcp_plan *a, const struct dhcp_plan *b);
+
+/* NULL: not served. */
+struct served_link *dhcp_plan_find_link(struct dhcp_plan *plan, const char *name);
+/* Does any subnet of the interface want router solicitations answered? */
+bool dhcp_plan_wants_router_advert(const struct dhcp_plan *plan, const struct served_link *link);

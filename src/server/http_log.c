@@ -1,0 +1,60 @@
+#include "server/http_log.h"
+
+#include "core/log.h"
+
+#include <ctype.h>
+
+void http_log_init(struct http_log *log)
+{
+    pthread_mutex_init(&log->lock, NULL);
+    log->limit = (struct ratelimit){0};
+}
+
+void http_log_destroy(struct http_log *log)
+{
+    pthread_mutex_destroy(&log->lock);
+}
+
+static bool may_show(struct http_log *log, const struct endpoint *peer, uint32_t *ret_suppressed)
+{
+    pthread_mutex_lock(&log->lock);
+    bool may = ratelimit_allow(&log->limit, peer, clock_monotonic_usec(), ret_suppressed);
+    pthread_mutex_unlock(&log->lock);
+    return may;
+}
+
+/* What a peer sent goes into the log with nothing in it that a terminal would obey. */
+static void clean(const char *text, char *place, size_t size)
+{
+    str_copy(place, size, text);
+    for (char *p = place; *p; p++)
+        if (!isprint((unsigned char)*p))
+            *p = '?';
+}
+
+void http_log_oddity(struct http_log *log, const struct node_http_oddity *oddity)
+{
+    char peer[ENDPOINT_TEXT_SIZE], path[80], more[64] = "";
+    uint32_t suppressed;
+    if (!may_show(log, &oddity->peer, &suppressed))
+        return;
+    endpoint_format_address(&oddity->peer, peer);
+    if (suppressed)
+        snprintf(more, sizeof(more), " (and %u more like this before)", suppressed);
+    switch (oddity->kind) {
+    case NODE_HTTP_NO_REQUEST:
+        log_notice("http: %s connected and sent no whole request: dropped%s", peer, more);
+        break;
+    case NODE_HTTP_WRONG:
+        clean(oddity->path, path, sizeof(path));
+        log_notice("http: %s asked for '%s', which makes no sense here: refused%s", peer, path,
+                   more);
+        break;
+    case NODE_HTTP_STRANGER:
+        log_write(LOG_WARNING, oddity->node,
+                  "http: %s, which is not this node's address, asked for what is the node's: "
+                  "refused%s",
+                  peer, more);
+        break;
+    }
+}

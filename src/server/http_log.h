@@ -1,0 +1,17 @@
+/* What machines did wrong over HTTP, for the operator; each source once a minute. */
+#pragma once
+
+#include "core/ratelimit.h"
+#include "http/nodes.h"
+
+#include <pthread.h>
+
+struct http_log {
+    pthread_mutex_t lock; /* protects limit: several HTTP threads tell things */
+    struct ratelimit limit;
+};
+
+void http_log_init(struct http_log *log);
+void http_log_destroy(struct http_log *log);
+/* Any thread. */
+void http_log_oddity(struct http_log *log, const struct node_http_oddity *oddity);

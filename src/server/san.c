@@ -1,0 +1,129 @@
+#include "server/san.h"
+
+#include <errno.h>
+#include <sched.h>
+
+/* Data on its way between disks and sockets, all threads together. */
+#define BUFFER_BUDGET (128 * MIB)
+
+struct san {
+    struct io_thread **threads;
+    unsigned n_threads;
+    struct targets *targets;
+    struct iscsi_portal *portal;
+    struct endpoint portals[CONFIG_MAX_LISTEN]; /* as bound */
+    unsigned n_portals;
+};
+
+static unsigned count_cores(void)
+{
+    cpu_set_t set;
+    return sched_getaffinity(0, sizeof(set), &set) == 0 ? (unsigned)CPU_COUNT(&set) : 1;
+}
+
+static int start_threads(struct san *san, unsigned count, struct error *ret_error)
+{
+    san->threads = calloc(count, sizeof(struct io_thread *));
+    if (!san->threads)
+        return error_set(ret_error, -ENOMEM, "out of memory");
+    for (; san->n_threads < count; san->n_threads++) {
+        int r = io_thread_start(san->n_threads, BUFFER_BUDGET / count,
+                                &san->threads[san->n_threads], ret_error);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+/* *ret_count: how many of fds[] are open, also on failure. */
+static int open_listeners(const struct listen_list *list, int *fds, unsigned *ret_count,
+                          struct error *ret_error)
+{
+    for (*ret_count = 0; *ret_count < list->count; ++*ret_count) {
+        int fd = net_listen("iscsi", &list->endpoints[*ret_count], SOCK_STREAM, ret_error);
+        if (fd < 0)
+            return fd;
+        fds[*ret_count] = fd;
+    }
+    return 0;
+}
+
+static int start_portal(struct san *san, const struct listen_list *list, struct error *ret_error)
+{
+    int fds[CONFIG_MAX_LISTEN];
+    unsigned count;
+    int r = open_listeners(list, fds, &count, ret_error);
+    if (r < 0) {
+        while (count > 0)
+            close(fds[--count]);
+        return r;
+    }
+    for (san->n_portals = 0; san->n_portals < count; san->n_portals++)
+        if (endpoint_from_socket(fds[san->n_portals], &san->portals[san->n_portals]) < 0)
+            break;
+    return iscsi_portal_start(san->threads, san->n_threads, fds, count,
+                              targets_operations(san->targets), &san->portal, ret_error);
+}
+
+int san_start(const struct config *config, struct catalog_slot *catalog, struct mailbox *control,
+              targets_event *on_event, void *context, struct san **ret_san, struct error *ret_error)
+{
+    struct san *san = calloc(1, sizeof(*san));
+    if (!san)
+        return error_set(ret_error, -ENOMEM, "out of memory");
+    unsigned count = config->iscsi_threads ? config->iscsi_threads : count_cores();
+    int r = start_threads(san, count, ret_error);
+    if (r >= 0)
+        r = targets_new(catalog, count, control, on_event, context, &san->targets, ret_error);
+    if (r >= 0)
+        r = start_portal(san, &config->iscsi, ret_error);
+    if (r < 0) {
+        san_stop(san);
+        return r;
+    }
+    *ret_san = san;
+    return 0;
+}
+
+void san_stop(struct san *san)
+{
+    if (!san)
+        return;
+    iscsi_portal_stop(san->portal);
+    while (san->n_threads > 0)
+        io_thread_stop(san->threads[--san->n_threads]);
+    targets_free(san->targets);
+    free(san->threads);
+    free(san);
+}
+
+static bool listens_on_all(const struct endpoint *portal)
+{
+    uint32_t address;
+    if (endpoint_ipv4(portal, &address))
+        return address == 0;
+    return IN6_IS_ADDR_UNSPECIFIED(&portal->v6.sin6_addr);
+}
+
+void san_portal_for(const struct san *san, const struct endpoint *local,
+                    struct endpoint *ret_portal)
+{
+    for (unsigned i = 0; i < san->n_portals; i++) {
+        const struct endpoint *portal = &san->portals[i];
+        if (listens_on_all(portal) || endpoint_same_host(portal, local)) {
+            *ret_portal = endpoint_with_port(local, endpoint_port(portal));
+            return;
+        }
+    }
+    *ret_portal = san->n_portals > 0 ? san->portals[0] : *local;
+}
+
+bool san_is_in_use(struct san *san, uint64_t volume_id, char peer[static 256])
+{
+    return targets_in_use(san->targets, volume_id, peer);
+}
+
+const struct iscsi_portal_counters *san_counters(const struct san *san)
+{
+    return iscsi_portal_counters(san->portal);
+}

@@ -1,0 +1,24 @@
+/* The disks of the nodes: I/O threads, targets and portals, started and stopped together. */
+#pragma once
+
+#include "server/config.h"
+#include "server/targets.h"
+
+struct san;
+
+/* control: the mailbox of the control thread, on which on_event is called. catalog and control
+ * must outlive it. */
+int san_start(const struct config *config, struct catalog_slot *catalog, struct mailbox *control,
+              targets_event *on_event, void *context, struct san **ret_san,
+              struct error *ret_error) MUST_CHECK;
+/* Ends every session and waits until the disks have let go. NULL: no-op. */
+void san_stop(struct san *san);
+
+/* The portal for a machine that reached us at `local` (whatever its port): the same address, if a
+ * portal listens there, else the first portal. Any thread. */
+void san_portal_for(const struct san *san, const struct endpoint *local,
+                    struct endpoint *ret_portal);
+/* Is a session open on a volume, or a login to it under way? Says with whom. Any thread. */
+bool san_is_in_use(struct san *san, uint64_t volume_id, char peer[static 256]);
+/* Lives as long as it; any thread may read it. */
+const struct iscsi_portal_counters *san_counters(const struct san *san);

@@ -1,0 +1,492 @@
+/*
+ * The daemon: puts the modules together, starts them in the order in which they need each other
+ * and stops them in the reverse order.
+ *
+ * This file owns the control thread: one sd-event loop for DHCP, timers, signals and the messages
+ * that other threads post to it. Nothing here waits for a disk.
+ */
+#include "server/serve.h"
+
+#include "core/log.h"
+#include "core/mailbox.h"
+#include "http/admin.h"
+#include "http/nodes.h"
+#include "registry/registry.h"
+#include "server/addresses.h"
+#include "server/boots.h"
+#include "server/config.h"
+#include "server/counters.h"
+#include "server/dhcp_glue.h"
+#include "server/http_log.h"
+#include "server/san.h"
+#include "server/state.h"
+#include "server/tftp_glue.h"
+#include "storage/storage.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <systemd/sd-daemon.h>
+#include <systemd/sd-event.h>
+
+struct server {
+    const char *config_path;
+    struct config config;
+    sd_event *loop;
+    struct mailbox mailbox; /* to the control thread */
+    int state_lock;         /* descriptor that holds the state directory */
+    struct catalog_slot *catalog;
+    struct addresses *addresses; /* that nodes may have */
+    struct registry *registry;
+    struct storage *storage;
+    struct boots boots;
+    struct stage_provider stages;
+    struct http_log http_log;
+    struct san *san;
+    struct node_http *node_http;
+    struct tftp_glue *tftp;
+    struct dhcp_glue *dhcp;
+    struct admin *admin;
+};
+
+static const char usage[] =
+    "usage: nodisk serve --config FILE [--check]\n"
+    "\n"
+    "Runs the daemon in the foreground until SIGTERM; SIGHUP reads the file again.\n"
+    "\n"
+    "  -c, --config FILE  the configuration, described in nodisk.conf(5)\n"
+    "      --check        only say whether the file is good\n"
+    "  -h, --help         this text\n";
+
+static const char no_config[] =
+    "nodisk: nothing to serve without a configuration; write one such as\n"
+    "\n"
+    "  [server]\n"
+    "  base-iqn = iqn.2026-11.lan.example\n"
+    "\n"
+    "  [subnet lab]\n"
+    "  interface = eth1\n"
+    "  network = 10.0.0.0/24\n"
+    "  range = 10.0.0.100-10.0.0.200\n"
+    "\n"
+    "and start with: nodisk serve --config FILE (every key: man nodisk.conf)\n";
+
+static void print_problem(void *context, const char *problem)
+{
+    (void)context;
+    fprintf(stderr, "nodisk: %s\n", problem);
+}
+
+static void log_problem(void *context, const char *problem)
+{
+    (void)context;
+    log_error("%s", problem);
+}
+
+static int on_message(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+    struct server *server = userdata;
+    mailbox_run(&server->mailbox);
+    return 0;
+}
+
+static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
+{
+    struct server *server = userdata;
+    log_info("stopping");
+    return sd_event_exit(server->loop, 0);
+}
+
+/* What is read once, at start: told instead of being ignored in silence. */
+static void warn_of_late_changes(const struct config *old, const struct config *fresh)
+{
+    if (!str_eq(old->state_directory, fresh->state_directory) ||
+        !str_eq(old->socket, fresh->socket) || !str_eq(old->base_iqn, fresh->base_iqn))
+        log_warning("state-directory, socket and base-iqn change only with a restart");
+    if (!listen_list_eq(&old->iscsi, &fresh->iscsi) || !listen_list_eq(&old->http, &fresh->http) ||
+        old->iscsi_threads != fresh->iscsi_threads)
+        log_warning("what [iscsi] and [http] say changes only with a restart");
+}
+
+/* Where scripts really are: a port that was 0 was chosen by the system. */
+static struct listen_list http_listeners(const struct server *server)
+{
+    struct listen_list list = {0};
+    const struct endpoint *endpoints = node_http_endpoints(server->node_http, &list.count);
+    memcpy(list.endpoints, endpoints, list.count * sizeof(*endpoints));
+    return list;
+}
+
+/* All or nothing. */
+static int apply(struct server *server, const struct config *fresh, struct error *ret_error)
+{
+    struct error ignored;
+    struct listen_list http = http_listeners(server);
+    int r = tftp_glue_reload(server->tftp, fresh, ret_error);
+    if (r < 0)
+        return r;
+    r = dhcp_glue_reload(server->dhcp, fresh, &http, ret_error);
+    if (r >= 0) {
+        r = addresses_set(server->addresses, fresh->subnets, fresh->n_subnets);
+        if (r >= 0)
+            return 0;
+        (void)error_set(ret_error, r, "out of memory");
+        (void)!dhcp_glue_reload(server->dhcp, &server->config, &http, &ignored);
+    }
+    (void)!tftp_glue_reload(server->tftp, &server->config, &ignored);
+    return r;
+}
+
+/* SIGHUP. A file with a mistake changes nothing. */
+static int on_reload(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
+{
+    struct server *server = userdata;
+    struct config fresh;
+    struct error error;
+    sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)clock_monotonic_usec());
+    if (config_read(server->config_path, log_problem, NULL, &fresh) < 0) {
+        log_error("configuration not reloaded: the old one stays in force");
+    } else if (apply(server, &fresh, &error) < 0) {
+        config_free(&fresh);
+        log_error("configuration not reloaded, the old one stays in force: %s", error.text);
+    } else {
+        log_open(fresh.log_level);
+        warn_of_late_changes(&server->config, &fresh);
+        config_free(&server->config);
+        server->config = fresh;
+        log_info("configuration reloaded");
+    }
+    sd_notify(0, "READY=1");
+    return 0;
+}
+
+static int block_signals(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    sigaddset(&set, SIGPIPE);
+    return -pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
+static int start_loop(struct server *server, struct error *ret_error)
+{
+    int r = block_signals(); /* before any thread is made: they inherit the mask */
+    if (r >= 0)
+        r = sd_event_new(&server->loop);
+    if (r >= 0)
+        r = sd_event_add_signal(server->loop, NULL, SIGTERM, on_stop, server);
+    if (r >= 0)
+        r = sd_event_add_signal(server->loop, NULL, SIGINT, on_stop, server);
+    if (r >= 0)
+        r = sd_event_add_signal(server->loop, NULL, SIGHUP, on_reload, server);
+    if (r >= 0)
+        r = mailbox_open(&server->mailbox);
+    if (r >= 0)
+        r = sd_event_add_io(server->loop, NULL, server->mailbox.fd, EPOLLIN, on_message, server);
+    if (r >= 0)
+        r = sd_event_set_watchdog(server->loop, true);
+    if (r < 0)
+        return error_set(ret_error, r, "cannot make the control loop: %s", strerror(-r));
+    return 0;
+}
+
+/* Every session is a descriptor: allow as many as the system lets us. */
+static void raise_file_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static int check_address(void *context, uint32_t address, struct error *ret_error)
+{
+    struct server *server = context;
+    return addresses_check(server->addresses, address, ret_error);
+}
+
+static void log_lost(void *context, const struct error *error)
+{
+    log_error("%s", error->text);
+}
+
+/* Asked by whoever removes a volume, on an admin thread. */
+static bool is_in_use(void *context, uint64_t volume_id, char peer[static 256])
+{
+    struct server *server = context;
+    return server->san && san_is_in_use(server->san, volume_id, peer);
+}
+
+/* The registry and the files behind it: what a killed daemon left half-done is cleared first. */
+static int start_registry(struct server *server, struct error *ret_error)
+{
+    const struct config *config = &server->config;
+    char path[PATH_MAX + 16];
+    snprintf(path, sizeof(path), "%s/registry.db", config->state_directory);
+    server->state_lock = state_directory_lock(config->state_directory, ret_error);
+    if (server->state_lock < 0)
+        return server->state_lock;
+    struct registry_settings registry = {
+        .path = path,
+        .base_iqn = config->base_iqn,
+        .catalog = server->catalog,
+        .check_address = check_address,
+        .lost = log_lost,
+        .context = server,
+    };
+    int r = registry_start(&registry, &server->registry, ret_error);
+    if (r < 0)
+        return r;
+    struct storage_settings storage = {
+        .directory = config->state_directory,
+        .registry = server->registry,
+        .catalog = server->catalog,
+        .in_use = is_in_use,
+        .context = server,
+    };
+    return storage_open(&storage, &server->storage, ret_error);
+}
+
+static int start_boots(struct server *server, struct error *ret_error)
+{
+    server->boots.catalog = server->catalog;
+    int r = boot_tracker_new(server->registry, server->catalog, &server->boots.tracker, ret_error);
+    if (r >= 0)
+        server->stages = boot_tracker_provider(server->boots.tracker);
+    return r;
+}
+
+static void on_session(void *context, const struct session_event *event)
+{
+    struct server *server = context;
+    boots_session_event(&server->boots, event);
+}
+
+static void on_dhcp(void *context, const struct dhcp_event *event)
+{
+    struct server *server = context;
+    boots_dhcp_event(&server->boots, event);
+}
+
+static void on_tftp(void *context, const struct tftp_event *event)
+{
+    struct server *server = context;
+    boots_tftp_event(&server->boots, event);
+}
+
+static int start_san(struct server *server, struct error *ret_error)
+{
+    return san_start(&server->config, server->catalog, &server->mailbox, on_session, server,
+                     &server->san, ret_error);
+}
+
+static void portal_for(void *context, const struct endpoint *local, struct endpoint *ret_portal)
+{
+    const struct server *server = context;
+    san_portal_for(server->san, local, ret_portal);
+}
+
+static bool is_served(void *context, uint32_t address)
+{
+    struct server *server = context;
+    return addresses_served(server->addresses, address);
+}
+
+static void on_http_oddity(void *context, const struct node_http_oddity *oddity)
+{
+    struct server *server = context;
+    http_log_oddity(&server->http_log, oddity);
+}
+
+static int start_node_http(struct server *server, struct error *ret_error)
+{
+    const struct listen_list *listen = &server->config.http;
+    struct node_http_settings settings = {
+        .listen = listen->endpoints,
+        .n_listen = listen->count,
+        .catalog = server->catalog,
+        .tracker = server->boots.tracker,
+        .portal = portal_for,
+        .is_ours = is_served,
+        .oddity = on_http_oddity,
+        .context = server,
+    };
+    return node_http_start(&settings, &server->node_http, ret_error);
+}
+
+static bool node_is_up(void *context, const struct catalog_node *node)
+{
+    char peer[256];
+    return node->volume_id && is_in_use(context, node->volume_id, peer);
+}
+
+/* What firmware needs. Loaders come first: an address without one is a boot that fails. */
+static int start_firmware_services(struct server *server, struct error *ret_error)
+{
+    struct tftp_glue_settings tftp = {
+        .mailbox = &server->mailbox, .event = on_tftp, .context = server};
+    struct listen_list http = http_listeners(server);
+    struct dhcp_glue_settings dhcp = {
+        .loop = server->loop,
+        .mailbox = &server->mailbox,
+        .catalog = server->catalog,
+        .registry = server->registry,
+        .node_is_up = node_is_up,
+        .event = on_dhcp,
+        .context = server,
+    };
+    int r = tftp_glue_start(&tftp, &server->config, &server->tftp, ret_error);
+    if (r >= 0)
+        r = dhcp_glue_start(&dhcp, &server->config, &http, &server->dhcp, ret_error);
+    return r;
+}
+
+/* Asked by the admin API, which is started last and stopped first. */
+static json_t *count(void *context)
+{
+    const struct server *server = context;
+    const struct counters counters = {
+        .dhcp = dhcp_glue_counters(server->dhcp),
+        .router_adverts = dhcp_glue_router_adverts(server->dhcp),
+        .tftp = tftp_glue_counters(server->tftp),
+        .http = node_http_counters(server->node_http),
+        .iscsi = san_counters(server->san),
+    };
+    return counters_to_json(&counters);
+}
+
+/* The last to start: whoever reaches it finds everything else running. */
+static int start_admin(struct server *server, struct error *ret_error)
+{
+    struct admin_settings admin = {
+        .socket = server->config.socket,
+        .state_directory = server->config.state_directory,
+        .registry = server->registry,
+        .storage = server->storage,
+        .catalog = server->catalog,
+        .stages = &server->stages,
+        .counters = count,
+        .context = server,
+    };
+    int r = state_make_parent(server->config.socket, ret_error);
+    return r < 0 ? r : admin_start(&admin, &server->admin, ret_error);
+}
+
+static int start(struct server *server, struct error *ret_error)
+{
+    raise_file_limit();
+    http_log_init(&server->http_log);
+    server->catalog = catalog_slot_new();
+    server->addresses = addresses_new();
+    if (!server->catalog || !server->addresses ||
+        addresses_set(server->addresses, server->config.subnets, server->config.n_subnets) < 0)
+        return error_set(ret_error, -ENOMEM, "out of memory");
+    int r = start_loop(server, ret_error);
+    if (r >= 0)
+        r = start_registry(server, ret_error);
+    if (r >= 0)
+        r = start_boots(server, ret_error);
+    if (r >= 0)
+        r = start_san(server, ret_error);
+    if (r >= 0)
+        r = start_node_http(server, ret_error);
+    if (r >= 0)
+        r = start_firmware_services(server, ret_error);
+    if (r >= 0)
+        r = start_admin(server, ret_error);
+    return r;
+}
+
+static void stop(struct server *server)
+{
+    admin_stop(server->admin);
+    dhcp_glue_stop(server->dhcp);
+    tftp_glue_stop(server->tftp);
+    node_http_stop(server->node_http);
+    san_stop(server->san);
+    storage_close(server->storage);
+    registry_stop(server->registry);
+    mailbox_run(&server->mailbox); /* what all these still had to say */
+    boot_tracker_free(server->boots.tracker);
+    catalog_slot_free(server->catalog);
+    addresses_free(server->addresses);
+    if (server->state_lock >= 0)
+        close(server->state_lock);
+    http_log_destroy(&server->http_log);
+    mailbox_close(&server->mailbox);
+    sd_event_unref(server->loop);
+    config_free(&server->config);
+}
+
+static int run(const char *config_path)
+{
+    struct server server = {.config_path = config_path, .mailbox = {.fd = -1}, .state_lock = -1};
+    struct error error;
+    if (config_read(config_path, print_problem, NULL, &server.config) < 0)
+        return 1;
+    log_open(server.config.log_level);
+    int r = start(&server, &error);
+    if (r < 0) {
+        log_error("%s", error.text);
+        stop(&server);
+        return 1;
+    }
+    sd_notify(0, "READY=1");
+    log_info("ready");
+    r = sd_event_loop(server.loop);
+    sd_notify(0, "STOPPING=1");
+    stop(&server);
+    return r == 0 ? 0 : 1;
+}
+
+static int check(const char *config_path)
+{
+    struct config config;
+    if (config_read(config_path, print_problem, NULL, &config) < 0)
+        return 1;
+    config_free(&config);
+    printf("%s: good\n", config_path);
+    return 0;
+}
+
+int serve_main(int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"config", required_argument, NULL, 'c'},
+        {"check", no_argument, NULL, 'C'},
+        {"help", no_argument, NULL, 'h'},
+        {0},
+    };
+    const char *config_path = NULL;
+    bool only_check = false;
+    for (int c; (c = getopt_long(argc, argv, "c:h", options, NULL)) != -1;) {
+        switch (c) {
+        case 'c':
+            config_path = optarg;
+            break;
+        case 'C':
+            only_check = true;
+            break;
+        case 'h':
+            fputs(usage, stdout);
+            return 0;
+        default:
+            fputs(usage, stderr);
+            return 2;
+        }
+    }
+    if (optind < argc) {
+        fputs(usage, stderr);
+        return 2;
+    }
+    if (!config_path) {
+        fputs(no_config, stderr);
+        return 2;
+    }
+    return only_check ? check(config_path) : run(config_path);
+}

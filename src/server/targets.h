@@ -1,0 +1,44 @@
+/*
+ * Volumes as iSCSI targets: who may log in to what (from the catalog), and which targets are open
+ * on which I/O thread.
+ *
+ * A volume belongs to the thread (volume id modulo number of threads). Its target is opened by the
+ * first login and closed after the last session.
+ */
+#pragma once
+
+#include "iscsi/portal.h"
+#include "registry/catalog.h"
+
+struct targets;
+
+/* What happened in a session, told on the control thread. Texts live as long as the call. */
+struct session_event {
+    enum iscsi_event_kind kind;
+    const char *initiator; /* "" if it never said */
+    const char *target;    /* "" likewise, or for discovery */
+    struct endpoint peer;
+    struct iscsi_login_traits traits;
+    enum iscsi_login_status status;
+    struct iscsi_session_counters counters;
+    bool had_session;
+    bool violated;      /* END: because the peer broke the protocol */
+    const char *reason; /* REFUSED, END */
+    uint64_t at;        /* usec since 1970 */
+};
+
+typedef void targets_event(void *context, const struct session_event *event);
+
+/* n_threads: what volumes are spread over. control: the mailbox that on_event is called through. */
+int targets_new(struct catalog_slot *catalog, unsigned n_threads, struct mailbox *control,
+                targets_event *on_event, void *context, struct targets **ret_targets,
+                struct error *ret_error) MUST_CHECK;
+/* After the portal and the threads were stopped. */
+void targets_free(struct targets *targets);
+
+/* For iscsi_portal_start(). */
+const struct iscsi_portal_operations *targets_operations(const struct targets *targets);
+
+/* Is a session open on a volume, or a login to it under way? If so, peer says with whom. Any
+ * thread. */
+bool targets_in_use(struct targets *targets, uint64_t volume_id, char peer[static 256]);

@@ -1,0 +1,43 @@
+/* What the files of this folder share. */
+#pragma once
+
+#include "storage/storage.h"
+
+#include <pthread.h>
+
+struct storage {
+    struct storage_settings settings;
+    char images[PATH_MAX];
+    char volumes[PATH_MAX];
+    pthread_mutex_t lock; /* protects n_copying */
+    pthread_cond_t slot;  /* a copy has ended */
+    unsigned n_copying;
+};
+
+/* A new job that will copy `from` (taken over, also on failure) to path (by way of path.tmp).
+ * Exactly one of volume and image is named. The row in the registry exists; on failure it does not
+ * any more. */
+int job_begin(struct storage *storage, int from, const char *from_name, const char *path,
+              const char *volume, const char *image, uint32_t version, struct storage_job **ret_job,
+              struct error *ret_error) MUST_CHECK;
+
+/* Makes the directory entry of path durable. */
+int file_sync_directory(const char *path, struct error *ret_error) MUST_CHECK;
+/* path with ".tmp" behind it, opened new and empty for writing. */
+int file_create_tmp(const char *path, struct error *ret_error) MUST_CHECK;
+/* Makes the .tmp file durable and gives it its name, which must be free (-EEXIST). fd is the .tmp
+ * file. After a failure only that file is left. */
+int file_publish(int fd, const char *path, mode_t mode, struct error *ret_error) MUST_CHECK;
+/* Removes path.tmp and, if `also_final`, path. What is not there is fine. */
+int file_remove(const char *path, bool also_final, struct error *ret_error);
+
+/* Opens what an image is made from, a file or a device, and finds its size. */
+int source_open(const char *path, uint64_t *ret_size, struct error *ret_error) MUST_CHECK;
+/* What a volume in place needs to know of its file or device. block_size 0 is filled in. */
+int source_check_file(struct storage *storage, const char *path, uint32_t *block_size,
+                      uint64_t *ret_size, bool read_only, struct error *ret_error) MUST_CHECK;
+int source_check_device(struct storage *storage, const char *path, uint32_t *block_size,
+                        uint64_t *ret_size, bool read_only, struct error *ret_error) MUST_CHECK;
+
+/* What a killed daemon left: announced in the registry but not ready, and stray .tmp files. */
+int leftovers_clear(struct storage *storage, struct error *ret_error) MUST_CHECK;

@@ -1,0 +1,104 @@
+/*
+ * The files behind images and volumes: imports, copies, removal, and what a killed daemon left.
+ *
+ * All of it happens under the state directory: `images/NAME/VERSION.raw` (read-only once it is
+ * complete) and `volumes/NAME.raw`. The registry says what is there: each file is announced in it
+ * before its first byte (state creating or importing), is written under `.tmp`, made durable,
+ * renamed, and only then declared ready. What is found announced but not ready at start is removed.
+ *
+ * What takes long is a job that its caller drives (storage_job_step), so that progress can be
+ * shown, and that is undone when it is freed before it is finished. At most STORAGE_MAX_COPIES
+ * copy at the same time; the others wait. Everything here blocks on disks: for admin threads.
+ */
+#pragma once
+
+#include "registry/registry.h"
+
+#define STORAGE_MAX_COPIES 2
+
+struct storage;
+
+struct storage_settings {
+    const char *directory; /* the state directory; must exist */
+    struct registry *registry;
+    struct catalog_slot *catalog;
+    /* Is a session open on this volume, or a login to it under way? If so, says with whom
+     * ("iqn... from 10.0.0.7"). Called on an admin thread, after the catalog in force has stopped
+     * letting anybody in. NULL: never. */
+    bool (*in_use)(void *context, uint64_t volume_id, char peer[static 256]);
+    void *context;
+};
+
+/* Makes the directories and clears what a killed daemon left behind. Strings are copied. */
+int storage_open(const struct storage_settings *settings, struct storage **ret_storage,
+                 struct error *ret_error) MUST_CHECK;
+/* No job may be left. NULL: no-op. */
+void storage_close(struct storage *storage);
+
+/* --- jobs --- */
+
+struct storage_job;
+
+struct storage_progress {
+    bool waiting; /* for other copies to end */
+    uint64_t done, total;
+};
+
+/* Works for about a quarter of a second. 1: there is more to do; 0: finished; or an error, after
+ * which everything is undone and only storage_job_free() is allowed. */
+int storage_job_step(struct storage_job *job, struct error *ret_error) MUST_CHECK;
+struct storage_progress storage_job_progress(const struct storage_job *job);
+/* Of an import: the version that it will be. */
+uint32_t storage_job_version(const struct storage_job *job);
+/* Of a job that is not finished: undoes it. NULL: no-op. */
+void storage_job_free(struct storage_job *job);
+
+/* --- images --- */
+
+/* path: a raw file or a block device, absolute. */
+int storage_image_import(struct storage *storage, const char *path, const char *name,
+                         struct storage_job **ret_job, struct error *ret_error) MUST_CHECK;
+/* version 0: all of them. */
+int storage_image_remove(struct storage *storage, const char *name, uint32_t version,
+                         struct error *ret_error) MUST_CHECK;
+
+/* --- volumes --- */
+
+enum storage_source {
+    STORAGE_BLANK,  /* `size` bytes of zeroes */
+    STORAGE_IMAGE,  /* an own copy of `image`, `version` (0: the latest) */
+    STORAGE_FILE,   /* the raw file `path`, used where it is */
+    STORAGE_DEVICE, /* the block device `path` */
+};
+
+struct storage_volume {
+    const char *name;
+    enum storage_source source;
+    uint64_t size;
+    const char *image;
+    uint32_t version;
+    const char *path;
+    uint32_t block_size; /* 512 or 4096; 0: 512, or the device's own */
+    bool read_only;
+    bool allow_any;
+    const char *const *allow;
+    size_t n_allow;
+};
+
+/* *ret_job: NULL if it is ready at once. */
+int storage_volume_create(struct storage *storage, const struct storage_volume *volume,
+                          struct storage_job **ret_job, struct error *ret_error) MUST_CHECK;
+/* Refused while a node (other than except_node, or NULL) uses it or a session is open. The file
+ * goes only if it is ours. */
+int storage_volume_remove(struct storage *storage, const char *name, const char *except_node,
+                          struct error *ret_error) MUST_CHECK;
+
+/* --- nodes with a disk of their own --- */
+
+/* The node is registered at once; its volume, named like it, is what the job fills. */
+int storage_node_add(struct storage *storage, const struct registry_node *node, const char *image,
+                     uint32_t version, struct storage_job **ret_job,
+                     struct error *ret_error) MUST_CHECK;
+int storage_node_set(struct storage *storage, const char *name,
+                     const struct registry_node_change *change, const char *image, uint32_t version,
+                     struct storage_job **ret_job, struct error *ret_error) MUST_CHECK;

@@ -1,0 +1,54 @@
+/* JSON bodies of the admin API. The first byte chooses which. */
+#include "http/body.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void check(int r, const struct error *error)
+{
+    if (r < 0 && (error->code != r || error->text[0] == '\0'))
+        abort(); /* every refusal has a sentence */
+}
+
+static void try_node(const char *text, size_t size, struct body *body)
+{
+    struct error error = {0};
+    struct body_node node;
+    const struct mac_address *macs;
+    char image[64];
+    uint32_t number;
+    int r = body_read_node(text, size, body, &node, &error);
+    check(r, &error);
+    if (r < 0)
+        return;
+    check(body_parse_macs(body, &node.macs, &macs, &error), &error);
+    check(body_parse_address(&node.address, &number, &error), &error);
+    if (node.image.given)
+        check(body_parse_image_reference(node.image.text, image, &number, &error), &error);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct error error = {0};
+    struct body body = {0};
+    struct body_volume volume;
+    struct body_image image;
+    struct body_group group;
+    if (size == 0)
+        return 0;
+    const char *text = (const char *)data + 1;
+    switch (data[0]) {
+    case 'v':
+        check(body_read_volume(text, size - 1, &body, &volume, &error), &error);
+        break;
+    case 'i':
+        check(body_read_image(text, size - 1, &body, &image, &error), &error);
+        break;
+    case 'g':
+        check(body_read_group(text, size - 1, &body, &group, &error), &error);
+        break;
+    default:
+        try_node(text, size - 1, &body);
+    }
+    body_free(&body);
+    return 0;
+}

@@ -1,0 +1,357 @@
+"""A virtual machine: BIOS or UEFI, with or without a disk, driven over its serial console."""
+
+import codecs
+import contextlib
+import json
+import re
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .netns import BRIDGE, Namespace
+from .process import LabError, Process, wait_until
+
+OVMF_CODE = Path("/usr/share/OVMF/OVMF_CODE_4M.fd")
+OVMF_VARS = Path("/usr/share/OVMF/OVMF_VARS_4M.fd")
+
+# Without hardware acceleration a plain processor is the quickest: for each
+# feature that Linux sees it loads and patches code, and patching is slow here.
+CPU = "qemu64,svm=off"
+
+_ESCAPES = re.compile(r"\x1b(\[[0-9;?=]*[A-Za-z]|[()][A-Z0-9]|[=>]|c)|\r")
+
+
+class Console:
+    """The serial console: everything it said with the second since power-on, and a keyboard."""
+
+    def __init__(self, path: Path, log: Path, clock: Callable[[], float]) -> None:
+        self.text = ""
+        self.marks: list[tuple[int, float]] = []  # (length of text, seconds) at each arrival
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._log = log.open("w")
+        self._line = ""
+        self._closed = False
+        self._socket = socket.socket(socket.AF_UNIX)
+        wait_until("the machine's console", lambda: self._connect(path), 20)
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _connect(self, path: Path) -> bool:
+        try:
+            self._socket.connect(str(path))
+        except (FileNotFoundError, ConnectionRefusedError):
+            return False
+        return True
+
+    def _read(self) -> None:
+        decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        pending = ""
+        while True:
+            try:
+                data = self._socket.recv(65536)
+            except OSError:
+                data = b""
+            if not data:
+                break
+            pending += decoder.decode(data)
+            # an unfinished escape sequence waits for its end
+            cut = len(pending)
+            if (escape := pending.rfind("\x1b", -16)) >= 0 and not _ESCAPES.match(pending, escape):
+                cut = escape
+            piece, pending = pending[:cut], pending[cut:]
+            self._append(_ESCAPES.sub("", piece))
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def _append(self, text: str) -> None:
+        now = self._clock()
+        with self._changed:
+            self.text += text
+            self.marks.append((len(self.text), now))
+            self._changed.notify_all()
+        *lines, self._line = (self._line + text).split("\n")
+        for line in lines:
+            self._log.write(f"[{now:8.2f}] {line}\n")
+        self._log.flush()
+
+    def time_at(self, offset: int) -> float:
+        """The second since power-on at which the character at OFFSET came."""
+        with self._changed:
+            return next((second for length, second in self.marks if length > offset), 0.0)
+
+    def seconds_of(self, pattern: str, start: int = 0) -> float | None:
+        """When PATTERN was first seen at or after START; None if it was not."""
+        found = re.search(pattern, self.text[start:])
+        return self.time_at(start + found.start()) if found else None
+
+    def expect(self, pattern: str, timeout: float, start: int = 0) -> re.Match[str]:
+        """Waits for PATTERN in what came at or after offset START."""
+        compiled = re.compile(pattern, re.MULTILINE)
+        end = time.monotonic() + timeout
+        with self._changed:
+            while not (found := compiled.search(self.text, start)):
+                left = end - time.monotonic()
+                if left <= 0 or self._closed:
+                    raise LabError(f"the console did not show {pattern!r} within {timeout:.0f} seconds"
+                                   f"{' (the machine is off)' if self._closed else ''}; its last lines:\n"
+                                   + "\n".join(self.text.splitlines()[-15:]))
+                self._changed.wait(min(left, 1))
+        return found
+
+    def send(self, text: str) -> None:
+        """Types TEXT."""
+        self._socket.sendall(text.encode())
+
+    def close(self) -> None:
+        """Ends the recording."""
+        # shutdown wakes the reader, close would not
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._reader.join(5)
+        self._socket.close()
+        if self._line:
+            self._log.write(f"[{self._clock():8.2f}] {self._line}\n")
+        self._log.close()
+
+
+class Monitor:
+    """QEMU's control socket (QMP)."""
+
+    def __init__(self, path: Path) -> None:
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.settimeout(30)
+        wait_until("the machine's monitor", lambda: self._connect(path), 20)
+        self._file = self._socket.makefile("rw")
+        self.events: list[dict] = []
+        json.loads(self._file.readline())
+        self.command("qmp_capabilities")
+
+    def _connect(self, path: Path) -> bool:
+        try:
+            self._socket.connect(str(path))
+        except (FileNotFoundError, ConnectionRefusedError):
+            return False
+        return True
+
+    def command(self, name: str, /, **arguments: object) -> object:
+        """Runs one command and returns its answer; events on the way are kept."""
+        self._file.write(json.dumps({"execute": name, "arguments": arguments}) + "\n")
+        self._file.flush()
+        while True:
+            line = self._file.readline()
+            if not line:
+                raise LabError(f"the machine ended during {name}")
+            answer = json.loads(line)
+            if "event" in answer:
+                self.events.append(answer)
+            elif "error" in answer:
+                raise LabError(f"the machine's monitor refused {name}: {answer['error']['desc']}")
+            else:
+                return answer["return"]
+
+    def close(self) -> None:
+        """Lets go of the socket."""
+        self._file.close()
+        self._socket.close()
+
+
+@dataclass
+class Result:
+    """What a command in the machine did."""
+
+    status: int
+    output: str
+    seconds: float
+
+
+@dataclass
+class Machine:
+    """A machine that can be powered on, watched, logged in to and switched off.
+
+    firmware  "bios" or "uefi"
+    card      QEMU's device name of the network card
+    disk      a raw file: a local virtio disk, and no network boot
+    screen    a VGA screen, for screenshot(); without, BIOS and iPXE print on the
+              serial console (UEFI always does)
+    """
+
+    namespace: Namespace
+    name: str
+    mac: str
+    firmware: str = "bios"
+    card: str = "virtio-net-pci"
+    disk: Path | None = None
+    memory: int = 1024
+    cpus: int = 2
+    screen: bool = False
+    bridge: str = BRIDGE
+    extra: list[str] = field(default_factory=list)
+
+    process: Process | None = field(default=None, init=False, repr=False)
+    console: Console | None = field(default=None, init=False, repr=False)
+    monitor: Monitor | None = field(default=None, init=False, repr=False)
+    power_on_at: float = field(default=0.0, init=False, repr=False)  # time.monotonic()
+    power_on_epoch: float = field(default=0.0, init=False, repr=False)  # time.time()
+
+    @property
+    def tap(self) -> str:
+        """The name of its tap in the namespace."""
+        return f"tap-{self.name}"[:15]
+
+    @property
+    def folder(self) -> Path:
+        """Where its files are: console.log, sockets, UEFI variables."""
+        return self.namespace.work / self.name
+
+    def seconds(self) -> float:
+        """Since power-on."""
+        return time.monotonic() - self.power_on_at
+
+    def command_line(self) -> list[object]:
+        """QEMU's arguments."""
+        words: list[object] = [
+            "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", CPU,
+            "-m", self.memory, "-smp", self.cpus, "-nodefaults", "-display", "none",
+            "-device", "virtio-rng-pci",
+            "-chardev", f"socket,id=serial,path={self.folder}/serial,server=on,wait=off",
+            "-serial", "chardev:serial",
+            "-qmp", f"unix:{self.folder}/monitor,server=on,wait=off",
+            "-netdev", f"tap,id=net0,ifname={self.tap},script=no,downscript=no",
+        ]
+        card = f"{self.card},netdev=net0,mac={self.mac}"
+        if self.firmware == "uefi":
+            # no option ROM: OVMF's own driver and PXE client, as on a real machine
+            card += ",romfile="
+            words += ["-machine", "q35",
+                      "-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={OVMF_CODE}",
+                      "-drive", f"if=pflash,format=raw,unit=1,file={self.folder}/vars.fd"]
+        else:
+            words += ["-machine", "pc" + ("" if self.screen else ",graphics=off")]
+        if self.screen:
+            words += ["-device", "VGA"]
+        if self.disk:
+            words += ["-drive", f"if=none,id=disk,format=raw,file={self.disk},cache=writeback",
+                      "-device", "virtio-blk-pci,drive=disk,bootindex=1"]
+        else:
+            card += ",bootindex=1"
+        return [*words, "-device", card, *self.extra]
+
+    def power_on(self) -> None:
+        """Starts the machine; the clock begins."""
+        if self.process:
+            raise LabError(f"{self.name} is on already")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if self.firmware == "uefi" and not (self.folder / "vars.fd").exists():
+            shutil.copyfile(OVMF_VARS, self.folder / "vars.fd")
+        taps = self.namespace.run("ip", "-o", "link", "show", "type", "tun").stdout
+        if f" {self.tap}:" not in taps:
+            self.namespace.add_tap(self.tap, self.bridge)
+        for name in ("serial", "monitor"):
+            (self.folder / name).unlink(missing_ok=True)
+        self.power_on_at, self.power_on_epoch = time.monotonic(), time.time()
+        self.process = Process(self.name, self.namespace.command(*self.command_line()),
+                               self.folder / "qemu.log")
+        try:
+            self.console = Console(self.folder / "serial", self.folder / "console.log", self.seconds)
+            self.monitor = Monitor(self.folder / "monitor")
+        except (LabError, OSError) as error:
+            said = self.process.output()
+            self.kill()
+            raise LabError(f"{error}; qemu said: {said}") from None
+
+    def wait_login(self, timeout: float = 300, start: int = 0) -> float:
+        """Waits for the login prompt; returns the second since power-on."""
+        found = self.console.expect(r"^\S+ login: ", timeout, start)
+        return self.console.time_at(found.start())
+
+    def login(self, password: str = "nodisk", user: str = "root", timeout: float = 300,
+              start: int = 0) -> float:
+        """Logs in on the console; returns when the prompt was there."""
+        prompt_at = self.wait_login(timeout, start)
+        here = len(self.console.text)
+        for _ in range(6):
+            time.sleep(0.5)  # getty throws away what was typed before it was ready
+            self.console.send(f"{user}\n")
+            with contextlib.suppress(LabError):
+                self.console.expect(r"Password: ", 10, here)
+                break
+        self.console.expect(r"Password: ", 1, here)
+        self.console.send(f"{password}\n")
+        self.console.expect(r"[#$] $", 60, here)
+        # no line editor, no echo, no prompt: only what commands print
+        self.console.send("exec env TERM=dumb PS1= PS2= sh +o emacs\n")
+        here = len(self.console.text)
+        self.console.send("stty -echo cols 500; echo rea''dy\n")
+        self.console.expect(r"^ready$", 60, here)
+        return prompt_at
+
+    def start_command(self, command: str) -> int:
+        """Types a command and does not wait; returns the console's offset before it."""
+        here = len(self.console.text)
+        self.console.send(command + "\n")
+        return here
+
+    def run(self, command: str, timeout: float = 60, check: bool = True) -> Result:
+        """Runs a command in the machine's shell (after login) and returns what it printed."""
+        marker = f"{time.monotonic_ns():x}"
+        begin = time.monotonic()
+        here = self.start_command(f"{{ {command}\n}} 2>&1; echo \"<$?> {marker[:4]}\"\"{marker[4:]}\"")
+        found = self.console.expect(rf"<(\d+)> {marker}\n", timeout, here)
+        output = self.console.text[here:found.start()]
+        # the kernel's own lines may fall into it
+        lines = [line for line in output.splitlines() if not re.match(r"\[ *\d+\.\d+\] ", line)]
+        result = Result(int(found[1]), "\n".join(lines).strip(), time.monotonic() - begin)
+        if check and result.status != 0:
+            raise LabError(f"{self.name}: {command!r} failed (exit {result.status}): {result.output}")
+        return result
+
+    def screenshot(self) -> Path:
+        """What the VGA screen shows, as a PNG file."""
+        path = self.folder / f"screen-{self.seconds():.1f}.png"
+        self.monitor.command("screendump", filename=str(path), format="png")
+        return path
+
+    def set_link(self, up: bool) -> None:
+        """Pulls or plugs the cable of the network card."""
+        self.monitor.command("set_link", name="net0", up=up)
+
+    def reset(self) -> None:
+        """The reset button."""
+        self.monitor.command("system_reset")
+
+    def press_power_button(self) -> None:
+        """A short press: the system shuts down by itself."""
+        self.monitor.command("system_powerdown")
+
+    def wait_off(self, timeout: float = 120) -> float:
+        """Waits until the machine has switched itself off; returns seconds since power-on."""
+        wait_until(f"{self.name} switching itself off", lambda: not self.process.alive(), timeout)
+        seconds = self.seconds()
+        self._forget()
+        return seconds
+
+    def kill(self) -> None:
+        """Pulls the plug."""
+        if self.process:
+            self.process.kill()
+        self._forget()
+
+    def _forget(self) -> None:
+        if self.console:
+            self.console.close()
+        if self.monitor:
+            self.monitor.close()
+        self.process = self.monitor = None
+
+    def __enter__(self) -> "Machine":
+        self.power_on()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()

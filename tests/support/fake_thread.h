@@ -1,0 +1,11 @@
+/*
+ * An I/O thread that is only a struct: buffers and deferred work without a ring, for code that
+ * needs a thread's services but no system calls. fake_thread_round() is the end of a round.
+ */
+#pragma once
+
+#include "io/thread.h"
+
+struct io_thread *fake_thread_new(size_t buffer_budget);
+void fake_thread_free(struct io_thread *thread);
+void fake_thread_round(struct io_thread *thread);

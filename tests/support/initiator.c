@@ -1,0 +1,294 @@
+#include "initiator.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+
+static struct initiator *initiator_of(struct iscsi_conn *conn)
+{
+    return container_of(conn, struct initiator, conn);
+}
+
+static void wake(struct iscsi_conn *conn)
+{
+}
+
+static void attach(struct iscsi_conn *conn)
+{
+    initiator_of(conn)->attaches = true;
+}
+
+static void probe(struct iscsi_conn *conn)
+{
+    initiator_of(conn)->probes++;
+}
+
+static void released(struct iscsi_conn *conn)
+{
+    initiator_of(conn)->released = true;
+}
+
+static void list_targets(struct iscsi_conn *conn, const char *only,
+                         void (*add)(struct iscsi_conn *conn, const char *target))
+{
+    if (!only || str_eq(only, LAB_TARGET))
+        add(conn, LAB_TARGET);
+}
+
+static void logged_in(struct iscsi_conn *conn)
+{
+    initiator_of(conn)->logins++;
+}
+
+static void refused(struct iscsi_conn *conn, enum iscsi_login_status status, const char *reason)
+{
+    assert(reason && *reason);
+    initiator_of(conn)->refusals++;
+    initiator_of(conn)->refused_with = status;
+}
+
+static void ended(struct iscsi_conn *conn, const char *reason)
+{
+    assert(reason && *reason);
+    initiator_of(conn)->ends++;
+}
+
+static const struct iscsi_conn_operations operations = {
+    .wake = wake,
+    .attach = attach,
+    .probe = probe,
+    .released = released,
+    .list_targets = list_targets,
+    .logged_in = logged_in,
+    .refused = refused,
+    .ended = ended,
+};
+
+static enum iscsi_login_status admit(void *context, const struct iscsi_login_identity *identity,
+                                     void **ret_admission, const char **ret_reason)
+{
+    const struct lab *lab = context;
+    *ret_reason = "because the test says so";
+    if (!identity->discovery && !str_eq(identity->target, LAB_TARGET))
+        return ISCSI_LOGIN_TARGET_NOT_FOUND;
+    return lab->admit_status;
+}
+
+struct lab *lab_new(uint64_t disk_size, uint32_t block_size)
+{
+    static const uint8_t serial[16] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
+    struct lab *lab = calloc(1, sizeof(*lab));
+    lab->thread = fake_thread_new(8 * MIB);
+    lab->disk = memdisk_new(disk_size);
+    struct scsi_lu *lu = scsi_lu_new(lab->thread, &lab->disk->device, block_size, serial);
+    lab->target = iscsi_target_new(lab->thread, LAB_TARGET, lu, true, NULL);
+    lab->policy = (struct iscsi_login_policy){admit, lab};
+    return lab;
+}
+
+void lab_free(struct lab *lab)
+{
+    assert(iscsi_target_is_idle(lab->target));
+    fake_thread_round(lab->thread);
+    iscsi_target_free(lab->target);
+    fake_thread_free(lab->thread);
+    free(lab);
+}
+
+struct initiator *initiator_new(struct lab *lab, uint8_t address)
+{
+    struct initiator *i = calloc(1, sizeof(*i));
+    struct endpoint peer = {0}, local = {0};
+    peer.v4.sin_family = local.v4.sin_family = AF_INET;
+    peer.v4.sin_addr.s_addr = htonl(0x0a000000 | address);
+    local.v4.sin_addr.s_addr = htonl(0x0a000001);
+    local.v4.sin_port = htons(3260);
+    i->lab = lab;
+    i->cmdsn = 100;
+    int r = iscsi_conn_init(&i->conn, &operations, lab->thread, &lab->policy, &peer, &local);
+    assert(r == 0);
+    return i;
+}
+
+static void collect_output(struct initiator *i)
+{
+    struct iovec iov[64];
+    size_t n;
+    while (i->conn.state != ISCSI_CONN_CLOSED &&
+           (n = iscsi_conn_output(&i->conn, iov, ARRAY_SIZE(iov))) > 0) {
+        size_t total = 0;
+        for (size_t k = 0; k < n; k++) {
+            if (i->n_received + iov[k].iov_len > i->room) {
+                i->room = (i->n_received + iov[k].iov_len) * 2;
+                i->received = realloc(i->received, i->room);
+            }
+            memcpy(i->received + i->n_received, iov[k].iov_base, iov[k].iov_len);
+            i->n_received += iov[k].iov_len;
+            total += iov[k].iov_len;
+        }
+        iscsi_conn_sent(&i->conn, total);
+    }
+}
+
+void initiator_run(struct initiator *i)
+{
+    if (i->attaches && i->conn.state == ISCSI_CONN_ATTACHING) {
+        i->attaches = false;
+        if (i->conn.login->identity.discovery)
+            iscsi_discovery_attach(&i->conn);
+        else
+            iscsi_target_attach(i->lab->target, &i->conn);
+    }
+    collect_output(i);
+    if (i->conn.state == ISCSI_CONN_CLOSED && !i->dropped) {
+        i->dropped = true;
+        iscsi_conn_drop(&i->conn);
+    }
+    fake_thread_round(i->lab->thread);
+    collect_output(i);
+}
+
+void initiator_free(struct initiator *i)
+{
+    iscsi_conn_close(&i->conn, "the test is over");
+    initiator_run(i);
+    assert(i->released);
+    iscsi_conn_clear(&i->conn);
+    free(i->received);
+    free(i);
+}
+
+void initiator_send_bytes(struct initiator *i, const void *data, size_t size)
+{
+    const uint8_t *p = data;
+    while (size > 0 && i->conn.state != ISCSI_CONN_CLOSED) {
+        size_t n = i->piece ? MIN(i->piece, size) : size;
+        size_t taken = iscsi_conn_input(&i->conn, p, n);
+        assert(taken <= n);
+        initiator_run(i);
+        if (taken < n && i->conn.state != ISCSI_CONN_FULL)
+            return; /* it does not want any more */
+        p += taken;
+        size -= taken;
+    }
+}
+
+void initiator_send(struct initiator *i, uint8_t bhs[static ISCSI_BHS_SIZE], const void *data,
+                    uint32_t size)
+{
+    size_t total = ISCSI_BHS_SIZE + size + iscsi_padding(size);
+    uint8_t *pdu = calloc(1, total);
+    bhs_put24(bhs, BHS_DATA_LENGTH, size);
+    memcpy(pdu, bhs, ISCSI_BHS_SIZE);
+    if (size > 0)
+        memcpy(pdu + ISCSI_BHS_SIZE, data, size);
+    initiator_send_bytes(i, pdu, total);
+    free(pdu);
+}
+
+const struct answer *initiator_next(struct initiator *i)
+{
+    static struct answer answer;
+    initiator_run(i);
+    if (i->n_received < ISCSI_BHS_SIZE)
+        return NULL;
+    memcpy(answer.bhs, i->received, ISCSI_BHS_SIZE);
+    answer.size = bhs_get24(answer.bhs, BHS_DATA_LENGTH);
+    size_t total = ISCSI_BHS_SIZE + answer.size + iscsi_padding(answer.size);
+    assert(i->n_received >= total && answer.size < sizeof(answer.data));
+    memcpy(answer.data, i->received + ISCSI_BHS_SIZE, answer.size);
+    answer.data[answer.size] = 0;
+    i->n_received -= total;
+    memmove(i->received, i->received + total, i->n_received);
+    return &answer;
+}
+
+void send_login(struct initiator *i, uint8_t flags, const char *text, size_t size)
+{
+    uint8_t bhs[ISCSI_BHS_SIZE] = {ISCSI_LOGIN | ISCSI_IMMEDIATE, flags};
+    static const uint8_t isid[6] = {0x00, 0x02, 0x3d, 0, 0, 1};
+    memcpy(bhs + BHS_ISID, isid, sizeof(isid));
+    bhs_put32(bhs, BHS_ITT, i->itt);
+    bhs_put32(bhs, BHS_CMDSN, i->cmdsn);
+    initiator_send(i, bhs, text, (uint32_t)size);
+}
+
+static void expect_login(struct initiator *i)
+{
+    const struct answer *a = initiator_next(i);
+    assert(a && bhs_opcode(a->bhs) == ISCSI_LOGIN_RESPONSE && a->bhs[BHS_STATUS_CLASS] == 0);
+}
+
+void login_like_ipxe(struct initiator *i)
+{
+    SEND_LOGIN(i, 0x81,
+               "InitiatorName=" LAB_INITIATOR "\0TargetName=" LAB_TARGET
+               "\0SessionType=Normal\0AuthMethod=None\0");
+    expect_login(i);
+    SEND_LOGIN(i, 0x87,
+               "HeaderDigest=None\0DataDigest=None\0MaxConnections=1\0InitialR2T=Yes\0"
+               "ImmediateData=No\0MaxRecvDataSegmentLength=8192\0MaxBurstLength=262144\0"
+               "FirstBurstLength=65536\0DefaultTime2Wait=0\0DefaultTime2Retain=0\0"
+               "MaxOutstandingR2T=1\0DataPDUInOrder=Yes\0DataSequenceInOrder=Yes\0"
+               "ErrorRecoveryLevel=0\0");
+    expect_login(i);
+}
+
+void login_like_linux(struct initiator *i)
+{
+    SEND_LOGIN(i, 0x87,
+               "InitiatorName=" LAB_INITIATOR "\0InitiatorAlias=node\0TargetName=" LAB_TARGET
+               "\0SessionType=Normal\0HeaderDigest=None\0DataDigest=None\0"
+               "DefaultTime2Wait=2\0DefaultTime2Retain=0\0IFMarker=No\0OFMarker=No\0"
+               "ErrorRecoveryLevel=0\0InitialR2T=No\0ImmediateData=Yes\0"
+               "MaxBurstLength=16776192\0FirstBurstLength=262144\0MaxOutstandingR2T=1\0"
+               "MaxConnections=1\0DataPDUInOrder=Yes\0DataSequenceInOrder=Yes\0"
+               "MaxRecvDataSegmentLength=262144\0");
+    expect_login(i);
+}
+
+uint32_t send_command(struct initiator *i, uint8_t flags, const uint8_t *cdb, size_t cdb_size,
+                      uint32_t expected_length, const void *immediate, uint32_t immediate_size)
+{
+    uint8_t bhs[ISCSI_BHS_SIZE] = {ISCSI_SCSI_COMMAND, flags};
+    uint32_t itt = ++i->itt;
+    bhs_put32(bhs, BHS_ITT, itt);
+    bhs_put32(bhs, BHS_EXPECTED_LENGTH, expected_length);
+    bhs_put32(bhs, BHS_CMDSN, i->cmdsn++);
+    memcpy(bhs + BHS_CDB, cdb, cdb_size);
+    initiator_send(i, bhs, immediate, immediate_size);
+    return itt;
+}
+
+void send_data_out(struct initiator *i, uint32_t itt, uint32_t ttt, uint32_t datasn,
+                   uint32_t offset, const void *data, uint32_t size, bool final)
+{
+    uint8_t bhs[ISCSI_BHS_SIZE] = {ISCSI_DATA_OUT, final ? ISCSI_FLAG_FINAL : 0};
+    bhs_put32(bhs, BHS_ITT, itt);
+    bhs_put32(bhs, BHS_TTT, ttt);
+    bhs_put32(bhs, BHS_DATASN, datasn);
+    bhs_put32(bhs, BHS_BUFFER_OFFSET, offset);
+    initiator_send(i, bhs, data, size);
+}
+
+void send_task_management(struct initiator *i, uint8_t function, uint32_t referenced,
+                          uint32_t ref_cmdsn)
+{
+    uint8_t bhs[ISCSI_BHS_SIZE] = {ISCSI_TASK_MANAGEMENT | ISCSI_IMMEDIATE,
+                                   (uint8_t)(ISCSI_FLAG_FINAL | function)};
+    bhs_put32(bhs, BHS_ITT, ++i->itt);
+    bhs_put32(bhs, BHS_REFERENCED_TAG, referenced);
+    bhs_put32(bhs, BHS_CMDSN, i->cmdsn);
+    bhs_put32(bhs, BHS_REFCMDSN, ref_cmdsn);
+    initiator_send(i, bhs, NULL, 0);
+}
+
+uint32_t read_10(struct initiator *i, uint32_t lba, uint16_t blocks, uint32_t block_size)
+{
+    uint8_t cdb[10] = {SCSI_READ_10};
+    struct wire_writer w = wire_writer_of(cdb + 2, 8);
+    wire_put_be32(&w, lba);
+    wire_put_u8(&w, 0);
+    wire_put_be16(&w, blocks);
+    return send_command(i, ISCSI_FLAG_FINAL | ISCSI_FLAG_READ, cdb, sizeof(cdb),
+                        blocks * block_size, NULL, 0);
+}

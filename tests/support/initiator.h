@@ -1,0 +1,81 @@
+/*
+ * An iSCSI initiator for tests that talks to a struct iscsi_conn directly: builds PDUs, feeds them
+ * in pieces of any size, and takes the answers apart. Also plays the one who runs the connection.
+ */
+#pragma once
+
+#include "fake_thread.h"
+#include "iscsi/target.h"
+#include "memdisk.h"
+
+#define LAB_TARGET    "iqn.2026-11.lan.example:disk"
+#define LAB_INITIATOR "iqn.2026-11.lan.example:node"
+
+/* A target on a memdisk, and the thread that both belong to. */
+struct lab {
+    struct io_thread *thread;
+    struct memdisk *disk;
+    struct iscsi_target *target;
+    struct iscsi_login_policy policy;
+    enum iscsi_login_status admit_status; /* what the policy answers */
+};
+
+struct lab *lab_new(uint64_t disk_size, uint32_t block_size);
+void lab_free(struct lab *lab);
+
+/* A PDU that came from the target. */
+struct answer {
+    uint8_t bhs[ISCSI_BHS_SIZE];
+    uint32_t size;
+    uint8_t data[BUFFER_MAX_SIZE + 1]; /* with a NUL behind */
+};
+
+struct initiator {
+    struct lab *lab;
+    struct iscsi_conn conn;
+    bool attaches; /* the connection wants its target (at the end of the call) */
+    bool released;
+    bool dropped;
+    unsigned probes, logins, refusals, ends;
+    enum iscsi_login_status refused_with;
+    size_t piece; /* bytes fed at a time; 0: all at once */
+    uint32_t itt, cmdsn;
+    /* bytes that the target sent and nobody has taken yet */
+    uint8_t *received;
+    size_t n_received, room;
+};
+
+/* address: the last byte of 10.0.0.x that it comes from. */
+struct initiator *initiator_new(struct lab *lab, uint8_t address);
+/* Closes the connection and frees it; the disk must have let go. */
+void initiator_free(struct initiator *initiator);
+
+/* What the runner of connections does: attach, send everything, drop what is closed. */
+void initiator_run(struct initiator *initiator);
+
+/* Sends a PDU: header (length and padding are filled in), data. */
+void initiator_send(struct initiator *initiator, uint8_t bhs[static ISCSI_BHS_SIZE],
+                    const void *data, uint32_t size);
+void initiator_send_bytes(struct initiator *initiator, const void *data, size_t size);
+/* The next PDU of the target, or NULL if there is none. Valid until the next call. */
+const struct answer *initiator_next(struct initiator *initiator);
+
+/* --- PDUs --- */
+
+/* flags: T, C, CSG, NSG as on the wire. text: pairs, each ended by NUL, as a literal. */
+void send_login(struct initiator *initiator, uint8_t flags, const char *text, size_t size);
+#define SEND_LOGIN(initiator, flags, text) send_login(initiator, flags, text, sizeof(text) - 1)
+/* Logs in like iPXE (two stages) or like Linux; the session is in full feature phase then. */
+void login_like_ipxe(struct initiator *initiator);
+void login_like_linux(struct initiator *initiator);
+
+/* A SCSI command; flags: F, R, W. Returns its ITT. */
+uint32_t send_command(struct initiator *initiator, uint8_t flags, const uint8_t *cdb,
+                      size_t cdb_size, uint32_t expected_length, const void *immediate,
+                      uint32_t immediate_size);
+void send_data_out(struct initiator *initiator, uint32_t itt, uint32_t ttt, uint32_t datasn,
+                   uint32_t offset, const void *data, uint32_t size, bool final);
+void send_task_management(struct initiator *initiator, uint8_t function, uint32_t referenced,
+                          uint32_t ref_cmdsn);
+
+uint32_t read_10(struct initiator *initiator, uint32_t lba, uint16_t blocks, uint32_t block_size);

@@ -1,0 +1,99 @@
+#include "memdisk.h"
+
+#include <assert.h>
+
+#define MAX_PENDING 4096
+
+struct memdisk_pending {
+    struct block_request *request;
+};
+
+static struct memdisk *disk_of(struct block_device *device)
+{
+    return container_of(device, struct memdisk, device);
+}
+
+static int carry_out(struct memdisk *disk, struct block_request *request)
+{
+    assert(request->operation == BLOCK_FLUSH ||
+           request->offset + request->length <= disk->device.size);
+    if (disk->fail_with)
+        return disk->fail_with;
+    switch (request->operation) {
+    case BLOCK_READ:
+        memcpy(request->data, disk->data + request->offset, request->length);
+        disk->reads++;
+        break;
+    case BLOCK_WRITE:
+        memcpy(disk->data + request->offset, request->data, request->length);
+        disk->writes++;
+        disk->fua += (request->flags & BLOCK_FUA) != 0;
+        break;
+    case BLOCK_WRITE_ZEROES:
+        memset(disk->data + request->offset, 0, request->length);
+        disk->zeroes++;
+        break;
+    case BLOCK_FLUSH:
+        disk->flushes++;
+        break;
+    }
+    return 0;
+}
+
+static void finish(struct memdisk *disk, struct block_request *request)
+{
+    request->done(request, carry_out(disk, request));
+}
+
+static void memdisk_submit(struct block_device *device, struct block_request *request)
+{
+    struct memdisk *disk = disk_of(device);
+    if (disk->immediate) {
+        finish(disk, request);
+        return;
+    }
+    assert(disk->n_pending < MAX_PENDING);
+    disk->pending[disk->n_pending++].request = request;
+}
+
+unsigned memdisk_run(struct memdisk *disk, bool reverse)
+{
+    unsigned n = 0;
+    while (disk->n_pending > 0) {
+        unsigned i = reverse ? disk->n_pending - 1 : 0;
+        struct block_request *request = disk->pending[i].request;
+        disk->n_pending--;
+        memmove(&disk->pending[i], &disk->pending[i + 1],
+                (disk->n_pending - i) * sizeof(*disk->pending));
+        finish(disk, request); /* may submit more */
+        n++;
+    }
+    return n;
+}
+
+static bool memdisk_is_allocated(struct block_device *device, uint64_t offset, uint64_t *ret_length)
+{
+    *ret_length = device->size - offset;
+    return true;
+}
+
+static void memdisk_close(struct block_device *device)
+{
+    struct memdisk *disk = disk_of(device);
+    assert(disk->n_pending == 0);
+    free(disk->pending);
+    free(disk->data);
+    free(disk);
+}
+
+static const struct block_operations operations = {
+    .submit = memdisk_submit, .is_allocated = memdisk_is_allocated, .close = memdisk_close};
+
+struct memdisk *memdisk_new(uint64_t size)
+{
+    struct memdisk *disk = calloc(1, sizeof(*disk));
+    disk->data = calloc(1, size);
+    disk->pending = calloc(MAX_PENDING, sizeof(*disk->pending));
+    disk->device = (struct block_device){.operations = &operations, .size = size};
+    return disk;
+}

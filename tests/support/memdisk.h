@@ -1,0 +1,22 @@
+/*
+ * A block device in memory for tests: whatever the daemon's own device would do late or badly is
+ * done here on command. Requests wait until memdisk_run(), unless `immediate`.
+ */
+#pragma once
+
+#include "block/block.h"
+
+struct memdisk {
+    struct block_device device;
+    uint8_t *data;
+    bool immediate; /* done inside block_submit() */
+    int fail_with;  /* every request from now on fails with this errno (negative) */
+    unsigned reads, writes, flushes, zeroes; /* requests carried out */
+    unsigned fua;                            /* writes among them that had to be durable */
+    struct memdisk_pending *pending;
+    unsigned n_pending;
+};
+
+struct memdisk *memdisk_new(uint64_t size);
+/* Carries out what waits, the newest first if `reverse`; returns how many. */
+unsigned memdisk_run(struct memdisk *disk, bool reverse);

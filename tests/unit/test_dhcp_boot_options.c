@@ -1,0 +1,135 @@
+#include "dhcp_packets.h"
+
+#include "dhcp/boot_options.h"
+
+static struct dhcp_message message;
+
+struct sent {
+    uint8_t code;
+    const char *data;
+    uint8_t size;
+};
+
+static struct dhcp_client classify(const struct sent *sent)
+{
+    static struct packet p;
+    packet_begin(&p, DHCP_DISCOVER, mac_of(1));
+    for (; sent->code; sent++)
+        packet_option(&p, sent->code, sent->data, sent->size);
+    assert_int_equal(dhcp_message_parse(p.bytes, packet_end(&p), &message), 0);
+    return dhcp_client_of(&message);
+}
+
+#define PXE(arch)                                                                                  \
+    {                                                                                              \
+        60, "PXEClient:Arch:" arch ":UNDI:003016", 32                                              \
+    }
+
+static void clients_are_told_apart(void **state)
+{
+    static const struct {
+        const char *what;
+        struct sent sent[5];
+        enum dhcp_client_kind kind;
+        uint16_t architecture;
+    } cases[] = {
+        {"dhclient", {{12, "host", 4}}, DHCP_CLIENT_OTHER, DHCP_ARCH_UNKNOWN},
+        {"udhcpc", {{60, "udhcp 1.35.0", 12}}, DHCP_CLIENT_OTHER, DHCP_ARCH_UNKNOWN},
+        {"BIOS ROM", {PXE("00000"), {93, "\0\0", 2}}, DHCP_CLIENT_PXE, 0},
+        {"old ROM without 93", {PXE("00000")}, DHCP_CLIENT_PXE, 0},
+        {"bare PXEClient", {{60, "PXEClient", 9}}, DHCP_CLIENT_PXE, 0},
+        {"UEFI", {PXE("00007"), {93, "\0\7", 2}}, DHCP_CLIENT_PXE, 7},
+        {"UEFI that says EBC", {PXE("00009"), {93, "\0\11", 2}}, DHCP_CLIENT_PXE, 9},
+        {"UEFI, class only", {PXE("00007")}, DHCP_CLIENT_PXE, 7},
+        {"list, ours is second", {PXE("00006"), {93, "\0\6\0\7", 4}}, DHCP_CLIENT_PXE, 7},
+        {"list of strangers", {PXE("00006"), {93, "\0\6\0\13", 4}}, DHCP_CLIENT_PXE, 6},
+        {"93 of one byte", {PXE("00007"), {93, "\7", 1}}, DHCP_CLIENT_PXE, 7},
+        {"93 of three bytes", {PXE("00007"), {93, "\0\7\0", 3}}, DHCP_CLIENT_PXE, 7},
+        {"ARM64", {PXE("00011"), {93, "\0\13", 2}}, DHCP_CLIENT_PXE, 11},
+        {"rubbish class", {{60, "PXEClient:Arch:x", 16}}, DHCP_CLIENT_PXE, DHCP_ARCH_UNKNOWN},
+        {"class with huge number",
+         {{60, "PXEClient:Arch:99999", 20}},
+         DHCP_CLIENT_PXE,
+         DHCP_ARCH_UNKNOWN},
+        {"HTTP boot",
+         {{60, "HTTPClient:Arch:00016:UNDI:003001", 33}, {93, "\0\20", 2}},
+         DHCP_CLIENT_HTTP,
+         16},
+        {"iPXE, bare class", {PXE("00000"), {93, "\0\0", 2}, {77, "iPXE", 4}}, DHCP_CLIENT_IPXE, 0},
+        {"iPXE, RFC 3004 class",
+         {PXE("00000"), {77, "\4iPXE", 5}},
+         DHCP_CLIENT_IPXE,
+         DHCP_ARCH_UNKNOWN},
+        {"iPXE, second of two classes",
+         {{77, "\3abc\4iPXE", 9}},
+         DHCP_CLIENT_IPXE,
+         DHCP_ARCH_UNKNOWN},
+        {"iPXE, by 175 alone",
+         {PXE("00007"), {93, "\0\7", 2}, {175, "\x13\1\1", 3}},
+         DHCP_CLIENT_IPXE,
+         7},
+        {"other user class", {PXE("00000"), {77, "gPXE", 4}}, DHCP_CLIENT_PXE, 0},
+        {"user class cut off", {PXE("00000"), {77, "\x40iPXE", 5}}, DHCP_CLIENT_PXE, 0},
+        {"empty user class", {PXE("00000"), {77, "", 0}}, DHCP_CLIENT_PXE, 0},
+        {"iPXE of a version", {PXE("00000"), {77, "iPXE2", 5}}, DHCP_CLIENT_PXE, 0},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct dhcp_client client = classify(cases[i].sent);
+        if (client.kind != cases[i].kind || client.architecture != cases[i].architecture)
+            fail_msg("%s: kind %d, architecture %u", cases[i].what, client.kind,
+                     client.architecture);
+    }
+}
+
+static struct subnet lab(void)
+{
+    return (struct subnet){.loader_bios = "undionly.kpxe", .loader_uefi_x64 = "snponly.efi"};
+}
+
+static void each_client_gets_its_file(void **state)
+{
+    static const struct {
+        struct dhcp_client client;
+        const char *file;
+        bool pxe, ipxe;
+    } cases[] = {
+        {{DHCP_CLIENT_PXE, 0}, "undionly.kpxe", true, false},
+        {{DHCP_CLIENT_PXE, 7}, "snponly.efi", true, false},
+        {{DHCP_CLIENT_PXE, 9}, "snponly.efi", true, false},
+        {{DHCP_CLIENT_PXE, 11}, "", false, false},
+        {{DHCP_CLIENT_PXE, DHCP_ARCH_UNKNOWN}, "", false, false},
+        {{DHCP_CLIENT_HTTP, 16}, "", false, false},
+        {{DHCP_CLIENT_OTHER, DHCP_ARCH_UNKNOWN}, "", false, false},
+        {{DHCP_CLIENT_OTHER, 0}, "", false, false},
+        {{DHCP_CLIENT_IPXE, 0}, "http://10.0.0.1/boot.ipxe?mac=52-54-00-00-00-2a", false, true},
+        {{DHCP_CLIENT_IPXE, 7}, "http://10.0.0.1/boot.ipxe?mac=52-54-00-00-00-2a", false, true},
+    };
+    struct subnet subnet = lab();
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct dhcp_boot boot;
+        dhcp_boot_choose(&cases[i].client, &subnet, ip("10.0.0.1"), 80, mac_of(42), &boot);
+        assert_string_equal(boot.file, cases[i].file);
+        assert_int_equal(boot.pxe, cases[i].pxe);
+        assert_int_equal(boot.ipxe, cases[i].ipxe);
+    }
+}
+
+static void another_port_is_named(void **state)
+{
+    struct subnet subnet = lab();
+    struct dhcp_client client = {.kind = DHCP_CLIENT_IPXE};
+    struct dhcp_boot boot;
+    dhcp_boot_choose(&client, &subnet, ip("192.168.100.200"), 65535, mac_of(1), &boot);
+    assert_string_equal(boot.file, "http://192.168.100.200:65535/boot.ipxe?mac=52-54-00-00-00-01");
+    assert_true(strlen(boot.file) <= LOADER_MAX_LEN);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(clients_are_told_apart),
+        TEST(each_client_gets_its_file),
+        TEST(another_port_is_named),
+    };
+    return RUN_TESTS(tests);
+}

@@ -1,0 +1,327 @@
+#include "test.h"
+
+#include "initiator.h"
+
+#define NAMES "InitiatorName=" LAB_INITIATOR "\0TargetName=" LAB_TARGET "\0"
+
+static struct lab *lab;
+static struct initiator *node;
+
+static int setup(void **state)
+{
+    lab = lab_new(1 * MIB, 512);
+    node = initiator_new(lab, 11);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    initiator_free(node);
+    lab_free(lab);
+    return 0;
+}
+
+/* The value of a key in the text of an answer, or NULL. */
+static const char *value_of(const struct answer *answer, const char *key)
+{
+    size_t n = strlen(key);
+    for (const char *p = (const char *)answer->data; p < (const char *)answer->data + answer->size;
+         p += strlen(p) + 1)
+        if (strncmp(p, key, n) == 0 && p[n] == '=')
+            return p + n + 1;
+    return NULL;
+}
+
+static unsigned status_of(const struct answer *answer)
+{
+    assert_non_null(answer);
+    assert_int_equal(bhs_opcode(answer->bhs), ISCSI_LOGIN_RESPONSE);
+    return bhs_get16(answer->bhs, (enum iscsi_field)BHS_STATUS_CLASS);
+}
+
+static void expect_refusal(enum iscsi_login_status status)
+{
+    assert_int_equal(status_of(initiator_next(node)), status);
+    assert_int_equal(node->conn.state, ISCSI_CONN_CLOSED);
+    assert_int_equal(node->refusals, 1);
+    assert_int_equal(node->refused_with, status);
+    assert_int_equal(node->logins, 0);
+}
+
+static void ipxe_logs_in_in_two_stages(void **state)
+{
+    SEND_LOGIN(node, 0x81, NAMES "SessionType=Normal\0AuthMethod=None\0");
+    const struct answer *a = initiator_next(node);
+    assert_int_equal(status_of(a), 0);
+    assert_int_equal(a->bhs[BHS_FLAGS], 0x81);
+    assert_string_equal(value_of(a, "AuthMethod"), "None");
+    assert_string_equal(value_of(a, "TargetPortalGroupTag"), "1");
+    assert_int_equal(bhs_get32(a->bhs, BHS_EXPCMDSN), 100);
+    node->itt++; /* as iPXE does */
+    SEND_LOGIN(node, 0x87, "InitialR2T=Yes\0ImmediateData=No\0MaxRecvDataSegmentLength=8192\0");
+    a = initiator_next(node);
+    assert_int_equal(status_of(a), 0);
+    assert_int_equal(a->bhs[BHS_FLAGS], 0x87);
+    assert_true(bhs_get16(a->bhs, BHS_TSIH) != 0);
+    assert_string_equal(value_of(a, "ImmediateData"), "No");
+    assert_string_equal(value_of(a, "MaxRecvDataSegmentLength"), "262144");
+    assert_null(value_of(a, "TargetPortalGroupTag")); /* only once */
+    assert_true(serial_lt(bhs_get32(a->bhs, BHS_EXPCMDSN), bhs_get32(a->bhs, BHS_MAXCMDSN)));
+    assert_int_equal(node->conn.state, ISCSI_CONN_FULL);
+    assert_int_equal(node->logins, 1);
+    assert_true(node->conn.session->traits.no_immediate_data);
+    assert_false(node->conn.session->traits.started_operational);
+}
+
+static void iscsistart_begins_at_the_operational_stage(void **state)
+{
+    login_like_linux(node);
+    const struct iscsi_session *session = node->conn.session;
+    assert_true(session->traits.started_operational);
+    assert_string_equal(session->identity.initiator, LAB_INITIATOR);
+    assert_string_equal(session->identity.alias, "node");
+    assert_int_equal(session->parameters.max_burst_length, 16776192);
+    assert_int_equal(session->parameters.first_burst_length, 262144);
+    assert_false(session->parameters.initial_r2t);
+}
+
+static void it_may_come_byte_by_byte(void **state)
+{
+    node->piece = 1;
+    login_like_ipxe(node);
+    assert_int_equal(node->logins, 1);
+}
+
+static void text_may_be_continued(void **state)
+{
+    SEND_LOGIN(node, 0x40 | 0x04, "InitiatorName=" LAB_INITIATOR "\0TargetNa");
+    const struct answer *a = initiator_next(node);
+    assert_int_equal(status_of(a), 0);
+    assert_int_equal(a->bhs[BHS_FLAGS], 0x04);
+    assert_int_equal(a->size, 0);
+    SEND_LOGIN(node, 0x87, "me=" LAB_TARGET "\0InitialR2T=No\0");
+    assert_int_equal(status_of(initiator_next(node)), 0);
+    assert_int_equal(node->logins, 1);
+}
+
+static void the_target_grants_no_transit_that_was_not_asked_for(void **state)
+{
+    SEND_LOGIN(node, 0x04, NAMES);
+    const struct answer *a = initiator_next(node);
+    assert_int_equal(status_of(a), 0);
+    assert_int_equal(a->bhs[BHS_FLAGS], 0x04);
+    assert_int_equal(node->conn.state, ISCSI_CONN_LOGIN);
+}
+
+static void an_unknown_key_is_not_understood(void **state)
+{
+    SEND_LOGIN(node, 0x87, NAMES "X-com.example.Speed=high\0");
+    assert_string_equal(value_of(initiator_next(node), "X-com.example.Speed"), "NotUnderstood");
+    assert_int_equal(node->logins, 1);
+}
+
+static void names_are_compared_in_lower_case(void **state)
+{
+    SEND_LOGIN(node, 0x87,
+               "InitiatorName=IQN.2026-11.LAN.example:Node\0"
+               "TargetName=iqn.2026-11.lan.example:DISK\0");
+    assert_int_equal(status_of(initiator_next(node)), 0);
+    assert_string_equal(node->conn.session->identity.initiator, LAB_INITIATOR);
+}
+
+static void no_initiator_name(void **state)
+{
+    SEND_LOGIN(node, 0x87, "TargetName=" LAB_TARGET "\0");
+    expect_refusal(ISCSI_LOGIN_MISSING_PARAMETER);
+}
+
+static void no_target_name(void **state)
+{
+    SEND_LOGIN(node, 0x87, "InitiatorName=" LAB_INITIATOR "\0");
+    expect_refusal(ISCSI_LOGIN_MISSING_PARAMETER);
+}
+
+static void no_such_target(void **state)
+{
+    SEND_LOGIN(node, 0x87, "InitiatorName=" LAB_INITIATOR "\0TargetName=iqn.2026-11.x:y\0");
+    expect_refusal(ISCSI_LOGIN_TARGET_NOT_FOUND);
+}
+
+static void a_stranger(void **state)
+{
+    lab->admit_status = ISCSI_LOGIN_NOT_AUTHORIZED;
+    SEND_LOGIN(node, 0x87, NAMES);
+    expect_refusal(ISCSI_LOGIN_NOT_AUTHORIZED);
+}
+
+static void a_strange_session_type(void **state)
+{
+    SEND_LOGIN(node, 0x87, NAMES "SessionType=Boot\0");
+    expect_refusal(ISCSI_LOGIN_SESSION_TYPE);
+}
+
+static void a_name_with_strange_characters(void **state)
+{
+    SEND_LOGIN(node, 0x87, "InitiatorName=iqn.2026-11.x:\x1b[2J\0TargetName=" LAB_TARGET "\0");
+    expect_refusal(ISCSI_LOGIN_INITIATOR_ERROR);
+}
+
+static void chap_is_insisted_on(void **state)
+{
+    SEND_LOGIN(node, 0x81, NAMES "AuthMethod=CHAP\0");
+    expect_refusal(ISCSI_LOGIN_AUTH_FAILED);
+}
+
+static void stages_out_of_order(void **state)
+{
+    SEND_LOGIN(node, 0x84, NAMES); /* from operational back to security */
+    expect_refusal(ISCSI_LOGIN_INITIATOR_ERROR);
+}
+
+static void transit_and_continue_at_once(void **state)
+{
+    SEND_LOGIN(node, 0xc7, NAMES);
+    expect_refusal(ISCSI_LOGIN_INITIATOR_ERROR);
+}
+
+static void text_that_is_none(void **state)
+{
+    SEND_LOGIN(node, 0x87, NAMES "garbage\0");
+    expect_refusal(ISCSI_LOGIN_INITIATOR_ERROR);
+}
+
+static void text_without_end(void **state)
+{
+    static char text[8192];
+    memset(text, 'x', sizeof(text));
+    for (int i = 0; i < 3 && node->conn.state == ISCSI_CONN_LOGIN; i++)
+        send_login(node, 0x44, text, sizeof(text));
+    assert_int_equal(node->refusals, 1);
+    assert_int_equal(node->conn.state, ISCSI_CONN_CLOSED);
+}
+
+static void requests_without_end(void **state)
+{
+    SEND_LOGIN(node, 0x04, NAMES);
+    for (int i = 0; i < 40 && node->conn.state == ISCSI_CONN_LOGIN; i++)
+        SEND_LOGIN(node, 0x04, "");
+    assert_int_equal(node->refusals, 1);
+}
+
+static void what_does_not_speak_iscsi_is_dropped(void **state)
+{
+    static const char http[] = "GET / HTTP/1.1\r\nHost: example\r\nAccept: text/html\r\n\r\n";
+    initiator_send_bytes(node, http, sizeof(http) - 1);
+    assert_int_equal(node->conn.state, ISCSI_CONN_CLOSED);
+    assert_null(initiator_next(node));
+}
+
+static void a_segment_that_is_too_long_is_dropped(void **state)
+{
+    uint8_t bhs[ISCSI_BHS_SIZE] = {ISCSI_LOGIN | ISCSI_IMMEDIATE, 0x87};
+    bhs_put24(bhs, BHS_DATA_LENGTH, 8193);
+    initiator_send_bytes(node, bhs, sizeof(bhs));
+    assert_int_equal(node->conn.state, ISCSI_CONN_CLOSED);
+}
+
+static void a_session_that_does_not_exist(void **state)
+{
+    uint8_t bhs[ISCSI_BHS_SIZE] = {ISCSI_LOGIN | ISCSI_IMMEDIATE, 0x87};
+    static const char text[] = NAMES;
+    bhs_put16(bhs, BHS_TSIH, 77);
+    initiator_send(node, bhs, text, sizeof(text) - 1);
+    expect_refusal(ISCSI_LOGIN_NO_SESSION);
+}
+
+/* --- more than one session --- */
+
+static void the_same_initiator_port_replaces_its_session(void **state)
+{
+    login_like_ipxe(node);
+    struct initiator *again = initiator_new(lab, 11);
+    SEND_LOGIN(again, 0x87, NAMES);
+    assert_int_equal(again->conn.state, ISCSI_CONN_ATTACHING);
+    initiator_run(node); /* its end */
+    assert_true(node->released);
+    assert_int_equal(status_of(initiator_next(again)), 0);
+    assert_int_equal(again->logins, 1);
+    initiator_free(again);
+}
+
+static void replacing_waits_for_the_disk(void **state)
+{
+    login_like_ipxe(node);
+    read_10(node, 0, 8, 512); /* on the disk, which does not answer yet */
+    struct initiator *again = initiator_new(lab, 11);
+    SEND_LOGIN(again, 0x87, NAMES);
+    initiator_run(node);
+    assert_false(node->released);
+    assert_null(initiator_next(again));
+    memdisk_run(lab->disk, false);
+    assert_true(node->released);
+    assert_int_equal(status_of(initiator_next(again)), 0);
+    initiator_free(again);
+}
+
+static void another_machine_is_kept_away_from_a_disk_in_use(void **state)
+{
+    login_like_ipxe(node);
+    struct initiator *other = initiator_new(lab, 12);
+    SEND_LOGIN(other, 0x87, NAMES);
+    assert_int_equal(status_of(initiator_next(other)), ISCSI_LOGIN_UNAVAILABLE);
+    assert_int_equal(node->probes, 1); /* is the first one still alive? */
+    assert_int_equal(node->conn.state, ISCSI_CONN_FULL);
+    initiator_free(other);
+}
+
+static void discovery(void **state)
+{
+    SEND_LOGIN(node, 0x87, "InitiatorName=" LAB_INITIATOR "\0SessionType=Discovery\0");
+    const struct answer *a = initiator_next(node);
+    assert_int_equal(status_of(a), 0);
+    assert_null(value_of(a, "TargetPortalGroupTag"));
+    uint8_t bhs[ISCSI_BHS_SIZE] = {ISCSI_TEXT | ISCSI_IMMEDIATE, ISCSI_FLAG_FINAL};
+    bhs_put32(bhs, BHS_ITT, 7);
+    bhs_put32(bhs, BHS_TTT, ISCSI_RESERVED_TAG);
+    bhs_put32(bhs, BHS_CMDSN, node->cmdsn);
+    initiator_send(node, bhs, "SendTargets=All", 16);
+    a = initiator_next(node);
+    assert_int_equal(bhs_opcode(a->bhs), ISCSI_TEXT_RESPONSE);
+    assert_string_equal(value_of(a, "TargetName"), LAB_TARGET);
+    assert_string_equal(value_of(a, "TargetAddress"), "10.0.0.1:3260,1");
+}
+
+#define LOGIN_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        LOGIN_TEST(ipxe_logs_in_in_two_stages),
+        LOGIN_TEST(iscsistart_begins_at_the_operational_stage),
+        LOGIN_TEST(it_may_come_byte_by_byte),
+        LOGIN_TEST(text_may_be_continued),
+        LOGIN_TEST(the_target_grants_no_transit_that_was_not_asked_for),
+        LOGIN_TEST(an_unknown_key_is_not_understood),
+        LOGIN_TEST(names_are_compared_in_lower_case),
+        LOGIN_TEST(no_initiator_name),
+        LOGIN_TEST(no_target_name),
+        LOGIN_TEST(no_such_target),
+        LOGIN_TEST(a_stranger),
+        LOGIN_TEST(a_strange_session_type),
+        LOGIN_TEST(a_name_with_strange_characters),
+        LOGIN_TEST(chap_is_insisted_on),
+        LOGIN_TEST(stages_out_of_order),
+        LOGIN_TEST(transit_and_continue_at_once),
+        LOGIN_TEST(text_that_is_none),
+        LOGIN_TEST(text_without_end),
+        LOGIN_TEST(requests_without_end),
+        LOGIN_TEST(what_does_not_speak_iscsi_is_dropped),
+        LOGIN_TEST(a_segment_that_is_too_long_is_dropped),
+        LOGIN_TEST(a_session_that_does_not_exist),
+        LOGIN_TEST(the_same_initiator_port_replaces_its_session),
+        LOGIN_TEST(replacing_waits_for_the_disk),
+        LOGIN_TEST(another_machine_is_kept_away_from_a_disk_in_use),
+        LOGIN_TEST(discovery),
+    };
+    return RUN_TESTS(tests);
+}

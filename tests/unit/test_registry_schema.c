@@ -1,0 +1,139 @@
+#include "scratch_dir.h"
+
+#include "registry/schema.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+struct place {
+    char *directory;
+    char path[PATH_MAX];
+};
+
+static int setup(void **state)
+{
+    struct place *place = calloc(1, sizeof(*place));
+    place->directory = scratch_dir_make();
+    snprintf(place->path, sizeof(place->path), "%s/registry.db", place->directory);
+    *state = place;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct place *place = *state;
+    scratch_dir_remove(place->directory);
+    free(place);
+    return 0;
+}
+
+static int open_once(const char *path, struct error *error)
+{
+    struct db db = {0};
+    *error = (struct error){0};
+    int r = schema_open(&db, path, error);
+    db_close(&db);
+    return r;
+}
+
+static void change(const char *path, const char *sql)
+{
+    struct db db = {0};
+    struct error error;
+    assert_int_equal(db_open(&db, path, &error), 0);
+    assert_int_equal(db_exec(&db, sql, &error), 0);
+    db_close(&db);
+}
+
+static void made_and_opened_again(void **state)
+{
+    struct place *place = *state;
+    struct error error;
+    assert_int_equal(open_once(place->path, &error), 0);
+    assert_int_equal(open_once(place->path, &error), 0);
+}
+
+static void a_newer_one_is_refused(void **state)
+{
+    struct place *place = *state;
+    struct error error;
+    assert_int_equal(open_once(place->path, &error), 0);
+    change(place->path, "PRAGMA user_version = 99");
+    assert_int_equal(open_once(place->path, &error), -ENOTSUP);
+    assert_non_null(strstr(error.text, "written by a newer nodisk (its version is 99"));
+}
+
+static void a_migration_that_fails_changes_nothing(void **state)
+{
+    struct place *place = *state;
+    struct error error;
+    change(place->path, "CREATE TABLE leases (x)"); /* in the way of the second half */
+    assert_true(open_once(place->path, &error) < 0);
+    assert_non_null(strstr(error.text, "cannot bring the registry to version 1"));
+    change(place->path, "DROP TABLE leases");
+    assert_int_equal(open_once(place->path, &error), 0);
+}
+
+static void a_damaged_one_is_refused(void **state)
+{
+    struct place *place = *state;
+    struct error error;
+    cleanup_close int fd = open(place->path, O_CREAT | O_WRONLY, 0600);
+    char junk[8192];
+    memset(junk, 'x', sizeof(junk));
+    assert_int_equal(write(fd, junk, sizeof(junk)), sizeof(junk));
+    assert_int_equal(open_once(place->path, &error), -EUCLEAN);
+    assert_non_null(strstr(error.text, "is damaged"));
+    assert_non_null(strstr(error.text, "restore it from a backup"));
+}
+
+static void a_page_gone_bad_is_found_at_start(void **state)
+{
+    struct place *place = *state;
+    struct error error;
+    assert_int_equal(open_once(place->path, &error), 0);
+    cleanup_close int fd = open(place->path, O_RDWR);
+    char junk[4096];
+    memset(junk, 0xa5, sizeof(junk));
+    assert_int_equal(pwrite(fd, junk, sizeof(junk), 4096 * 2), sizeof(junk));
+    assert_int_equal(open_once(place->path, &error), -EUCLEAN);
+}
+
+static void a_locked_one_is_told(void **state)
+{
+    struct place *place = *state;
+    struct error error;
+    struct db holder = {0}, other = {0};
+    assert_int_equal(open_once(place->path, &error), 0);
+    assert_int_equal(db_open(&holder, place->path, &error), 0);
+    assert_int_equal(db_exec(&holder, "BEGIN IMMEDIATE", &error), 0);
+    assert_int_equal(db_open(&other, place->path, &error), 0);
+    sqlite3_busy_timeout(other.handle, 1);
+    assert_int_equal(db_exec(&other, "BEGIN IMMEDIATE", &error), -EBUSY);
+    assert_non_null(strstr(error.text, "locked by another program"));
+    db_close(&holder);
+    db_close(&other);
+}
+
+static void a_missing_directory_is_told(void **state)
+{
+    struct error error;
+    assert_true(open_once("/nowhere/at/all/registry.db", &error) < 0);
+    assert_non_null(strstr(error.text, "cannot be read or written: No such file"));
+}
+
+#define DB_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        DB_TEST(made_and_opened_again),
+        DB_TEST(a_newer_one_is_refused),
+        DB_TEST(a_migration_that_fails_changes_nothing),
+        DB_TEST(a_damaged_one_is_refused),
+        DB_TEST(a_page_gone_bad_is_found_at_start),
+        DB_TEST(a_locked_one_is_told),
+        DB_TEST(a_missing_directory_is_told),
+    };
+    return RUN_TESTS(tests);
+}

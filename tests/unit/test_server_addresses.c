@@ -1,0 +1,58 @@
+#include "test.h"
+
+#include "server/addresses.h"
+
+#include <errno.h>
+
+static struct error error;
+
+static int check(struct addresses *a, const char *text)
+{
+    uint32_t address;
+    assert_int_equal(ipv4_parse(text, &address), 0);
+    return addresses_check(a, address, &error);
+}
+
+static void without_subnets_any_machine_address_will_do(void **state)
+{
+    struct addresses *a = addresses_new();
+    assert_int_equal(check(a, "192.0.2.1"), 0);
+    assert_int_equal(check(a, "127.0.0.1"), -EINVAL);
+    assert_int_equal(check(a, "224.0.0.1"), -EINVAL);
+    addresses_free(a);
+}
+
+static void inside_a_subnet_and_not_on_its_edge(void **state)
+{
+    struct subnet subnets[] = {{.network = 0xc0000200, .mask = 0xffffff00},
+                               {.network = 0xc6336400, .mask = 0xfffffffe}};
+    struct addresses *a = addresses_new();
+    assert_int_equal(addresses_set(a, subnets, 2), 0);
+    assert_int_equal(check(a, "192.0.2.1"), 0);
+    assert_int_equal(check(a, "192.0.2.0"), -EINVAL);
+    assert_non_null(strstr(error.text, "broadcast"));
+    assert_int_equal(check(a, "192.0.2.255"), -EINVAL);
+    assert_int_equal(check(a, "192.0.3.1"), -EINVAL);
+    assert_non_null(strstr(error.text, "in no configured subnet"));
+    assert_int_equal(check(a, "198.51.100.0"), 0); /* a /31 has no edges */
+    addresses_free(a);
+}
+
+static void the_servers_own_is_refused(void **state)
+{
+    struct subnet subnets[] = {{.network = 0x7f000000, .mask = 0xff000000}};
+    struct addresses *a = addresses_new();
+    assert_int_equal(addresses_set(a, subnets, 1), 0);
+    assert_int_equal(check(a, "127.0.0.1"), -EINVAL);
+    addresses_free(a);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(without_subnets_any_machine_address_will_do),
+        TEST(inside_a_subnet_and_not_on_its_edge),
+        TEST(the_servers_own_is_refused),
+    };
+    return RUN_TESTS(tests);
+}

@@ -1,0 +1,156 @@
+#include "test.h"
+
+#include "server/config.h"
+
+#include <errno.h>
+#include <syslog.h>
+
+struct reports {
+    unsigned count;
+    char last[1024];
+    char all[4096];
+};
+
+static void collect(void *context, const char *problem)
+{
+    struct reports *reports = context;
+    reports->count++;
+    str_copy(reports->last, sizeof(reports->last), problem);
+    size_t used = strlen(reports->all);
+    snprintf(reports->all + used, sizeof(reports->all) - used, "%s\n", problem);
+}
+
+static int read_text(const char *text, struct reports *reports, struct config *ret_config)
+{
+    char path[] = "/tmp/nodisk-test-XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, strlen(text)), (int)strlen(text));
+    close(fd);
+    *reports = (struct reports){0};
+    int r = config_read(path, collect, reports, ret_config);
+    unlink(path);
+    return r;
+}
+
+static void an_empty_file_gives_the_defaults(void **state)
+{
+    struct config config;
+    struct reports reports;
+    assert_int_equal(read_text("", &reports, &config), 0);
+    assert_string_equal(config.state_directory, "/var/lib/nodisk");
+    assert_int_equal(config.iscsi.count, 1);
+    assert_int_equal(endpoint_port(&config.iscsi.endpoints[0]), 3260);
+    assert_int_equal(config.n_subnets, 0);
+    config_free(&config);
+}
+
+static void a_full_file_is_understood(void **state)
+{
+    struct config config;
+    struct reports reports;
+    int r = read_text("[server]\n"
+                      "state-directory = /srv/nodisk ; here\n"
+                      "base-iqn = iqn.2026-11.lan.rack\n"
+                      "log-level = debug\n"
+                      "[iscsi]\n"
+                      "listen = 10.0.0.1:3260, [::1]:0\n"
+                      "listen = 10.0.1.1:3260\n"
+                      "threads = 2\n"
+                      "# a remark\n"
+                      "[subnet lab]\n"
+                      "interface = eth1\n"
+                      "network = 10.0.0.0/24\n"
+                      "range = 10.0.0.100-10.0.0.150 10.0.0.160-10.0.0.200\n"
+                      "router = 10.0.0.1\n"
+                      "dns = 9.9.9.9 1.1.1.1\n"
+                      "domain = lab.example\n"
+                      "lease-time = 2h\n"
+                      "router-advertisement = no\n",
+                      &reports, &config);
+    assert_string_equal(reports.all, "");
+    assert_int_equal(r, 0);
+    assert_string_equal(config.state_directory, "/srv/nodisk");
+    assert_int_equal(config.log_level, LOG_DEBUG);
+    assert_int_equal(config.iscsi.count, 3);
+    assert_int_equal(config.n_subnets, 1);
+    const struct subnet *subnet = &config.subnets[0];
+    assert_string_equal(subnet->interface, "eth1");
+    assert_true(subnet->network == 0x0a000000 && subnet->mask == 0xffffff00);
+    assert_int_equal(subnet->n_ranges, 2);
+    assert_true(subnet->ranges[1].last == 0x0a0000c8);
+    assert_int_equal(subnet->n_dns, 2);
+    assert_int_equal(subnet->lease_time, 7200);
+    assert_false(subnet->router_advertisement);
+    config_free(&config);
+}
+
+static void each_problem_names_line_and_key(void **state)
+{
+    static const struct {
+        const char *text;
+        const char *expect;
+    } cases[] = {
+        {"[sever]\nsocket = /x\n", ":2: [sever]: no such section"},
+        {"[server]\ncolour = red\n", ":2: [server] colour: no such key"},
+        {"[server]\nbase-iqn = iqn.example\n",
+         ":2: [server] base-iqn: 'iqn.example' must look like"},
+        {"[server]\nsocket = /a\nsocket = /b\n", ":3: [server] socket: is set twice"},
+        {"[server]\nsocket = nodisk.sock\n",
+         ":2: [server] socket: 'nodisk.sock' must be an absolute"},
+        {"[iscsi]\n\nlisten = 10.0.0.1\n", ":3: [iscsi] listen: '10.0.0.1' must be ADDRESS:PORT"},
+        {"[iscsi]\nthreads = many\n", ":2: [iscsi] threads"},
+        {"\njunk\n", ":2: is neither [section] nor key = value"},
+        {"[subnet a]\nnetwork = 10.0.0.0/24\n", ":2: [subnet a] interface: is not set"},
+        {"[subnet a]\ninterface = x\nnetwork = 10.0.0.1/24\n",
+         ":3: [subnet a] network: '10.0.0.1/24' must"},
+        {"[subnet a]\ninterface = x\nnetwork = 10.0.0.0/24\nrange = 10.0.1.1-10.0.1.9\n",
+         "[subnet a] range: 10.0.1.1 is not a host address of the network"},
+        {"[subnet a]\ninterface = x\nnetwork = 10.0.0.0/24\nrange = 10.0.0.1-10.0.0.255\n",
+         "[subnet a] range: 10.0.0.255 is not a host address"},
+        {"[subnet a]\ninterface = x\nnetwork = 10.0.0.0/24\nrange = 10.0.0.9-10.0.0.1\n",
+         ":4: [subnet a] range: '10.0.0.9-10.0.0.1' has its last address before its first"},
+        {"[subnet a]\ninterface = x\nnetwork = 10.0.0.0/8\n"
+         "[subnet b]\ninterface = y\nnetwork = 10.1.0.0/16\n",
+         ":5: [subnet b] network: overlaps that of [subnet a]"},
+        {"[subnet a]\nlease-time = 5\n", ":2: [subnet a] lease-time: '5' must be a time"},
+        {"[subnet a]\nloader-bios = ../x\n", ":2: [subnet a] loader-bios"},
+        {"[subnet A]\nmode = off\n", "[subnet A]: a subnet's name has lower case"},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct config config;
+        struct reports reports;
+        assert_int_equal(read_text(cases[i].text, &reports, &config), -EINVAL);
+        if (!strstr(reports.all, cases[i].expect))
+            fail_msg("case %zu: expected '%s' in:\n%s", i, cases[i].expect, reports.all);
+    }
+}
+
+static void a_line_that_is_too_long_is_told(void **state)
+{
+    char text[4096] = "[server]\nsocket = /";
+    memset(text + strlen(text), 'x', 3000);
+    struct config config;
+    struct reports reports;
+    assert_int_equal(read_text(text, &reports, &config), -EINVAL);
+    assert_non_null(strstr(reports.all, ":2: "));
+}
+
+static void a_missing_file_is_told(void **state)
+{
+    struct config config;
+    struct reports reports = {0};
+    assert_int_equal(config_read("/nowhere/nodisk.conf", collect, &reports, &config), -ENOENT);
+    assert_string_equal(reports.last,
+                        "/nowhere/nodisk.conf: cannot be read: No such file or directory");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(an_empty_file_gives_the_defaults), TEST(a_full_file_is_understood),
+        TEST(each_problem_names_line_and_key),  TEST(a_line_that_is_too_long_is_told),
+        TEST(a_missing_file_is_told),
+    };
+    return RUN_TESTS(tests);
+}

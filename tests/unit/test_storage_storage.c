@@ -1,0 +1,404 @@
+#include "scratch_dir.h"
+
+#include "storage/storage.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#define IMAGE_SIZE (8 << 20)
+
+struct bench {
+    char *directory;
+    struct catalog_slot *slot;
+    struct registry *registry;
+    struct storage *storage;
+    struct error error;
+    bool session_open;
+};
+
+static bool in_use(void *context, uint64_t volume_id, char peer[static 256])
+{
+    struct bench *b = context;
+    str_copy(peer, 256, "iqn.x from 10.0.0.7");
+    return b->session_open;
+}
+
+static const char *path_of(const struct bench *b, const char *name)
+{
+    static char path[PATH_MAX];
+    snprintf(path, sizeof(path), "%s/%s", b->directory, name);
+    return path;
+}
+
+static void start(struct bench *b)
+{
+    struct registry_settings registry = {.path = path_of(b, "registry.db"),
+                                         .base_iqn = "iqn.2026-11.lan.example",
+                                         .catalog = b->slot};
+    if (registry_start(&registry, &b->registry, &b->error) < 0)
+        fail_msg("%s", b->error.text);
+    struct storage_settings storage = {.directory = b->directory,
+                                       .registry = b->registry,
+                                       .catalog = b->slot,
+                                       .in_use = in_use,
+                                       .context = b};
+    if (storage_open(&storage, &b->storage, &b->error) < 0)
+        fail_msg("%s", b->error.text);
+}
+
+static void stop(struct bench *b)
+{
+    storage_close(b->storage);
+    registry_stop(b->registry);
+}
+
+static int setup(void **state)
+{
+    struct bench *b = calloc(1, sizeof(*b));
+    b->directory = scratch_dir_make();
+    b->slot = catalog_slot_new();
+    start(b);
+    int fd = open(path_of(b, "source"), O_CREAT | O_WRONLY, 0600);
+    assert_int_equal(ftruncate(fd, IMAGE_SIZE), 0);
+    assert_int_equal(pwrite(fd, "golden", 6, 1 << 20), 6);
+    close(fd);
+    *state = b;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct bench *b = *state;
+    stop(b);
+    catalog_slot_free(b->slot);
+    scratch_dir_remove(b->directory);
+    free(b);
+    return 0;
+}
+
+static bool exists(const struct bench *b, const char *name)
+{
+    return access(path_of(b, name), F_OK) == 0;
+}
+
+static void assert_told(const struct bench *b, const char *words)
+{
+    if (!strstr(b->error.text, words))
+        fail_msg("expected '%s' in '%s'", words, b->error.text);
+}
+
+static int run(struct bench *b, struct storage_job *job)
+{
+    int r = 0;
+    while (job && (r = storage_job_step(job, &b->error)) > 0)
+        ;
+    storage_job_free(job);
+    return r;
+}
+
+static void import(struct bench *b)
+{
+    struct storage_job *job = NULL;
+    if (storage_image_import(b->storage, path_of(b, "source"), "golden", &job, &b->error) < 0 ||
+        run(b, job) < 0)
+        fail_msg("%s", b->error.text);
+}
+
+static int create(struct bench *b, struct storage_volume volume)
+{
+    struct storage_job *job = NULL;
+    int r = storage_volume_create(b->storage, &volume, &job, &b->error);
+    return r < 0 ? r : run(b, job);
+}
+
+static void an_import_is_complete_and_read_only(void **state)
+{
+    struct bench *b = *state;
+    struct stat st;
+    char text[6];
+    import(b);
+    assert_int_equal(stat(path_of(b, "images/golden/1.raw"), &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0444);
+    assert_true(st.st_size == IMAGE_SIZE && st.st_blocks * 512 <= 65536);
+    cleanup_close int fd = open(path_of(b, "images/golden/1.raw"), O_RDONLY);
+    assert_int_equal(pread(fd, text, 6, 1 << 20), 6);
+    assert_memory_equal(text, "golden", 6);
+    import(b);
+    cleanup_catalog struct catalog *c = catalog_slot_get(b->slot);
+    assert_int_equal(catalog_image_find(c, "golden", 0)->version, 2);
+}
+
+static void a_cancelled_import_leaves_nothing(void **state)
+{
+    struct bench *b = *state;
+    struct storage_job *job = NULL;
+    assert_int_equal(
+        storage_image_import(b->storage, path_of(b, "source"), "golden", &job, &b->error), 0);
+    assert_true(exists(b, "images/golden/1.raw.tmp"));
+    storage_job_free(job);
+    assert_false(exists(b, "images/golden/1.raw.tmp"));
+    import(b); /* is version 1: the number was given back */
+    assert_true(exists(b, "images/golden/1.raw"));
+}
+
+static void what_cannot_be_imported_is_told(void **state)
+{
+    struct bench *b = *state;
+    struct storage_job *job = NULL;
+    assert_int_equal(storage_image_import(b->storage, "source", "x", &job, &b->error), -EINVAL);
+    assert_told(b, "must be an absolute path");
+    assert_int_equal(storage_image_import(b->storage, "/nowhere", "x", &job, &b->error), -ENOENT);
+    assert_told(b, "/nowhere cannot be opened: No such file");
+    assert_int_equal(storage_image_import(b->storage, "/dev/null", "x", &job, &b->error), -EINVAL);
+    assert_told(b, "neither a file nor a block device");
+    mkfifo(path_of(b, "fifo"), 0600);
+    assert_int_equal(storage_image_import(b->storage, path_of(b, "fifo"), "x", &job, &b->error),
+                     -EINVAL);
+    assert_int_equal(truncate(path_of(b, "source"), 777), 0);
+    assert_int_equal(storage_image_import(b->storage, path_of(b, "source"), "x", &job, &b->error),
+                     -EINVAL);
+    assert_told(b, "777 bytes, which is not a multiple of the block size 512");
+    assert_int_equal(
+        storage_image_import(b->storage, path_of(b, "source"), "../x", &job, &b->error), -EINVAL);
+}
+
+static void a_volume_of_each_source(void **state)
+{
+    struct bench *b = *state;
+    import(b);
+    assert_int_equal(create(b, (struct storage_volume){.name = "blank", .size = 1 << 20}), 0);
+    assert_int_equal(
+        create(b,
+               (struct storage_volume){.name = "copy", .source = STORAGE_IMAGE, .image = "golden"}),
+        0);
+    char source[PATH_MAX];
+    str_copy(source, sizeof(source), path_of(b, "source"));
+    assert_int_equal(
+        create(b, (struct storage_volume){.name = "own", .source = STORAGE_FILE, .path = source}),
+        0);
+    cleanup_catalog struct catalog *c = catalog_slot_get(b->slot);
+    const struct catalog_volume *blank = catalog_volume_by_name(c, "blank");
+    const struct catalog_volume *copy = catalog_volume_by_name(c, "copy");
+    const struct catalog_volume *own = catalog_volume_by_name(c, "own");
+    assert_true(blank->size == 1 << 20 && blank->block_size == 512 && blank->owned);
+    assert_true(copy->size == IMAGE_SIZE && str_eq(copy->image, "golden@1"));
+    assert_true(own->size == IMAGE_SIZE && !own->owned);
+    assert_string_equal(copy->path, path_of(b, "volumes/copy.raw"));
+    assert_memory_not_equal(copy->serial, blank->serial, 16);
+}
+
+static void what_cannot_be_a_volume_is_told(void **state)
+{
+    struct bench *b = *state;
+    char source[PATH_MAX], other[PATH_MAX];
+    str_copy(source, sizeof(source), path_of(b, "source"));
+    str_copy(other, sizeof(other), path_of(b, "link"));
+    struct storage_volume v = {.name = "v", .source = STORAGE_FILE, .path = source};
+    assert_int_equal(create(b, (struct storage_volume){.name = "v", .size = 1000}), -EINVAL);
+    assert_told(b, "multiple of 512");
+    assert_int_equal(
+        create(b, (struct storage_volume){.name = "v", .size = 4608, .block_size = 4096}), -EINVAL);
+    assert_int_equal(
+        create(b, (struct storage_volume){.name = "v", .size = 4096, .block_size = 1024}), -EINVAL);
+    assert_told(b, "must be 512 or 4096");
+    assert_int_equal(
+        create(b, (struct storage_volume){.name = "v", .source = STORAGE_IMAGE, .image = "nope"}),
+        -ENOENT);
+    assert_told(b, "import it first");
+    assert_int_equal(create(b, v), 0);
+    assert_int_equal(symlink(source, other), 0);
+    v = (struct storage_volume){.name = "w", .source = STORAGE_FILE, .path = other};
+    assert_int_equal(create(b, v), -EEXIST); /* by another name it is the same disk */
+    assert_told(b, "is already volume 'v'");
+    v.source = STORAGE_DEVICE;
+    assert_int_equal(create(b, v), -EINVAL);
+    assert_told(b, "is not a block device; use --file");
+    v = (struct storage_volume){.name = "w", .source = STORAGE_FILE, .path = b->directory};
+    assert_true(create(b, v) < 0);
+}
+
+static void a_golden_image_is_no_volume(void **state)
+{
+    struct bench *b = *state;
+    char path[PATH_MAX];
+    import(b);
+    str_copy(path, sizeof(path), path_of(b, "images/golden/1.raw"));
+    struct storage_volume v = {.name = "v", .source = STORAGE_FILE, .path = path};
+    assert_int_equal(create(b, v), -EEXIST);
+    assert_told(b, "is image 'golden@1', which never changes");
+}
+
+static void a_strangers_file_in_the_way_stays(void **state)
+{
+    struct bench *b = *state;
+    close(open(path_of(b, "volumes/v.raw"), O_CREAT | O_WRONLY, 0600));
+    assert_int_equal(create(b, (struct storage_volume){.name = "v", .size = 4096}), -EEXIST);
+    assert_told(b, "volumes/v.raw is in the way");
+    assert_true(exists(b, "volumes/v.raw"));
+    assert_false(exists(b, "volumes/v.raw.tmp"));
+    cleanup_catalog struct catalog *c = catalog_slot_get(b->slot);
+    assert_null(catalog_volume_by_name(c, "v"));
+}
+
+static void removal_is_refused_while_it_is_used(void **state)
+{
+    struct bench *b = *state;
+    char source[PATH_MAX];
+    assert_int_equal(create(b, (struct storage_volume){.name = "v", .size = 4096}), 0);
+    b->session_open = true;
+    assert_int_equal(storage_volume_remove(b->storage, "v", NULL, &b->error), -EBUSY);
+    assert_told(b, "in use by iqn.x from 10.0.0.7");
+    {
+        cleanup_catalog struct catalog *c = catalog_slot_get(b->slot);
+        assert_int_equal(catalog_volume_by_name(c, "v")->state, VOLUME_READY); /* as before */
+    }
+    b->session_open = false;
+    assert_int_equal(storage_volume_remove(b->storage, "v", NULL, &b->error), 0);
+    assert_false(exists(b, "volumes/v.raw"));
+    str_copy(source, sizeof(source), path_of(b, "source"));
+    struct storage_volume v = {.name = "own", .source = STORAGE_FILE, .path = source};
+    assert_int_equal(create(b, v), 0);
+    assert_int_equal(storage_volume_remove(b->storage, "own", NULL, &b->error), 0);
+    assert_true(exists(b, "source")); /* not ours */
+    assert_int_equal(storage_volume_remove(b->storage, "own", NULL, &b->error), -ENOENT);
+}
+
+static const struct catalog_node *add_node(struct bench *b, struct catalog **ret_catalog,
+                                           struct storage_job **ret_job)
+{
+    struct mac_address macs[] = {{{0x52, 0x54, 0, 0, 0, 1}}};
+    struct registry_node node = {.name = "web1", .macs = macs, .n_macs = 1};
+    if (storage_node_add(b->storage, &node, "golden", 0, ret_job, &b->error) < 0)
+        fail_msg("%s", b->error.text);
+    *ret_catalog = catalog_slot_get(b->slot);
+    return catalog_node_by_name(*ret_catalog, "web1");
+}
+
+static void a_node_is_there_while_its_disk_is_copied(void **state)
+{
+    struct bench *b = *state;
+    struct storage_job *job = NULL;
+    import(b);
+    {
+        cleanup_catalog struct catalog *c = NULL;
+        const struct catalog_node *node = add_node(b, &c, &job);
+        const struct catalog_volume *v = catalog_volume_by_id(c, node->volume_id);
+        assert_string_equal(v->name, "web1");
+        assert_int_equal(v->state, VOLUME_CREATING);
+    }
+    assert_int_equal(storage_image_remove(b->storage, "golden", 0, &b->error), -EBUSY);
+    assert_int_equal(run(b, job), 0);
+    cleanup_catalog struct catalog *c = catalog_slot_get(b->slot);
+    assert_int_equal(catalog_volume_by_name(c, "web1")->state, VOLUME_READY);
+    assert_int_equal(storage_image_remove(b->storage, "golden", 0, &b->error), 0);
+    assert_false(exists(b, "images/golden"));
+}
+
+static void an_interrupted_disk_has_failed_and_can_be_made_again(void **state)
+{
+    struct bench *b = *state;
+    struct storage_job *job = NULL;
+    struct registry_node_change change = {0};
+    import(b);
+    {
+        cleanup_catalog struct catalog *c = NULL;
+        add_node(b, &c, &job);
+    }
+    storage_job_free(job);
+    assert_false(exists(b, "volumes/web1.raw.tmp"));
+    {
+        cleanup_catalog struct catalog *c = catalog_slot_get(b->slot);
+        const struct catalog_volume *v = catalog_volume_by_name(c, "web1");
+        assert_int_equal(v->state, VOLUME_FAILED);
+        assert_non_null(strstr(v->failure, "interrupted"));
+    }
+    assert_int_equal(storage_node_set(b->storage, "web1", &change, "golden", 0, &job, &b->error),
+                     0);
+    assert_int_equal(run(b, job), 0);
+    cleanup_catalog struct catalog *c = catalog_slot_get(b->slot);
+    const struct catalog_volume *v = catalog_volume_by_name(c, "web1");
+    assert_int_equal(v->state, VOLUME_READY);
+    assert_true(catalog_node_by_name(c, "web1")->volume_id == v->id);
+}
+
+/* What a killed daemon leaves: rows that are not ready, and files. */
+static void leftovers_are_cleared_at_start(void **state)
+{
+    struct bench *b = *state;
+    uint32_t version;
+    char *path = NULL, volume_path[PATH_MAX];
+    import(b);
+    assert_int_equal(registry_image_begin(b->registry, "golden", path_of(b, "images"), &version,
+                                          &path, &b->error),
+                     0);
+    free(path);
+    close(open(path_of(b, "images/golden/2.raw.tmp"), O_CREAT | O_WRONLY, 0600));
+    str_copy(volume_path, sizeof(volume_path), path_of(b, "volumes/half.raw"));
+    struct registry_volume half = {.name = "half",
+                                   .state = VOLUME_CREATING,
+                                   .path = volume_path,
+                                   .owned = true,
+                                   .size = 4096,
+                                   .block_size = 512};
+    assert_int_equal(registry_volume_add(b->registry, &half, &b->error), 0);
+    close(open(volume_path, O_CREAT | O_WRONLY, 0600)); /* renamed, but not yet ready */
+    close(open(path_of(b, "volumes/stray.raw.tmp"), O_CREAT | O_WRONLY, 0600));
+    assert_int_equal(create(b, (struct storage_volume){.name = "kept", .size = 4096}), 0);
+    assert_int_equal(registry_volume_remove_begin(b->registry, "kept", NULL, &path, &b->error), 0);
+    free(path);
+    assert_int_equal(create(b, (struct storage_volume){.name = "gone", .size = 4096}), 0);
+    assert_int_equal(registry_volume_remove_begin(b->registry, "gone", NULL, &path, &b->error), 0);
+    unlink(path);
+    free(path);
+    stop(b);
+    start(b);
+    assert_true(exists(b, "images/golden/1.raw"));
+    assert_false(exists(b, "images/golden/2.raw.tmp"));
+    assert_false(exists(b, "volumes/half.raw"));
+    assert_false(exists(b, "volumes/stray.raw.tmp"));
+    cleanup_catalog struct catalog *c = catalog_slot_get(b->slot);
+    assert_null(catalog_volume_by_name(c, "half"));
+    assert_null(catalog_volume_by_name(c, "gone"));
+    assert_int_equal(catalog_volume_by_name(c, "kept")->state, VOLUME_READY);
+    import(b);
+    assert_true(exists(b, "images/golden/2.raw"));
+}
+
+static void no_more_than_a_few_copy_at_once(void **state)
+{
+    struct bench *b = *state;
+    struct storage_job *jobs[STORAGE_MAX_COPIES + 1];
+    for (size_t i = 0; i < ARRAY_SIZE(jobs); i++)
+        assert_int_equal(
+            storage_image_import(b->storage, path_of(b, "source"), "golden", &jobs[i], &b->error),
+            0);
+    for (size_t i = 0; i < ARRAY_SIZE(jobs); i++)
+        assert_int_equal(storage_job_step(jobs[i], &b->error), 1);
+    assert_true(storage_job_progress(jobs[STORAGE_MAX_COPIES]).waiting);
+    for (size_t i = 0; i < ARRAY_SIZE(jobs); i++)
+        assert_int_equal(run(b, jobs[i]), 0);
+    cleanup_catalog struct catalog *c = catalog_slot_get(b->slot);
+    assert_int_equal(catalog_image_find(c, "golden", 0)->version, 3);
+}
+
+#define STORAGE_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        STORAGE_TEST(an_import_is_complete_and_read_only),
+        STORAGE_TEST(a_cancelled_import_leaves_nothing),
+        STORAGE_TEST(what_cannot_be_imported_is_told),
+        STORAGE_TEST(a_volume_of_each_source),
+        STORAGE_TEST(what_cannot_be_a_volume_is_told),
+        STORAGE_TEST(a_golden_image_is_no_volume),
+        STORAGE_TEST(a_strangers_file_in_the_way_stays),
+        STORAGE_TEST(removal_is_refused_while_it_is_used),
+        STORAGE_TEST(a_node_is_there_while_its_disk_is_copied),
+        STORAGE_TEST(an_interrupted_disk_has_failed_and_can_be_made_again),
+        STORAGE_TEST(leftovers_are_cleared_at_start),
+        STORAGE_TEST(no_more_than_a_few_copy_at_once),
+    };
+    return RUN_TESTS(tests);
+}
