@@ -117,6 +117,8 @@ static int receive(struct connection *c, struct error *ret_error)
 
 static void drop(struct connection *c, size_t size)
 {
+    if (c->size == 0)
+        return;
     memmove(c->data, c->data + size, c->size - size + 1);
     c->size -= size;
 }
@@ -312,7 +314,7 @@ static int begin(struct connection *c, const struct client_request *request,
 int client_call(const struct client_request *request, json_t **ret_json, struct error *ret_error)
 {
     struct connection c = {.fd = -1};
-    struct http_head head;
+    struct http_head head = {0};
     int r = begin(&c, request, &head, ret_error);
     if (r >= 0)
         r = head.is_lines && head.status < 400 ? receive_stream(&c, request, ret_json, ret_error)
@@ -365,7 +367,7 @@ int client_watch(const struct client_request *request,
                  void (*tick)(void *context), struct error *ret_error)
 {
     struct connection c = {.fd = -1};
-    struct http_head head;
+    struct http_head head = {0};
     json_t *json = NULL;
     int r = begin(&c, request, &head, ret_error);
     if (r >= 0 && (!head.is_lines || head.status >= 400)) {

@@ -84,7 +84,7 @@ static void print_cell(const struct table *t, size_t column, const char *text, s
 void table_print(struct table *t, const char *empty)
 {
     size_t widths[PRINT_MAX_COLUMNS];
-    if (t->n_cells == 0) {
+    if (t->n_cells == 0 || t->n_columns == 0) {
         fprintf(t->file, "%s\n", empty);
         return;
     }

@@ -57,8 +57,8 @@ static struct lease **address_bucket(const struct lease_table *table, uint32_t a
 
 static int allocate_buckets(struct lease_table *table, size_t n)
 {
-    struct lease **by_mac = calloc(n, sizeof(*by_mac));
-    struct lease **by_address = calloc(n, sizeof(*by_address));
+    struct lease **by_mac = calloc(n, sizeof(struct lease *));
+    struct lease **by_address = calloc(n, sizeof(struct lease *));
     if (!by_mac || !by_address) {
         free(by_mac);
         free(by_address);
@@ -92,7 +92,7 @@ void lease_table_free(struct lease_table *table)
     if (!table)
         return;
     for (size_t i = 0; i < LEASE_STATES; i++)
-        for (struct list *l; (l = list_pop(&table->in_state[i]));)
+        list_for_each(l, &table->in_state[i])
             free(container_of(l, struct lease, in_state));
     free(table->by_mac);
     free(table->by_address);
