@@ -59,7 +59,6 @@ static void start(struct iscsi_login *login, const uint8_t *bhs)
     memcpy(login->identity.isid, bhs + BHS_ISID, sizeof(login->identity.isid));
     login->identity.tsih = bhs_get16(bhs, BHS_TSIH);
     login->identity.cid = bhs_get16(bhs, BHS_CID);
-    login->traits.started_operational = login->stage == ISCSI_STAGE_OPERATIONAL;
 }
 
 /* iPXE counts its ITT up from one request to the next, against RFC 7143 11.12: not checked. */
@@ -159,7 +158,7 @@ static void note_traits(struct iscsi_login *login, const char *key, const char *
     if (str_eq(key, "ImmediateData"))
         login->traits.no_immediate_data = str_eq(value, "No");
     else if (str_eq(key, "HeaderDigest") || str_eq(key, "DataDigest"))
-        login->traits.crc_offered |= list_names(value, "CRC32C");
+        login->traits.adopts_session |= list_names(value, "None") && list_names(value, "CRC32C");
 }
 
 /* Answers to keys of ours, which need no answer back. */

@@ -48,9 +48,11 @@ struct iscsi_login_identity {
 
 /* What tells the programs apart that log in during a boot. */
 struct iscsi_login_traits {
-    bool started_operational; /* no security stage: iscsistart */
-    bool no_immediate_data;   /* asked for ImmediateData=No: iPXE */
-    bool crc_offered;         /* CRC32C among its digests: iscsid */
+    bool no_immediate_data; /* asked for ImmediateData=No: iPXE */
+    /* Offers None and CRC32C as digests, in either order. open-iscsi's iscsid does when it adopts a
+     * session that somebody else (iscsistart) has logged in: it turns what was negotiated into a
+     * preference. Those who make a session say what their configuration says: None. */
+    bool adopts_session;
 };
 
 struct iscsi_login_policy {

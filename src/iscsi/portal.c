@@ -20,12 +20,15 @@
 /* Pieces that one sendmsg takes: a batch of about 80 small PDUs. */
 #define SEND_PIECES 256
 
-/* A dead peer is noticed after KEEPALIVE_IDLE + 3 x KEEPALIVE_INTERVAL seconds of silence. */
-#define KEEPALIVE_IDLE     30
-#define KEEPALIVE_INTERVAL 10
-#define KEEPALIVE_COUNT    3
-/* Unacknowledged data this old means a dead peer, milliseconds. */
-#define USER_TIMEOUT       60000
+/* How fast a dead peer is noticed. A short disturbance of the network must not end a session; but
+ * where another login waits for the place of this one, seconds have to do. */
+struct patience {
+    int idle;     /* seconds of silence after which the kernel asks whether the peer is alive */
+    int interval; /* seconds between the questions */
+    int timeout;  /* milliseconds without an answer, to data or to those questions: it is dead */
+};
+static const struct patience usual_patience = {30, 10, 60000}, probe_patience = {1, 3, 5000};
+#define PROBE_SECONDS 10
 
 struct portal_thread {
     struct iscsi_portal *portal;
@@ -78,7 +81,7 @@ struct iscsi_socket {
     size_t n_unread;
     struct io_op receive_op, send_op;
     struct io_deferred flush;
-    struct io_timer deadline;
+    struct io_timer deadline; /* of the login; later, of a probe */
     struct message move;
     struct msghdr message;
     struct iovec *pieces; /* of the send under way */
@@ -369,14 +372,30 @@ static void attach(struct iscsi_conn *conn)
     socket_of(conn)->wants_move = true;
 }
 
-/* Makes the kernel ask at once whether the peer is alive: it resets the connection if not. */
+static void set_option(int fd, int level, int name, int value)
+{
+    setsockopt(fd, level, name, &value, sizeof(value));
+}
+
+static void set_patience(int fd, const struct patience *patience)
+{
+    set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, patience->idle);
+    set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, patience->interval);
+    set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, patience->timeout); /* of both */
+}
+
+static void probe_answered(struct io_timer *timer)
+{
+    set_patience(container_of(timer, struct iscsi_socket, deadline)->fd, &usual_patience);
+}
+
+/* Makes the kernel ask whether the peer is alive: it ends the connection within seconds if not. */
 static void probe(struct iscsi_conn *conn)
 {
-    int fd = socket_of(conn)->fd;
-    int one = 1, three = 3;
-    setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &one, sizeof(one));
-    setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &one, sizeof(one));
-    setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &three, sizeof(three));
+    struct iscsi_socket *s = socket_of(conn);
+    set_patience(s->fd, &probe_patience);
+    s->deadline.expired = probe_answered;
+    io_timer_start(s->owner->thread, &s->deadline, PROBE_SECONDS * USEC_PER_SEC);
 }
 
 static void list_targets(struct iscsi_conn *conn, const char *only,
@@ -455,18 +474,9 @@ static const struct iscsi_conn_operations conn_operations = {
 
 static void set_options(int fd)
 {
-    const struct {
-        int level, name, value;
-    } options[] = {
-        {IPPROTO_TCP, TCP_NODELAY, 1},
-        {SOL_SOCKET, SO_KEEPALIVE, 1},
-        {IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE},
-        {IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL},
-        {IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_COUNT},
-        {IPPROTO_TCP, TCP_USER_TIMEOUT, USER_TIMEOUT},
-    };
-    for (size_t i = 0; i < ARRAY_SIZE(options); i++)
-        setsockopt(fd, options[i].level, options[i].name, &options[i].value, sizeof(int));
+    set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+    set_patience(fd, &usual_patience);
 }
 
 static int open_socket(struct portal_thread *owner, int fd)

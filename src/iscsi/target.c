@@ -97,9 +97,10 @@ static uint16_t new_tsih(struct iscsi_target *target)
     return target->last_tsih;
 }
 
-/* Refuses what must not have a session now; false if it did. */
+/* Refuses what must not have a session now; false if it did. waited: the session that it wants to
+ * replace has ended for it. */
 static bool check_rules(struct iscsi_target *target, struct iscsi_conn *conn,
-                        const struct iscsi_session *replaced)
+                        const struct iscsi_session *replaced, bool waited)
 {
     const struct iscsi_login_identity *identity = &conn->login->identity;
     struct iscsi_session *rival = find_rival(target, identity);
@@ -110,6 +111,8 @@ static bool check_rules(struct iscsi_target *target, struct iscsi_conn *conn,
                           "identity?); if that machine is gone, this clears within seconds");
         return false;
     }
+    if (!replaced && waited)
+        return true;
     if (identity->tsih != 0 && (!replaced || replaced->tsih != identity->tsih)) {
         iscsi_conn_refuse(conn, ISCSI_LOGIN_NO_SESSION, "asks for a session that does not exist");
         return false;
@@ -124,14 +127,16 @@ static bool check_rules(struct iscsi_target *target, struct iscsi_conn *conn,
 
 static void start_session(struct iscsi_target *target, struct iscsi_conn *conn)
 {
-    if (iscsi_session_start(conn, target, target ? new_tsih(target) : 1) < 0)
+    uint16_t replaced = conn->login->identity.tsih;
+    uint16_t tsih = !target ? 1 : replaced ? replaced : new_tsih(target);
+    if (iscsi_session_start(conn, target, tsih) < 0)
         iscsi_conn_refuse(conn, ISCSI_LOGIN_OUT_OF_RESOURCES, "out of memory");
 }
 
-void iscsi_target_attach(struct iscsi_target *target, struct iscsi_conn *conn)
+static void attach(struct iscsi_target *target, struct iscsi_conn *conn, bool waited)
 {
     struct iscsi_session *replaced = find_replaced(target, &conn->login->identity);
-    if (!check_rules(target, conn, replaced))
+    if (!check_rules(target, conn, replaced, waited))
         return;
     if (!replaced) {
         start_session(target, conn);
@@ -139,6 +144,11 @@ void iscsi_target_attach(struct iscsi_target *target, struct iscsi_conn *conn)
     }
     list_append(&target->attaching, &conn->attach_link);
     iscsi_conn_close(replaced->conn, "replaced by a new login of the same initiator");
+}
+
+void iscsi_target_attach(struct iscsi_target *target, struct iscsi_conn *conn)
+{
+    attach(target, conn, false);
 }
 
 void iscsi_discovery_attach(struct iscsi_conn *conn)
@@ -154,7 +164,7 @@ void iscsi_target_session_ended(struct iscsi_target *target)
     for (struct list *node; (node = list_pop(&target->attaching));)
         list_append(&waiting, node);
     for (struct list *node; (node = list_pop(&waiting));)
-        iscsi_target_attach(target, container_of(node, struct iscsi_conn, attach_link));
+        attach(target, container_of(node, struct iscsi_conn, attach_link), true);
     iscsi_target_task_ended(target);
     io_thread_defer(target->thread, &target->idle_check);
 }

@@ -185,13 +185,15 @@ void scsi_write_same(struct scsi_task *task)
 
 enum { LBA_MAPPED = 0, LBA_DEALLOCATED = 1 };
 
-/* One descriptor for the extent that begins at lba; returns the LBA behind it. */
+/* One descriptor for the extent that begins at lba; returns the LBA behind it. The file below may
+ * have smaller blocks: one of ours is a hole only if all of it is. */
 static uint64_t put_extent(struct wire_writer *w, const struct scsi_lu *lu, uint64_t lba)
 {
-    uint64_t bytes;
-    uint64_t left = lu->n_blocks - lba;
-    bool allocated = lu->device->operations->is_allocated(lu->device, lba * lu->block_size, &bytes);
-    uint64_t blocks = MIN((bytes + lu->block_size - 1) / lu->block_size, MIN(left, UINT32_MAX));
+    uint64_t size = lu->block_size, left = lu->n_blocks - lba, bytes;
+    bool allocated = lu->device->operations->is_allocated(lu->device, lba * size, &bytes);
+    allocated |= bytes < size;
+    uint64_t blocks = allocated ? (bytes + size - 1) / size : bytes / size;
+    blocks = MIN(blocks, MIN(left, UINT32_MAX));
     wire_put_be64(w, lba);
     wire_put_be32(w, (uint32_t)blocks);
     wire_put_u8(w, allocated ? LBA_MAPPED : LBA_DEALLOCATED);

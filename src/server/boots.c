@@ -22,15 +22,12 @@ void boots_tftp_event(struct boots *boots, const struct tftp_event *event)
         boot_tracker_sign_of_address(boots->tracker, address, BOOT_SIGN_LOADER, event->file);
 }
 
-/*
- * Which program of a boot is it? iPXE asks for ImmediateData=No; iscsistart of the initramfs goes
- * straight to the operational stage, as iscsid does not.
- */
+/* Which program of a boot is it? iPXE asks for ImmediateData=No; see login.h for the others. */
 static enum boot_sign sign_of_login(const struct iscsi_login_traits *traits)
 {
     if (traits->no_immediate_data)
         return BOOT_SIGN_FIRMWARE_LOGIN;
-    return traits->started_operational ? BOOT_SIGN_INITRAMFS_LOGIN : BOOT_SIGN_SYSTEM_LOGIN;
+    return traits->adopts_session ? BOOT_SIGN_SYSTEM_LOGIN : BOOT_SIGN_INITRAMFS_LOGIN;
 }
 
 static const char *login_word(const struct session_event *event)

@@ -2,6 +2,10 @@
 
 #include <arpa/inet.h>
 #include <assert.h>
+#include <errno.h>
+
+/* A portal that says nothing for so long has a bug. */
+#define PATIENCE 20 /* seconds */
 
 static struct initiator *initiator_of(struct iscsi_conn *conn)
 {
@@ -94,19 +98,53 @@ void lab_free(struct lab *lab)
     free(lab);
 }
 
-struct initiator *initiator_new(struct lab *lab, uint8_t address)
+static struct initiator *new_initiator(void)
 {
     struct initiator *i = calloc(1, sizeof(*i));
+    i->cmdsn = 100;
+    i->isid_qualifier = 1;
+    return i;
+}
+
+struct initiator *initiator_new(struct lab *lab, uint8_t address)
+{
+    struct initiator *i = new_initiator();
     struct endpoint peer = {0}, local = {0};
     peer.v4.sin_family = local.v4.sin_family = AF_INET;
     peer.v4.sin_addr.s_addr = htonl(0x0a000000 | address);
     local.v4.sin_addr.s_addr = htonl(0x0a000001);
     local.v4.sin_port = htons(3260);
     i->lab = lab;
-    i->cmdsn = 100;
     int r = iscsi_conn_init(&i->conn, &operations, lab->thread, &lab->policy, &peer, &local);
     assert(r == 0);
     return i;
+}
+
+struct initiator *initiator_connect(const struct endpoint *portal, const char *from)
+{
+    struct initiator *i = new_initiator();
+    const struct timeval patience = {.tv_sec = PATIENCE};
+    struct sockaddr_in source = {.sin_family = AF_INET};
+    inet_pton(AF_INET, from, &source.sin_addr);
+    i->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    setsockopt(i->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+    int r = bind(i->fd, (struct sockaddr *)&source, sizeof(source));
+    assert(r == 0);
+    r = connect(i->fd, &portal->any, endpoint_size(portal));
+    assert(r == 0);
+    return i;
+}
+
+static void keep_received(struct initiator *i, const void *data, size_t size)
+{
+    if (i->taken == i->n_received)
+        i->taken = i->n_received = 0;
+    if (i->n_received + size > i->room) {
+        i->room = (i->n_received + size) * 2;
+        i->received = realloc(i->received, i->room);
+    }
+    memcpy(i->received + i->n_received, data, size);
+    i->n_received += size;
 }
 
 static void collect_output(struct initiator *i)
@@ -117,12 +155,7 @@ static void collect_output(struct initiator *i)
            (n = iscsi_conn_output(&i->conn, iov, ARRAY_SIZE(iov))) > 0) {
         size_t total = 0;
         for (size_t k = 0; k < n; k++) {
-            if (i->n_received + iov[k].iov_len > i->room) {
-                i->room = (i->n_received + iov[k].iov_len) * 2;
-                i->received = realloc(i->received, i->room);
-            }
-            memcpy(i->received + i->n_received, iov[k].iov_base, iov[k].iov_len);
-            i->n_received += iov[k].iov_len;
+            keep_received(i, iov[k].iov_base, iov[k].iov_len);
             total += iov[k].iov_len;
         }
         iscsi_conn_sent(&i->conn, total);
@@ -149,64 +182,151 @@ void initiator_run(struct initiator *i)
 
 void initiator_free(struct initiator *i)
 {
-    iscsi_conn_close(&i->conn, "the test is over");
-    initiator_run(i);
-    assert(i->released);
-    iscsi_conn_clear(&i->conn);
+    if (i->fd) {
+        close(i->fd);
+    } else {
+        iscsi_conn_close(&i->conn, "the test is over");
+        initiator_run(i);
+        assert(i->released);
+        iscsi_conn_clear(&i->conn);
+    }
     free(i->received);
     free(i);
 }
 
-void initiator_send_bytes(struct initiator *i, const void *data, size_t size)
+/* --- bytes --- */
+
+/* The target may have closed the connection: the test sees that when it reads. */
+static void send_to_socket(struct initiator *i, const uint8_t *data, size_t size)
 {
-    const uint8_t *p = data;
+    while (size > 0) {
+        ssize_t n = send(i->fd, data, i->piece ? MIN(i->piece, size) : size, MSG_NOSIGNAL);
+        if (n <= 0)
+            return;
+        data += n;
+        size -= (size_t)n;
+    }
+}
+
+static void feed(struct initiator *i, const uint8_t *data, size_t size)
+{
     while (size > 0 && i->conn.state != ISCSI_CONN_CLOSED) {
         size_t n = i->piece ? MIN(i->piece, size) : size;
-        size_t taken = iscsi_conn_input(&i->conn, p, n);
+        size_t taken = iscsi_conn_input(&i->conn, data, n);
         assert(taken <= n);
         initiator_run(i);
         if (taken < n && i->conn.state != ISCSI_CONN_FULL)
             return; /* it does not want any more */
-        p += taken;
+        data += taken;
         size -= taken;
     }
+}
+
+void initiator_send_bytes(struct initiator *i, const void *data, size_t size)
+{
+    if (i->fd)
+        send_to_socket(i, data, size);
+    else
+        feed(i, data, size);
+}
+
+/* CRC32C bit by bit, as RFC 7143 13.1 describes it: what the target computes is checked with it. */
+static uint32_t digest_of(const uint8_t *data, size_t size)
+{
+    uint32_t crc = UINT32_MAX;
+    while (size-- > 0) {
+        crc ^= *data++;
+        for (int bit = 0; bit < 8; bit++)
+            crc = crc >> 1 ^ (crc & 1 ? 0x82f63b78 : 0);
+    }
+    return ~crc;
 }
 
 void initiator_send(struct initiator *i, uint8_t bhs[static ISCSI_BHS_SIZE], const void *data,
                     uint32_t size)
 {
-    size_t total = ISCSI_BHS_SIZE + size + iscsi_padding(size);
-    uint8_t *pdu = calloc(1, total);
+    uint32_t padded = size + iscsi_padding(size);
+    struct wire_writer w = wire_writer_of(malloc(ISCSI_BHS_SIZE + padded + 8), padded + 56);
     bhs_put24(bhs, BHS_DATA_LENGTH, size);
-    memcpy(pdu, bhs, ISCSI_BHS_SIZE);
-    if (size > 0)
-        memcpy(pdu + ISCSI_BHS_SIZE, data, size);
-    initiator_send_bytes(i, pdu, total);
-    free(pdu);
+    wire_put_bytes(&w, bhs, ISCSI_BHS_SIZE);
+    if (i->header_digest)
+        wire_put_le32(&w, digest_of(bhs, ISCSI_BHS_SIZE));
+    const uint8_t *segment = w.pos;
+    wire_put_bytes(&w, data, size);
+    wire_put_zeros(&w, padded - size);
+    if (i->data_digest && size > 0)
+        wire_put_le32(&w, digest_of(segment, padded));
+    assert(wire_writer_ok(&w));
+    initiator_send_bytes(i, w.start, wire_writer_used(&w));
+    free(w.start);
+}
+
+static size_t waiting(const struct initiator *i)
+{
+    return i->n_received - i->taken;
+}
+
+/* Over TCP: waits until size bytes are there; false: the target has closed the connection. */
+static bool wait_for(struct initiator *i, size_t size)
+{
+    static uint8_t bytes[64 * 1024];
+    while (i->fd && waiting(i) < size) {
+        ssize_t n = recv(i->fd, bytes, sizeof(bytes), 0);
+        assert(n >= 0 || errno == ECONNRESET);
+        if (n <= 0)
+            break;
+        keep_received(i, bytes, (size_t)n);
+    }
+    return waiting(i) >= size;
+}
+
+static const uint8_t *take(struct initiator *i, size_t size)
+{
+    const uint8_t *bytes = i->received + i->taken;
+    i->taken += size;
+    return bytes;
+}
+
+static void check_digest(struct initiator *i, const uint8_t *data, size_t size)
+{
+    struct wire_writer w = wire_writer_of((uint8_t[ISCSI_DIGEST_SIZE]){0}, ISCSI_DIGEST_SIZE);
+    wire_put_le32(&w, digest_of(data, size));
+    assert(memcmp(take(i, ISCSI_DIGEST_SIZE), w.start, ISCSI_DIGEST_SIZE) == 0);
 }
 
 const struct answer *initiator_next(struct initiator *i)
 {
     static struct answer answer;
-    initiator_run(i);
-    if (i->n_received < ISCSI_BHS_SIZE)
+    if (!i->fd)
+        initiator_run(i);
+    size_t header = ISCSI_BHS_SIZE + (i->header_digest ? ISCSI_DIGEST_SIZE : 0);
+    if (!wait_for(i, header))
         return NULL;
-    memcpy(answer.bhs, i->received, ISCSI_BHS_SIZE);
+    memcpy(answer.bhs, take(i, ISCSI_BHS_SIZE), ISCSI_BHS_SIZE);
+    if (i->header_digest)
+        check_digest(i, answer.bhs, ISCSI_BHS_SIZE);
     answer.size = bhs_get24(answer.bhs, BHS_DATA_LENGTH);
-    size_t total = ISCSI_BHS_SIZE + answer.size + iscsi_padding(answer.size);
-    assert(i->n_received >= total && answer.size < sizeof(answer.data));
-    memcpy(answer.data, i->received + ISCSI_BHS_SIZE, answer.size);
+    bool digest = i->data_digest && answer.size > 0;
+    size_t padded = answer.size + iscsi_padding(answer.size);
+    bool complete = wait_for(i, padded + (digest ? ISCSI_DIGEST_SIZE : 0));
+    assert(complete && answer.size < sizeof(answer.data));
+    const uint8_t *segment = take(i, padded);
+    memcpy(answer.data, segment, answer.size);
     answer.data[answer.size] = 0;
-    i->n_received -= total;
-    memmove(i->received, i->received + total, i->n_received);
+    if (digest)
+        check_digest(i, segment, padded);
     return &answer;
 }
+
+/* --- PDUs --- */
 
 void send_login(struct initiator *i, uint8_t flags, const char *text, size_t size)
 {
     uint8_t bhs[ISCSI_BHS_SIZE] = {ISCSI_LOGIN | ISCSI_IMMEDIATE, flags};
-    static const uint8_t isid[6] = {0x00, 0x02, 0x3d, 0, 0, 1};
+    const uint8_t isid[6] = {0x00, 0x02, 0x3d, 0, 0, i->isid_qualifier};
     memcpy(bhs + BHS_ISID, isid, sizeof(isid));
+    bhs_put16(bhs, BHS_TSIH, i->tsih);
+    bhs_put16(bhs, BHS_CID, i->cid);
     bhs_put32(bhs, BHS_ITT, i->itt);
     bhs_put32(bhs, BHS_CMDSN, i->cmdsn);
     initiator_send(i, bhs, text, (uint32_t)size);

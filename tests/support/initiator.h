@@ -1,6 +1,7 @@
 /*
- * An iSCSI initiator for tests that talks to a struct iscsi_conn directly: builds PDUs, feeds them
- * in pieces of any size, and takes the answers apart. Also plays the one who runs the connection.
+ * An iSCSI initiator for tests: builds PDUs, sends them in pieces of any size, and takes the
+ * answers apart. It talks to a struct iscsi_conn directly, and then also plays the one who runs
+ * the connection; or to a real portal over TCP.
  */
 #pragma once
 
@@ -31,6 +32,7 @@ struct answer {
 };
 
 struct initiator {
+    int fd; /* to the portal; 0: there is none, `conn` is talked to */
     struct lab *lab;
     struct iscsi_conn conn;
     bool attaches; /* the connection wants its target (at the end of the call) */
@@ -39,15 +41,20 @@ struct initiator {
     unsigned probes, logins, refusals, ends;
     enum iscsi_login_status refused_with;
     size_t piece; /* bytes fed at a time; 0: all at once */
+    bool header_digest, data_digest;
     uint32_t itt, cmdsn;
-    /* bytes that the target sent and nobody has taken yet */
+    uint8_t isid_qualifier; /* the last byte of its ISID */
+    uint16_t tsih, cid;     /* of its login requests */
+    /* bytes that the target sent; those before `taken` were answers of initiator_next() */
     uint8_t *received;
-    size_t n_received, room;
+    size_t taken, n_received, room;
 };
 
 /* address: the last byte of 10.0.0.x that it comes from. */
 struct initiator *initiator_new(struct lab *lab, uint8_t address);
-/* Closes the connection and frees it; the disk must have let go. */
+/* Connects to a portal from an address of this machine ("127.0.0.2"). */
+struct initiator *initiator_connect(const struct endpoint *portal, const char *from);
+/* Closes the connection and frees it; the disk (of a lab) must have let go. */
 void initiator_free(struct initiator *initiator);
 
 /* What the runner of connections does: attach, send everything, drop what is closed. */
@@ -57,7 +64,8 @@ void initiator_run(struct initiator *initiator);
 void initiator_send(struct initiator *initiator, uint8_t bhs[static ISCSI_BHS_SIZE],
                     const void *data, uint32_t size);
 void initiator_send_bytes(struct initiator *initiator, const void *data, size_t size);
-/* The next PDU of the target, or NULL if there is none. Valid until the next call. */
+/* The next PDU of the target, or NULL if there is none. Valid until the next call. Over TCP it is
+ * waited for; NULL: the target has closed the connection. */
 const struct answer *initiator_next(struct initiator *initiator);
 
 /* --- PDUs --- */

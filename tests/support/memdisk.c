@@ -15,10 +15,12 @@ static struct memdisk *disk_of(struct block_device *device)
 
 static int carry_out(struct memdisk *disk, struct block_request *request)
 {
-    assert(request->operation == BLOCK_FLUSH ||
-           request->offset + request->length <= disk->device.size);
-    if (disk->fail_with)
+    uint64_t size = disk->device.size;
+    if (request->operation != BLOCK_FLUSH)
+        assert(request->offset <= size && request->length <= size - request->offset);
+    if (disk->fail_with && disk->fail_after == 0)
         return disk->fail_with;
+    disk->fail_after -= disk->fail_with != 0;
     switch (request->operation) {
     case BLOCK_READ:
         memcpy(request->data, disk->data + request->offset, request->length);
@@ -73,6 +75,13 @@ unsigned memdisk_run(struct memdisk *disk, bool reverse)
 
 static bool memdisk_is_allocated(struct block_device *device, uint64_t offset, uint64_t *ret_length)
 {
+    const struct memdisk *disk = disk_of(device);
+    for (size_t i = 0; i < disk->n_extents; i++) {
+        if (offset >= disk->extents[i].end)
+            continue;
+        *ret_length = disk->extents[i].end - offset;
+        return disk->extents[i].allocated;
+    }
     *ret_length = device->size - offset;
     return true;
 }

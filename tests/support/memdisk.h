@@ -6,11 +6,20 @@
 
 #include "block/block.h"
 
+/* A stretch of the device that has space of its own, or is a hole, up to `end`. */
+struct memdisk_extent {
+    uint64_t end;
+    bool allocated;
+};
+
 struct memdisk {
     struct block_device device;
     uint8_t *data;
-    bool immediate; /* done inside block_submit() */
-    int fail_with;  /* every request from now on fails with this errno (negative) */
+    bool immediate;      /* done inside block_submit() */
+    int fail_with;       /* every request from now on fails with this errno (negative)... */
+    unsigned fail_after; /* ...but for so many */
+    const struct memdisk_extent *extents; /* in order; everything behind them is allocated */
+    size_t n_extents;
     unsigned reads, writes, flushes, zeroes; /* requests carried out */
     unsigned fua;                            /* writes among them that had to be durable */
     struct memdisk_pending *pending;

@@ -1,4 +1,4 @@
-#include "test.h"
+#include "http_client.h"
 
 #include "http/http.h"
 
@@ -97,25 +97,10 @@ static struct http_server *start(enum http_threads threads, struct endpoint *ret
     return server;
 }
 
-/* The whole answer to a request; free() it. */
-static char *ask(const struct endpoint *where, const char *request)
-{
-    char *answer = calloc(1, 1 << 20);
-    size_t size = 0;
-    ssize_t n;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(connect(fd, &where->any, endpoint_size(where)), 0);
-    assert_int_equal(send(fd, request, strlen(request), MSG_NOSIGNAL), (ssize_t)strlen(request));
-    while (size < (1 << 20) - 1 && (n = recv(fd, answer + size, (1 << 20) - 1 - size, 0)) > 0)
-        size += (size_t)n;
-    close(fd);
-    return answer;
-}
-
 static void assert_answer(const struct endpoint *where, const char *request, const char *status,
                           const char *end)
 {
-    cleanup_free char *answer = ask(where, request);
+    cleanup_free char *answer = http_ask(where, "127.0.0.1", request);
     size_t n = strlen(answer), m = strlen(end);
     if (!str_has_prefix(answer, status) || n < m || !str_eq(answer + n - m, end))
         fail_msg("'%s' gave '%.500s'", request, answer);

@@ -70,19 +70,31 @@ static void ipxe_logs_in_in_two_stages(void **state)
     assert_int_equal(node->conn.state, ISCSI_CONN_FULL);
     assert_int_equal(node->logins, 1);
     assert_true(node->conn.session->traits.no_immediate_data);
-    assert_false(node->conn.session->traits.started_operational);
+    assert_false(node->conn.session->traits.adopts_session);
 }
 
 static void iscsistart_begins_at_the_operational_stage(void **state)
 {
     login_like_linux(node);
     const struct iscsi_session *session = node->conn.session;
-    assert_true(session->traits.started_operational);
+    assert_false(session->traits.no_immediate_data);
+    assert_false(session->traits.adopts_session);
     assert_string_equal(session->identity.initiator, LAB_INITIATOR);
     assert_string_equal(session->identity.alias, "node");
     assert_int_equal(session->parameters.max_burst_length, 16776192);
     assert_int_equal(session->parameters.first_burst_length, 262144);
     assert_false(session->parameters.initial_r2t);
+}
+
+static void iscsid_that_adopts_a_session_leaves_the_digest_open(void **state)
+{
+    SEND_LOGIN(node, 0x87,
+               NAMES "HeaderDigest=None,CRC32C\0DataDigest=None,CRC32C\0ImmediateData=Yes\0");
+    const struct iscsi_session *session = node->conn.session;
+    assert_int_equal(node->logins, 1);
+    assert_true(session->traits.adopts_session);
+    assert_false(session->traits.no_immediate_data);
+    assert_false(session->parameters.header_digest);
 }
 
 static void it_may_come_byte_by_byte(void **state)
@@ -298,6 +310,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         LOGIN_TEST(ipxe_logs_in_in_two_stages),
         LOGIN_TEST(iscsistart_begins_at_the_operational_stage),
+        LOGIN_TEST(iscsid_that_adopts_a_session_leaves_the_digest_open),
         LOGIN_TEST(it_may_come_byte_by_byte),
         LOGIN_TEST(text_may_be_continued),
         LOGIN_TEST(the_target_grants_no_transit_that_was_not_asked_for),

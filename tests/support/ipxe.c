@@ -1,0 +1,232 @@
+#include "ipxe.h"
+
+#include <assert.h>
+#include <ctype.h>
+#include <stdarg.h>
+
+#define MAX_LINES  256
+#define MAX_LINE   1024
+#define MAX_TOKENS 128
+#define MAX_STEPS  100000 /* a script that runs for so long without an end is broken, too */
+
+struct script {
+    struct ipxe *ipxe;
+    char *lines[MAX_LINES];
+    size_t n_lines;
+    size_t next; /* line to run */
+    bool jumped; /* by `goto`: the rest of its line is not run */
+    bool over;
+    enum ipxe_end end;
+};
+
+static bool finish(struct script *s, enum ipxe_end end)
+{
+    s->over = true;
+    s->end = end;
+    return true;
+}
+
+static bool PRINTF_LIKE(2, 3) broken(struct script *s, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(s->ipxe->problem, sizeof(s->ipxe->problem), format, args);
+    va_end(args);
+    return finish(s, IPXE_BROKEN);
+}
+
+/* --- lines --- */
+
+/* Bytes that mean something to iPXE or to a terminal, where ours are to mean themselves. */
+static bool is_plain(const char *line)
+{
+    for (const char *p = line; *p; p++)
+        if (*p < ' ' || *p > '~' || *p == '$' || *p == '\\')
+            return false;
+    return true;
+}
+
+static void split(struct script *s, char *text)
+{
+    char *rest = NULL;
+    if (!str_has_prefix(text, "#!ipxe\n"))
+        broken(s, "does not begin with #!ipxe");
+    else if (text[strlen(text) - 1] != '\n')
+        broken(s, "the last line has no end");
+    for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+        if (s->n_lines == MAX_LINES || strlen(line) > MAX_LINE || !is_plain(line)) {
+            broken(s, "strange line: %.500s", line);
+            return;
+        }
+        s->lines[s->n_lines++] = line;
+    }
+}
+
+static const char *skip_label(const char *line)
+{
+    return line + (*line == ':' ? strcspn(line, " ") : 0);
+}
+
+/* --- commands: true if it did what it says, as far as the script can tell --- */
+
+static bool do_echo(struct script *s, int argc, char **argv)
+{
+    struct ipxe *ipxe = s->ipxe;
+    if (argc > 1 && argv[1][0] == '-')
+        return broken(s, "echo %s: that is an option", argv[1]);
+    for (int i = 1; i < argc; i++) {
+        size_t used = strlen(ipxe->screen);
+        if (used > sizeof(ipxe->screen) / 2)
+            ipxe->screen[used = 0] = '\0';
+        snprintf(ipxe->screen + used, sizeof(ipxe->screen) - used, "%s%c", argv[i],
+                 i + 1 < argc ? ' ' : '\n');
+    }
+    return true;
+}
+
+static bool do_set(struct script *s, int argc, char **argv)
+{
+    struct ipxe *ipxe = s->ipxe;
+    if (argc != 3)
+        return broken(s, "set takes a setting and a value");
+    if (str_eq(argv[1], "hostname"))
+        str_copy(ipxe->hostname, sizeof(ipxe->hostname), argv[2]);
+    else if (str_eq(argv[1], "initiator-iqn"))
+        str_copy(ipxe->initiator, sizeof(ipxe->initiator), argv[2]);
+    else if (str_eq(argv[1], "san-retries"))
+        ipxe->san_retries = (unsigned)strtoul(argv[2], NULL, 10);
+    else
+        return broken(s, "there is no setting %s", argv[1]);
+    return true;
+}
+
+static bool do_sleep(struct script *s, int argc, char **argv)
+{
+    char *end;
+    unsigned long seconds = argc == 2 ? strtoul(argv[1], &end, 10) : 0;
+    if (argc != 2 || *end || seconds == 0)
+        return broken(s, "sleep takes seconds");
+    s->ipxe->slept += (unsigned)seconds;
+    return true;
+}
+
+static bool do_goto(struct script *s, int argc, char **argv)
+{
+    for (size_t i = 0; argc == 2 && i < s->n_lines; i++) {
+        const char *line = s->lines[i];
+        size_t n = (size_t)(skip_label(line) - line);
+        if (n == strlen(argv[1]) + 1 && strncmp(line + 1, argv[1], n - 1) == 0) {
+            s->next = i;
+            s->jumped = true;
+            return true;
+        }
+    }
+    return broken(s, "goto where?");
+}
+
+static bool do_exit(struct script *s, int argc, char **argv)
+{
+    return argc == 1 ? finish(s, IPXE_EXITED) : broken(s, "exit takes nothing");
+}
+
+/* "iscsi:ADDRESS::PORT:LUN:TARGET" (RFC 4173), as net/tcp/iscsi.c there takes it apart. */
+static bool is_root_path(const char *path)
+{
+    char address[64] = "", target[256] = "";
+    unsigned port = 0, lun = 99;
+    int end = 0;
+    uint32_t ipv4;
+    return sscanf(path, "iscsi:%63[^:]::%u:%u:%255s%n", address, &port, &lun, target, &end) == 4 &&
+           path[end] == '\0' && ipv4_parse(address, &ipv4) == 0 && port > 0 && port < 65536 &&
+           lun == 0 && str_has_prefix(target, "iqn.");
+}
+
+static bool do_sanboot(struct script *s, int argc, char **argv)
+{
+    struct ipxe *ipxe = s->ipxe;
+    if (argc != 2 || !is_root_path(argv[1]))
+        return broken(s, "sanboot of what?");
+    ipxe->sanboots++;
+    str_copy(ipxe->root_path, sizeof(ipxe->root_path), argv[1]);
+    enum ipxe_outcome outcome = ipxe->outcome(ipxe, argv[0]);
+    return outcome == IPXE_WORKS ? finish(s, IPXE_BOOTED) : outcome == IPXE_RETURNS;
+}
+
+/* Without --replace each script would stay below the next one, until memory is used up. */
+static bool do_chain(struct script *s, int argc, char **argv)
+{
+    struct ipxe *ipxe = s->ipxe;
+    if (argc != 3 || !str_eq(argv[1], "--replace") || !str_has_prefix(argv[2], "http://"))
+        return broken(s, "chain takes --replace and a URL");
+    ipxe->chains++;
+    str_copy(ipxe->url, sizeof(ipxe->url), argv[2]);
+    return ipxe->outcome(ipxe, argv[0]) == IPXE_WORKS ? finish(s, IPXE_REPLACED) : false;
+}
+
+static bool run_command(struct script *s, int argc, char **argv)
+{
+    static const struct {
+        const char *name;
+        bool (*run)(struct script *s, int argc, char **argv);
+    } commands[] = {
+        {"echo", do_echo}, {"set", do_set},         {"sleep", do_sleep}, {"goto", do_goto},
+        {"exit", do_exit}, {"sanboot", do_sanboot}, {"chain", do_chain},
+    };
+    for (size_t i = 0; argc > 0 && i < ARRAY_SIZE(commands); i++)
+        if (str_eq(argv[0], commands[i].name))
+            return commands[i].run(s, argc, argv);
+    return argc == 0 || broken(s, "there is no command %s", argv[0]);
+}
+
+/* Tokens up to the next terminator; a token that begins with '#' begins a comment. */
+static int count_arguments(char **tokens)
+{
+    int n = 0;
+    while (tokens[n] && tokens[n][0] != '#' && !str_eq(tokens[n], "||") &&
+           !str_eq(tokens[n], "&&") && !str_eq(tokens[n], ";"))
+        n++;
+    return n;
+}
+
+static void run_line(struct script *s, const char *line)
+{
+    char copy[MAX_LINE + 1], *tokens[MAX_TOKENS + 1] = {NULL}, *rest = NULL;
+    size_t count = 0;
+    bool ok = true, process = true;
+    str_copy(copy, sizeof(copy), skip_label(line));
+    for (char *t = strtok_r(copy, " ", &rest); t && count < MAX_TOKENS;
+         t = strtok_r(NULL, " ", &rest))
+        tokens[count++] = t;
+    for (char **at = tokens;;) {
+        int argc = count_arguments(at);
+        if (process)
+            ok = run_command(s, argc, at);
+        const char *terminator = at[argc];
+        if (s->over || s->jumped || !terminator || terminator[0] == '#')
+            break;
+        process = str_eq(terminator, ";") || ok == str_eq(terminator, "&&");
+        at += argc + 1;
+    }
+    if (!ok && !s->over)
+        finish(s, IPXE_GAVE_UP);
+}
+
+enum ipxe_end ipxe_run(struct ipxe *ipxe, const char *script)
+{
+    struct script s = {.ipxe = ipxe};
+    char *text = strdup(script);
+    split(&s, text);
+    for (unsigned steps = 0; !s.over; steps++) {
+        s.jumped = false;
+        if (s.next == s.n_lines)
+            finish(&s, IPXE_GAVE_UP);
+        else if (steps == MAX_STEPS)
+            broken(&s, "goes on for ever");
+        else if (s.lines[s.next][0] == '#')
+            s.next++;
+        else
+            run_line(&s, s.lines[s.next++]);
+    }
+    free(text);
+    return s.end;
+}

@@ -1,0 +1,41 @@
+/*
+ * Runs boot scripts as iPXE of 2019 (Debian 12) does: src/image/script.c and src/core/exec.c
+ * there. Lines, labels, `||`, `&&`, `;` and comments are taken as iPXE takes them; commands and
+ * settings are those that our scripts use. Whatever else it meets is a mistake of the script.
+ */
+#pragma once
+
+#include "core/net.h"
+
+enum ipxe_outcome {
+    IPXE_WORKS, /* the command does what it says; sanboot and chain do not come back */
+    IPXE_FAILS,
+    IPXE_RETURNS, /* sanboot: the loader came back without an error (UEFI) */
+};
+
+enum ipxe_end {
+    IPXE_BOOTED,   /* the loader on the disk runs */
+    IPXE_REPLACED, /* by the script that was fetched */
+    IPXE_EXITED,   /* firmware goes on with its next boot device */
+    IPXE_GAVE_UP,  /* a command failed that nothing caught, or the script was at its end */
+    IPXE_BROKEN,   /* iPXE cannot do this; `problem` says what */
+};
+
+struct ipxe {
+    /* What comes of `sanboot` or `chain`; asked each time. */
+    enum ipxe_outcome (*outcome)(struct ipxe *ipxe, const char *command);
+
+    /* What has happened */
+    char screen[8192]; /* what was echoed, the last part of it */
+    char hostname[256];
+    char initiator[256];
+    unsigned san_retries;
+    unsigned sanboots, chains;
+    unsigned slept;      /* seconds */
+    char root_path[512]; /* of the last sanboot */
+    char url[512];       /* of the last chain */
+    char problem[600];
+};
+
+/* A zeroed struct with `outcome` is ready. */
+enum ipxe_end ipxe_run(struct ipxe *ipxe, const char *script);

@@ -1,0 +1,68 @@
+/* Commands for a struct scsi_port, and what must come of them. */
+#pragma once
+
+#include "test.h"
+
+#include "scsi_port.h"
+
+#include "scsi/command.h"
+
+#define CDB(...) ((const uint8_t[SCSI_CDB_SIZE]){__VA_ARGS__})
+
+/* The CDB of a command that names a range of blocks, in the form that its opcode has. */
+static inline const uint8_t *cdb_range(uint8_t opcode, uint8_t byte1, uint64_t lba, uint32_t count)
+{
+    static uint8_t cdb[SCSI_CDB_SIZE];
+    struct wire_writer w = wire_writer_of(cdb, sizeof(cdb));
+    memset(cdb, 0, sizeof(cdb));
+    wire_put_u8(&w, opcode);
+    wire_put_u8(&w, byte1);
+    switch (scsi_cdb_size(opcode)) {
+    case 6:
+        cdb[1] = (uint8_t)(lba >> 16);
+        wire_put_be16(&w, (uint16_t)lba);
+        wire_put_u8(&w, (uint8_t)count);
+        break;
+    case 10:
+        wire_put_be32(&w, (uint32_t)lba);
+        wire_put_u8(&w, 0);
+        wire_put_be16(&w, (uint16_t)count);
+        break;
+    case 12:
+        wire_put_be32(&w, (uint32_t)lba);
+        wire_put_be32(&w, count);
+        break;
+    default:
+        wire_put_be64(&w, lba);
+        wire_put_be32(&w, count);
+    }
+    return cdb;
+}
+
+/* Runs a command and expects this sense (SENSE_NONE: GOOD). */
+static inline void scsi_expect(struct scsi_port *port, const uint8_t *cdb, const void *out,
+                               uint32_t out_size, uint32_t in_size, enum scsi_sense sense)
+{
+    scsi_port_run(port, cdb, out, out_size, in_size);
+    if (scsi_port_sense(port) != sense)
+        fail_msg("%02x %02x: sense %06x instead of %06x", cdb[0], cdb[1], scsi_port_sense(port),
+                 sense);
+}
+
+/* A command that brings size bytes at most; returns them (port->moved is how many came). */
+static inline const uint8_t *scsi_fetch(struct scsi_port *port, const uint8_t *cdb, uint32_t size)
+{
+    scsi_expect(port, cdb, NULL, 0, size, SENSE_NONE);
+    return port->in;
+}
+
+static inline void scsi_refused(struct scsi_port *port, const uint8_t *cdb, enum scsi_sense sense)
+{
+    scsi_expect(port, cdb, NULL, 0, 4096, sense);
+    assert_int_equal(port->moved, 0);
+}
+
+static inline struct wire_reader scsi_reader(const struct scsi_port *port)
+{
+    return wire_reader_of(port->in, port->moved);
+}

@@ -1,0 +1,81 @@
+/* A registry in a directory of its own with its catalog, and nodes and volumes in it. */
+#pragma once
+
+#include "scratch_dir.h"
+
+#include "registry/registry.h"
+
+#define SITE_IQN "iqn.2026-11.lan.example"
+
+struct site {
+    char *directory;
+    char path[PATH_MAX]; /* of the database */
+    struct catalog_slot *slot;
+    struct registry *registry;
+    struct error error;
+};
+
+static inline void site_must(int r, const struct error *error)
+{
+    if (r < 0)
+        fail_msg("%s", error->text);
+}
+
+static inline void site_start(struct site *site)
+{
+    struct registry_settings settings = {
+        .path = site->path, .base_iqn = SITE_IQN, .catalog = site->slot};
+    site_must(registry_start(&settings, &site->registry, &site->error), &site->error);
+}
+
+static inline void site_make(struct site *site)
+{
+    site->directory = scratch_dir_make();
+    snprintf(site->path, sizeof(site->path), "%s/registry.db", site->directory);
+    site->slot = catalog_slot_new();
+    site_start(site);
+}
+
+static inline void site_remove(struct site *site)
+{
+    registry_stop(site->registry);
+    catalog_slot_free(site->slot);
+    scratch_dir_remove(site->directory);
+}
+
+static inline void site_restart(struct site *site)
+{
+    registry_stop(site->registry);
+    site_start(site);
+}
+
+static inline void site_assert_told(const struct site *site, const char *words)
+{
+    if (!strstr(site->error.text, words))
+        fail_msg("expected '%s' in '%s'", words, site->error.text);
+}
+
+/* 52:54:00:00:xx:xx */
+static inline struct mac_address site_mac(unsigned n)
+{
+    return (struct mac_address){{0x52, 0x54, 0, 0, (uint8_t)(n >> 8), (uint8_t)n}};
+}
+
+static inline struct registry_volume site_volume(const char *name, const char *path)
+{
+    return (struct registry_volume){.name = name,
+                                    .path = path,
+                                    .state = VOLUME_READY,
+                                    .owned = true,
+                                    .size = GIB,
+                                    .block_size = 512};
+}
+
+/* A node with the MAC of this number, and (unless NULL) a volume that exists. */
+static inline void site_add_node(struct site *site, const char *name, unsigned mac,
+                                 const char *volume)
+{
+    struct mac_address macs[] = {site_mac(mac)};
+    struct registry_node node = {.name = name, .macs = macs, .n_macs = 1, .volume = volume};
+    site_must(registry_node_add(site->registry, &node, NULL, &site->error), &site->error);
+}

@@ -1,0 +1,191 @@
+/* What a machine does with its script, run as iPXE runs it. */
+#include "test.h"
+
+#include "ipxe.h"
+
+#include "boot/script.h"
+#include "core/names.h"
+
+#define IQN "iqn.2026-11.lan.example"
+
+static const struct mac_address mac = {{0x52, 0x54, 0x00, 0xab, 0xcd, 0x0f}};
+static const struct catalog_node node = {.name = "web1"};
+static const struct catalog_volume volume = {.name = "web1.root"};
+static const struct boot_site site = {
+    .portal = "10.0.0.1", .portal_port = 3260, .base_url = "http://10.0.0.1", .base_iqn = IQN};
+
+/* What comes of the sanboots and the chains, one letter each: w(orks), f(ails), r(eturns); the last
+ * one again and again. */
+static const char *sanboot_plan, *chain_plan;
+
+static enum ipxe_outcome letter(const char **plan)
+{
+    char c = **plan;
+    if ((*plan)[1])
+        ++*plan;
+    return c == 'w' ? IPXE_WORKS : c == 'r' ? IPXE_RETURNS : IPXE_FAILS;
+}
+
+static enum ipxe_outcome outcome(struct ipxe *ipxe, const char *command)
+{
+    return letter(str_eq(command, "sanboot") ? &sanboot_plan : &chain_plan);
+}
+
+static struct ipxe ipxe;
+
+static enum ipxe_end run(const struct plan *plan, const struct boot_site *where,
+                         const char *sanboots, const char *chains)
+{
+    cleanup_free char *script = boot_script_render(plan, mac, where);
+    assert_non_null(script);
+    ipxe = (struct ipxe){.outcome = outcome};
+    sanboot_plan = sanboots;
+    chain_plan = chains;
+    enum ipxe_end end = ipxe_run(&ipxe, script);
+    if (end == IPXE_BROKEN)
+        fail_msg("%s\n%s", ipxe.problem, script);
+    return end;
+}
+
+static struct plan plan_of(enum plan_kind kind)
+{
+    struct plan plan = {.kind = kind};
+    if (kind != PLAN_UNKNOWN)
+        plan.node = &node;
+    if (kind != PLAN_UNKNOWN && kind != PLAN_NO_VOLUME)
+        plan.volume = &volume;
+    return plan;
+}
+
+static enum ipxe_end run_kind(enum plan_kind kind, const char *sanboots, const char *chains)
+{
+    struct plan plan = plan_of(kind);
+    return run(&plan, &site, sanboots, chains);
+}
+
+static void assert_shown(const char *words)
+{
+    if (!strstr(ipxe.screen, words))
+        fail_msg("expected '%s' in '%s'", words, ipxe.screen);
+}
+
+static void a_node_boots_its_volume_with_its_identity(void **state)
+{
+    assert_int_equal(run_kind(PLAN_VOLUME, "w", "f"), IPXE_BOOTED);
+    assert_string_equal(ipxe.root_path, "iscsi:10.0.0.1::3260:0:" IQN ":web1.root");
+    assert_string_equal(ipxe.hostname, "web1");
+    assert_string_equal(ipxe.initiator, IQN ":web1");
+    assert_true(ipxe.san_retries >= 60); /* firmware outlives a restart of the server */
+    assert_int_equal(ipxe.sanboots, 1);
+    assert_int_equal(ipxe.chains, 0);
+    assert_int_equal(ipxe.slept, 0);
+    assert_shown("web1 boots volume web1.root of 10.0.0.1");
+}
+
+static void a_disk_that_fails_has_it_ask_for_a_fresh_script(void **state)
+{
+    assert_int_equal(run_kind(PLAN_VOLUME, "f", "w"), IPXE_REPLACED);
+    assert_string_equal(ipxe.url, "http://10.0.0.1/boot.ipxe?mac=52-54-00-ab-cd-0f");
+    assert_int_equal(ipxe.sanboots, 1);
+    assert_int_equal(ipxe.chains, 1);
+    assert_true(ipxe.slept > 0);
+    assert_shown("web1 cannot boot volume web1.root of 10.0.0.1");
+}
+
+static void a_server_that_is_away_is_waited_for(void **state)
+{
+    assert_int_equal(run_kind(PLAN_VOLUME, "ffffffffffw", "f"), IPXE_BOOTED);
+    assert_int_equal(ipxe.sanboots, 11);
+    assert_int_equal(ipxe.chains, 10); /* each time the script first, it may be another now */
+    assert_true(ipxe.slept >= 10);
+}
+
+static void a_loader_that_comes_back_is_tried_again(void **state)
+{
+    assert_int_equal(run_kind(PLAN_VOLUME, "rrw", "f"), IPXE_BOOTED);
+    assert_int_equal(ipxe.sanboots, 3);
+    assert_int_equal(ipxe.chains, 2);
+}
+
+static void what_is_not_ready_is_waited_for_and_says_why(void **state)
+{
+    static const struct {
+        enum plan_kind kind;
+        const char *shown;
+    } cases[] = {
+        {PLAN_NO_VOLUME, "nodisk: web1: has nothing to boot; on the server: nodisk node set NAME"},
+        {PLAN_PREPARING, "nodisk: web1: its volume is still being made"},
+        {PLAN_FAILED, "nodisk: web1: making its volume has failed; on the server: nodisk volume"},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        assert_int_equal(run_kind(cases[i].kind, "f", "fffw"), IPXE_REPLACED);
+        assert_int_equal(ipxe.chains, 4);
+        assert_int_equal(ipxe.sanboots, 0);
+        assert_true(ipxe.slept >= 4);
+        assert_string_equal(ipxe.url, "http://10.0.0.1/boot.ipxe?mac=52-54-00-ab-cd-0f");
+        assert_shown(cases[i].shown);
+    }
+}
+
+static void a_stranger_is_told_how_to_become_a_node_and_boots_its_own_disk(void **state)
+{
+    assert_int_equal(run_kind(PLAN_UNKNOWN, "f", "f"), IPXE_EXITED);
+    assert_shown("the machine 52:54:00:ab:cd:0f is not known here");
+    assert_shown("nodisk node add NAME --mac 52:54:00:ab:cd:0f");
+    assert_int_equal(ipxe.chains, 0);
+    assert_int_equal(ipxe.sanboots, 0);
+    assert_true(ipxe.slept > 0); /* it can be read */
+    assert_string_equal(ipxe.hostname, "");
+    assert_string_equal(ipxe.initiator, "");
+}
+
+static void ports_and_addresses_are_those_that_the_machine_reaches(void **state)
+{
+    static const struct boot_site elsewhere = {.portal = "192.168.250.254",
+                                               .portal_port = 65535,
+                                               .base_url = "http://192.168.250.253:8080",
+                                               .base_iqn = "iqn.2020-01.org.x:y"};
+    struct plan plan = plan_of(PLAN_VOLUME);
+    assert_int_equal(run(&plan, &elsewhere, "f", "w"), IPXE_REPLACED);
+    assert_string_equal(ipxe.root_path,
+                        "iscsi:192.168.250.254::65535:0:iqn.2020-01.org.x:y:web1.root");
+    assert_string_equal(ipxe.url, "http://192.168.250.253:8080/boot.ipxe?mac=52-54-00-ab-cd-0f");
+    assert_string_equal(ipxe.initiator, "iqn.2020-01.org.x:y:web1");
+}
+
+/* Every name that is a name is one token of a line, whatever its characters. */
+static void no_name_needs_quoting(void **state)
+{
+    static const char *const nodes[] = {"0", "a-b", "xn--bcher-kva", "exit", "sleep"};
+    static const char *const volumes[] = {"0", "a-b.c", "a.-b", "echo", "0x80"};
+    char longest[NAME_MAX_LEN + 1];
+    memset(longest, 'z', NAME_MAX_LEN);
+    longest[NAME_MAX_LEN] = '\0';
+    for (size_t i = 0; i <= ARRAY_SIZE(nodes); i++) {
+        bool last = i == ARRAY_SIZE(nodes);
+        struct catalog_node n = {.name = last ? longest : nodes[i]};
+        struct catalog_volume v = {.name = last ? longest : volumes[i]};
+        struct plan plan = {PLAN_VOLUME, &n, &v};
+        char root_path[512];
+        assert_true(name_is_host(n.name) && name_is_object(v.name));
+        assert_int_equal(run(&plan, &site, "w", "f"), IPXE_BOOTED);
+        snprintf(root_path, sizeof(root_path), "iscsi:10.0.0.1::3260:0:" IQN ":%s", v.name);
+        assert_string_equal(ipxe.root_path, root_path);
+        assert_string_equal(ipxe.hostname, n.name);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_node_boots_its_volume_with_its_identity),
+        TEST(a_disk_that_fails_has_it_ask_for_a_fresh_script),
+        TEST(a_server_that_is_away_is_waited_for),
+        TEST(a_loader_that_comes_back_is_tried_again),
+        TEST(what_is_not_ready_is_waited_for_and_says_why),
+        TEST(a_stranger_is_told_how_to_become_a_node_and_boots_its_own_disk),
+        TEST(ports_and_addresses_are_those_that_the_machine_reaches),
+        TEST(no_name_needs_quoting),
+    };
+    return RUN_TESTS(tests);
+}

@@ -1,0 +1,60 @@
+#include "test.h"
+
+#include "boot/stage.h"
+
+static void names_go_there_and_back(void **state)
+{
+    static const char *const names[BOOT_STAGES] = {"address",   "loader", "script", "firmware",
+                                                   "initramfs", "system", "up"};
+    for (enum boot_stage stage = 0; stage < BOOT_STAGES; stage++) {
+        assert_string_equal(boot_stage_name(stage), names[stage]); /* stored, shown and sent */
+        assert_int_equal(boot_stage_from_name(names[stage]), stage);
+    }
+    assert_int_equal(boot_stage_from_name(""), BOOT_STAGES);
+    assert_int_equal(boot_stage_from_name("Address"), BOOT_STAGES);
+    assert_int_equal(boot_stage_from_name("up "), BOOT_STAGES);
+}
+
+static void every_sign_tells_of_its_stage(void **state)
+{
+    static const enum boot_stage stages[] = {
+        [BOOT_SIGN_FIRMWARE_DHCP] = BOOT_ADDRESS,   [BOOT_SIGN_IPXE_DHCP] = BOOT_ADDRESS,
+        [BOOT_SIGN_LOADER] = BOOT_LOADER,           [BOOT_SIGN_SCRIPT] = BOOT_SCRIPT,
+        [BOOT_SIGN_FIRMWARE_LOGIN] = BOOT_FIRMWARE, [BOOT_SIGN_INITRAMFS_LOGIN] = BOOT_INITRAMFS,
+        [BOOT_SIGN_SYSTEM_LOGIN] = BOOT_SYSTEM,     [BOOT_SIGN_UP] = BOOT_UP,
+    };
+    for (enum boot_sign sign = 0; sign < ARRAY_SIZE(stages); sign++)
+        assert_int_equal(boot_sign_stage(sign), stages[sign]);
+}
+
+/* 'b' where the sign begins a new boot, at a node that has come as far as the column says. */
+static void which_sign_begins_a_boot(void **state)
+{
+    static const struct {
+        enum boot_sign sign;
+        /* address, loader, script, firmware, initramfs, system, up, never booted */
+        const char *begins;
+    } table[] = {
+        {BOOT_SIGN_FIRMWARE_DHCP, ".bbbbbbb"},   /* a ROM that asks again is at the same boot */
+        {BOOT_SIGN_IPXE_DHCP, "..bbbbbb"},       /* iPXE that the ROM has loaded is, too */
+        {BOOT_SIGN_LOADER, "....bbbb"},          /* retries, up to GRUB */
+        {BOOT_SIGN_SCRIPT, "....bbbb"},          /* likewise */
+        {BOOT_SIGN_FIRMWARE_LOGIN, "....bbbb"},  /* GRUB logs in again */
+        {BOOT_SIGN_INITRAMFS_LOGIN, ".......b"}, /* reconnections */
+        {BOOT_SIGN_SYSTEM_LOGIN, ".......b"},    {BOOT_SIGN_UP, ".......b"},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(table); i++)
+        for (enum boot_stage reached = 0; reached <= BOOT_STAGES; reached++)
+            if (boot_sign_begins(table[i].sign, reached) != (table[i].begins[reached] == 'b'))
+                fail_msg("sign %d at stage %d", table[i].sign, reached);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(names_go_there_and_back),
+        TEST(every_sign_tells_of_its_stage),
+        TEST(which_sign_begins_a_boot),
+    };
+    return RUN_TESTS(tests);
+}

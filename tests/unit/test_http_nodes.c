@@ -1,0 +1,450 @@
+/* What machines fetch, over loopback: each 127.0.0.x is a machine of its own. */
+#include "http_client.h"
+#include "site.h"
+
+#include "http/nodes.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <semaphore.h>
+
+#define ANSWERED "HTTP/1.1 200 OK"
+
+struct bench {
+    struct site site;
+    struct boot_tracker *tracker;
+    struct node_http *http;
+    struct endpoint where;
+    bool ours; /* all addresses are handed out by our own DHCP */
+    struct endpoint portal;
+
+    sem_t told; /* once for each oddity */
+    enum node_http_oddity_kind kind;
+    char peer[ENDPOINT_TEXT_SIZE];
+    char name[256]; /* path or node */
+};
+
+static void portal_for(void *context, const struct endpoint *local, struct endpoint *ret_portal)
+{
+    const struct bench *b = context;
+    *ret_portal = endpoint_with_port(local, endpoint_port(&b->portal));
+}
+
+static bool is_ours(void *context, uint32_t address)
+{
+    return ((const struct bench *)context)->ours;
+}
+
+static void on_oddity(void *context, const struct node_http_oddity *oddity)
+{
+    struct bench *b = context;
+    b->kind = oddity->kind;
+    endpoint_format_address(&oddity->peer, b->peer);
+    str_copy(b->name, sizeof(b->name),
+             oddity->kind == NODE_HTTP_WRONG      ? oddity->path
+             : oddity->kind == NODE_HTTP_STRANGER ? oddity->node
+                                                  : "");
+    sem_post(&b->told);
+}
+
+static uint32_t loopback(uint8_t last)
+{
+    return 0x7f000000U | last;
+}
+
+static struct registry_volume add_volume(struct bench *b, const char *name)
+{
+    struct registry_volume volume = site_volume(name, name);
+    site_must(registry_volume_add(b->site.registry, &volume, &b->site.error), &b->site.error);
+    return volume;
+}
+
+/* web1 (MAC 1) has 127.0.0.11 and a volume; web2 (MAC 2) 127.0.0.12 and none. MAC 3, a stranger,
+ * has 127.0.0.13. Nobody has been seen at 127.0.0.99. */
+static int setup(void **state)
+{
+    struct bench *b = calloc(1, sizeof(*b));
+    struct endpoint listen;
+    site_make(&b->site);
+    sem_init(&b->told, 0, 0);
+    add_volume(b, "disk1");
+    site_add_node(&b->site, "web1", 1, "disk1");
+    site_add_node(&b->site, "web2", 2, NULL);
+    site_must(boot_tracker_new(b->site.registry, b->site.slot, &b->tracker, &b->site.error),
+              &b->site.error);
+    for (uint8_t i = 1; i <= 3; i++)
+        boot_tracker_set_address(b->tracker, loopback((uint8_t)(10 + i)), site_mac(i));
+    b->ours = true;
+    assert_int_equal(endpoint_parse("0.0.0.0:3260", &b->portal), 0);
+    assert_int_equal(endpoint_parse("127.0.0.1:0", &listen), 0);
+    struct node_http_settings settings = {.listen = &listen,
+                                          .n_listen = 1,
+                                          .catalog = b->site.slot,
+                                          .tracker = b->tracker,
+                                          .portal = portal_for,
+                                          .is_ours = is_ours,
+                                          .oddity = on_oddity,
+                                          .context = b};
+    site_must(node_http_start(&settings, &b->http, &b->site.error), &b->site.error);
+    size_t count;
+    b->where = *node_http_endpoints(b->http, &count);
+    assert_int_equal(count, 1);
+    *state = b;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct bench *b = *state;
+    node_http_stop(b->http);
+    boot_tracker_free(b->tracker);
+    site_remove(&b->site);
+    sem_destroy(&b->told);
+    free(b);
+    return 0;
+}
+
+static char *get_script(struct bench *b, const char *from, unsigned mac)
+{
+    char request[128];
+    snprintf(request, sizeof(request), "GET /boot.ipxe?mac=52-54-00-00-00-%02x HTTP/1.0\r\n\r\n",
+             mac);
+    char *answer = http_ask(&b->where, from, request);
+    if (!str_has_prefix(answer, ANSWERED) || !strstr(answer, "Content-Type: text/plain\r\n"))
+        fail_msg("%s", answer);
+    return answer;
+}
+
+static void assert_has(const char *text, const char *words)
+{
+    if (!strstr(text, words))
+        fail_msg("expected '%s' in '%s'", words, text);
+}
+
+static void assert_status(struct bench *b, const char *request, const char *status)
+{
+    cleanup_free char *answer = http_ask(&b->where, "127.0.0.11", request);
+    char start[64];
+    snprintf(start, sizeof(start), "HTTP/1.1 %s", status);
+    if (!str_has_prefix(answer, start))
+        fail_msg("'%s' gave '%s'", request, answer);
+}
+
+static uint64_t count(const struct bench *b, size_t offset)
+{
+    const char *counters = (const char *)node_http_counters(b->http);
+    return counter_get((const struct counter *)(counters + offset));
+}
+
+#define COUNT(b, field) count(b, offsetof(struct node_http_counters, field))
+
+/* Waits for an oddity, and checks it. */
+static void expect_oddity(struct bench *b, enum node_http_oddity_kind kind, const char *peer,
+                          const char *name)
+{
+    sem_wait(&b->told);
+    assert_int_equal(b->kind, kind);
+    assert_string_equal(b->peer, peer);
+    assert_string_equal(b->name, name);
+}
+
+static void assert_nothing_odd(struct bench *b)
+{
+    assert_int_equal(sem_trywait(&b->told), -1);
+}
+
+/* The stage that web1 is shown at; "" if it never booted. */
+static void assert_stage(struct bench *b, const char *expected)
+{
+    struct stage_provider provider = boot_tracker_provider(b->tracker);
+    json_t *all = provider.snapshot(provider.context);
+    const char *stage = json_string_value(json_object_get(json_object_get(all, "web1"), "stage"));
+    assert_string_equal(stage ? stage : "", expected);
+    json_decref(all);
+}
+
+/* --- scripts --- */
+
+static void a_node_gets_its_own_script(void **state)
+{
+    struct bench *b = *state;
+    char url[128];
+    cleanup_free char *script = get_script(b, "127.0.0.11", 1);
+    assert_has(script, "\r\n\r\n#!ipxe\n");
+    assert_has(script, "set initiator-iqn " SITE_IQN ":web1\n");
+    assert_has(script, "sanboot iscsi:127.0.0.1::3260:0:" SITE_IQN ":disk1 ");
+    snprintf(url, sizeof(url),
+             "chain --replace http://127.0.0.1:%u/boot.ipxe?mac=52-54-00-00-00-01 ",
+             endpoint_port(&b->where));
+    assert_has(script, url);
+    assert_int_equal(COUNT(b, scripts), 1);
+    assert_int_equal(COUNT(b, unknown), 0);
+    assert_int_equal(COUNT(b, refused), 0);
+    assert_stage(b, "script");
+    assert_nothing_odd(b);
+}
+
+static void a_node_without_a_volume_is_told_to_wait(void **state)
+{
+    struct bench *b = *state;
+    cleanup_free char *script = get_script(b, "127.0.0.12", 2);
+    assert_has(script, "web2: has nothing to boot");
+    assert_int_equal(COUNT(b, scripts), 1);
+}
+
+static void a_change_of_the_catalog_shows_in_the_next_script(void **state)
+{
+    struct bench *b = *state;
+    struct registry_node_change change = {.set_volume = true, .volume = "disk2"};
+    add_volume(b, "disk2");
+    site_must(registry_node_set(b->site.registry, "web2", &change, NULL, &b->site.error),
+              &b->site.error);
+    cleanup_free char *script = get_script(b, "127.0.0.12", 2);
+    assert_has(script, SITE_IQN ":disk2 ");
+}
+
+static void the_portal_is_the_one_that_is_told(void **state)
+{
+    struct bench *b = *state;
+    assert_int_equal(endpoint_parse("0.0.0.0:13260", &b->portal), 0);
+    cleanup_free char *script = get_script(b, "127.0.0.11", 1);
+    assert_has(script, "sanboot iscsi:127.0.0.1::13260:0:");
+}
+
+static void assert_generic(struct bench *b, const char *from, unsigned mac)
+{
+    cleanup_free char *script = get_script(b, from, mac);
+    assert_has(script, "is not known here");
+    assert_null(strstr(script, "web1"));
+    assert_null(strstr(script, "disk1"));
+    assert_null(strstr(script, SITE_IQN));
+}
+
+static void an_unknown_machine_gets_the_generic_script(void **state)
+{
+    struct bench *b = *state;
+    assert_generic(b, "127.0.0.13", 3);
+    assert_int_equal(COUNT(b, unknown), 1);
+    assert_int_equal(COUNT(b, scripts), 0);
+    assert_int_equal(COUNT(b, refused), 0);
+    assert_nothing_odd(b);
+}
+
+static void nobody_gets_the_script_of_another(void **state)
+{
+    struct bench *b = *state;
+    assert_generic(b, "127.0.0.12", 1); /* another node */
+    expect_oddity(b, NODE_HTTP_STRANGER, "127.0.0.12", "web1");
+    assert_generic(b, "127.0.0.13", 1); /* another machine */
+    expect_oddity(b, NODE_HTTP_STRANGER, "127.0.0.13", "web1");
+    assert_generic(b, "127.0.0.99", 1); /* somebody without a lease */
+    expect_oddity(b, NODE_HTTP_STRANGER, "127.0.0.99", "web1");
+    assert_int_equal(COUNT(b, refused), 3);
+    assert_int_equal(COUNT(b, unknown), 3);
+    assert_int_equal(COUNT(b, scripts), 0);
+    assert_stage(b, "");
+}
+
+static void where_somebody_else_hands_out_addresses_a_mac_is_believed(void **state)
+{
+    struct bench *b = *state;
+    b->ours = false;
+    cleanup_free char *script = get_script(b, "127.0.0.99", 1);
+    assert_has(script, "set hostname web1\n");
+    assert_generic(b, "127.0.0.12", 1); /* but a lease that we know of counts */
+    expect_oddity(b, NODE_HTTP_STRANGER, "127.0.0.12", "web1");
+}
+
+static void an_address_that_went_to_another_is_its_own_no_more(void **state)
+{
+    struct bench *b = *state;
+    boot_tracker_set_address(b->tracker, loopback(11), site_mac(3));
+    assert_generic(b, "127.0.0.11", 1);
+    expect_oddity(b, NODE_HTTP_STRANGER, "127.0.0.11", "web1");
+}
+
+static void a_mac_may_be_written_in_every_way(void **state)
+{
+    struct bench *b = *state;
+    static const char *const ways[] = {"52:54:00:00:00:01", "52%3a54%3A00%3a00%3a00%3a01",
+                                       "525400000001", "52-54-00-00-00-01&uuid=1&x"};
+    for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
+        char request[128];
+        snprintf(request, sizeof(request), "GET /boot.ipxe?mac=%s HTTP/1.0\r\n\r\n", ways[i]);
+        assert_status(b, request, "200");
+    }
+    assert_int_equal(COUNT(b, scripts), ARRAY_SIZE(ways));
+}
+
+/* --- "I am up" --- */
+
+static char *post_up(struct bench *b, const char *from, unsigned mac)
+{
+    char request[160];
+    snprintf(request, sizeof(request),
+             "POST /up?mac=52-54-00-00-00-%02x HTTP/1.0\r\nContent-Length: 0\r\n\r\n", mac);
+    return http_ask(&b->where, from, request);
+}
+
+static void a_node_says_that_it_is_up(void **state)
+{
+    struct bench *b = *state;
+    cleanup_free char *answer = post_up(b, "127.0.0.11", 1);
+    assert_true(str_has_prefix(answer, ANSWERED));
+    assert_stage(b, "up");
+    assert_int_equal(COUNT(b, up), 1);
+}
+
+static void nobody_says_it_for_another(void **state)
+{
+    struct bench *b = *state;
+    cleanup_free char *answer = post_up(b, "127.0.0.12", 1);
+    assert_true(str_has_prefix(answer, "HTTP/1.1 403"));
+    assert_stage(b, "");
+    assert_int_equal(COUNT(b, up), 0);
+    assert_int_equal(COUNT(b, refused), 1);
+    expect_oddity(b, NODE_HTTP_STRANGER, "127.0.0.12", "web1");
+}
+
+/* --- what is wrong --- */
+
+static void wrong_requests_are_refused_counted_and_told(void **state)
+{
+    struct bench *b = *state;
+    static const struct {
+        const char *request, *status, *path;
+    } cases[] = {
+        {"GET / HTTP/1.0\r\n\r\n", "404", "/"},
+        {"GET /boot.ipxe/ HTTP/1.0\r\n\r\n", "404", "/boot.ipxe/"},
+        {"GET /../etc/passwd HTTP/1.0\r\n\r\n", "404", "/../etc/passwd"},
+        {"GET /v1/nodes HTTP/1.0\r\n\r\n", "404", "/v1/nodes"},
+        {"GET /boot.ipxe HTTP/1.0\r\n\r\n", "400", "/boot.ipxe"},
+        {"GET /boot.ipxe?mac HTTP/1.0\r\n\r\n", "400", "/boot.ipxe"},
+        {"GET /boot.ipxe?mac= HTTP/1.0\r\n\r\n", "400", "/boot.ipxe"},
+        {"GET /boot.ipxe?mac=web1 HTTP/1.0\r\n\r\n", "400", "/boot.ipxe"},
+        {"GET /boot.ipxe?mac=52-54-00-00-00 HTTP/1.0\r\n\r\n", "400", "/boot.ipxe"},
+        {"GET /boot.ipxe?mac=00-00-00-00-00-00 HTTP/1.0\r\n\r\n", "400", "/boot.ipxe"},
+        {"GET /boot.ipxe?mac=ff-ff-ff-ff-ff-ff HTTP/1.0\r\n\r\n", "400", "/boot.ipxe"},
+        {"POST /up HTTP/1.0\r\nContent-Length: 0\r\n\r\n", "400", "/up"},
+        {"GET /up?mac=52-54-00-00-00-01 HTTP/1.0\r\n\r\n", "404", "/up"},
+        {"HEAD /boot.ipxe?mac=52-54-00-00-00-01 HTTP/1.0\r\n\r\n", "404", "/boot.ipxe"},
+        {"DELETE /boot.ipxe?mac=52-54-00-00-00-01 HTTP/1.0\r\n\r\n", "404", "/boot.ipxe"},
+        {"POST /boot.ipxe?mac=52-54-00-00-00-01 HTTP/1.0\r\nContent-Length: 0\r\n\r\n", "404",
+         "/boot.ipxe"},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        assert_status(b, cases[i].request, cases[i].status);
+        expect_oddity(b, NODE_HTTP_WRONG, "127.0.0.11", cases[i].path);
+    }
+    assert_int_equal(COUNT(b, refused), ARRAY_SIZE(cases));
+    assert_int_equal(COUNT(b, requests), ARRAY_SIZE(cases));
+    assert_int_equal(COUNT(b, scripts), 0);
+    assert_stage(b, "");
+}
+
+static void a_body_is_not_read(void **state)
+{
+    struct bench *b = *state;
+    assert_status(b, "POST /up?mac=52-54-00-00-00-01 HTTP/1.0\r\nContent-Length: 3\r\n\r\nyes",
+                  "413");
+    assert_stage(b, "");
+}
+
+/* Nothing at all, no HTTP, and a head without end. */
+static void a_connection_without_a_request_is_counted_and_told(void **state)
+{
+    struct bench *b = *state;
+    static char endless[64 * 1024] = "GET /";
+    memset(endless + 5, 'x', sizeof(endless) - 6);
+    close(http_connect(&b->where, "127.0.0.13"));
+    expect_oddity(b, NODE_HTTP_NO_REQUEST, "127.0.0.13", "");
+    free(http_ask(&b->where, "127.0.0.12", "\x16\x03\x01 is TLS\r\n\r\n"));
+    expect_oddity(b, NODE_HTTP_NO_REQUEST, "127.0.0.12", "");
+    free(http_ask(&b->where, "127.0.0.99", endless));
+    expect_oddity(b, NODE_HTTP_NO_REQUEST, "127.0.0.99", "");
+    assert_int_equal(COUNT(b, dropped), 3);
+    assert_int_equal(COUNT(b, requests), 0);
+}
+
+static void a_connection_may_be_used_again(void **state)
+{
+    struct bench *b = *state;
+    cleanup_free char *answers =
+        http_ask(&b->where, "127.0.0.11",
+                 "GET /boot.ipxe?mac=52-54-00-00-00-01 HTTP/1.1\r\nHost: x\r\n\r\n"
+                 "GET /boot.ipxe?mac=52-54-00-00-00-01 HTTP/1.1\r\nHost: x\r\n"
+                 "Connection: close\r\n\r\n");
+    const char *first = strstr(answers, "#!ipxe");
+    assert_non_null(first);
+    assert_non_null(strstr(first + 1, "#!ipxe"));
+    assert_int_equal(COUNT(b, scripts), 2);
+}
+
+struct crowd {
+    struct bench *bench;
+    unsigned machine;
+};
+
+static void *fetch_often(void *argument)
+{
+    const struct crowd *c = argument;
+    char from[32];
+    snprintf(from, sizeof(from), "127.0.0.%u", 10 + c->machine);
+    for (int i = 0; i < 25; i++)
+        free(get_script(c->bench, from, c->machine));
+    return NULL;
+}
+
+static void a_crowd_is_served(void **state)
+{
+    struct bench *b = *state;
+    pthread_t threads[8];
+    struct crowd crowd[8];
+    for (unsigned i = 0; i < 8; i++) {
+        crowd[i] = (struct crowd){b, 1 + i % 2};
+        pthread_create(&threads[i], NULL, fetch_often, &crowd[i]);
+    }
+    for (unsigned i = 0; i < 8; i++)
+        pthread_join(threads[i], NULL);
+    assert_int_equal(COUNT(b, scripts), 200);
+    assert_int_equal(COUNT(b, requests), 200);
+}
+
+static void a_port_that_is_taken_is_told(void **state)
+{
+    struct bench *b = *state;
+    struct node_http *second = NULL;
+    struct endpoint listen[2];
+    assert_int_equal(endpoint_parse("127.0.0.1:0", &listen[0]), 0);
+    listen[1] = b->where;
+    struct node_http_settings settings = {.listen = listen, .n_listen = 2, .catalog = b->site.slot};
+    assert_int_equal(node_http_start(&settings, &second, &b->site.error), -EADDRINUSE);
+    assert_null(second);
+    site_assert_told(&b->site, "http");
+}
+
+#define NODES_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        NODES_TEST(a_node_gets_its_own_script),
+        NODES_TEST(a_node_without_a_volume_is_told_to_wait),
+        NODES_TEST(a_change_of_the_catalog_shows_in_the_next_script),
+        NODES_TEST(the_portal_is_the_one_that_is_told),
+        NODES_TEST(an_unknown_machine_gets_the_generic_script),
+        NODES_TEST(nobody_gets_the_script_of_another),
+        NODES_TEST(where_somebody_else_hands_out_addresses_a_mac_is_believed),
+        NODES_TEST(an_address_that_went_to_another_is_its_own_no_more),
+        NODES_TEST(a_mac_may_be_written_in_every_way),
+        NODES_TEST(a_node_says_that_it_is_up),
+        NODES_TEST(nobody_says_it_for_another),
+        NODES_TEST(wrong_requests_are_refused_counted_and_told),
+        NODES_TEST(a_body_is_not_read),
+        NODES_TEST(a_connection_without_a_request_is_counted_and_told),
+        NODES_TEST(a_connection_may_be_used_again),
+        NODES_TEST(a_crowd_is_served),
+        NODES_TEST(a_port_that_is_taken_is_told),
+    };
+    return RUN_TESTS(tests);
+}

@@ -1,0 +1,260 @@
+/* The table of commands, and what stands in the way of running one. */
+#include "scsi_commands.h"
+
+#define DISK_SIZE (1 * MIB)
+
+static struct scsi_port *port;
+
+static int setup(void **state)
+{
+    port = scsi_port_new(DISK_SIZE, 512);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    scsi_port_free(port);
+    return 0;
+}
+
+/* --- the table --- */
+
+static const uint8_t opcodes[] = {
+    SCSI_TEST_UNIT_READY,
+    SCSI_REQUEST_SENSE,
+    SCSI_READ_6,
+    SCSI_WRITE_6,
+    SCSI_INQUIRY,
+    SCSI_MODE_SENSE_6,
+    SCSI_START_STOP_UNIT,
+    SCSI_READ_CAPACITY_10,
+    SCSI_READ_10,
+    SCSI_WRITE_10,
+    SCSI_VERIFY_10,
+    SCSI_SYNCHRONIZE_CACHE_10,
+    SCSI_WRITE_SAME_10,
+    SCSI_UNMAP,
+    SCSI_MODE_SENSE_10,
+    SCSI_READ_16,
+    SCSI_WRITE_16,
+    SCSI_VERIFY_16,
+    SCSI_SYNCHRONIZE_CACHE_16,
+    SCSI_WRITE_SAME_16,
+    SCSI_SERVICE_ACTION_IN_16,
+    SCSI_REPORT_LUNS,
+    SCSI_MAINTENANCE_IN,
+    SCSI_READ_12,
+    SCSI_WRITE_12,
+    SCSI_VERIFY_12,
+};
+
+static bool writes(uint8_t opcode)
+{
+    static const uint8_t list[] = {SCSI_WRITE_6,  SCSI_WRITE_10,      SCSI_WRITE_12,
+                                   SCSI_WRITE_16, SCSI_WRITE_SAME_10, SCSI_WRITE_SAME_16,
+                                   SCSI_UNMAP};
+    return memchr(list, opcode, sizeof(list)) != NULL;
+}
+
+static void the_table_is_sorted_and_complete(void **state)
+{
+    size_t at = 0;
+    for (size_t i = 0; i < scsi_n_commands; i++) {
+        const struct scsi_command *c = &scsi_commands[i];
+        const struct scsi_command *before = i > 0 ? c - 1 : NULL;
+        bool same = before && before->opcode == c->opcode;
+        assert_non_null(c->handler);
+        if (same) {
+            assert_true(c->flags & before->flags & SCSI_CMD_SERVICE_ACTION);
+            assert_true(before->service_action < c->service_action);
+        } else {
+            assert_true(at < ARRAY_SIZE(opcodes));
+            assert_int_equal(c->opcode, opcodes[at++]);
+        }
+    }
+    assert_int_equal(at, ARRAY_SIZE(opcodes));
+}
+
+static void only_what_writes_is_marked_so(void **state)
+{
+    for (size_t i = 0; i < scsi_n_commands; i++)
+        assert_int_equal(!!(scsi_commands[i].flags & SCSI_CMD_WRITES),
+                         writes(scsi_commands[i].opcode));
+}
+
+static void sizes_go_by_group(void **state)
+{
+    static const unsigned sizes[8] = {6, 10, 10, 0, 16, 12, 0, 0}; /* SAM-5 5.2.2: SPC-4 4.2.5 */
+    for (unsigned opcode = 0; opcode < 256; opcode++)
+        assert_int_equal(scsi_cdb_size((uint8_t)opcode), sizes[opcode / 32]);
+    for (size_t i = 0; i < scsi_n_commands; i++)
+        assert_true(scsi_cdb_size(scsi_commands[i].opcode) > 0);
+}
+
+static void usage_bits_end_with_the_cdb_and_its_control_byte(void **state)
+{
+    for (size_t i = 0; i < scsi_n_commands; i++) {
+        const struct scsi_command *c = &scsi_commands[i];
+        size_t last = scsi_cdb_size(c->opcode) - 2; /* usage[0] is of byte 1 */
+        assert_int_equal(c->usage[last], 0x04);
+        for (size_t k = last + 1; k < sizeof(c->usage); k++)
+            assert_int_equal(c->usage[k], 0);
+        if (c->flags & SCSI_CMD_SERVICE_ACTION)
+            assert_int_equal(c->usage[0] & 0x1f, 0x1f);
+        assert_true(c->service_action <= 0x1f);
+    }
+}
+
+struct outcome {
+    enum scsi_sense sense;
+    uint32_t moved;
+    uint64_t data_length;
+    uint8_t data[4096];
+};
+
+static struct outcome run(const uint8_t *cdb)
+{
+    static const uint8_t out[512];
+    struct outcome o = {0};
+    bool sends = writes(cdb[0]);
+    scsi_port_run(port, cdb, out, sends ? sizeof(out) : 0, sends ? 0 : sizeof(o.data));
+    o.sense = scsi_port_sense(port);
+    o.moved = port->moved;
+    o.data_length = port->data_length;
+    memcpy(o.data, port->in, sends ? 0 : port->moved);
+    return o;
+}
+
+/* What the usage bits say is not looked at is not. */
+static void bits_that_are_not_used_change_nothing(void **state)
+{
+    for (size_t i = 0; i < scsi_n_commands; i++) {
+        const struct scsi_command *c = &scsi_commands[i];
+        uint8_t cdb[SCSI_CDB_SIZE] = {c->opcode, c->service_action};
+        cdb[scsi_cdb_size(c->opcode) - 2] = 1; /* somewhere in a length, mostly */
+        struct outcome plain = run(cdb);
+        for (unsigned bit = 8; bit < 8 * SCSI_CDB_SIZE; bit++) {
+            uint8_t mask = (uint8_t)(1 << bit % 8);
+            if (c->usage[bit / 8 - 1] & mask)
+                continue;
+            cdb[bit / 8] ^= mask;
+            struct outcome odd = run(cdb);
+            cdb[bit / 8] ^= mask;
+            if (memcmp(&odd, &plain, sizeof(odd)) != 0)
+                fail_msg("%02x/%02x: bit %u of byte %u", c->opcode, c->service_action, bit % 8,
+                         bit / 8);
+        }
+    }
+}
+
+/* --- what stands in the way --- */
+
+static void unknown_commands(void **state)
+{
+    unsigned known = 0;
+    for (unsigned opcode = 0; opcode < 256; opcode++) {
+        if (memchr(opcodes, (int)opcode, sizeof(opcodes)))
+            known++;
+        else
+            scsi_refused(port, CDB((uint8_t)opcode), SENSE_INVALID_OPCODE);
+    }
+    assert_int_equal(known, ARRAY_SIZE(opcodes));
+    for (uint8_t action = 0; action < 0x20; action++) {
+        if (action != SCSI_READ_CAPACITY_16 && action != SCSI_GET_LBA_STATUS)
+            scsi_refused(port, CDB(SCSI_SERVICE_ACTION_IN_16, action), SENSE_INVALID_FIELD_IN_CDB);
+        if (action != SCSI_REPORT_SUPPORTED_OPERATION_CODES &&
+            action != SCSI_REPORT_SUPPORTED_TASK_MANAGEMENT_FUNCTIONS)
+            scsi_refused(port, CDB(SCSI_MAINTENANCE_IN, action), SENSE_INVALID_FIELD_IN_CDB);
+    }
+}
+
+static void a_lun_that_does_not_exist(void **state)
+{
+    port->no_such_lun = true;
+    for (unsigned opcode = 0; opcode < 256; opcode++) {
+        if (opcode == SCSI_INQUIRY || opcode == SCSI_REQUEST_SENSE || opcode == SCSI_REPORT_LUNS)
+            continue;
+        for (uint8_t action = 0x0c; action <= 0x12; action++)
+            scsi_refused(port, CDB((uint8_t)opcode, action), SENSE_LUN_NOT_SUPPORTED);
+    }
+    scsi_fetch(port, CDB(SCSI_INQUIRY, 0, 0, 0, 36), 36);
+    assert_int_equal(port->in[0], 0x7f);
+    scsi_fetch(port, CDB(SCSI_REPORT_LUNS, 0, 0, 0, 0, 0, 0, 0, 0, 16), 16);
+    scsi_fetch(port, CDB(SCSI_REQUEST_SENSE, 0, 0, 0, 18), 18);
+}
+
+static void what_writes_is_refused_on_a_read_only_lu(void **state)
+{
+    static const uint8_t out[512] = {1};
+    port->lu->read_only = true;
+    for (size_t i = 0; i < ARRAY_SIZE(opcodes); i++)
+        if (writes(opcodes[i]))
+            scsi_expect(port, cdb_range(opcodes[i], 0, 0, 1), out, sizeof(out), 0,
+                        SENSE_WRITE_PROTECTED);
+    assert_int_equal(port->disk->writes + port->disk->zeroes, 0);
+    assert_int_equal(port->disk->data[0], 0);
+    scsi_expect(port, cdb_range(SCSI_READ_10, 0, 0, 1), NULL, 0, 512, SENSE_NONE);
+    scsi_expect(port, CDB(SCSI_SYNCHRONIZE_CACHE_10), NULL, 0, 0, SENSE_NONE);
+}
+
+static void unit_attentions_are_told_one_by_one_before_anything_else(void **state)
+{
+    port->lu->read_only = true;
+    scsi_nexus_establish_unit_attention(&port->nexus, SENSE_LU_RESET);
+    scsi_nexus_establish_unit_attention(&port->nexus, SENSE_CAPACITY_CHANGED);
+    scsi_nexus_establish_unit_attention(&port->nexus, SENSE_COMMANDS_CLEARED);
+    scsi_refused(port, CDB(SCSI_TEST_UNIT_READY), SENSE_LU_RESET);
+    scsi_refused(port, CDB(0xff), SENSE_CAPACITY_CHANGED);
+    scsi_expect(port, cdb_range(SCSI_WRITE_10, 0, 0, 1), "", 0, 0, SENSE_COMMANDS_CLEARED);
+    scsi_refused(port, CDB(SCSI_TEST_UNIT_READY), SENSE_NONE);
+    scsi_refused(port, CDB(0xff), SENSE_INVALID_OPCODE);
+}
+
+/* SPC-4: INQUIRY and REPORT LUNS neither tell nor clear one; REQUEST SENSE tells it as data. */
+static void some_commands_leave_unit_attentions_alone(void **state)
+{
+    scsi_nexus_establish_unit_attention(&port->nexus, SENSE_LU_RESET);
+    scsi_nexus_establish_unit_attention(&port->nexus, SENSE_CAPACITY_CHANGED);
+    scsi_fetch(port, CDB(SCSI_INQUIRY, 0, 0, 0, 36), 36);
+    scsi_fetch(port, CDB(SCSI_REPORT_LUNS, 0, 0, 0, 0, 0, 0, 0, 0, 16), 16);
+    const uint8_t *sense = scsi_fetch(port, CDB(SCSI_REQUEST_SENSE, 0, 0, 0, 18), 18);
+    assert_int_equal(sense[2], SENSE_LU_RESET >> 16);
+    assert_int_equal(sense[12], 0x29);
+    assert_int_equal(sense[13], 0x03);
+    scsi_refused(port, CDB(SCSI_TEST_UNIT_READY), SENSE_CAPACITY_CHANGED);
+}
+
+/* --- sense data --- */
+
+static void sense_data_is_in_fixed_format(void **state)
+{
+    uint8_t sense[SCSI_SENSE_SIZE];
+    static const uint8_t plain[SCSI_SENSE_SIZE] = {0x70, 0, 0x05, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0x24};
+    static const uint8_t informed[SCSI_SENSE_SIZE] = {0xf0, 0, 0x0e, 1, 2, 3,   4,
+                                                      10,   0, 0,    0, 0, 0x1d};
+    memset(sense, 0xff, sizeof(sense));
+    scsi_sense_fill(sense, SENSE_INVALID_FIELD_IN_CDB, false, 0);
+    assert_memory_equal(sense, plain, sizeof(sense));
+    scsi_sense_fill(sense, SENSE_MISCOMPARE, true, 0x01020304);
+    assert_memory_equal(sense, informed, sizeof(sense));
+}
+
+#define DISPATCH_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(the_table_is_sorted_and_complete),
+        TEST(only_what_writes_is_marked_so),
+        TEST(sizes_go_by_group),
+        TEST(usage_bits_end_with_the_cdb_and_its_control_byte),
+        DISPATCH_TEST(bits_that_are_not_used_change_nothing),
+        DISPATCH_TEST(unknown_commands),
+        DISPATCH_TEST(a_lun_that_does_not_exist),
+        DISPATCH_TEST(what_writes_is_refused_on_a_read_only_lu),
+        DISPATCH_TEST(unit_attentions_are_told_one_by_one_before_anything_else),
+        DISPATCH_TEST(some_commands_leave_unit_attentions_alone),
+        TEST(sense_data_is_in_fixed_format),
+    };
+    return RUN_TESTS(tests);
+}

@@ -1,0 +1,202 @@
+#include "scsi_commands.h"
+
+static struct scsi_port *port;
+
+static int setup(void **state)
+{
+    port = scsi_port_new(1 * MIB, 512);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    scsi_port_free(port);
+    return 0;
+}
+
+static void inquire(uint8_t evpd, uint8_t page, uint16_t allocation_length)
+{
+    scsi_fetch(port,
+               CDB(SCSI_INQUIRY, evpd, page, (uint8_t)(allocation_length >> 8),
+                   (uint8_t)allocation_length),
+               65535);
+}
+
+/* A VPD page whole; its body's size. */
+static uint16_t fetch_page(uint8_t page)
+{
+    inquire(1, page, 1024);
+    struct wire_reader r = scsi_reader(port);
+    assert_int_equal(wire_get_u8(&r), 0x00); /* a block device that is there */
+    assert_int_equal(wire_get_u8(&r), page);
+    uint16_t size = wire_get_be16(&r);
+    assert_int_equal(wire_reader_left(&r), size);
+    assert_int_equal(port->data_length, size + 4);
+    return size;
+}
+
+static uint32_t be32(size_t at)
+{
+    struct wire_reader r = scsi_reader(port);
+    wire_skip(&r, at);
+    return wire_get_be32(&r);
+}
+
+static uint64_t be64(size_t at)
+{
+    return (uint64_t)be32(at) << 32 | be32(at + 4);
+}
+
+static void standard_data(void **state)
+{
+    inquire(0, 0, 255);
+    const uint8_t *d = port->in;
+    assert_int_equal(port->moved, 96);
+    assert_int_equal(d[0], 0x00);
+    assert_int_equal(d[1], 0x00); /* not removable */
+    assert_int_equal(d[2], 0x06); /* SPC-4 */
+    assert_int_equal(d[3] & 0x0f, 2);
+    assert_int_equal(d[4], 96 - 5);
+    assert_int_equal(d[7] & 0x02, 0x02); /* commands are queued */
+    assert_memory_equal(d + 8, "NODISK  VOLUME          1   ", 28);
+    static const uint8_t versions[] = {0x00, 0xa0, 0x09, 0x60, 0x04, 0x60, 0x06, 0x00};
+    assert_memory_equal(d + 58, versions, sizeof(versions));
+    for (size_t i = 66; i < 96; i++)
+        assert_int_equal(d[i], 0);
+}
+
+static void no_lun(void **state)
+{
+    port->no_such_lun = true;
+    inquire(0, 0, 96);
+    assert_int_equal(port->moved, 96);
+    assert_int_equal(port->in[0], 0x7f);
+    scsi_refused(port, CDB(SCSI_INQUIRY, 1, 0x00, 0, 96), SENSE_INVALID_FIELD_IN_CDB);
+}
+
+static void page_00_lists_the_pages_that_there_are(void **state)
+{
+    uint8_t list[256];
+    uint16_t count = fetch_page(0x00);
+    memcpy(list, port->in + 4, count);
+    assert_true(count >= 7);
+    for (unsigned page = 0, i = 0; page < 256; page++) {
+        if (i < count && list[i] == page) { /* ascending order, or one would be left over */
+            fetch_page((uint8_t)page);
+            i++;
+        } else {
+            scsi_refused(port, CDB(SCSI_INQUIRY, 1, (uint8_t)page, 1, 0),
+                         SENSE_INVALID_FIELD_IN_CDB);
+        }
+        assert_true(page < 255 || i == count);
+    }
+}
+
+static void a_page_code_needs_evpd(void **state)
+{
+    scsi_refused(port, CDB(SCSI_INQUIRY, 0, 0x80, 0, 96), SENSE_INVALID_FIELD_IN_CDB);
+}
+
+static void the_serial_number_is_the_volumes(void **state)
+{
+    assert_int_equal(fetch_page(0x80), 32);
+    assert_memory_equal(port->in + 4, "ab02030405060708090a0b0c0d0e0ffe", 32);
+}
+
+static void the_designators_identify_the_volume(void **state)
+{
+    uint16_t size = fetch_page(0x83);
+    const uint8_t *d = port->in + 4;
+    static const uint8_t naa[] = {0x01, 0x03, 0, 8, 0x3b, 2, 3, 4, 5, 6, 7, 8};
+    assert_memory_equal(d, naa, sizeof(naa)); /* binary, NAA 3: locally assigned */
+    d += sizeof(naa);
+    static const uint8_t head[] = {0x02, 0x01, 0, 40};
+    assert_memory_equal(d, head, sizeof(head)); /* ASCII, T10 vendor identification */
+    assert_memory_equal(d + 4, "NODISK  ab02030405060708090a0b0c0d0e0ffe", 40);
+    assert_int_equal(size, sizeof(naa) + 44);
+}
+
+static void extended_inquiry(void **state)
+{
+    assert_int_equal(fetch_page(0x86), 60);
+    assert_int_equal(port->in[5], 0x07); /* head of queue, ordered, simple */
+    assert_int_equal(port->in[6], 0x01); /* a volatile cache */
+}
+
+static void block_limits(void **state)
+{
+    for (unsigned size = 512; size <= 4096; size += 4096 - 512) {
+        port->lu->block_size = size;
+        assert_int_equal(fetch_page(0xb0), 0x3c);
+        assert_int_equal(port->in[4] & 0x01, 0); /* WSNZ: 0 blocks means up to the end */
+        assert_int_equal(be32(4) & 0xffff, 4096 / size);
+        assert_int_equal(be32(8), 0); /* a command may move any number of blocks */
+        assert_true(be32(20) == 512 * MIB / size);
+        assert_int_equal(be32(24), 256);
+        assert_int_equal(be32(28), 4096 / size);
+        assert_true(be32(32) == 0x80000000); /* UNMAP is aligned at LBA 0 */
+        assert_true(be64(36) == 512 * MIB / size);
+    }
+    port->lu->block_size = 512;
+}
+
+static void characteristics_and_provisioning(void **state)
+{
+    assert_int_equal(fetch_page(0xb1), 0x3c);
+    assert_int_equal(port->in[4] << 8 | port->in[5], 1); /* does not rotate */
+    assert_int_equal(fetch_page(0xb2), 4);
+    assert_int_equal(port->in[5], 0xe4);     /* UNMAP, both WRITE SAMEs; zeroes afterwards */
+    assert_int_equal(port->in[6] & 0x07, 2); /* thin */
+}
+
+/* What does not fit is cut; lengths inside still tell of the whole. */
+static void the_allocation_length_cuts(void **state)
+{
+    static const struct {
+        uint8_t evpd, page;
+        uint16_t size;
+    } pages[] = {{0, 0, 96}, {1, 0x00, 11}, {1, 0x80, 36}, {1, 0x83, 60}, {1, 0xb0, 64}};
+    static uint8_t whole[128];
+    for (size_t i = 0; i < ARRAY_SIZE(pages); i++) {
+        inquire(pages[i].evpd, pages[i].page, 65535);
+        assert_int_equal(port->moved, pages[i].size);
+        memcpy(whole, port->in, pages[i].size);
+        for (uint16_t cut = 0; cut <= pages[i].size; cut++) {
+            inquire(pages[i].evpd, pages[i].page, cut);
+            assert_int_equal(port->moved, cut);
+            assert_int_equal(port->data_length, cut);
+            assert_memory_equal(port->in, whole, cut);
+        }
+    }
+}
+
+/* The initiator takes less than it asks for: the residual tells. */
+static void the_initiators_room_cuts_too(void **state)
+{
+    scsi_fetch(port, CDB(SCSI_INQUIRY, 0, 0, 0, 96), 36);
+    assert_int_equal(port->moved, 36);
+    assert_int_equal(port->data_length, 96);
+    scsi_fetch(port, CDB(SCSI_INQUIRY, 0, 0, 0, 96), 0);
+    assert_int_equal(port->moved, 0);
+    assert_int_equal(port->data_length, 96);
+}
+
+#define INQUIRY_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        INQUIRY_TEST(standard_data),
+        INQUIRY_TEST(no_lun),
+        INQUIRY_TEST(page_00_lists_the_pages_that_there_are),
+        INQUIRY_TEST(a_page_code_needs_evpd),
+        INQUIRY_TEST(the_serial_number_is_the_volumes),
+        INQUIRY_TEST(the_designators_identify_the_volume),
+        INQUIRY_TEST(extended_inquiry),
+        INQUIRY_TEST(block_limits),
+        INQUIRY_TEST(characteristics_and_provisioning),
+        INQUIRY_TEST(the_allocation_length_cuts),
+        INQUIRY_TEST(the_initiators_room_cuts_too),
+    };
+    return RUN_TESTS(tests);
+}

@@ -1,0 +1,165 @@
+#include "scsi_commands.h"
+
+static struct scsi_port *port;
+
+#define DISK_SIZE (1 * MIB)
+
+static const uint8_t caching[] = {0x08, 18, 0x04, 0, 0, 0, 0, 0, 0, 0,
+                                  0,    0,  0,    0, 0, 0, 0, 0, 0, 0};
+static const uint8_t control[] = {0x0a, 10, 0x00, 0x10, 0, 0, 0, 0, 0, 0, 0, 0};
+static const uint8_t exceptions[] = {0x1c, 10, 0x08, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+
+static int setup(void **state)
+{
+    port = scsi_port_new(DISK_SIZE, 512);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    scsi_port_free(port);
+    return 0;
+}
+
+enum { CURRENT = 0x00, CHANGEABLE = 0x40, DEFAULT = 0x80, SAVED = 0xc0 };
+enum { DBD = 0x08, LLBAA = 0x10 };
+
+static const uint8_t *sense_6(uint8_t flags, uint8_t page, uint8_t subpage)
+{
+    return scsi_fetch(port, CDB(SCSI_MODE_SENSE_6, flags, page, subpage, 255), 255);
+}
+
+static const uint8_t *sense_10(uint8_t flags, uint8_t page)
+{
+    return scsi_fetch(port, CDB(SCSI_MODE_SENSE_10, flags, page, 0, 0, 0, 0, 2, 0), 512);
+}
+
+static void the_header_of_the_short_form(void **state)
+{
+    static const uint8_t descriptor[] = {0, 0, 0x08, 0, 0, 0, 2, 0}; /* 2048 blocks of 512 */
+    const uint8_t *d = sense_6(0, 0x08, 0);
+    assert_int_equal(port->moved, 4 + 8 + sizeof(caching));
+    assert_int_equal(d[0], port->moved - 1);
+    assert_int_equal(d[1], 0);
+    assert_int_equal(d[2], 0x10); /* writable; DPO and FUA */
+    assert_int_equal(d[3], 8);
+    assert_memory_equal(d + 4, descriptor, sizeof(descriptor));
+    assert_memory_equal(d + 12, caching, sizeof(caching));
+}
+
+static void the_header_of_the_long_form(void **state)
+{
+    static const uint8_t descriptor[] = {0, 0, 0, 0, 0, 0, 0x08, 0, 0, 0, 0, 0, 0, 0, 2, 0};
+    const uint8_t *d = sense_10(LLBAA, 0x0a);
+    assert_int_equal(port->moved, 8 + 16 + sizeof(control));
+    assert_int_equal(d[0] << 8 | d[1], port->moved - 2);
+    assert_int_equal(d[2], 0);
+    assert_int_equal(d[3], 0x10);
+    assert_int_equal(d[4], 0x01); /* the long block descriptor */
+    assert_int_equal(d[6] << 8 | d[7], 16);
+    assert_memory_equal(d + 8, descriptor, sizeof(descriptor));
+    assert_memory_equal(d + 24, control, sizeof(control));
+    d = sense_10(0, 0x0a);
+    assert_int_equal(port->moved, 8 + 8 + sizeof(control));
+    assert_int_equal(d[4], 0);
+    assert_int_equal(d[7], 8);
+}
+
+static void without_block_descriptors(void **state)
+{
+    const uint8_t *d = sense_6(DBD, 0x1c, 0);
+    assert_int_equal(d[3], 0);
+    assert_int_equal(port->moved, 4 + sizeof(exceptions));
+    assert_memory_equal(d + 4, exceptions, sizeof(exceptions));
+    d = sense_10(DBD | LLBAA, 0x1c);
+    assert_int_equal(d[6] << 8 | d[7], 0);
+    assert_memory_equal(d + 8, exceptions, sizeof(exceptions));
+}
+
+static void all_pages_at_once_in_order(void **state)
+{
+    for (int subpage = 0; subpage <= 0xff; subpage += 0xff) {
+        const uint8_t *d = sense_6(DBD, 0x3f, (uint8_t)subpage);
+        size_t at = 4;
+        assert_int_equal(port->moved, 4 + sizeof(caching) + sizeof(control) + sizeof(exceptions));
+        assert_memory_equal(d + at, caching, sizeof(caching));
+        at += sizeof(caching);
+        assert_memory_equal(d + at, control, sizeof(control));
+        assert_memory_equal(d + at + sizeof(control), exceptions, sizeof(exceptions));
+    }
+}
+
+static void nothing_can_be_changed_or_saved(void **state)
+{
+    static const uint8_t zeroes[18];
+    const uint8_t *d = sense_6(DBD, CHANGEABLE | 0x08, 0);
+    assert_int_equal(d[4], 0x08);
+    assert_int_equal(d[5], 18);
+    assert_memory_equal(d + 6, zeroes, 18);
+    d = sense_6(DBD, DEFAULT | 0x08, 0);
+    assert_memory_equal(d + 4, caching, sizeof(caching));
+    scsi_refused(port, CDB(SCSI_MODE_SENSE_6, 0, SAVED | 0x08, 0, 255), SENSE_SAVING_NOT_SUPPORTED);
+    scsi_refused(port, CDB(SCSI_MODE_SENSE_10, 0, SAVED | 0x3f, 0, 0, 0, 0, 0, 255),
+                 SENSE_SAVING_NOT_SUPPORTED);
+}
+
+static void pages_that_there_are_not(void **state)
+{
+    for (uint8_t page = 0; page < 0x40; page++) {
+        bool known = page == 0x08 || page == 0x0a || page == 0x1c || page == 0x3f;
+        scsi_expect(port, CDB(SCSI_MODE_SENSE_6, 0, page, 0, 255), NULL, 0, 255,
+                    known ? SENSE_NONE : SENSE_INVALID_FIELD_IN_CDB);
+        scsi_refused(port, CDB(SCSI_MODE_SENSE_6, 0, page, 1, 255), SENSE_INVALID_FIELD_IN_CDB);
+    }
+}
+
+static void a_read_only_lu_says_so(void **state)
+{
+    port->lu->read_only = true;
+    assert_int_equal(sense_6(0, 0x3f, 0)[2], 0x90);
+    assert_int_equal(sense_10(0, 0x3f)[3], 0x90);
+}
+
+static void a_large_disk_needs_the_long_descriptor(void **state)
+{
+    static const uint8_t as_much_as_fits[] = {0xff, 0xff, 0xff, 0xff};
+    static const uint8_t exact[] = {0, 0, 0x01, 0x23, 0x45, 0x67, 0x89, 0xab};
+    port->lu->n_blocks = 0x0123456789ab;
+    assert_memory_equal(sense_6(0, 0x08, 0) + 4, as_much_as_fits, 4);
+    assert_memory_equal(sense_10(LLBAA, 0x08) + 8, exact, 8);
+    port->lu->n_blocks = UINT32_MAX;
+    assert_memory_equal(sense_10(0, 0x08) + 8, as_much_as_fits, 4);
+}
+
+static void the_allocation_length_cuts(void **state)
+{
+    uint8_t whole[255];
+    const uint8_t *d = sense_6(0, 0x3f, 0);
+    uint32_t size = port->moved;
+    memcpy(whole, d, size);
+    for (uint8_t cut = 0; cut <= size; cut++) {
+        scsi_fetch(port, CDB(SCSI_MODE_SENSE_6, 0, 0x3f, 0, cut), 255);
+        assert_int_equal(port->moved, cut);
+        assert_memory_equal(port->in, whole, cut); /* the length in it is of the whole */
+    }
+    scsi_fetch(port, CDB(SCSI_MODE_SENSE_10, 0, 0x3f, 0, 0, 0, 0, 0, 9), 255);
+    assert_int_equal(port->moved, 9);
+}
+
+#define MODE_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        MODE_TEST(the_header_of_the_short_form),
+        MODE_TEST(the_header_of_the_long_form),
+        MODE_TEST(without_block_descriptors),
+        MODE_TEST(all_pages_at_once_in_order),
+        MODE_TEST(nothing_can_be_changed_or_saved),
+        MODE_TEST(pages_that_there_are_not),
+        MODE_TEST(a_read_only_lu_says_so),
+        MODE_TEST(a_large_disk_needs_the_long_descriptor),
+        MODE_TEST(the_allocation_length_cuts),
+    };
+    return RUN_TESTS(tests);
+}
