@@ -78,8 +78,10 @@ static void offer_boot(const struct exchange *x, struct menu *menu)
     if (!menu->boot.file[0])
         return;
     ipv4_format(network->server, menu->server);
-    offer_text(menu, DHCP_OPTION_TFTP_SERVER, true, menu->server);
-    offer_text(menu, DHCP_OPTION_BOOT_FILE, true, menu->boot.file);
+    /* With their NUL for firmware: there are PXE ROMs that read on to one (as dnsmasq found). */
+    size_t end = menu->boot.pxe ? 1 : 0;
+    offer(menu, DHCP_OPTION_TFTP_SERVER, true, menu->server, strlen(menu->server) + end);
+    offer(menu, DHCP_OPTION_BOOT_FILE, true, menu->boot.file, strlen(menu->boot.file) + end);
     if (menu->boot.ipxe)
         offer(menu, DHCP_OPTION_IPXE, true, ipxe_options, sizeof(ipxe_options));
     if (!menu->boot.pxe)

@@ -131,9 +131,23 @@ bool assign_choose(struct exchange *x, uint32_t *ret_address)
     return false;
 }
 
+/* A node that runs has its disk behind this address: it goes on with it, whatever was decided for
+ * its next boot, unless the address is another node's by now. */
+static bool may_go_on(const struct exchange *x, const struct lease *lease)
+{
+    const struct dhcp_policy *policy = &x->server->policy;
+    struct dhcp_node owner;
+    return x->known && !is_own_server_address(x->network, lease->address) &&
+           (lease->address == x->reserved ||
+            !policy->node_by_address(policy->context, lease->address, &owner)) &&
+           lease_available(x->network->leases, lease->address, x->request->mac, x->now->monotonic);
+}
+
 static enum verdict judge_own(struct exchange *x, const struct lease *lease,
                               enum request_state state)
 {
+    if (state == REQUEST_RENEWING && may_go_on(x, lease))
+        return VERDICT_GRANT;
     if (!is_valid(x, lease) ||
         !lease_available(x->network->leases, lease->address, x->request->mac, x->now->monotonic))
         return VERDICT_REFUSE;

@@ -96,6 +96,16 @@ static bool is_uefi_x64(uint16_t architecture)
     return architecture == DHCP_ARCH_UEFI_X64 || architecture == DHCP_ARCH_UEFI_EBC;
 }
 
+bool dhcp_client_wants_loader(const struct dhcp_client *client)
+{
+    return client->kind == DHCP_CLIENT_PXE || client->kind == DHCP_CLIENT_HTTP;
+}
+
+bool dhcp_client_has_loader(const struct dhcp_client *client)
+{
+    return client->kind == DHCP_CLIENT_PXE && is_supported(client->architecture);
+}
+
 const char *dhcp_client_word(const struct dhcp_client *client)
 {
     switch (client->kind) {

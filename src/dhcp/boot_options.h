@@ -31,6 +31,10 @@ struct dhcp_client {
 
 struct dhcp_client dhcp_client_of(const struct dhcp_message *message);
 
+/* Is it firmware that boots from what it is told here, and do we have something for it? */
+bool dhcp_client_wants_loader(const struct dhcp_client *client);
+bool dhcp_client_has_loader(const struct dhcp_client *client);
+
 /* "BIOS PXE", "UEFI PXE", "iPXE", "system"; for messages. */
 const char *dhcp_client_word(const struct dhcp_client *client);
 

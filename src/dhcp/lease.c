@@ -410,3 +410,8 @@ size_t lease_count(const struct lease_table *table, enum lease_state state)
 {
     return table->count_of[state];
 }
+
+bool lease_table_is_empty(const struct lease_table *table)
+{
+    return table->count == 0;
+}

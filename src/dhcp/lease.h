@@ -106,3 +106,4 @@ typedef void lease_visitor(void *context, struct lease *lease);
 void lease_each(struct lease_table *table, lease_visitor *visit, void *context);
 /* Of a state, whether expired or not. */
 size_t lease_count(const struct lease_table *table, enum lease_state state);
+bool lease_table_is_empty(const struct lease_table *table);

@@ -21,64 +21,99 @@ struct network *networks_find(const struct dhcp_server *server, uint32_t address
     return NULL;
 }
 
+/* Leases on their way from the old networks to the new ones. */
 struct move {
     struct network *networks;
     size_t count;
+    struct lease_table *rest; /* for what is in none of them */
     bool failed;
 };
+
+static struct lease_table *table_for(const struct move *move, uint32_t address)
+{
+    for (size_t i = 0; i < move->count; i++)
+        if (network_contains(&move->networks[i], address))
+            return move->networks[i].leases;
+    return move->rest;
+}
 
 static void copy_lease(void *context, struct lease *old)
 {
     struct move *move = context;
-    for (size_t i = 0; i < move->count; i++) {
-        if (!network_contains(&move->networks[i], old->address))
-            continue;
-        struct lease_table *table = move->networks[i].leases;
-        if (old->state == LEASE_DECLINED) {
-            lease_decline_address(table, old->address, old->changed_at);
-            return;
-        }
-        struct lease *lease =
-            lease_assign(table, old->mac, old->address, old->state, old->expires, old->changed_at);
-        move->failed |= !lease;
-        if (!lease)
-            return;
-        lease->reserved = old->reserved;
-        lease->remembered = old->remembered;
-        lease->stored = old->stored;
-        lease->storing = old->storing;
-        lease->dirty = old->dirty;
+    struct lease_table *table = table_for(move, old->address);
+    if (old->state == LEASE_DECLINED) {
+        lease_decline_address(table, old->address, old->changed_at);
+        return;
     }
+    struct lease *lease =
+        lease_assign(table, old->mac, old->address, old->state, old->expires, old->changed_at);
+    move->failed |= !lease;
+    if (!lease)
+        return;
+    lease->reserved = old->reserved;
+    lease->remembered = old->remembered;
+    lease->stored = old->stored;
+    lease->storing = old->storing;
+    lease->dirty = old->dirty;
 }
 
-static struct network *make_networks(struct dhcp_server *server, const struct dhcp_network *configs,
-                                     size_t count)
+static bool add_network(struct dhcp_server *server, struct network *networks, size_t *count,
+                        const struct dhcp_network *config, bool served)
 {
-    struct network *networks = calloc(count ? count : 1, sizeof(*networks));
-    struct move move = {.networks = networks, .count = count};
-    for (size_t i = 0; networks && i < count; i++) {
-        networks[i].config = configs[i];
-        networks[i].leases = lease_table_new(server->seed);
-        move.failed |= !networks[i].leases;
+    struct network *network = &networks[*count];
+    *network = (struct network){
+        .config = *config, .served = served, .leases = lease_table_new(server->seed)};
+    *count += network->leases != NULL;
+    return network->leases != NULL;
+}
+
+/* Moves the leases of an old network; what no network of today covers stays behind in one of its
+ * own, which is not served: a subnet that is switched off for a while must not give its nodes'
+ * addresses away when it is back. */
+static bool move_network(struct dhcp_server *server, const struct network *old,
+                         struct network *networks, size_t served, size_t *count)
+{
+    if (!add_network(server, networks, count, &old->config, false))
+        return false;
+    struct network *rest = &networks[*count - 1];
+    struct move move = {.networks = networks, .count = served, .rest = rest->leases};
+    lease_each(old->leases, copy_lease, &move);
+    if (lease_table_is_empty(rest->leases)) {
+        lease_table_free(rest->leases);
+        --*count;
     }
-    for (size_t i = 0; networks && !move.failed && i < server->n_networks; i++)
-        lease_each(server->networks[i].leases, copy_lease, &move);
-    if (networks && move.failed) {
+    return !move.failed;
+}
+
+/* *ret_count: with those that are not served any more. */
+static struct network *make_networks(struct dhcp_server *server, const struct dhcp_network *configs,
+                                     size_t served, size_t *ret_count)
+{
+    struct network *networks = calloc(served + server->n_networks + 1, sizeof(*networks));
+    size_t count = 0;
+    bool ok = networks != NULL;
+    for (size_t i = 0; ok && i < served; i++)
+        ok = add_network(server, networks, &count, &configs[i], true);
+    for (size_t i = 0; ok && i < server->n_networks; i++)
+        ok = move_network(server, &server->networks[i], networks, served, &count);
+    if (!ok) {
         networks_free(networks, count);
         return NULL;
     }
+    *ret_count = count;
     return networks;
 }
 
 int dhcp_server_set_networks(struct dhcp_server *server, const struct dhcp_network *configs,
                              size_t count)
 {
-    struct network *networks = make_networks(server, configs, count);
+    size_t with_old;
+    struct network *networks = make_networks(server, configs, count, &with_old);
     if (!networks)
         return -ENOMEM;
     networks_free(server->networks, server->n_networks);
     server->networks = networks;
-    server->n_networks = count;
+    server->n_networks = with_old;
     return 0;
 }
 
@@ -119,17 +154,6 @@ bool dhcp_server_restore(struct dhcp_server *server, const struct dhcp_lease_rec
     /* The wall clock may have been set back: no lease is longer than those we give. */
     left = MIN(left, network->config.settings.lease_time * USEC_PER_SEC);
     return restore_lease(server, network, record, left, now);
-}
-
-uint32_t dhcp_server_address_of(const struct dhcp_server *server, struct mac_address mac,
-                                uint64_t now)
-{
-    for (size_t i = 0; i < server->n_networks; i++) {
-        const struct lease *lease = lease_by_mac(server->networks[i].leases, mac);
-        if (lease && lease->state == LEASE_BOUND && lease_is_live(lease, now))
-            return lease->address;
-    }
-    return 0;
 }
 
 struct visit {

@@ -42,6 +42,7 @@ void exchange_report(const struct exchange *x, enum dhcp_oddity_kind kind, uint3
         .address = address,
         .node = x->known ? x->node.name : NULL,
         .subnet = x->network ? x->network->config.settings.name : NULL,
+        .client = x->client,
     };
     if (holder)
         oddity.holder = *holder;
@@ -68,7 +69,6 @@ static void tell(const struct exchange *x, enum dhcp_type type, uint32_t address
         .node = x->known ? &x->node : NULL,
         .address = address,
         .client = x->client,
-        .vendor_class = dhcp_message_option(x->request, DHCP_OPTION_VENDOR_CLASS),
         .at = x->now->wall,
     };
     counter_add(&x->server->counters.sent[type], 1);
@@ -84,7 +84,7 @@ static struct network *relayed_network(struct exchange *x)
     (void)dhcp_relay_address(x->request, DHCP_RELAY_LINK_SELECTION, &place);
     for (size_t i = 0; i < x->server->n_networks; i++) {
         struct network *n = &x->server->networks[i];
-        if (n->config.link == x->arrival->link && network_contains(n, place))
+        if (n->served && n->config.link == x->arrival->link && network_contains(n, place))
             return n;
     }
     exchange_report(x, DHCP_ODD_NO_SUBNET, place, NULL);
@@ -118,7 +118,7 @@ static struct network *attached_network(struct exchange *x)
     unsigned best_fitness = 0;
     for (size_t i = 0; i < x->server->n_networks; i++) {
         struct network *n = &x->server->networks[i];
-        if (n->config.link != arrival->link)
+        if (!n->served || n->config.link != arrival->link)
             continue;
         /* A renewal is sent straight to us, past the relay. */
         bool routed = arrival->unicast && network_contains(n, x->request->ciaddr);
@@ -174,11 +174,13 @@ static void leave_other_address(struct exchange *x, uint32_t address)
 /* Holds the address for the client until it asks for it. */
 static bool hold(struct exchange *x, uint32_t address)
 {
-    const struct lease *own = lease_by_mac(x->network->leases, x->request->mac);
+    struct lease *own = lease_by_mac(x->network->leases, x->request->mac);
     uint64_t now = x->now->monotonic;
     bool bound = own && own->state == LEASE_BOUND && lease_is_live(own, now);
     /* It may go on using what it has, if it does not come back for the offer; and nobody else
      * gets a reserved address anyway. */
+    if (bound && own->address == address)
+        own->reserved = x->reserved; /* as things are now: what is offered is not refused then */
     if (bound && (own->address == address || address == x->reserved))
         return true;
     leave_other_address(x, address);
@@ -198,12 +200,15 @@ static bool on_discover(struct exchange *x, struct dhcp_answer *answer)
         exchange_report(x, DHCP_ODD_NO_MEMORY, address, NULL);
         return false;
     }
+    if (dhcp_client_wants_loader(&x->client) && !dhcp_client_has_loader(&x->client))
+        exchange_report(x, DHCP_ODD_NO_LOADER, address, NULL);
     answer_build(x, DHCP_OFFER, address, lease_time(x), answer);
     tell(x, DHCP_OFFER, address);
     return true;
 }
 
-static bool grant(struct exchange *x, uint32_t address, struct dhcp_answer *answer)
+static bool grant(struct exchange *x, uint32_t address, enum request_state state,
+                  struct dhcp_answer *answer)
 {
     uint64_t now = x->now->monotonic;
     uint32_t seconds = lease_time(x);
@@ -214,7 +219,8 @@ static bool grant(struct exchange *x, uint32_t address, struct dhcp_answer *answ
         exchange_report(x, DHCP_ODD_NO_MEMORY, address, NULL);
         return false;
     }
-    lease->reserved = x->reserved;
+    if (state != REQUEST_RENEWING) /* or it would not notice at its next boot what changed */
+        lease->reserved = x->reserved;
     answer_build(x, DHCP_ACK, address, seconds, answer);
     if (!commit_lease(x, lease, answer))
         return false;
@@ -263,7 +269,7 @@ static bool on_request(struct exchange *x, struct dhcp_answer *answer)
         return false; /* asks for nothing */
     switch (assign_judge(x, address, state)) {
     case VERDICT_GRANT:
-        return grant(x, address, answer);
+        return grant(x, address, state, answer);
     case VERDICT_REFUSE:
         return refuse(x, address, answer);
     case VERDICT_SILENT:

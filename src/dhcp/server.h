@@ -71,8 +71,7 @@ struct dhcp_event {
     const struct dhcp_node *node; /* or NULL: a machine that nobody registered */
     uint32_t address;             /* given, or refused */
     struct dhcp_client client;
-    const struct dhcp_option *vendor_class; /* option 60, or NULL (also for an ACK that waited) */
-    uint64_t at;                            /* usec since 1970 */
+    uint64_t at; /* usec since 1970 */
 };
 
 enum dhcp_oddity_kind {
@@ -82,6 +81,7 @@ enum dhcp_oddity_kind {
     DHCP_ODD_NO_ADDRESS,     /* the pool of `subnet` is empty or used up; `mac` got no answer */
     DHCP_ODD_CONFLICT,       /* `address` of `node` is leased to `holder`: `mac` got another */
     DHCP_ODD_TAKEN,          /* `mac` found `address` in use by a machine without a lease */
+    DHCP_ODD_NO_LOADER,      /* `mac`, a `client` that boots, gets an address but no boot file */
     DHCP_ODD_FOREIGN_SERVER, /* another DHCP server, `address`, answers in our subnet */
     DHCP_ODD_STORE_LATE,     /* short lease: the registry did not store it in time */
     DHCP_ODD_STORE_FAILED,   /* short lease: the registry could not store it */
@@ -97,6 +97,7 @@ struct dhcp_oddity {
     uint32_t address;
     const char *node;   /* or NULL */
     const char *subnet; /* or NULL */
+    struct dhcp_client client;
 };
 
 struct dhcp_policy {
@@ -153,8 +154,8 @@ struct dhcp_server;
 struct dhcp_server *dhcp_server_new(const struct dhcp_policy *policy, uint64_t seed);
 void dhcp_server_free(struct dhcp_server *server);
 
-/* Serves these subnets from now on; leases of addresses that are in one of them stay. -ENOMEM, and
- * nothing has changed. */
+/* Serves these subnets from now on. All leases stay; those in none of them until they are in one
+ * again. -ENOMEM, and nothing has changed. */
 int dhcp_server_set_networks(struct dhcp_server *server, const struct dhcp_network *networks,
                              size_t count) MUST_CHECK;
 
@@ -182,10 +183,7 @@ bool dhcp_server_expire(struct dhcp_server *server, const struct dhcp_clock *now
 /* Lives as long as the server; any thread may read it. */
 const struct dhcp_counters *dhcp_server_counters(const struct dhcp_server *server);
 
-/* The live lease of this MAC in any subnet; its address, or 0. */
-uint32_t dhcp_server_address_of(const struct dhcp_server *server, struct mac_address mac,
-                                uint64_t now);
-
+/* Every lease there is, also of networks that are not served any more. */
 typedef void dhcp_lease_visitor(void *context, const struct dhcp_network *network,
                                 const struct lease *lease);
 void dhcp_server_each_lease(struct dhcp_server *server, dhcp_lease_visitor *visit, void *context);

@@ -9,6 +9,7 @@
 
 struct network {
     struct dhcp_network config;
+    bool served; /* false: not any more; its leases are kept for when it is again */
     struct lease_table *leases;
 };
 

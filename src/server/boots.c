@@ -5,7 +5,8 @@
 void boots_dhcp_event(struct boots *boots, const struct dhcp_event *event)
 {
     char address[IPV4_TEXT_SIZE];
-    if (event->type != DHCP_ACK || !event->address)
+    /* an INFORM comes from whoever likes, with any address */
+    if (event->type != DHCP_ACK || event->request == DHCP_INFORM || !event->address)
         return;
     boot_tracker_set_address(boots->tracker, event->address, event->mac);
     ipv4_format(event->address, address);

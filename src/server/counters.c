@@ -26,6 +26,7 @@ static const struct entry dhcp_odd[] = {
     {"no_address", offsetof(struct dhcp_counters, oddities[DHCP_ODD_NO_ADDRESS])},
     {"conflict", offsetof(struct dhcp_counters, oddities[DHCP_ODD_CONFLICT])},
     {"taken", offsetof(struct dhcp_counters, oddities[DHCP_ODD_TAKEN])},
+    {"no_loader", offsetof(struct dhcp_counters, oddities[DHCP_ODD_NO_LOADER])},
     {"foreign_server", offsetof(struct dhcp_counters, oddities[DHCP_ODD_FOREIGN_SERVER])},
     {"store_late", offsetof(struct dhcp_counters, oddities[DHCP_ODD_STORE_LATE])},
     {"store_failed", offsetof(struct dhcp_counters, oddities[DHCP_ODD_STORE_FAILED])},

@@ -93,6 +93,12 @@ static void describe(const struct dhcp_oddity *o, const struct words *w, char *t
                  "set aside for some minutes; find that machine",
                  w->address, w->mac);
         break;
+    case DHCP_ODD_NO_LOADER:
+        snprintf(text, size,
+                 "%s boots by %s, architecture %u, for which there is no loader here: it gets an "
+                 "address only",
+                 w->mac, dhcp_client_word(&o->client), o->client.architecture);
+        break;
     case DHCP_ODD_FOREIGN_SERVER:
         snprintf(text, size,
                  "another DHCP server, %s, answers machines of [subnet %s] (%s chose it): stop it, "

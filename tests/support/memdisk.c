@@ -58,18 +58,24 @@ static void memdisk_submit(struct block_device *device, struct block_request *re
     disk->pending[disk->n_pending++].request = request;
 }
 
+bool memdisk_run_one(struct memdisk *disk, bool newest)
+{
+    if (disk->n_pending == 0)
+        return false;
+    unsigned i = newest ? disk->n_pending - 1 : 0;
+    struct block_request *request = disk->pending[i].request;
+    disk->n_pending--;
+    memmove(&disk->pending[i], &disk->pending[i + 1],
+            (disk->n_pending - i) * sizeof(*disk->pending));
+    finish(disk, request); /* may submit more */
+    return true;
+}
+
 unsigned memdisk_run(struct memdisk *disk, bool reverse)
 {
     unsigned n = 0;
-    while (disk->n_pending > 0) {
-        unsigned i = reverse ? disk->n_pending - 1 : 0;
-        struct block_request *request = disk->pending[i].request;
-        disk->n_pending--;
-        memmove(&disk->pending[i], &disk->pending[i + 1],
-                (disk->n_pending - i) * sizeof(*disk->pending));
-        finish(disk, request); /* may submit more */
+    while (memdisk_run_one(disk, reverse))
         n++;
-    }
     return n;
 }
 

@@ -29,3 +29,5 @@ struct memdisk {
 struct memdisk *memdisk_new(uint64_t size);
 /* Carries out what waits, the newest first if `reverse`; returns how many. */
 unsigned memdisk_run(struct memdisk *disk, bool reverse);
+/* The same for one alone; false if none waits. */
+bool memdisk_run_one(struct memdisk *disk, bool newest);

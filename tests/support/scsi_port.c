@@ -47,7 +47,7 @@ static void complete(struct scsi_task *task)
     struct scsi_port *port = task_of(task)->port;
     assert(port->task == task);
     assert(port->n_held == 0 && port->disk->n_pending == 0);
-    bool good_read = task->is_read && task->status == SCSI_GOOD && !task->aborted;
+    bool good_read = task->is_read && task->status == SCSI_GOOD && !task->aborted && !port->lost;
     assert(!good_read || port->moved == task->length);
     assert(!good_read || port->had_last == (port->moved > 0));
     port->status = task->status;
@@ -102,7 +102,7 @@ void scsi_port_begin(struct scsi_port *port, const uint8_t cdb[static SCSI_CDB_S
     port->task = task;
     port->out = out;
     port->moved = port->bursts = 0;
-    port->had_last = false;
+    port->had_last = port->lost = false;
     scsi_task_start(task);
 }
 
@@ -112,6 +112,7 @@ void scsi_port_move(struct scsi_port *port, bool ok)
     assert(port->n_held > 0);
     port->held[0] = port->held[1];
     port->n_held--;
+    port->lost |= !ok;
     if (port->task->is_read) {
         memcpy(port->in + burst->offset, burst->buffer->data, burst->length);
     } else if (ok) {

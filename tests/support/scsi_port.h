@@ -31,7 +31,7 @@ struct scsi_port {
     unsigned n_held;
     uint32_t moved; /* bytes of the bursts so far */
     unsigned bursts;
-    bool had_last;
+    bool had_last, lost;
 
     /* of the task that has completed */
     uint8_t *in; /* SCSI_PORT_ROOM bytes, of which `moved` came */

@@ -105,13 +105,19 @@ static inline uint32_t option_u32(const struct dhcp_message *message, enum dhcp_
     return wire_get_be32(&r);
 }
 
-static inline void assert_option_text(const struct dhcp_message *message,
-                                      enum dhcp_option_code code, const char *text)
+static inline void assert_option(const struct dhcp_message *message, enum dhcp_option_code code,
+                                 const void *data, size_t size)
 {
     const struct dhcp_option *option = dhcp_message_option(message, code);
     assert_non_null(option);
-    assert_int_equal(option->size, strlen(text));
-    assert_memory_equal(option->data, text, option->size);
+    assert_int_equal(option->size, size);
+    assert_memory_equal(option->data, data, size);
+}
+
+static inline void assert_option_text(const struct dhcp_message *message,
+                                      enum dhcp_option_code code, const char *text)
+{
+    assert_option(message, code, text, strlen(text));
 }
 
 static inline uint32_t ip(const char *text)

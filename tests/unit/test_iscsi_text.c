@@ -1,6 +1,6 @@
 #include "test.h"
 
-#include "iscsi/negotiate.h"
+#include "iscsi/text.h"
 
 #include <errno.h>
 
@@ -46,85 +46,6 @@ static void numbers(void **state)
         assert_int_equal(iscsi_text_number(bad[i], &n), -EINVAL);
 }
 
-struct example {
-    const char *key, *value, *answer; /* answer NULL: none is given */
-    enum iscsi_negotiation result;
-};
-
-static void check(const struct example *examples, size_t count, bool discovery)
-{
-    for (size_t i = 0; i < count; i++) {
-        const struct example *e = &examples[i];
-        struct iscsi_parameters parameters;
-        char buffer[256] = "", expected[256] = "";
-        struct iscsi_text answer = {.data = buffer, .size = sizeof(buffer)};
-        iscsi_parameters_init(&parameters);
-        assert_int_equal(iscsi_negotiate(&parameters, e->key, e->value, discovery, &answer),
-                         e->result);
-        if (e->answer)
-            snprintf(expected, sizeof(expected), "%s=%s", e->key, e->answer);
-        assert_string_equal(buffer, expected);
-    }
-}
-
-static void every_key_has_its_result_function(void **state)
-{
-    static const struct example examples[] = {
-        {"HeaderDigest", "CRC32C,None", "CRC32C"},
-        {"HeaderDigest", "None,CRC32C", "None"},
-        {"DataDigest", "X,CRC32C", "CRC32C"},
-        {"DataDigest", "X", "Reject", NEGOTIATION_INVALID},
-        {"MaxConnections", "8", "1"},
-        {"MaxConnections", "0", "Reject", NEGOTIATION_INVALID},
-        {"InitialR2T", "Yes", "Yes"},
-        {"InitialR2T", "No", "No"},
-        {"InitialR2T", "yes", "Reject", NEGOTIATION_INVALID},
-        {"ImmediateData", "Yes", "Yes"},
-        {"ImmediateData", "No", "No"},
-        {"MaxRecvDataSegmentLength", "8192", NULL},
-        {"MaxRecvDataSegmentLength", "511", "Reject", NEGOTIATION_INVALID},
-        {"MaxRecvDataSegmentLength", "16777216", "Reject", NEGOTIATION_INVALID},
-        {"MaxBurstLength", "262144", "262144"},
-        {"MaxBurstLength", "16777215", "16776192"},
-        {"FirstBurstLength", "0x10000", "65536"},
-        {"FirstBurstLength", "1048576", "262144"},
-        {"DefaultTime2Wait", "2", "2"},
-        {"DefaultTime2Retain", "20", "0"},
-        {"DefaultTime2Retain", "3601", "Reject", NEGOTIATION_INVALID},
-        {"MaxOutstandingR2T", "1", "1"},
-        {"MaxOutstandingR2T", "100", "8"},
-        {"DataPDUInOrder", "No", "Yes"},
-        {"DataSequenceInOrder", "No", "Yes"},
-        {"ErrorRecoveryLevel", "2", "0"},
-        {"IFMarker", "No", "Reject"},
-        {"OFMarkInt", "2048~8192", "Reject"},
-        {"TaskReporting", "ResponseFence,RFC3720", "RFC3720"},
-        {"TaskReporting", "FastAbort", "Reject", NEGOTIATION_INVALID},
-        {"X-org.example.Colour", "red", NULL, NEGOTIATION_UNKNOWN},
-    };
-    check(examples, ARRAY_SIZE(examples), false);
-}
-
-static void what_concerns_only_disks_is_irrelevant_in_discovery(void **state)
-{
-    static const struct example examples[] = {
-        {"InitialR2T", "No", "Irrelevant"},
-        {"MaxBurstLength", "262144", "Irrelevant"},
-        {"HeaderDigest", "None", "None"},
-        {"MaxRecvDataSegmentLength", "8192", NULL},
-    };
-    check(examples, ARRAY_SIZE(examples), true);
-}
-
-static void the_first_burst_fits_the_burst(void **state)
-{
-    struct iscsi_parameters parameters;
-    iscsi_parameters_init(&parameters);
-    parameters.max_burst_length = 512;
-    iscsi_parameters_finish(&parameters);
-    assert_int_equal(parameters.first_burst_length, 512);
-}
-
 static void an_answer_that_does_not_fit_is_noticed(void **state)
 {
     char buffer[8];
@@ -142,9 +63,6 @@ int main(void)
         TEST(pairs_are_taken_apart),
         TEST(what_is_no_pair_is_refused),
         TEST(numbers),
-        TEST(every_key_has_its_result_function),
-        TEST(what_concerns_only_disks_is_irrelevant_in_discovery),
-        TEST(the_first_burst_fits_the_burst),
         TEST(an_answer_that_does_not_fit_is_noticed),
     };
     return RUN_TESTS(tests);

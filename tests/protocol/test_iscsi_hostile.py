@@ -1,0 +1,732 @@
+"""The iSCSI target and those who mean it no good: nobody else notices, and the log stays short.
+
+Each peer has an address of its own. Whatever it has done, afterwards the daemon serves others as
+before, has let go of the connection, has counted it, and has said so in one line.
+"""
+
+import contextlib
+import itertools
+import os
+import random
+import select
+import socket
+import struct
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from daemon import BASE_IQN, wait_until
+from iscsilab import INITIATOR, MIB, PLAIN, SanDaemon, Session, Volume
+from lab import iscsi
+from lab.iscsi import FINAL, FIRMWARE, FULL_FEATURE, IMMEDIATE, LINUX, OPERATIONAL, LoginRefused, Pdu
+
+SEED = int(os.environ.get("NODISK_SEED", "1"))
+MUTATIONS = int(os.environ.get("NODISK_MUTATIONS", "3000"))
+DIGESTS = {**LINUX, "HeaderDigest": "CRC32C", "DataDigest": "CRC32C"}
+
+_addresses = itertools.count(1)
+
+
+@pytest.fixture(scope="module")
+def daemon(tmp_path_factory):
+    with SanDaemon(tmp_path_factory.mktemp("hostile") / "d") as d:
+        yield d
+
+
+@pytest.fixture(scope="module")
+def disk(daemon) -> Volume:
+    return daemon.volume(size=MIB, allow=("any",))
+
+
+def check_service(disk: Volume) -> None:
+    """What everybody else wants of the daemon."""
+    data = os.urandom(8192)
+    with disk.session() as session:
+        session.write(16, data)
+        assert session.read(16, 16) == data
+        assert session.logout() == 0
+
+
+class Peer:
+    """Somebody with an address of his own."""
+
+    def __init__(self, daemon: SanDaemon, disk: Volume) -> None:
+        n = next(_addresses)
+        self.daemon, self.disk = daemon, disk
+        self.source = f"127.1.{n >> 8}.{n & 255}"
+        self.before = {name: daemon.counter(name) for name in ("violations", "refused")}
+
+    def connect(self, **how: object) -> Session:
+        """A connection, before any login."""
+        return Session(self.disk.portal, self.disk.target, source=self.source, **how)
+
+    def session(self, **how: object) -> Session:
+        """A session that is logged in."""
+        return self.disk.session(source=self.source, **how)
+
+    def wait_counted(self, name: str, times: int) -> None:
+        """Until so many deeds of this peer are counted."""
+        self.daemon.wait_for(name, self.before[name] + times)
+
+    def lines(self, *words: str) -> list[str]:
+        """Warnings about this peer."""
+        return self.daemon.lines("warning: ", f"from {self.source} ", *words)
+
+    def check_alone(self) -> None:
+        """Nobody else has noticed, and there is at most one line of each kind."""
+        assert self.daemon.process.poll() is None, self.daemon.output()
+        check_service(self.disk)
+        self.daemon.wait_for("sessions", 0)
+        assert len(self.lines("dropped")) <= 1 and len(self.lines("refused")) <= 1
+
+
+@pytest.fixture
+def peer(daemon, disk):
+    peer = Peer(daemon, disk)
+    yield peer
+    peer.check_alone()
+
+
+def drain(sock: socket.socket) -> bytes:
+    """All that comes until the other side closes."""
+    data = b""
+    with contextlib.suppress(ConnectionResetError):
+        while got := sock.recv(65536):
+            data += got
+    sock.close()
+    return data
+
+
+# --- what is no login ---
+
+
+@pytest.mark.parametrize("greeting", [
+    pytest.param(b"GET / HTTP/1.1\r\nHost: example\r\nAccept: everything\r\n\r\n", id="HTTP"),
+    pytest.param(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(500), id="TLS"),
+    pytest.param(b"SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3 and some more words\r\n", id="SSH"),
+    pytest.param(bytes(48), id="zeroes"),
+    pytest.param(b"\xff" * 4096, id="ones"),
+    pytest.param(Pdu(iscsi.COMMAND, flags=0x81, itt=1).encode(), id="a command"),
+    pytest.param(Pdu(iscsi.NOP_OUT | IMMEDIATE, flags=FINAL, length=0xffffff).encode(), id="a ping of 16 MiB"),
+])
+def test_what_is_no_login_is_dropped_at_once(peer, greeting):
+    for _ in range(5):
+        connection = peer.connect()
+        connection.send_bytes(greeting)
+        assert drain(connection.socket) == b""
+    peer.wait_counted("violations", 5)
+    line, = peer.lines("dropped")
+    assert line.endswith("connection of an initiator without a name from "
+                         f"{peer.source} dropped: does not speak iSCSI login")
+
+
+def name_of(size: int) -> str:
+    return (BASE_IQN + ":" + "x" * 300)[:size]
+
+
+def keys(session: Session, **changes: str | None) -> dict[str, str]:
+    """The keys of a first request, with changes."""
+    return {key: value for key, value in {**session.identity(), "AuthMethod": "None", **changes}.items() if value}
+
+
+#: A first login request that is refused: what is wrong, how it is made, status.
+REFUSED: dict[str, tuple[Callable[[Session], Pdu], int]] = {
+    "no InitiatorName": (lambda s: s.login_pdu(keys(s, InitiatorName=None), 1), 0x0207),
+    "no TargetName": (lambda s: s.login_pdu(keys(s, TargetName=None), 1), 0x0207),
+    "no keys at all": (lambda s: s.login_pdu({}, 1), 0x0207),
+    "unknown session type": (lambda s: s.login_pdu(keys(s, SessionType="Curious"), 1), 0x0209),
+    "a version to come": (lambda s: s.login_pdu(keys(s), 1, version_min=1), 0x0205),
+    "CHAP or nothing": (lambda s: s.login_pdu(keys(s, AuthMethod="CHAP"), 1), 0x0201),
+    "unknown target": (lambda s: s.login_pdu(keys(s, TargetName=f"{BASE_IQN}:none"), 1), 0x0203),
+    "T and C at once": (lambda s: s.login_pdu(keys(s), 1, more=True), 0x0200),
+    "stage 2": (lambda s: s.login_pdu(keys(s), flags=0x08), 0x0200),
+    "stage 3": (lambda s: s.login_pdu(keys(s), flags=0x0c), 0x0200),
+    "a transition to stage 2": (lambda s: s.login_pdu(keys(s), 2), 0x0200),
+    "a transition to itself": (lambda s: s.login_pdu(keys(s), 0), 0x0200),
+    "a transition backwards": (lambda s: s.login_pdu(keys(s), flags=0x84), 0x0200),
+    "text without =": (lambda s: login_with(s, b"InitiatorName\0"), 0x0200),
+    "text without a key": (lambda s: login_with(s, b"=value\0"), 0x0200),
+    "a key of 64 letters": (lambda s: login_with(s, b"k" * 64 + b"=1\0"), 0x0200),
+    "binary text": (lambda s: login_with(s, bytes(range(1, 256))), 0x0200),
+    "a name of 224 letters": (lambda s: s.login_pdu(keys(s, InitiatorName=name_of(224)), 1), 0x0200),
+    "a name of 8000 letters": (lambda s: s.login_pdu(keys(s, InitiatorName="iqn." + "x" * 7990), 1), 0x0200),
+    "a name of two lines": (lambda s: s.login_pdu(keys(s, InitiatorName="iqn.x\nwarning: forged"), 1), 0x0200),
+    "a target of two lines": (lambda s: s.login_pdu(keys(s, TargetName="iqn.x\nwarning: forged"), 1), 0x0200),
+    "a name with a path": (lambda s: s.login_pdu(keys(s, TargetName="../../etc/passwd"), 1), 0x0200),
+    "more keys than can be answered": (lambda s: login_with(s, iscsi.text(keys(s)) + b"X-a=\0" * 1500), 0x0200),
+}
+
+
+def login_with(session: Session, data: bytes) -> Pdu:
+    """A first request with this text."""
+    return session.login_pdu((), 1, length=len(data)).__class__(
+        iscsi.LOGIN | IMMEDIATE, data, flags=0x81, isid=session.isid, itt=session.itt, cmdsn=session.cmdsn)
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_login_request_that_is_refused(peer, name):
+    make, status = REFUSED[name]
+    with peer.connect() as session:
+        request = make(session)
+        session.send(request)
+        with pytest.raises(LoginRefused) as refused:
+            session.login_response(request)
+        assert refused.value.status == status
+        session.expect_close()
+    peer.wait_counted("refused", 1)
+    assert "\nwarning: forged" not in peer.daemon.output()
+
+
+def test_a_login_that_never_comes_to_an_end(peer):
+    with peer.connect() as session:
+        session.exchange_login(keys(session))
+        with pytest.raises(LoginRefused) as refused:
+            for _ in range(100):
+                session.exchange_login({})
+        assert refused.value.status == 0x0200
+    with peer.connect() as session, pytest.raises(LoginRefused) as refused:
+        for _ in range(100):
+            session.exchange_login({"X-a": "x" * 4000}, more=True)
+    assert refused.value.status == 0x0200
+    peer.wait_counted("refused", 2)
+
+
+@pytest.mark.parametrize("change", [{"isid": 1}, {"cid": 7}, {"flags": 0x83}])
+def test_a_login_that_changes_its_mind(peer, change):
+    with peer.connect() as session, pytest.raises(LoginRefused) as refused:
+        session.exchange_login(keys(session), next_stage=OPERATIONAL)
+        session.exchange_login(LINUX, next_stage=FULL_FEATURE, **change)
+    assert refused.value.status == 0x0200
+    peer.wait_counted("refused", 1)
+
+
+def test_values_that_no_key_may_have_are_rejected_one_by_one(peer):
+    wrong = {"HeaderDigest": "MD5", "DataDigest": "", "MaxConnections": "0", "InitialR2T": "Perhaps",
+             "ImmediateData": "yes", "MaxRecvDataSegmentLength": "511", "MaxBurstLength": "16777216",
+             "FirstBurstLength": "-1", "DefaultTime2Wait": "3601", "MaxOutstandingR2T": "0x10000",
+             "ErrorRecoveryLevel": "3", "DataPDUInOrder": "1", "TaskReporting": "Everything"}
+    with peer.connect() as session:
+        session.exchange_login(keys(session), next_stage=OPERATIONAL)
+        session.keys = {}
+        session.exchange_login({**wrong, "X-unknown": "1"}, next_stage=FULL_FEATURE)
+        for key in wrong:
+            expected = None if key == "MaxRecvDataSegmentLength" else "Reject"
+            assert expected is None or session.agreed[key] == expected, key
+        assert session.agreed["X-unknown"] == "NotUnderstood"
+        # the defaults of the standard hold
+        session.agreed = {"MaxRecvDataSegmentLength": "262144"}
+        session.write(0, b"d" * 100000)
+        assert session.read(0, 100000 // 512) == b"d" * (100000 // 512 * 512)
+        session.logout()
+
+
+# --- PDUs that are cut off ---
+
+
+def every_pdu(session: Session) -> dict[str, Pdu]:
+    """One of each kind that an initiator sends."""
+    write = session.command_pdu(iscsi.write_cdb(0, 8), write=bytes(4096))
+    write.data = bytes(4096)
+    write.set(length=4096)
+    return {
+        "ping": Pdu(iscsi.NOP_OUT | IMMEDIATE, b"x" * 99, flags=FINAL, itt=77, ttt=iscsi.RESERVED_TAG, cmdsn=2),
+        "read": session.command_pdu(iscsi.read_cdb(0, 8), read=4096),
+        "write": write,
+        "write with an AHS": Pdu(iscsi.COMMAND, bytes(512), ahs=bytes(252), flags=0xa1, edtl=512, cmdsn=1, itt=78,
+                                 cdb=int.from_bytes(iscsi.write_cdb(0, 1), "big")),
+        "task management": Pdu(iscsi.TASK_MANAGEMENT | IMMEDIATE, flags=FINAL | 2, itt=79, cmdsn=1),
+        "login": session.login_pdu(LINUX, 3),
+        "text": Pdu(iscsi.TEXT, b"SendTargets=\0", flags=FINAL, itt=80, ttt=iscsi.RESERVED_TAG, cmdsn=1),
+        "data-out": Pdu(iscsi.DATA_OUT, bytes(4096), flags=FINAL, itt=81, ttt=0),
+        "logout": Pdu(iscsi.LOGOUT | IMMEDIATE, flags=FINAL, itt=82, cmdsn=1),
+        "snack": Pdu(iscsi.SNACK, flags=FINAL, itt=83),
+        "unknown": Pdu(0x1f, bytes(100), flags=FINAL, itt=84),
+    }
+
+
+@pytest.mark.parametrize("keys", [LINUX, DIGESTS], ids=["plain", "digests"])
+def test_every_kind_of_pdu_cut_off_anywhere(peer, keys):
+    for name in every_pdu(peer.connect()):
+        size = 1 << 20
+        for cut in (1, 3, 4, 8, 47, 48, 49, 52, 100, 300, size):
+            with peer.session(keys=keys) as session:
+                data = every_pdu(session)[name].encode(session.header_digest, session.data_digest)
+                size = len(data)
+                session.send_bytes(data[:min(cut, size - 1)])
+                session.socket.shutdown(socket.SHUT_WR)
+                drain(session.socket)
+    for cut in (0, 1, 47, 48, 49, 200):
+        with peer.connect() as connection:
+            connection.send_bytes(connection.login_pdu(LINUX, 1).encode()[:cut])
+    assert peer.lines() == []
+
+
+def test_connections_that_break_in_the_middle_of_data(peer):
+    data = os.urandom(300 * 1024)
+    for n in range(60):
+        session = peer.session(keys=FIRMWARE if n % 2 else LINUX)
+        tasks = [session.start(iscsi.write_cdb(0, 600), write=data, answers_r2t=False, immediate=0, unsolicited=0)]
+        session.start(iscsi.read_cdb(0, 2048), read=MIB)
+        session.wait_for(iscsi.R2T if n % 3 else iscsi.DATA_IN)
+        for r2t in tasks[0].r2ts:
+            pdu = Pdu(iscsi.DATA_OUT, data[:8192], itt=tasks[0].itt, ttt=r2t.ttt, offset=r2t.offset)
+            session.send_bytes(pdu.encode()[:48 + n * 100])
+        if n % 4 < 2:
+            session.reset()
+        else:
+            session.close()
+    peer.daemon.wait_for("sessions", 0)
+    assert peer.lines() == []
+
+
+# --- what breaks the protocol ends the connection ---
+
+
+def r2t_of(session: Session, size: int = 65536) -> tuple[iscsi.Task, Pdu]:
+    """A write of which everything is asked for."""
+    task = session.start(iscsi.write_cdb(0, size // 512), write=b"w" * size, immediate=0, unsolicited=0,
+                         answers_r2t=False)
+    return task, session.wait_for(iscsi.R2T)
+
+
+def answer_r2t(session: Session, size: int = 8192, **fields: int) -> None:
+    """A Data-Out that is right but for `fields`."""
+    task, r2t = r2t_of(session)
+    session.send(Pdu(iscsi.DATA_OUT, task.data_out[:size],
+                     **{"itt": task.itt, "ttt": r2t.ttt, "offset": r2t.offset, **fields}))
+
+
+def unsolicited(session: Session, size: int = 4096, **fields: int) -> None:
+    """A write that announces unsolicited data, and a Data-Out that is right but for `fields`."""
+    pdu = session.command_pdu(iscsi.write_cdb(0, 128), write=b"w" * 65536, flags=0x21)
+    session.send(pdu)
+    session.send(Pdu(iscsi.DATA_OUT, b"w" * size, **{"itt": pdu.itt, "ttt": iscsi.RESERVED_TAG, **fields}))
+
+
+def same_tag_twice(session: Session) -> None:
+    task, _ = r2t_of(session)
+    session.send(session.command_pdu(iscsi.TEST_UNIT_READY, itt=task.itt))
+
+
+def immediate_data(session: Session, size: int) -> None:
+    pdu = session.command_pdu(iscsi.write_cdb(0, 1024), write=bytes(524288))
+    pdu.data = bytes(size)
+    session.send(pdu.set(length=size))
+
+
+def damaged(session: Session, at: int) -> None:
+    pdu = bytearray(Pdu(iscsi.NOP_OUT | IMMEDIATE, b"ping" * 4, flags=FINAL, itt=5).encode(True, True))
+    pdu[at] ^= 0x10
+    session.send_bytes(pdu)
+
+
+def ping(session: Session, **fields: int) -> None:
+    session.send(Pdu(iscsi.NOP_OUT, **{"flags": FINAL, "itt": 5, "cmdsn": session.cmdsn, **fields}))
+
+
+def text_pdu(session: Session, data: bytes, **fields: int) -> None:
+    session.send(Pdu(iscsi.TEXT | IMMEDIATE, data, **{"flags": FINAL, "itt": 5, "ttt": iscsi.RESERVED_TAG,
+                                                     "cmdsn": session.cmdsn, **fields}))
+
+
+def after_the_end_of_unsolicited_data(session: Session) -> None:
+    unsolicited(session, flags=FINAL)
+    session.wait_for_r2t = session.receive()
+    session.send(Pdu(iscsi.DATA_OUT, b"w" * 512, itt=session.itt, ttt=iscsi.RESERVED_TAG, offset=4096, datasn=1))
+
+
+#: What is done in a session, with which keys, and what the log says of it.
+VIOLATIONS: dict[str, tuple[Callable[[Session], object], dict[str, str], str]] = {
+    "a segment of 16 MiB": (lambda s: ping(s, length=0xffffff), LINUX, "longer than agreed"),
+    "a segment of one byte too many": (lambda s: ping(s, length=262145), LINUX, "longer than agreed"),
+    "a command with 16 MiB": (lambda s: s.send(s.command_pdu(iscsi.write_cdb(0, 1), write=b"x", length=0xffffff)),
+                              LINUX, "longer than agreed"),
+    "a Data-Out of 16 MiB": (lambda s: s.send(Pdu(iscsi.DATA_OUT, itt=1, length=0xfffffc)), LINUX,
+                             "longer than agreed"),
+    "an unknown request of 16 MiB": (lambda s: s.send(Pdu(0x1e, itt=1, length=0xfffffc)), LINUX,
+                                     "longer than agreed"),
+    "a login after the login": (lambda s: s.send(s.login_pdu(LINUX, 3)), LINUX, "login request after the login"),
+    "a gap in CmdSN": (lambda s: ping(s, cmdsn=s.cmdsn + 1), LINUX, "left out a CmdSN"),
+    "a tag in use": (same_tag_twice, LINUX, "the tag of another one under way"),
+    "immediate data although No": (lambda s: immediate_data(s, 512), FIRMWARE, "although ImmediateData=No"),
+    "too much immediate data": (lambda s: immediate_data(s, 5120), {**LINUX, "FirstBurstLength": "4096"},
+                                "more immediate data than FirstBurstLength"),
+    "Data-Out with a wrong DataSN": (lambda s: answer_r2t(s, datasn=1), LINUX, "wrong DataSN"),
+    "Data-Out at a wrong place": (lambda s: answer_r2t(s, offset=512), LINUX, "not asked for"),
+    "Data-Out far behind the end": (lambda s: answer_r2t(s, offset=0xfffffe00), LINUX, "not asked for"),
+    "more Data-Out than asked for": (lambda s: answer_r2t(s, size=65536, offset=0, length=66048), LINUX,
+                                     "not asked for"),
+    "Data-Out that ends early": (lambda s: answer_r2t(s, flags=FINAL), LINUX, "sequence of a wrong length"),
+    "Data-Out that does not end": (lambda s: answer_r2t(s, size=65536), LINUX, "sequence of a wrong length"),
+    "unsolicited data out of order": (lambda s: unsolicited(s, offset=512), LINUX, "out of order"),
+    "unsolicited data with a wrong DataSN": (lambda s: unsolicited(s, datasn=7), LINUX, "wrong DataSN"),
+    "too much unsolicited data": (lambda s: unsolicited(s, size=8192), {**LINUX, "FirstBurstLength": "4096"},
+                                  "more unsolicited data than FirstBurstLength"),
+    "unsolicited data far behind the end": (lambda s: unsolicited(s, offset=0xfffffff0), LINUX,
+                                            "more unsolicited data than FirstBurstLength"),
+    "unsolicited data after its end": (after_the_end_of_unsolicited_data, LINUX, "after its end"),
+    "a damaged header": (lambda s: damaged(s, 20), DIGESTS, "header digest error"),
+    "a damaged length": (lambda s: damaged(s, 6), DIGESTS, "header digest error"),
+    "damaged data": (lambda s: damaged(s, 55), DIGESTS, "data digest error"),
+    "a damaged data digest": (lambda s: damaged(s, -1), DIGESTS, "data digest error"),
+    "text that is no text": (lambda s: text_pdu(s, b"SendTargets\0"), LINUX, "not key=value"),
+    "text that goes on": (lambda s: text_pdu(s, b"SendTargets=\0", flags=0x40), LINUX, "too long"),
+    "long text": (lambda s: text_pdu(s, b"X-a=1234\0" * 1000), LINUX, "too long"),
+    "the rest of no answer": (lambda s: text_pdu(s, b"", ttt=1), LINUX, "fetches a text answer"),
+    "what firmware never asks for": (lambda s: s.send(Pdu(0x1c, itt=1)), FIRMWARE, "not supported"),
+}
+
+
+@pytest.mark.parametrize("name", VIOLATIONS)
+def test_a_violation_ends_the_connection_and_is_told(peer, name):
+    act, keys, reason = VIOLATIONS[name]
+    for _ in range(2):
+        with peer.session(keys=keys) as session:
+            act(session)
+            with contextlib.suppress(OSError):
+                session.send_bytes(bytes(4096))  # whatever comes behind is not looked at
+            session.expect_close()
+    peer.wait_counted("violations", 2)
+    line, = peer.lines("dropped")
+    assert f"connection of {INITIATOR} from {peer.source} dropped: " in line and reason in line
+
+
+# --- what is wrong but harms nobody but its sender ---
+
+
+@pytest.mark.parametrize("opcode", [0x07, 0x0f, 0x11, 0x1c, 0x1f, 0x20, 0x21, 0x25, 0x31, 0x32, 0x3f])
+def test_an_unknown_opcode_is_rejected_with_its_header(peer, opcode):
+    with peer.session() as session:
+        bad = Pdu(opcode, b"data", flags=FINAL, itt=7, cmdsn=session.cmdsn)
+        session.send(bad)
+        pdu = session.wait_for(iscsi.REJECT)
+        assert pdu.response == 0x05 and pdu.data == bytes(bad.header)
+        assert session.ping(b"alive") == b"alive"
+        session.logout()
+
+
+def test_a_snack_is_rejected(peer):
+    with peer.session() as session:
+        session.send(Pdu(iscsi.SNACK, flags=FINAL, itt=7))
+        assert session.wait_for(iscsi.REJECT).response == 0x03
+        assert session.ping(b"alive") == b"alive"
+
+
+@pytest.mark.parametrize("cmdsn", [-1, -1000, -(1 << 31), 128, 1000, (1 << 31) - 1])
+def test_a_command_outside_of_the_window_is_ignored(peer, cmdsn):
+    with peer.session() as session:
+        outside = session.cmdsn + cmdsn & 0xffffffff
+        session.send(session.command_pdu(iscsi.TEST_UNIT_READY, cmdsn=outside))
+        pdu = session.command_pdu(iscsi.write_cdb(0, 8), write=bytes(4096), cmdsn=outside)
+        pdu.data = b"w" * 4096
+        session.send(pdu.set(length=4096))
+        assert session.ping(b"alive") == b"alive"  # and nothing came before it
+        assert session.read(0, 8) != b"w" * 4096
+
+
+def test_data_that_belongs_to_nothing_is_let_pass(peer):
+    with peer.session() as session:
+        for fields in ({"itt": 0x1234, "ttt": 0}, {"itt": 0x1234, "ttt": iscsi.RESERVED_TAG},
+                       {"itt": iscsi.RESERVED_TAG, "ttt": iscsi.RESERVED_TAG}):
+            session.send(Pdu(iscsi.DATA_OUT, bytes(8192), flags=FINAL, **fields))
+        task, r2t = r2t_of(session)
+        session.send(Pdu(iscsi.DATA_OUT, b"x" * 65536, flags=FINAL, itt=task.itt, ttt=r2t.ttt ^ 0x5555))
+        session.send_data_out(task, 0, 65536, r2t.ttt)
+        session.send(Pdu(iscsi.DATA_OUT, b"x" * 65536, flags=FINAL, itt=task.itt, ttt=r2t.ttt))  # again
+        session.wait(task)
+        assert task.good and session.read(0, 128) == b"w" * 65536
+        reading = session.start(iscsi.read_cdb(0, 2048), read=MIB)
+        session.send(Pdu(iscsi.DATA_OUT, b"x" * 65536, flags=FINAL, itt=reading.itt, ttt=3))
+        assert session.wait(reading).good
+
+
+def test_additional_header_segments_are_skipped(peer):
+    with peer.session(keys=DIGESTS) as session:
+        for words in (1, 2, 63, 255):
+            pdu = session.command_pdu(iscsi.read_cdb(0, 1), read=512, ahs_length=words)
+            pdu.ahs = os.urandom(4 * words)
+            session.tasks[pdu.itt] = task = iscsi.Task(pdu.itt, b"", 512)
+            session.send(pdu)
+            assert session.wait(task).good
+        session.logout()
+
+
+def test_flags_and_luns_that_make_no_sense(peer):
+    with peer.session() as session:
+        for flags in (0x80, 0xc1, 0xa1, 0xe1, 0x9f, 0xff):
+            task = session.start(iscsi.TEST_UNIT_READY, flags=flags)
+            assert session.wait(task).good
+        for lun in (1, 1 << 48, 0xffff << 48, 0x4001 << 48, (1 << 64) - 1):
+            assert session.command(iscsi.TEST_UNIT_READY, lun=lun).sense == "05/25/00"
+            assert session.good(iscsi.inquiry_cdb(), read=255, lun=lun)[0] == 0x7f
+        for opcode in range(256):
+            session.command(bytes([opcode]) + bytes(15), read=4096)
+            session.command(bytes([opcode]) + b"\xff" * 15, read=4096)
+            session.command(bytes([opcode]) + b"\xff" * 15, write=bytes(4096))
+        assert session.ping(b"alive") == b"alive"
+
+
+@pytest.mark.parametrize("header, sense", [
+    (struct.pack("!HHI", 6, 0, 0), ""), (struct.pack("!HHI", 0, 0, 0), ""),
+    (struct.pack("!HHI", 0xffff, 16, 0), "05/26/00"), (struct.pack("!HHI", 22, 0xfff0, 0), "05/26/00"),
+    (struct.pack("!HHIQII", 22, 16, 0, 1 << 63, 1, 0), "05/21/00"),
+    (struct.pack("!HHIQII", 22, 16, 0, 0, 0xffffffff, 0), "05/21/00"),
+    (struct.pack("!HHIQII", 22, 16, 0, (1 << 64) - 1, 1, 0), "05/21/00"),
+    (struct.pack("!HHIQII", 22, 17, 0, 0, 0, 0)[:24], "05/26/00"), (b"abcd", "05/1a/00"),
+])
+def test_lists_of_unmap_that_make_no_sense(peer, header, sense):
+    with peer.session() as session:
+        assert session.command(iscsi.unmap_cdb(len(header)), write=header).sense == sense
+        assert session.command(iscsi.unmap_cdb(0xffff), write=header).sense == sense  # less than it says
+
+
+def test_task_management_for_everything_and_nothing(peer):
+    with peer.session() as session:
+        for function in range(128):
+            response = session.task_management(function, lun=function << 48 if function % 3 else 0)
+            assert response in (0, 1, 2, 4, 5), function
+        while session.command(iscsi.TEST_UNIT_READY).sense.startswith("06/"):
+            pass
+        tasks = [r2t_of(session)[0] for _ in range(20)]
+        for task in tasks:
+            assert session.task_management(iscsi.ABORT_TASK, task) == 0
+        assert session.task_management(iscsi.ABORT_TASK_SET) == 0
+
+
+def test_after_a_logout_nothing_is_answered(peer):
+    with peer.session() as session:
+        session.send(Pdu(iscsi.LOGOUT | IMMEDIATE, flags=FINAL, itt=1, cmdsn=session.cmdsn))
+        for _ in range(100):
+            ping(session, itt=9)
+        assert session.wait_for(iscsi.LOGOUT_RESPONSE).response == 0
+        assert drain(session.socket) == b""
+
+
+# --- noise ---
+
+
+class Recorder(Session):
+    """A session that remembers all that it sent."""
+
+    recorded = b""
+
+    def send_bytes(self, data: bytes) -> None:
+        self.recorded += data
+        super().send_bytes(data)
+
+
+def good_conversation(disk: Volume, keys: dict[str, str]) -> bytes:
+    """The initiator's half of a talk about everything."""
+    with Recorder(disk.portal, disk.target, isid=0x80abcdef0000, keys=keys) as session:
+        session.login()
+        session.good(iscsi.inquiry_cdb(), read=255)
+        session.good(iscsi.inquiry_cdb(0x83), read=255)
+        session.capacity()
+        session.write(0, b"w" * 1024)
+        session.write(8, b"w" * 1536, immediate=512 if session.immediate_data else 0, unsolicited=0)
+        session.write(8, b"w" * 1536, immediate=0, unsolicited=0 if session.initial_r2t else 512)
+        session.read(0, 16)
+        session.write_same(0, 100, b"s" * 512)
+        session.unmap((8, 8), (100, 3))
+        session.good(bytes([0x1a, 0, 0x3f, 0, 0xff, 0]), read=255)
+        session.flush()
+        session.ping(b"ping" * 10)
+        session.text_request({"SendTargets": ""})
+        session.task_management(iscsi.ABORT_TASK_SET)
+        session.logout()
+        return session.recorded
+
+
+def mutate(chance: random.Random, good: bytes) -> bytes:
+    """The same with something wrong."""
+    data = bytearray(good)
+    kind = chance.randrange(8)
+    at = chance.randrange(len(data))
+    if kind < 4:  # flip bits
+        for _ in range(chance.choice((1, 1, 1, 2, 8, 64))):
+            at = chance.randrange(len(data))
+            data[at] ^= 1 << chance.randrange(8)
+    elif kind == 4:  # overwrite
+        data[at:at + 4] = chance.choice((b"\0\0\0\0", b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", chance.randbytes(4)))
+    elif kind == 5:  # take out
+        del data[at:at + chance.randrange(1, 100)]
+    elif kind == 6:  # put in
+        data[at:at] = chance.randbytes(chance.randrange(1, 100))
+    else:  # repeat
+        data[at:at] = data[at:at + chance.randrange(1, 500)]
+    return bytes(data)
+
+
+@pytest.mark.parametrize("keys, share", [(LINUX, 0.6), (FIRMWARE, 0.3), (DIGESTS, 0.1)],
+                         ids=["linux", "firmware", "digests"])
+def test_good_conversations_gone_bad(peer, keys, share):
+    chance = random.Random(SEED)
+    good = good_conversation(peer.disk, keys)
+    begun = time.monotonic()
+    for n in range(int(MUTATIONS * share)):
+        data = mutate(chance, good)
+        half = chance.randrange(len(data))
+        connection = socket.socket()
+        connection.settimeout(60)
+        connection.bind((peer.source, 0))
+        connection.connect(peer.disk.portal)
+        try:
+            for part in (data[:half], data[half:]):
+                connection.sendall(part)
+            connection.shutdown(socket.SHUT_WR)
+            drain(connection)
+        except (BrokenPipeError, ConnectionResetError, OSError) as error:
+            assert not isinstance(error, TimeoutError), f"mutation {n} of seed {SEED}: {data.hex()}"
+            connection.close()
+    minutes = 1 + int((time.monotonic() - begun) / 60)
+    assert 1 <= len(peer.lines("dropped")) <= minutes
+    assert peer.daemon.counter("violations") > peer.before["violations"] + MUTATIONS * share / 20
+
+
+def test_random_bytes_after_the_login(peer):
+    chance = random.Random(SEED)
+    for _ in range(200):
+        with peer.session() as session:
+            with contextlib.suppress(OSError):
+                session.send_bytes(chance.randbytes(chance.randrange(1, 2000)))
+                session.socket.shutdown(socket.SHUT_WR)
+            drain(session.socket)
+
+
+# --- too many, and too slow ---
+
+
+def flood(portal: tuple[str, int], source: str, count: int) -> list[socket.socket]:
+    """Connections that say nothing."""
+    connections = []
+    for _ in range(count):
+        s = socket.socket()
+        s.bind((source, 0))
+        s.connect(portal)
+        connections.append(s)
+    return connections
+
+
+def is_closed(sock: socket.socket) -> bool:
+    """Has the other side closed it?"""
+    readable, _, _ = select.select([sock], [], [], 0) if sock.fileno() < 1024 else ([sock], [], [])
+    if not readable:
+        return False
+    try:
+        sock.setblocking(False)
+        return sock.recv(1) == b""
+    except BlockingIOError:
+        return False
+    except ConnectionResetError:
+        return True
+
+
+def test_silent_connections_and_slow_ones_have_15_seconds(tmp_path):
+    """2,000 that say nothing, and one that says its login a byte at a time."""
+    with SanDaemon(tmp_path / "d", threads=1) as daemon:
+        disk = daemon.volume()
+        with disk.session() as session, Session(disk.portal, disk.target, source="127.2.0.1") as slow:
+            request = slow.login_pdu(slow.identity(), 1).encode()
+            slow.send_bytes(request[:1])
+            begun = time.monotonic()
+            silent = flood(disk.portal, "127.2.0.2", 2000)
+            daemon.wait_for("connections", 2002)
+            assert daemon.counter("busy") == 2000 - 1023
+            assert sum(map(is_closed, silent)) == 2000 - 1023
+            session.write(0, b"s" * 4096)  # who is in does not notice
+            assert session.read(0, 8) == b"s" * 4096
+            for byte in itertools.cycle(request[1:-1]):
+                try:
+                    slow.send_bytes(bytes([byte]) if time.monotonic() < begun + 30 else b"")
+                except OSError:
+                    break
+                if is_closed(slow.socket):
+                    break
+                time.sleep(0.1)  # that slow it is
+            assert 14 < time.monotonic() - begun < 30
+            wait_until(lambda: all(map(is_closed, silent)), "all silent connections to be closed")
+            daemon.wait_for("violations", 1024)
+            assert len(daemon.lines("warning: ", "took too long to log in")) == 2
+            for s in silent:
+                s.close()
+            assert session.ping(b"alive") == b"alive"
+        check_service(disk)
+
+
+def test_when_descriptors_run_out_service_goes_on_as_soon_as_some_are_free(tmp_path):
+    with SanDaemon(tmp_path / "d", prefix=("prlimit", "--nofile=64:64")) as daemon:
+        disk = daemon.volume()
+        session = disk.session()
+        many = flood(disk.portal, "127.2.0.3", 100)
+        descriptors = Path(f"/proc/{daemon.process.pid}/fd")
+        wait_until(lambda: len(list(descriptors.iterdir())) == 64, "the descriptors to run out")
+        session.write(0, b"s" * 4096)
+        assert session.read(0, 8) == b"s" * 4096
+        session.close()
+        for s in many:
+            s.close()
+        check_service(disk)
+
+
+def never_read(session: Session, make: Callable[[], bytes], count: int) -> None:
+    """Sends so many requests and reads no answer, until the target has had enough."""
+    session.socket.settimeout(2)
+    with contextlib.suppress(OSError):
+        for _ in range(count // 100):
+            session.send_bytes(b"".join(make() for _ in range(100)))
+
+
+#: Requests whose answers are never read.
+UNREAD: dict[str, tuple[Callable[[Session], bytes], int]] = {
+    "pings": (lambda s: Pdu(iscsi.NOP_OUT | IMMEDIATE, flags=FINAL, itt=9, cmdsn=s.cmdsn).encode(), 300000),
+    "large pings": (lambda s: Pdu(iscsi.NOP_OUT | IMMEDIATE, bytes(65536), flags=FINAL, itt=9,
+                                  cmdsn=s.cmdsn).encode(), 6000),
+    "numbered pings": (lambda s: Pdu(iscsi.NOP_OUT, bytes(4096), flags=FINAL, itt=9,
+                                     cmdsn=s.command_pdu(b"").cmdsn).encode(), 60000),
+    "commands": (lambda s: s.command_pdu(iscsi.inquiry_cdb(), read=255).encode(), 200000),
+    "immediate commands": (lambda s: s.command_pdu(iscsi.inquiry_cdb(), read=255, cmdsn=1)
+                           .encode().replace(b"\x01", b"\x41", 1), 200000),
+    "reads": (lambda s: s.command_pdu(iscsi.read_cdb(0, 2048), read=MIB).encode(), 100000),
+    "text": (lambda s: Pdu(iscsi.TEXT | IMMEDIATE, b"SendTargets=\0", flags=FINAL, itt=9, ttt=iscsi.RESERVED_TAG,
+                           cmdsn=s.cmdsn).encode(), 200000),
+    "task management": (lambda s: Pdu(iscsi.TASK_MANAGEMENT | IMMEDIATE, flags=FINAL | 2, itt=9,
+                                      cmdsn=s.cmdsn).encode(), 200000),
+    "snacks": (lambda s: Pdu(iscsi.SNACK, flags=FINAL, itt=9).encode(), 200000),
+}
+
+
+@pytest.fixture(scope="module")
+def plain_daemon(tmp_path_factory):
+    """The program without sanitizers, for its memory, with a single I/O thread."""
+    if not Path(PLAIN).exists() or b"__asan_init" in Path(PLAIN).read_bytes():
+        pytest.skip(f"{PLAIN} is not there without sanitizers; build it, or name one by NODISK_PLAIN")
+    with SanDaemon(tmp_path_factory.mktemp("plain") / "d", program=PLAIN, threads=1) as d:
+        d.volume(size=MIB, allow=("any",))
+        yield d
+
+
+@pytest.mark.parametrize("name", UNREAD)
+def test_a_peer_that_never_reads_its_answers_gets_no_memory(plain_daemon, name):
+    disk = Volume("disk", Path(), plain_daemon.portal)
+    make, count = UNREAD[name]
+    check_service(disk)
+    before = plain_daemon.memory_kib()
+    with disk.session(receive_buffer=4096) as session:
+        never_read(session, lambda: make(session), count)
+        assert plain_daemon.memory_kib() - before < 96 << 10
+        check_service(disk)
+        session.reset()
+    plain_daemon.wait_for("sessions", 0)
+
+
+def test_peers_that_never_read_do_not_keep_others_from_reading(plain_daemon):
+    disk = Volume("disk", Path(), plain_daemon.portal)
+    with contextlib.ExitStack() as stack:
+        for _ in range(4):
+            session = stack.enter_context(disk.session(receive_buffer=4096))
+            for _ in range(127):
+                session.send(session.command_pdu(iscsi.read_cdb(0, 2048), read=MIB))
+        with disk.session(timeout=10) as good:
+            assert len(good.read(0, 8)) == 4096
+    plain_daemon.wait_for("sessions", 0)
