@@ -59,6 +59,20 @@ static void put_wait(FILE *f, const char *node, const char *sentence, struct mac
     put_retry(f, mac, site, "again");
 }
 
+/* Perhaps we have forgotten, or never knew, that it is right: an address from us tells. */
+static void put_stranger(FILE *f, struct mac_address mac, const struct boot_site *site)
+{
+    char text[MAC_TEXT_SIZE];
+    fprintf(f,
+            ":again\n"
+            "echo nodisk: the machine %s does not ask from the address that was given to it; "
+            "asking DHCP again\n",
+            mac_format(mac, text));
+    fprintf(f, "sleep %u\nifclose\ndhcp || goto again\nchain --replace ", RETRY_SECONDS);
+    put_url(f, mac, site);
+    fprintf(f, " || goto again\n");
+}
+
 static void put_unknown(FILE *f, struct mac_address mac)
 {
     char text[MAC_TEXT_SIZE];
@@ -78,6 +92,9 @@ static void put_script(FILE *f, const struct plan *plan, struct mac_address mac,
     switch (plan->kind) {
     case PLAN_UNKNOWN:
         put_unknown(f, mac);
+        break;
+    case PLAN_STRANGER:
+        put_stranger(f, mac, site);
         break;
     case PLAN_NO_VOLUME:
         put_wait(f, plan->node->name,

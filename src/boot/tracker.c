@@ -21,9 +21,12 @@ struct node_boot {
 struct boot_tracker {
     struct registry *registry;
     struct catalog_slot *catalog;
-    pthread_mutex_t lock;   /* protects all below */
-    struct idmap boots;     /* struct node_boot by node id */
-    struct idmap addresses; /* MAC by IPv4 address, packed by pack_mac() */
+    pthread_mutex_t lock; /* protects all below */
+    struct idmap boots;   /* struct node_boot by node id */
+    /* Who was given which address last, both ways: one MAC for an address, one address for a MAC.
+     */
+    struct idmap mac_of;     /* by IPv4 address: pack_mac() */
+    struct idmap address_of; /* by MAC (as a number): pack_address() */
     struct stage_listener *listeners;
 };
 
@@ -45,6 +48,22 @@ static struct mac_address unpack_mac(const void *pointer)
     for (size_t i = sizeof(mac.bytes); i-- > 0; packed >>= 8)
         mac.bytes[i] = (uint8_t)packed;
     return mac;
+}
+
+static uint64_t mac_id(struct mac_address mac)
+{
+    return (uintptr_t)pack_mac(mac);
+}
+
+/* No machine has the address 0 either. */
+static void *pack_address(uint32_t address)
+{
+    return (void *)(uintptr_t)address;
+}
+
+static uint32_t unpack_address(const void *pointer)
+{
+    return (uint32_t)(uintptr_t)pointer;
 }
 
 /* --- with the lock held --- */
@@ -162,14 +181,27 @@ void boot_tracker_sign_of_initiator(struct boot_tracker *tracker, const char *in
         sign_of_node(tracker, node, node->macs[0], sign, detail);
 }
 
+/* What the address and the MAC had to do with others. */
+static void forget_pair(struct boot_tracker *tracker, uint32_t address, struct mac_address mac)
+{
+    const void *old_mac = idmap_remove(&tracker->mac_of, address);
+    const void *old_address = idmap_remove(&tracker->address_of, mac_id(mac));
+    if (old_mac && !mac_eq(unpack_mac(old_mac), mac))
+        idmap_remove(&tracker->address_of, mac_id(unpack_mac(old_mac)));
+    if (old_address && unpack_address(old_address) != address)
+        idmap_remove(&tracker->mac_of, unpack_address(old_address));
+}
+
 void boot_tracker_set_address(struct boot_tracker *tracker, uint32_t address,
                               struct mac_address mac)
 {
-    if (!pack_mac(mac))
+    if (!pack_mac(mac) || !address)
         return;
     pthread_mutex_lock(&tracker->lock);
-    int r = idmap_put(&tracker->addresses, address, pack_mac(mac));
-    (void)r; /* without memory: asked again at the next renewal */
+    forget_pair(tracker, address, mac);
+    if (idmap_put(&tracker->mac_of, address, pack_mac(mac)) < 0 ||
+        idmap_put(&tracker->address_of, mac_id(mac), pack_address(address)) < 0)
+        forget_pair(tracker, address, mac); /* without memory: told again at the next renewal */
     pthread_mutex_unlock(&tracker->lock);
 }
 
@@ -177,11 +209,20 @@ bool boot_tracker_mac_of_address(struct boot_tracker *tracker, uint32_t address,
                                  struct mac_address *ret_mac)
 {
     pthread_mutex_lock(&tracker->lock);
-    const void *packed = idmap_get(&tracker->addresses, address);
+    const void *packed = idmap_get(&tracker->mac_of, address);
     pthread_mutex_unlock(&tracker->lock);
     if (packed)
         *ret_mac = unpack_mac(packed);
     return packed != NULL;
+}
+
+static uint32_t address_of_mac(void *context, struct mac_address mac)
+{
+    struct boot_tracker *tracker = context;
+    pthread_mutex_lock(&tracker->lock);
+    uint32_t address = unpack_address(idmap_get(&tracker->address_of, mac_id(mac)));
+    pthread_mutex_unlock(&tracker->lock);
+    return address;
 }
 
 /* --- who wants to know --- */
@@ -201,8 +242,9 @@ static json_t *stages_to_json(const struct node_boot *boot)
 
 static json_t *boot_to_json(const struct node_boot *boot)
 {
-    return json_pack("{s:s, s:I, s:I, s:o}", "stage", boot_stage_name(boot->stage), "since",
-                     (json_int_t)boot->stages[boot->stage].at, "started_at",
+    const struct reached *last = &boot->stages[boot->stage];
+    return json_pack("{s:s, s:I, s:s, s:I, s:o}", "stage", boot_stage_name(boot->stage), "since",
+                     (json_int_t)last->at, "detail", last->detail, "started_at",
                      (json_int_t)boot->started_at, "stages", stages_to_json(boot));
 }
 
@@ -247,7 +289,11 @@ static void unsubscribe(void *context, struct stage_listener *listener)
 
 struct stage_provider boot_tracker_provider(struct boot_tracker *tracker)
 {
-    return (struct stage_provider){snapshot_boots, subscribe, unsubscribe, tracker};
+    return (struct stage_provider){.snapshot = snapshot_boots,
+                                   .address_of = address_of_mac,
+                                   .subscribe = subscribe,
+                                   .unsubscribe = unsubscribe,
+                                   .context = tracker};
 }
 
 /* --- taking back what was stored --- */
@@ -324,7 +370,8 @@ void boot_tracker_free(struct boot_tracker *tracker)
     while (idmap_any(&tracker->boots, &id))
         free(idmap_remove(&tracker->boots, id));
     idmap_free(&tracker->boots);
-    idmap_free(&tracker->addresses);
+    idmap_free(&tracker->mac_of);
+    idmap_free(&tracker->address_of);
     pthread_mutex_destroy(&tracker->lock);
     free(tracker);
 }

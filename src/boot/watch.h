@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "core/util.h"
+#include "core/net.h"
 
 #include <jansson.h>
 
@@ -22,9 +22,12 @@ struct stage_provider {
     /* A new JSON object: for each node that was seen booting since the daemon keeps books, its name
      * and an object with at least
      *     "stage" (text: the last one reached), "since" (usec since 1970 when it was reached),
+     *     "detail" (of that stage),
      *     "started_at" (usec since 1970), "stages": [{"stage", "at", "detail"}...]
      * Nodes that never booted are left out. NULL without memory. */
     json_t *(*snapshot)(void *context);
+    /* The address that DHCP gave to this MAC last; 0: none that we know of. */
+    uint32_t (*address_of)(void *context, struct mac_address mac);
     /* From here on every event goes to the listener... */
     void (*subscribe)(void *context, struct stage_listener *listener);
     /* ... and after this returns, none does any more. */

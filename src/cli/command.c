@@ -92,6 +92,19 @@ char *cli_absolute_path(const char *path)
     return absolute;
 }
 
+char *cli_node_address(const json_t *node)
+{
+    const char *own = print_text(node, "address"), *last = print_text(node, "last_address");
+    char *text = NULL;
+    if (asprintf(&text, "%s%s",
+                 own    ? own
+                 : last ? last
+                        : "pool",
+                 !own && last ? " (pool)" : "") < 0)
+        abort();
+    return text;
+}
+
 char *cli_join(const json_t *list)
 {
     char *text = strdup("");

@@ -33,6 +33,9 @@ char *cli_path(const char *collection, const char *name);
 /* Relative to where we are -> absolute; free() it. NULL (told) if it cannot be. */
 char *cli_absolute_path(const char *path);
 
+/* A node's address as a table shows it: its own, or "10.0.0.105 (pool)", or "pool"; free() it. */
+char *cli_node_address(const json_t *node);
+
 /* The texts of a list, joined by spaces; free() it. */
 char *cli_join(const json_t *list);
 

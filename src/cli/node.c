@@ -102,10 +102,10 @@ static int list(const struct cli *cli, const struct args *args)
     json_array_foreach(json_object_get(json, "nodes"), i, node)
     {
         cleanup_free char *macs = cli_join(json_object_get(node, "macs"));
-        const char *address = print_text(node, "address");
+        cleanup_free char *address = cli_node_address(node);
         table_add(&table, print_text(node, "name"));
         table_add(&table, macs);
-        table_add(&table, address ? address : "pool");
+        table_add(&table, address);
         table_add(&table, print_text(node, "group"));
         table_add(&table, print_text(node, "image"));
         table_add(&table, print_text(node, "volume"));
@@ -139,10 +139,10 @@ static void print_node(const json_t *node)
 {
     char text[AGE_TEXT_SIZE];
     cleanup_free char *macs = cli_join(json_object_get(node, "macs"));
-    const char *address = print_text(node, "address");
+    cleanup_free char *address = cli_node_address(node);
     print_field("node", print_text(node, "name"));
     print_field("mac", macs);
-    print_field("address", address ? address : "of the pool");
+    print_field("address", address);
     print_field("group", print_text(node, "group"));
     print_field("initiator", print_text(node, "initiator"));
     print_field("volume", print_text(node, "volume"));

@@ -86,9 +86,10 @@ static void add_row(struct table *table, const json_t *node, uint64_t now)
 {
     char age[AGE_TEXT_SIZE];
     const json_t *boot = json_object_get(node, "boot");
-    const char *address = print_text(node, "address"), *stage = print_text(boot, "stage");
+    cleanup_free char *address = cli_node_address(node);
+    const char *stage = print_text(boot, "stage");
     table_add(table, print_text(node, "name"));
-    table_add(table, address ? address : "pool");
+    table_add(table, address);
     table_add(table, print_text(node, "image"));
     table_add(table, print_text(node, "volume_state"));
     table_add(table, stage ? stage : "never booted");

@@ -259,7 +259,14 @@ int net_listen(const char *service, const struct endpoint *endpoint, int type,
     return take_fd(&fd);
 }
 
-/* A socket file left behind by a killed daemon refuses connections; a live one accepts them. */
+static bool is_socket(const char *path)
+{
+    struct stat st;
+    return lstat(path, &st) == 0 && S_ISSOCK(st.st_mode);
+}
+
+/* A socket file left behind by a killed daemon refuses connections; a live one accepts them. (So
+ * do files that are no sockets: look at that first.) */
 static bool unix_socket_is_dead(const struct sockaddr_un *address)
 {
     cleanup_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -280,6 +287,12 @@ int net_listen_unix(const char *path, struct error *ret_error)
 
     mode_t old = umask(0177);
     int r = bind(fd, (struct sockaddr *)&address, sizeof(address));
+    if (r < 0 && errno == EADDRINUSE && !is_socket(path)) {
+        umask(old);
+        return error_set(ret_error, -EEXIST,
+                         "%s is in the way and is no socket; move it away, or set another socket",
+                         path);
+    }
     if (r < 0 && errno == EADDRINUSE && unix_socket_is_dead(&address) && unlink(path) == 0)
         r = bind(fd, (struct sockaddr *)&address, sizeof(address));
     int bind_errno = errno;

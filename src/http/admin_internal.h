@@ -51,7 +51,8 @@ void call_reply_job(struct call *call, struct storage_job *job, const char *name
 
 /* --- how things look in JSON; each new, NULL without memory --- */
 
-json_t *node_to_json(const struct catalog *catalog, const struct catalog_node *node);
+json_t *node_to_json(struct admin *admin, const struct catalog *catalog,
+                     const struct catalog_node *node);
 json_t *volume_to_json(const struct catalog *catalog, const struct catalog_volume *volume);
 json_t *image_to_json(const struct catalog_image *image);
 /* Every node with "boot": what the provider knows of it, or null. */

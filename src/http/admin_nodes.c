@@ -18,17 +18,30 @@ static json_t *macs_to_json(const struct catalog_node *node)
     return macs;
 }
 
-json_t *node_to_json(const struct catalog *catalog, const struct catalog_node *node)
+/* That one of its MACs was given last; 0: none. */
+static uint32_t last_address(struct admin *admin, const struct catalog_node *node)
 {
-    char address[IPV4_TEXT_SIZE];
+    const struct stage_provider *p = admin->settings.stages;
+    uint32_t address = 0;
+    for (size_t i = 0; p && i < node->n_macs && !address; i++)
+        address = p->address_of(p->context, node->macs[i]);
+    return address;
+}
+
+json_t *node_to_json(struct admin *admin, const struct catalog *catalog,
+                     const struct catalog_node *node)
+{
+    char address[IPV4_TEXT_SIZE], last[IPV4_TEXT_SIZE];
     const struct catalog_volume *v = catalog_volume_by_id(catalog, node->volume_id);
-    return json_pack("{s:s, s:o, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:o, s:I}", "name", node->name,
-                     "macs", macs_to_json(node), "address",
-                     node->address ? ipv4_format(node->address, address) : NULL, "group",
-                     node->group, "volume", v ? v->name : NULL, "volume_state",
-                     v ? volume_state_text(v->state) : NULL, "volume_failure",
-                     v ? v->failure : NULL, "image", v ? v->image : NULL, "initiator",
-                     iqn_of(catalog, node->name), "created_at", (json_int_t)node->created_at);
+    uint32_t given = last_address(admin, node);
+    return json_pack("{s:s, s:o, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:o, s:I}", "name",
+                     node->name, "macs", macs_to_json(node), "address",
+                     node->address ? ipv4_format(node->address, address) : NULL, "last_address",
+                     given ? ipv4_format(given, last) : NULL, "group", node->group, "volume",
+                     v ? v->name : NULL, "volume_state", v ? volume_state_text(v->state) : NULL,
+                     "volume_failure", v ? v->failure : NULL, "image", v ? v->image : NULL,
+                     "initiator", iqn_of(catalog, node->name), "created_at",
+                     (json_int_t)node->created_at);
 }
 
 void admin_list_nodes(struct call *call)
@@ -38,7 +51,7 @@ void admin_list_nodes(struct call *call)
     const struct catalog_node *nodes = catalog_nodes(catalog, &count);
     json_t *list = json_array();
     for (size_t i = 0; i < count; i++)
-        json_array_append_new(list, node_to_json(catalog, &nodes[i]));
+        json_array_append_new(list, node_to_json(call->admin, catalog, &nodes[i]));
     call_reply(call, 200, json_pack("{s:o}", "nodes", list));
 }
 
@@ -46,7 +59,7 @@ static json_t *node_result(struct admin *admin, const char *name, uint32_t versi
 {
     cleanup_catalog struct catalog *catalog = catalog_slot_get(admin->settings.catalog);
     const struct catalog_node *node = catalog_node_by_name(catalog, name);
-    return node ? node_to_json(catalog, node) : json_null(); /* removed again already */
+    return node ? node_to_json(admin, catalog, node) : json_null(); /* removed again already */
 }
 
 static int no_node(const char *name, struct error *ret_error)
@@ -101,7 +114,7 @@ void admin_show_node(struct call *call)
         call_reply_error(call, &error);
         return;
     }
-    json_t *json = node_to_json(catalog, node);
+    json_t *json = node_to_json(call->admin, catalog, node);
     if (add_history(call, node->id, json, &error) < 0) {
         json_decref(json);
         call_reply_error(call, &error);
@@ -111,6 +124,47 @@ void admin_show_node(struct call *call)
 }
 
 /* --- changes --- */
+
+/* What a running node hangs on is not taken from it: it would notice at its next reconnection, and
+ * never get over it. */
+static int check_is_down(struct call *call, const struct catalog_node *node,
+                         struct error *ret_error)
+{
+    char peer[256];
+    if (!storage_volume_in_use(call->admin->settings.storage, node->volume_id, peer))
+        return 0;
+    return error_set(ret_error, -EBUSY,
+                     "node '%s' is up: its disk is in use by %s; shut it down first (after a power "
+                     "cut, the session ends by itself within two minutes)",
+                     node->name, peer);
+}
+
+static bool keeps_macs(const struct catalog_node *node, const struct mac_address *macs,
+                       size_t n_macs)
+{
+    for (size_t i = 0; i < node->n_macs; i++) {
+        bool kept = false;
+        for (size_t k = 0; k < n_macs; k++)
+            kept |= mac_eq(node->macs[i], macs[k]);
+        if (!kept)
+            return false;
+    }
+    return true;
+}
+
+/* An address or a group may change under a running node: they hold from its next boot on. */
+static int check_change(struct call *call, const char *name,
+                        const struct registry_node_change *change, bool new_disk,
+                        struct error *ret_error)
+{
+    cleanup_catalog struct catalog *catalog = catalog_slot_get(call->admin->settings.catalog);
+    const struct catalog_node *node = catalog_node_by_name(catalog, name);
+    if (!node)
+        return no_node(name, ret_error);
+    bool harmless = !new_disk && !change->set_volume &&
+                    (!change->set_macs || keeps_macs(node, change->macs, change->n_macs));
+    return harmless ? 0 : check_is_down(call, node, ret_error);
+}
 
 struct node_request {
     struct body_node fields;
@@ -186,6 +240,9 @@ static int set(struct call *call, const struct node_request *request, struct sto
         return error_set(ret_error, -EINVAL,
                          "a node keeps its name (its host name, initiator and disk carry it); "
                          "remove it and add it under the new one");
+    int r = check_change(call, call->name, &change, f->image.given, ret_error);
+    if (r < 0)
+        return r;
     if (f->image.given)
         return storage_node_set(call->admin->settings.storage, call->name, &change, request->image,
                                 request->version, ret_job, ret_error);
@@ -221,10 +278,11 @@ void admin_remove_node(struct call *call)
 {
     struct error error;
     const char *with = http_query(call->request, "with-volume");
-    int r = 0;
-    if (with && !str_eq(with, "true"))
+    const struct registry_node_change nothing = {0};
+    int r = check_change(call, call->name, &nothing, true, &error);
+    if (r >= 0 && with && !str_eq(with, "true"))
         r = error_set(&error, -EINVAL, "with-volume must be true or not there");
-    else if (with)
+    else if (r >= 0 && with)
         r = remove_volume_of(call, call->name, &error);
     if (r >= 0)
         r = registry_node_remove(call->admin->settings.registry, call->name, &error);

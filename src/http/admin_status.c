@@ -30,7 +30,7 @@ json_t *nodes_with_stages(struct admin *admin)
     json_t *stages = stage_snapshot(admin);
     json_t *list = json_array();
     for (size_t i = 0; i < count; i++) {
-        json_t *node = node_to_json(catalog, &nodes[i]);
+        json_t *node = node_to_json(admin, catalog, &nodes[i]);
         json_t *boot = json_object_get(stages, nodes[i].name);
         json_object_set_new(node, "boot", boot ? json_incref(boot) : json_null());
         json_array_append_new(list, node);

@@ -5,8 +5,10 @@
 #include <poll.h>
 #include <stdarg.h>
 
-#define STACK_SIZE  (512 * KIB)
-#define LINES_BLOCK (4 * KIB)
+#define STACK_SIZE        (512 * KIB)
+#define LINES_BLOCK       (4 * KIB)
+/* What a connection has for the heads of a request and of its answer, and to read a body into. */
+#define CONNECTION_MEMORY (16 * KIB)
 
 struct http_server {
     struct http_settings settings;
@@ -174,8 +176,10 @@ static struct MHD_Daemon *start_daemon(struct http_server *server)
         flags, 0, NULL, NULL, on_request, server, MHD_OPTION_EXTERNAL_LOGGER, drop_log, NULL,
         MHD_OPTION_LISTEN_SOCKET, s->fd, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
         MHD_OPTION_NOTIFY_CONNECTION, on_connection, server, MHD_OPTION_CONNECTION_LIMIT,
-        s->max_connections, MHD_OPTION_CONNECTION_TIMEOUT, s->idle_timeout,
-        MHD_OPTION_THREAD_STACK_SIZE, (size_t)STACK_SIZE, MHD_OPTION_ARRAY, more, MHD_OPTION_END);
+        s->max_connections, MHD_OPTION_PER_IP_CONNECTION_LIMIT, s->max_connections_per_peer,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
+        MHD_OPTION_CONNECTION_TIMEOUT, s->idle_timeout, MHD_OPTION_THREAD_STACK_SIZE,
+        (size_t)STACK_SIZE, MHD_OPTION_ARRAY, more, MHD_OPTION_END);
 }
 
 int http_start(const struct http_settings *settings, struct http_server **ret_server,

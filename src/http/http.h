@@ -23,8 +23,9 @@ struct http_settings {
     enum http_threads threads;
     unsigned pool_size; /* threads of HTTP_POOL */
     unsigned max_connections;
-    unsigned idle_timeout; /* seconds without a byte in either direction */
-    size_t max_body;       /* bytes; a larger one is answered with 413 and not kept */
+    unsigned max_connections_per_peer; /* 0: all of them */
+    unsigned idle_timeout;             /* seconds without a byte in either direction */
+    size_t max_body;                   /* bytes; a larger one is answered with 413 and not kept */
     void (*handle)(void *context, struct http_request *request);
     /* A connection has ended that never brought a whole request: nothing at all, something that is
      * no HTTP, or a head too large. NULL: nobody cares. */

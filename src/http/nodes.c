@@ -6,6 +6,7 @@
 #include "http/http.h"
 
 #define MAX_CONNECTIONS 4096
+#define MAX_PER_PEER    16 /* a machine has one, rarely two */
 #define IDLE_TIMEOUT    30 /* seconds */
 #define POOL_THREADS    2
 
@@ -55,18 +56,21 @@ static bool get_mac(struct node_http *http, struct http_request *request,
     return false;
 }
 
-/* May the machine at this address have what is for the node with this MAC? */
+/* May the machine at this address have what is for the node with this MAC? (node: NULL if there is
+ * none.) Where somebody else hands out the addresses, nobody here knows better than the machine. */
 static bool is_really(const struct node_http *http, const struct endpoint *peer,
-                      struct mac_address mac)
+                      const struct catalog_node *node, struct mac_address mac)
 {
     const struct node_http_settings *settings = &http->settings;
     struct mac_address holder;
     uint32_t address;
     if (!endpoint_ipv4(peer, &address))
         return false;
+    if (!settings->is_ours(settings->context, address))
+        return true;
     if (boot_tracker_mac_of_address(settings->tracker, address, &holder))
         return mac_eq(holder, mac);
-    return !settings->is_ours(settings->context, address);
+    return node && node->address == address; /* the lease was not stored when we were killed */
 }
 
 static void reply_script(struct node_http *http, struct http_request *request,
@@ -94,12 +98,9 @@ static void reply_script(struct node_http *http, struct http_request *request,
 }
 
 /* A node's MAC, from an address that is not the node's. */
-static void tell_stranger(struct node_http *http, const struct catalog *catalog,
-                          const struct endpoint *peer, struct mac_address mac)
+static void tell_stranger(struct node_http *http, const struct catalog_node *node,
+                          const struct endpoint *peer)
 {
-    const struct catalog_node *node = catalog_node_by_mac(catalog, mac);
-    if (!node)
-        return;
     counter_add(&http->counters.refused, 1);
     tell(http,
          &(struct node_http_oddity){.kind = NODE_HTTP_STRANGER, .peer = *peer, .node = node->name});
@@ -113,13 +114,13 @@ static void get_script(struct node_http *http, struct http_request *request,
     if (!get_mac(http, request, peer, &mac))
         return;
     cleanup_catalog struct catalog *catalog = catalog_slot_get(http->settings.catalog);
-    struct plan plan = {.kind = PLAN_UNKNOWN};
-    if (is_really(http, peer, mac)) {
-        plan = plan_for_mac(catalog, mac);
+    struct plan plan = plan_for_mac(catalog, mac);
+    if (plan.node && !is_really(http, peer, plan.node, mac)) {
+        tell_stranger(http, plan.node, peer);
+        plan = (struct plan){.kind = PLAN_STRANGER};
+    } else if (plan.node) {
         boot_tracker_sign_of_mac(http->settings.tracker, mac, BOOT_SIGN_SCRIPT,
                                  endpoint_format_address(peer, address));
-    } else {
-        tell_stranger(http, catalog, peer, mac);
     }
     counter_add(plan.node ? &http->counters.scripts : &http->counters.unknown, 1);
     reply_script(http, request, &plan, mac, local, catalog_base_iqn(catalog));
@@ -132,9 +133,11 @@ static void post_up(struct node_http *http, struct http_request *request,
     char address[ENDPOINT_TEXT_SIZE];
     if (!get_mac(http, request, peer, &mac))
         return;
-    if (!is_really(http, peer, mac)) {
-        cleanup_catalog struct catalog *catalog = catalog_slot_get(http->settings.catalog);
-        tell_stranger(http, catalog, peer, mac);
+    cleanup_catalog struct catalog *catalog = catalog_slot_get(http->settings.catalog);
+    const struct catalog_node *node = catalog_node_by_mac(catalog, mac);
+    if (!is_really(http, peer, node, mac)) {
+        if (node)
+            tell_stranger(http, node, peer);
         reply_text(request, 403, "this address is not that machine's\n");
         return;
     }
@@ -168,6 +171,7 @@ static int open_one(struct node_http *http, const struct endpoint *listen, struc
         .threads = HTTP_POOL,
         .pool_size = POOL_THREADS,
         .max_connections = MAX_CONNECTIONS,
+        .max_connections_per_peer = MAX_PER_PEER,
         .idle_timeout = IDLE_TIMEOUT,
         .handle = handle,
         .no_request = no_request,

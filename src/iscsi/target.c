@@ -81,6 +81,18 @@ static struct iscsi_session *find_rival(struct iscsi_target *target,
     return NULL;
 }
 
+/* Is there a session whose connection is gone, but which still has something on the disk? What it
+ * wrote must not land on what the next one writes. */
+static bool somebody_lingers(struct iscsi_target *target)
+{
+    if (!target->single_writer)
+        return false;
+    list_for_each(node, &target->sessions)
+        if (session_of(node)->conn->state != ISCSI_CONN_FULL)
+            return true;
+    return false;
+}
+
 static bool tsih_is_free(struct iscsi_target *target, uint16_t tsih)
 {
     list_for_each(node, &target->sessions)
@@ -138,12 +150,13 @@ static void attach(struct iscsi_target *target, struct iscsi_conn *conn, bool wa
     struct iscsi_session *replaced = find_replaced(target, &conn->login->identity);
     if (!check_rules(target, conn, replaced, waited))
         return;
-    if (!replaced) {
+    if (!replaced && !somebody_lingers(target)) {
         start_session(target, conn);
         return;
     }
     list_append(&target->attaching, &conn->attach_link);
-    iscsi_conn_close(replaced->conn, "replaced by a new login of the same initiator");
+    if (replaced)
+        iscsi_conn_close(replaced->conn, "replaced by a new login of the same initiator");
 }
 
 void iscsi_target_attach(struct iscsi_target *target, struct iscsi_conn *conn)

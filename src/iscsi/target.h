@@ -40,8 +40,8 @@ static inline bool iscsi_target_is_idle(const struct iscsi_target *target)
 void iscsi_target_close_sessions(struct iscsi_target *target, const char *reason);
 
 /* Makes the session of a connection that is ATTACHING on this thread: at once, or when the session
- * that it replaces has ended (same initiator and ISID: reinstatement, RFC 7143 6.3.5); or refuses
- * it. */
+ * that it replaces has ended (same initiator and ISID: reinstatement, RFC 7143 6.3.5), or (of a
+ * single writer) any session that is about to end; or refuses it. */
 void iscsi_target_attach(struct iscsi_target *target, struct iscsi_conn *conn);
 /* For a discovery session, which has no target. */
 void iscsi_discovery_attach(struct iscsi_conn *conn);

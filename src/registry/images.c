@@ -41,7 +41,8 @@ static int insert_version(struct db *db, struct image_operation *o, int64_t imag
         r = db_change(db,
                       "INSERT INTO image_versions (image_id, version, state, path, size,"
                       " created_at) VALUES (?, ?, 'importing', ?, 0, ?)",
-                      DB_VALUES(db_int(image_id), db_int(o->version), db_text(o->path),
+                      DB_VALUES(db_int(image_id), db_int(o->version),
+                                db_text(path_to_store(db, o->path)),
                                 db_int((int64_t)clock_wall_usec())),
                       ret_error);
     return r;
@@ -171,7 +172,8 @@ static int remove_begin(struct db *db, struct operation *operation, struct error
     r = rows ? db_next(db, rows, ret_error) : ret_error->code;
     if (r <= 0)
         return r;
-    o->path = strdup(db_column_text(rows, 0));
+    char path[PATH_MAX];
+    o->path = strdup(path_from_store(db, db_column_text(rows, 0), path));
     db_end(rows);
     return o->path ? 0 : error_set(ret_error, -ENOMEM, "out of memory");
 }
@@ -242,7 +244,7 @@ static int list_leftovers(struct db *db, struct operation *operation, struct err
         str_copy(l->name, sizeof(l->name), db_column_text(rows, 1));
         l->version = (uint32_t)sqlite3_column_int64(rows, 2);
         l->removing = sqlite3_column_int(rows, 3) != 0;
-        str_copy(l->path, sizeof(l->path), db_column_text(rows, 4));
+        path_from_store(db, db_column_text(rows, 4), l->path);
     }
     return r;
 }

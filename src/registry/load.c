@@ -162,13 +162,14 @@ static enum volume_state state_of(const char *text)
 static int read_volume(struct db *db, sqlite3_stmt *row, const struct scratch *allow,
                        struct catalog *catalog, struct error *ret_error)
 {
+    char path[PATH_MAX];
     struct catalog_volume volume = {
         .id = (uint64_t)sqlite3_column_int64(row, 0),
         .name = db_column_text(row, 1),
         .kind = str_eq(db_column_text(row, 2), "device") ? VOLUME_DEVICE : VOLUME_FILE,
         .state = state_of(db_column_text(row, 3)),
         .failure = db_column_text_or_null(row, 4),
-        .path = db_column_text(row, 5),
+        .path = path_from_store(db, db_column_text(row, 5), path),
         .owned = sqlite3_column_int(row, 6) != 0,
         .size = (uint64_t)sqlite3_column_int64(row, 7),
         .block_size = (uint32_t)sqlite3_column_int(row, 8),
@@ -223,11 +224,12 @@ static int load_images(struct db *db, struct catalog *catalog, struct error *ret
         return ret_error->code;
     int r;
     while ((r = db_next(db, rows, ret_error)) > 0) {
+        char path[PATH_MAX];
         struct catalog_image image = {
             .id = (uint64_t)sqlite3_column_int64(rows, 0),
             .name = db_column_text(rows, 1),
             .version = (uint32_t)sqlite3_column_int64(rows, 2),
-            .path = db_column_text(rows, 3),
+            .path = path_from_store(db, db_column_text(rows, 3), path),
             .size = (uint64_t)sqlite3_column_int64(rows, 4),
             .created_at = (uint64_t)sqlite3_column_int64(rows, 5),
         };

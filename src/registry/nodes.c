@@ -79,6 +79,27 @@ static int set_macs(struct db *db, int64_t node_id, const struct mac_address *ma
     return r < 0 ? r : 0;
 }
 
+/* A running node goes on with the address that it has: nobody else's may it become meanwhile. */
+static int check_address_not_leased(struct db *db, int64_t node_id, const char *address,
+                                    struct error *ret_error)
+{
+    char holder[NAME_MAX_LEN + 1];
+    int r = find_holder(
+        db,
+        "SELECT n.name FROM leases l JOIN node_macs m ON m.mac = l.mac"
+        " JOIN nodes n ON n.id = m.node_id"
+        " WHERE l.address = ? AND l.state = 'bound' AND l.expires_at > ?"
+        " AND n.id <> ?",
+        DB_VALUES(db_text(address), db_int((int64_t)clock_wall_usec()), db_int(node_id)), holder,
+        ret_error);
+    if (r > 0)
+        return error_set(ret_error, -EBUSY,
+                         "address %s is leased to node '%s' right now; give another one, or make "
+                         "it that node's own: nodisk node set %s --address %s",
+                         address, holder, holder, address);
+    return r;
+}
+
 static int set_address(struct registry *registry, struct db *db, int64_t node_id, uint32_t address,
                        struct error *ret_error)
 {
@@ -94,6 +115,8 @@ static int set_address(struct registry *registry, struct db *db, int64_t node_id
                          "address %s already belongs to node '%s'; give another one, or free it "
                          "there: nodisk node set %s --address none",
                          text, holder, holder);
+    if (r >= 0)
+        r = check_address_not_leased(db, node_id, text, ret_error);
     if (r < 0)
         return r;
     r = db_change(db, "UPDATE nodes SET address = ? WHERE id = ?",

@@ -39,6 +39,13 @@ int operation_check_address(struct registry *registry, uint32_t address,
 int volume_insert(struct db *db, const struct registry_volume *volume, int64_t *ret_id,
                   struct error *ret_error) MUST_CHECK;
 
+/* Files in the directory of the database (the state directory) are stored relative to it, so that a
+ * copy of that directory never touches the files of the original. How a path is stored: a part of
+ * path. */
+const char *path_to_store(const struct db *db, const char *path);
+/* And back: absolute. "" stays "". */
+const char *path_from_store(const struct db *db, const char *stored, char path[static PATH_MAX]);
+
 /* Everything that the catalog holds, as the transaction under way sees it. NULL: failed. */
 struct catalog *catalog_load(struct db *db, const char *base_iqn, uint64_t generation,
                              struct error *ret_error) MUST_CHECK;

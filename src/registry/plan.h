@@ -5,6 +5,7 @@
 
 enum plan_kind {
     PLAN_UNKNOWN,   /* this MAC belongs to no node */
+    PLAN_STRANGER,  /* it does, but who asks has not the address of this MAC: tell it nothing */
     PLAN_NO_VOLUME, /* the node has nothing to boot */
     PLAN_PREPARING, /* its volume is being filled: wait */
     PLAN_FAILED,    /* filling its volume has failed */
@@ -13,7 +14,7 @@ enum plan_kind {
 
 struct plan {
     enum plan_kind kind;
-    const struct catalog_node *node;     /* NULL: PLAN_UNKNOWN */
+    const struct catalog_node *node;     /* NULL: PLAN_UNKNOWN, _STRANGER */
     const struct catalog_volume *volume; /* PLAN_PREPARING, _FAILED, _VOLUME */
 };
 

@@ -1,7 +1,8 @@
 /*
  * Words are those of the CLI. Text where a person with the sqlite3 shell would want to read it
- * (MAC and IPv4 addresses, states); times are microseconds since 1970; ids are never used again
- * (AUTOINCREMENT), since sessions and messages on their way name things by id.
+ * (MAC and IPv4 addresses, states); paths of files in the state directory are relative to it; times
+ * are microseconds since 1970; ids are never used again (AUTOINCREMENT), since sessions and
+ * messages on their way name things by id.
  */
 #include "registry/schema.h"
 

@@ -64,9 +64,9 @@ static int check_name_free(struct db *db, const char *name, int64_t *ret_failed_
 static int check_path_free(struct db *db, const struct registry_volume *volume,
                            struct error *ret_error)
 {
-    sqlite3_stmt *rows =
-        db_start(db, "SELECT name FROM volumes WHERE path = ? AND name <> ?",
-                 DB_VALUES(db_text(volume->path), db_text(volume->name)), ret_error);
+    sqlite3_stmt *rows = db_start(
+        db, "SELECT name FROM volumes WHERE path = ? AND name <> ?",
+        DB_VALUES(db_text(path_to_store(db, volume->path)), db_text(volume->name)), ret_error);
     if (!rows)
         return ret_error->code;
     int r = db_next(db, rows, ret_error);
@@ -88,10 +88,11 @@ static int insert_row(struct db *db, const struct registry_volume *v, struct err
         "INSERT INTO volumes (name, kind, state, path, owned, size, block_size, read_only,"
         " allow_any, serial, image, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         DB_VALUES(db_text(v->name), db_text(kind_text(v->kind)),
-                  db_text(v->state == VOLUME_CREATING ? "creating" : "ready"), db_text(v->path),
-                  db_int(v->owned), db_int((int64_t)v->size), db_int(v->block_size),
-                  db_int(v->read_only), db_int(v->allow_any), db_blob(serial, sizeof(serial)),
-                  db_text(v->image), db_int((int64_t)clock_wall_usec())),
+                  db_text(v->state == VOLUME_CREATING ? "creating" : "ready"),
+                  db_text(path_to_store(db, v->path)), db_int(v->owned), db_int((int64_t)v->size),
+                  db_int(v->block_size), db_int(v->read_only), db_int(v->allow_any),
+                  db_blob(serial, sizeof(serial)), db_text(v->image),
+                  db_int((int64_t)clock_wall_usec())),
         ret_error);
 }
 
@@ -220,13 +221,15 @@ static int look_up_for_removal(struct db *db, struct volume_operation *o, struct
     if (r <= 0)
         return r < 0 ? r : no_volume(o->name, ret_error);
     const char *state = db_column_text(rows, 0);
+    char path[PATH_MAX];
     if (str_eq(state, "creating"))
         r = error_set(ret_error, -EBUSY,
                       "volume '%s' is still being filled; interrupt the command that does, or wait",
                       o->name);
     else if (str_eq(state, "removing"))
         r = error_set(ret_error, -EBUSY, "volume '%s' is being removed already", o->name);
-    else if (sqlite3_column_int(rows, 2) && !(o->path = strdup(db_column_text(rows, 1))))
+    else if (sqlite3_column_int(rows, 2) &&
+             !(o->path = strdup(path_from_store(db, db_column_text(rows, 1), path))))
         r = error_set(ret_error, -ENOMEM, "out of memory");
     db_end(rows);
     return r;

@@ -5,14 +5,9 @@
 #include <ifaddrs.h>
 #include <pthread.h>
 
-struct network {
-    uint32_t network, mask;
-    bool served; /* by our own DHCP */
-};
-
 struct addresses {
     pthread_mutex_t lock; /* protects what follows */
-    struct network *networks;
+    struct subnet *subnets;
     size_t count;
 };
 
@@ -29,22 +24,19 @@ void addresses_free(struct addresses *a)
     if (!a)
         return;
     pthread_mutex_destroy(&a->lock);
-    free(a->networks);
+    free(a->subnets);
     free(a);
 }
 
 int addresses_set(struct addresses *a, const struct subnet *subnets, size_t count)
 {
-    struct network *fresh = calloc(count + 1, sizeof(*fresh));
+    struct subnet *fresh = calloc(count + 1, sizeof(*fresh));
     if (!fresh)
         return -ENOMEM;
-    for (size_t i = 0; i < count; i++)
-        fresh[i] = (struct network){.network = subnets[i].network,
-                                    .mask = subnets[i].mask,
-                                    .served = subnets[i].mode == SUBNET_SERVER};
+    memcpy(fresh, subnets, count * sizeof(*fresh));
     pthread_mutex_lock(&a->lock);
-    struct network *old = a->networks;
-    a->networks = fresh;
+    struct subnet *old = a->subnets;
+    a->subnets = fresh;
     a->count = count;
     pthread_mutex_unlock(&a->lock);
     free(old);
@@ -69,19 +61,29 @@ static bool is_ours(uint32_t address)
     return found;
 }
 
-enum place { INSIDE, OUTSIDE, EDGE };
+enum place { INSIDE, OUTSIDE, EDGE, TAKEN };
+
+static bool contains(const uint32_t *list, size_t count, uint32_t address)
+{
+    for (size_t i = 0; i < count; i++)
+        if (list[i] == address)
+            return true;
+    return false;
+}
 
 /* No subnets at all: somebody else hands out addresses, so any will do. */
 static enum place find_place(struct addresses *a, uint32_t address)
 {
     enum place place = a->count > 0 ? OUTSIDE : INSIDE;
     for (size_t i = 0; i < a->count; i++) {
-        const struct network *n = &a->networks[i];
+        const struct subnet *n = &a->subnets[i];
         if ((address & n->mask) != n->network)
             continue;
+        bool taken =
+            contains(n->routers, n->n_routers, address) || contains(n->dns, n->n_dns, address);
         bool has_edges = ~n->mask > 1; /* /31 and /32 have none (RFC 3021) */
         bool on_edge = address == n->network || address == (n->network | ~n->mask);
-        place = has_edges && on_edge ? EDGE : INSIDE;
+        place = has_edges && on_edge ? EDGE : taken ? TAKEN : INSIDE;
     }
     return place;
 }
@@ -101,6 +103,11 @@ int addresses_check(struct addresses *a, uint32_t address, struct error *ret_err
     if (place == EDGE)
         return error_set(ret_error, -EINVAL,
                          "address %s is the network's own or its broadcast address", text);
+    if (place == TAKEN)
+        return error_set(ret_error, -EINVAL,
+                         "address %s is a router's or a name server's by the configuration; give "
+                         "another one",
+                         text);
     if (address >> 24 == 0 || address >> 24 == 127 || address >> 28 >= 0xe)
         return error_set(ret_error, -EINVAL, "address %s cannot be a machine's", text);
     if (is_ours(address))
@@ -114,7 +121,8 @@ bool addresses_served(struct addresses *a, uint32_t address)
     bool served = false;
     pthread_mutex_lock(&a->lock);
     for (size_t i = 0; i < a->count && !served; i++)
-        served = a->networks[i].served && (address & a->networks[i].mask) == a->networks[i].network;
+        served = a->subnets[i].mode == SUBNET_SERVER &&
+                 (address & a->subnets[i].mask) == a->subnets[i].network;
     pthread_mutex_unlock(&a->lock);
     return served;
 }

@@ -88,6 +88,8 @@ struct storage_volume {
 /* *ret_job: NULL if it is ready at once. */
 int storage_volume_create(struct storage *storage, const struct storage_volume *volume,
                           struct storage_job **ret_job, struct error *ret_error) MUST_CHECK;
+/* Is a session open on it, or a login under way? Says with whom. */
+bool storage_volume_in_use(struct storage *storage, uint64_t volume_id, char peer[static 256]);
 /* Refused while a node (other than except_node, or NULL) uses it or a session is open. The file
  * goes only if it is ours. */
 int storage_volume_remove(struct storage *storage, const char *name, const char *except_node,

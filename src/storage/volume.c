@@ -223,14 +223,19 @@ int storage_node_set(struct storage *storage, const char *name,
     return r < 0 ? r : begin_copy(storage, &draft, ret_job, ret_error);
 }
 
+bool storage_volume_in_use(struct storage *storage, uint64_t volume_id, char peer[static 256])
+{
+    const struct storage_settings *settings = &storage->settings;
+    return settings->in_use && settings->in_use(settings->context, volume_id, peer);
+}
+
 /* The volume is in REMOVING: nobody can log in any more. Is anybody still there? */
 static int check_no_session(struct storage *storage, const char *name, struct error *ret_error)
 {
     char peer[256] = "somebody";
     cleanup_catalog struct catalog *catalog = catalog_slot_get(storage->settings.catalog);
     const struct catalog_volume *volume = catalog_volume_by_name(catalog, name);
-    if (!volume || !storage->settings.in_use ||
-        !storage->settings.in_use(storage->settings.context, volume->id, peer))
+    if (!volume || !storage_volume_in_use(storage, volume->id, peer))
         return 0;
     return error_set(ret_error, -EBUSY, "volume '%s' is in use by %s; log out there first", name,
                      peer);

@@ -122,6 +122,20 @@ static bool handle_repeated(struct tftp_server *server, const struct arrival *ar
     return false;
 }
 
+/* Makes room: forged requests must not keep real clients out. The oldest of those that never said a
+ * word goes; a real client answers within milliseconds, and asks again if it was that one. */
+static bool drop_unheard(struct tftp_server *server)
+{
+    list_for_each(l, &server->sessions) {
+        struct tftp_session *session = container_of(l, struct tftp_session, in_server);
+        if (!session->transfer.heard) {
+            tftp_session_free(session);
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool has_room_for(struct tftp_server *server, const struct endpoint *peer)
 {
     size_t all = 0, same = 0;
@@ -130,6 +144,8 @@ static bool has_room_for(struct tftp_server *server, const struct endpoint *peer
         all++;
         same += endpoint_same_host(&session->peer, peer);
     }
+    if (all == TFTP_MAX_TRANSFERS && drop_unheard(server))
+        all--;
     return all < TFTP_MAX_TRANSFERS && same < TFTP_MAX_TRANSFERS_PER_CLIENT;
 }
 

@@ -40,9 +40,16 @@ void tftp_transfer_start(struct tftp_transfer *transfer, const struct tftp_optio
         .n_blocks = file_size / blksize + 1,
         .next = 1,
         .progress_at = now,
-        .deadline = now + seconds * USEC_PER_SEC,
+        .deadline = now + TFTP_DEFAULT_TIMEOUT * USEC_PER_SEC,
         .offer_due = offering,
     };
+}
+
+/* How long to wait for an answer. */
+static uint64_t patience(const struct tftp_transfer *transfer)
+{
+    uint64_t unheard = TFTP_DEFAULT_TIMEOUT * USEC_PER_SEC;
+    return transfer->heard ? transfer->timeout : MIN(transfer->timeout, unheard);
 }
 
 static void make_progress(struct tftp_transfer *transfer, uint64_t now)
@@ -120,7 +127,7 @@ void tftp_transfer_tick(struct tftp_transfer *transfer, uint64_t now)
     }
     transfer->tries++;
     transfer->went_back = false;
-    transfer->deadline = now + transfer->timeout;
+    transfer->deadline = now + patience(transfer);
     send_again(transfer);
 }
 
@@ -147,7 +154,7 @@ bool tftp_transfer_next(struct tftp_transfer *transfer, uint64_t now,
     if (transfer->state != TFTP_SENDING || transfer->next > window_end)
         return false;
     next_block(transfer, ret_output);
-    transfer->deadline = MAX(transfer->deadline, now + transfer->timeout);
+    transfer->deadline = MAX(transfer->deadline, now + patience(transfer));
     return true;
 }
 

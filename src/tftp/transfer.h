@@ -15,7 +15,8 @@
 #define TFTP_MAX_WINDOW      64 /* blocks: what the socket's buffer takes in one go */
 
 /* How often something is sent again in vain: to a client that never said a word (its address may
- * be forged), and to one that did. Never for longer than TFTP_MAX_IDLE seconds, however. */
+ * be forged), and to one that did. Never for longer than TFTP_MAX_IDLE seconds, however. Whatever
+ * timeout it asks for, a client that never said a word hears its first answer again each second. */
 #define TFTP_TRIES_UNHEARD 5
 #define TFTP_TRIES_HEARD   20
 #define TFTP_MAX_IDLE      120

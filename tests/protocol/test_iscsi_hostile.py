@@ -148,7 +148,7 @@ REFUSED: dict[str, tuple[Callable[[Session], Pdu], int]] = {
     "text without =": (lambda s: login_with(s, b"InitiatorName\0"), 0x0200),
     "text without a key": (lambda s: login_with(s, b"=value\0"), 0x0200),
     "a key of 64 letters": (lambda s: login_with(s, b"k" * 64 + b"=1\0"), 0x0200),
-    "binary text": (lambda s: login_with(s, bytes(range(1, 256))), 0x0200),
+    "binary text": (lambda s: login_with(s, bytes(range(128, 256)) * 8), 0x0200),
     "a name of 224 letters": (lambda s: s.login_pdu(keys(s, InitiatorName=name_of(224)), 1), 0x0200),
     "a name of 8000 letters": (lambda s: s.login_pdu(keys(s, InitiatorName="iqn." + "x" * 7990), 1), 0x0200),
     "a name of two lines": (lambda s: s.login_pdu(keys(s, InitiatorName="iqn.x\nwarning: forged"), 1), 0x0200),
@@ -520,6 +520,7 @@ def good_conversation(disk: Volume, keys: dict[str, str]) -> bytes:
     """The initiator's half of a talk about everything."""
     with Recorder(disk.portal, disk.target, isid=0x80abcdef0000, keys=keys) as session:
         session.login()
+        session.task_management(iscsi.ABORT_TASK_SET)
         session.good(iscsi.inquiry_cdb(), read=255)
         session.good(iscsi.inquiry_cdb(0x83), read=255)
         session.capacity()
@@ -533,7 +534,6 @@ def good_conversation(disk: Volume, keys: dict[str, str]) -> bytes:
         session.flush()
         session.ping(b"ping" * 10)
         session.text_request({"SendTargets": ""})
-        session.task_management(iscsi.ABORT_TASK_SET)
         session.logout()
         return session.recorded
 
@@ -558,27 +558,45 @@ def mutate(chance: random.Random, good: bytes) -> bytes:
     return bytes(data)
 
 
+def until_silence(sock: socket.socket, seconds: float) -> bytes:
+    """What comes until the other side closes, or says nothing for a while."""
+    data = b""
+    while select.select([sock], [], [], seconds)[0] and (got := sock.recv(65536)):
+        data += got
+    return data
+
+
+def replay(peer: Peer, data: bytes, cut: int) -> bytes:
+    """Sends it all, in three pieces, without asking what comes back; returns that.
+
+    The last piece, the logout, follows when the target has fallen silent: what is under way then
+    would not be answered any more.
+    """
+    answer = b""
+    connection = socket.socket()
+    connection.settimeout(60)
+    connection.bind((peer.source, 0))
+    connection.connect(peer.disk.portal)
+    with contextlib.suppress(OSError):  # it may be closed already
+        connection.sendall(data[:cut])
+        connection.sendall(data[cut:-48])
+        answer += until_silence(connection, 0.002)
+        connection.sendall(data[-48:])
+        answer += until_silence(connection, 0.005)
+        connection.shutdown(socket.SHUT_WR)
+    return answer + drain(connection)
+
+
 @pytest.mark.parametrize("keys, share", [(LINUX, 0.6), (FIRMWARE, 0.3), (DIGESTS, 0.1)],
                          ids=["linux", "firmware", "digests"])
 def test_good_conversations_gone_bad(peer, keys, share):
     chance = random.Random(SEED)
     good = good_conversation(peer.disk, keys)
+    assert len(replay(peer, good, len(good) // 2)) > 9000  # it works as long as nothing is wrong
     begun = time.monotonic()
-    for n in range(int(MUTATIONS * share)):
+    for _ in range(int(MUTATIONS * share)):
         data = mutate(chance, good)
-        half = chance.randrange(len(data))
-        connection = socket.socket()
-        connection.settimeout(60)
-        connection.bind((peer.source, 0))
-        connection.connect(peer.disk.portal)
-        try:
-            for part in (data[:half], data[half:]):
-                connection.sendall(part)
-            connection.shutdown(socket.SHUT_WR)
-            drain(connection)
-        except (BrokenPipeError, ConnectionResetError, OSError) as error:
-            assert not isinstance(error, TimeoutError), f"mutation {n} of seed {SEED}: {data.hex()}"
-            connection.close()
+        replay(peer, data, chance.randrange(len(data)))
     minutes = 1 + int((time.monotonic() - begun) / 60)
     assert 1 <= len(peer.lines("dropped")) <= minutes
     assert peer.daemon.counter("violations") > peer.before["violations"] + MUTATIONS * share / 20

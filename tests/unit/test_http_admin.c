@@ -67,6 +67,11 @@ static void must(int r, const struct error *error)
         fail_msg("%s", error->text);
 }
 
+static uint32_t address_of(void *context, struct mac_address mac)
+{
+    return 0;
+}
+
 static int setup(void **state)
 {
     struct bench *b = calloc(1, sizeof(*b));
@@ -77,7 +82,11 @@ static int setup(void **state)
     pthread_mutex_init(&b->lock, NULL);
     snprintf(path, sizeof(path), "%s/registry.db", b->directory);
     snprintf(b->socket, sizeof(b->socket), "%s/socket", b->directory);
-    b->provider = (struct stage_provider){snapshot, subscribe, unsubscribe, b};
+    b->provider = (struct stage_provider){.snapshot = snapshot,
+                                          .address_of = address_of,
+                                          .subscribe = subscribe,
+                                          .unsubscribe = unsubscribe,
+                                          .context = b};
     struct registry_settings registry = {
         .path = path, .base_iqn = "iqn.2026-11.lan.example", .catalog = b->slot};
     must(registry_start(&registry, &b->registry, &error), &error);

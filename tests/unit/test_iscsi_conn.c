@@ -1,0 +1,323 @@
+/* The stream: digests, headers with more behind them, output in pieces, and the end. */
+#include "iscsi_lab.h"
+
+#include <sys/socket.h>
+
+#define BLOCK     512
+#define DISK_SIZE (1 * MIB)
+
+static struct lab *lab;
+static struct initiator *node;
+static uint8_t pattern[DISK_SIZE];
+
+static int setup(void **state)
+{
+    lab = lab_new(DISK_SIZE, BLOCK);
+    lab->disk->immediate = true;
+    node = initiator_new(lab, 11);
+    for (size_t i = 0; i < sizeof(pattern); i++)
+        pattern[i] = (uint8_t)(i * 7 + (i >> 8));
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    initiator_free(node);
+    lab_free(lab);
+    return 0;
+}
+
+/* --- digests --- */
+
+static void login_with_digests(bool header, bool data)
+{
+    char text[512];
+    int n =
+        snprintf(text, sizeof(text),
+                 "InitiatorName=%s%cTargetName=%s%cHeaderDigest=%s%cDataDigest=%s%c", LAB_INITIATOR,
+                 0, LAB_TARGET, 0, header ? "CRC32C" : "None", 0, data ? "CRC32C" : "None", 0);
+    send_login(node, 0x87, text, (size_t)n);
+    expect_login_status(node, ISCSI_LOGIN_OK); /* the login itself has none */
+    node->header_digest = header;
+    node->data_digest = data;
+}
+
+/* odd lengths of data: the padding is covered, too */
+static void ping(const char *text, uint32_t size)
+{
+    uint8_t bhs[ISCSI_BHS_SIZE] = {ISCSI_NOP_OUT | ISCSI_IMMEDIATE, ISCSI_FLAG_FINAL};
+    bhs_put32(bhs, BHS_ITT, 5);
+    bhs_put32(bhs, BHS_TTT, ISCSI_RESERVED_TAG);
+    bhs_put32(bhs, BHS_CMDSN, node->cmdsn);
+    initiator_send(node, bhs, text, size);
+}
+
+static void expect_echo(const char *text, uint32_t size)
+{
+    const struct answer *a = expect_answer(node, ISCSI_NOP_IN, 5);
+    assert_int_equal(a->size, size);
+    assert_memory_equal(a->data, text, size);
+}
+
+static uint32_t write_blocks(uint32_t count)
+{
+    uint8_t cdb[10] = {SCSI_WRITE_10};
+    cdb[8] = (uint8_t)count;
+    return send_command(node, ISCSI_FLAG_FINAL | ISCSI_FLAG_WRITE, cdb, 10, count * BLOCK, pattern,
+                        count * BLOCK);
+}
+
+static void expect_read(uint32_t count)
+{
+    uint32_t itt = read_10(node, 0, (uint16_t)count, BLOCK), got = 0;
+    while (got < count * BLOCK) {
+        const struct answer *a = expect_answer(node, ISCSI_DATA_IN, itt);
+        assert_memory_equal(a->data, pattern + got, a->size);
+        got += a->size;
+    }
+}
+
+static void every_mix_of_digests(void **state)
+{
+    for (unsigned mix = 0; mix < 8; mix++) {
+        login_with_digests(mix & 1, mix & 2);
+        node->piece = mix & 4 ? 1 : 0;
+        for (uint32_t size = 0; size <= 9; size++) {
+            ping("no news", MIN(size, 7));
+            expect_echo("no news", MIN(size, 7));
+        }
+        expect_answer(node, ISCSI_SCSI_RESPONSE, write_blocks(16));
+        assert_memory_equal(lab->disk->data, pattern, 16 * BLOCK);
+        expect_read(16);
+        initiator_free(node);
+        node = initiator_new(lab, 11);
+    }
+}
+
+static void expect_violation(void)
+{
+    initiator_run(node);
+    assert_int_equal(node->conn.state, ISCSI_CONN_CLOSED);
+    assert_true(node->conn.violated);
+    assert_true(node->released);
+    assert_int_equal(node->ends, 1);
+}
+
+/* Sends a ping with one byte of the PDU turned over. */
+static void ping_with_damage(size_t at)
+{
+    uint8_t pdu[ISCSI_BHS_SIZE + 4 + 8 + 4], bhs[ISCSI_BHS_SIZE];
+    struct initiator recorder = {.header_digest = true, .data_digest = true};
+    int fds[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+    recorder.fd = fds[0]; /* what it sends is read here, damaged and sent on */
+    memset(bhs, 0, sizeof(bhs));
+    bhs[BHS_OPCODE] = ISCSI_NOP_OUT | ISCSI_IMMEDIATE;
+    bhs[BHS_FLAGS] = ISCSI_FLAG_FINAL;
+    bhs_put32(bhs, BHS_CMDSN, node->cmdsn);
+    initiator_send(&recorder, bhs, "damage", 6);
+    assert_int_equal(recv(fds[1], pdu, sizeof(pdu), MSG_WAITALL), sizeof(pdu));
+    close(fds[0]);
+    close(fds[1]);
+    pdu[at] ^= 0x10;
+    initiator_send_bytes(node, pdu, sizeof(pdu));
+}
+
+static void damage_is_noticed(void **state)
+{
+    static const size_t places[] = {BHS_ITT,
+                                    ISCSI_BHS_SIZE - 1,      /* header */
+                                    ISCSI_BHS_SIZE + 3,      /* its digest */
+                                    ISCSI_BHS_SIZE + 4 + 2,  /* data */
+                                    ISCSI_BHS_SIZE + 4 + 7,  /* padding */
+                                    ISCSI_BHS_SIZE + 4 + 8}; /* its digest */
+    for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+        login_with_digests(true, true);
+        ping_with_damage(places[i]);
+        expect_violation();
+        initiator_free(node);
+        node = initiator_new(lab, 11);
+    }
+}
+
+/* --- headers --- */
+
+/* The additional header is skipped, and covered by the digest of the header. */
+static void additional_headers_are_skipped(void **state)
+{
+    static const uint8_t tur[6] = {SCSI_TEST_UNIT_READY};
+    uint8_t pdu[ISCSI_BHS_SIZE + 12] = {ISCSI_SCSI_COMMAND, ISCSI_FLAG_FINAL};
+    login_like_linux(node);
+    pdu[BHS_AHS_LENGTH] = 3;
+    bhs_put32(pdu, BHS_ITT, 77);
+    bhs_put32(pdu, BHS_CMDSN, node->cmdsn++);
+    initiator_send_bytes(node, pdu, sizeof(pdu));
+    expect_answer(node, ISCSI_SCSI_RESPONSE, 77);
+    expect_answer(node, ISCSI_SCSI_RESPONSE,
+                  send_command(node, ISCSI_FLAG_FINAL, tur, 6, 0, NULL, 0));
+}
+
+static void a_segment_longer_than_agreed_ends_it(void **state)
+{
+    uint8_t bhs[ISCSI_BHS_SIZE] = {ISCSI_NOP_OUT | ISCSI_IMMEDIATE, ISCSI_FLAG_FINAL};
+    login_like_linux(node);
+    bhs_put24(bhs, BHS_DATA_LENGTH, ISCSI_MAX_RECEIVE_SEGMENT);
+    initiator_send_bytes(node, bhs, sizeof(bhs));
+    assert_int_equal(node->conn.state, ISCSI_CONN_FULL);
+    initiator_free(node);
+    node = initiator_new(lab, 11);
+    login_like_linux(node);
+    bhs_put24(bhs, BHS_DATA_LENGTH, ISCSI_MAX_RECEIVE_SEGMENT + 1);
+    initiator_send_bytes(node, bhs, sizeof(bhs));
+    expect_violation();
+}
+
+static void a_login_after_the_login_ends_it(void **state)
+{
+    login_like_linux(node);
+    SEND_LOGIN(node, 0x87, LAB_NAMES);
+    expect_violation();
+}
+
+/* --- output --- */
+
+/* Queues the answers of three pings, one without data, without sending them. */
+static void queue_three(void)
+{
+    uint8_t pdu[3][ISCSI_BHS_SIZE + 8] = {{0}};
+    for (size_t i = 0; i < 3; i++) {
+        pdu[i][BHS_OPCODE] = ISCSI_NOP_OUT | ISCSI_IMMEDIATE;
+        pdu[i][BHS_FLAGS] = ISCSI_FLAG_FINAL;
+        pdu[i][BHS_DATA_LENGTH + 2] = i == 1 ? 0 : 5;
+        bhs_put32(pdu[i], BHS_ITT, (uint32_t)i);
+        bhs_put32(pdu[i], BHS_CMDSN, node->cmdsn);
+        memcpy(pdu[i] + ISCSI_BHS_SIZE, "hello", 5);
+        size_t size = i == 1 ? ISCSI_BHS_SIZE : sizeof(pdu[i]);
+        assert_int_equal(iscsi_conn_input(&node->conn, pdu[i], size), size);
+    }
+}
+
+/* Takes what is queued, max pieces at a time, of which only `step` bytes ever leave at once. */
+static size_t drain(uint8_t *place, size_t max, size_t step)
+{
+    struct iovec iov[16];
+    size_t total = 0, n;
+    while ((n = iscsi_conn_output(&node->conn, iov, max)) > 0) {
+        size_t sent = MIN(step, iov[0].iov_len);
+        assert_true(n <= max);
+        memcpy(place + total, iov[0].iov_base, sent);
+        iscsi_conn_sent(&node->conn, sent);
+        total += sent;
+    }
+    assert_false(iscsi_conn_has_output(&node->conn));
+    return total;
+}
+
+static void output_may_leave_in_any_pieces(void **state)
+{
+    static uint8_t whole[512], again[512];
+    login_like_linux(node);
+    for (size_t max = 3; max <= 16; max += 13) {
+        for (size_t step = 1; step < 100; step += 13) {
+            node->conn.statsn = 1000;
+            queue_three();
+            size_t size = drain(whole, 16, 1000);
+            assert_int_equal(size, 3 * ISCSI_BHS_SIZE + 2 * 8);
+            node->conn.statsn = 1000;
+            queue_three();
+            assert_int_equal(drain(again, max, step), size);
+            assert_memory_equal(again, whole, size);
+        }
+    }
+    assert_int_equal(buffer_pool_used(lab->thread->buffers), 0);
+}
+
+static void several_pdus_may_leave_at_once(void **state)
+{
+    struct iovec iov[16];
+    size_t total = 0;
+    login_like_linux(node);
+    queue_three();
+    size_t n = iscsi_conn_output(&node->conn, iov, ARRAY_SIZE(iov));
+    assert_int_equal(n, 7); /* header, data and padding; a header; header, data and padding */
+    for (size_t i = 0; i < n; i++)
+        total += iov[i].iov_len;
+    iscsi_conn_sent(&node->conn, total - 60); /* one whole, and the beginning of the second */
+    assert_true(iscsi_conn_has_output(&node->conn));
+    iscsi_conn_sent(&node->conn, 60);
+    assert_false(iscsi_conn_has_output(&node->conn));
+}
+
+/* --- the end --- */
+
+static void the_first_reason_for_the_end_is_told_once(void **state)
+{
+    login_like_linux(node);
+    iscsi_conn_close(&node->conn, "first");
+    iscsi_conn_close(&node->conn, "second");
+    iscsi_conn_violation(&node->conn, "third");
+    iscsi_conn_close_after_output(&node->conn, "fourth");
+    assert_string_equal(node->conn.end_reason, "first");
+    assert_false(node->conn.violated); /* it was over by then */
+    assert_int_equal(node->ends, 1);
+}
+
+static void what_is_queued_still_leaves_before_a_polite_end(void **state)
+{
+    uint8_t bhs[ISCSI_BHS_SIZE] = {ISCSI_NOP_OUT | ISCSI_IMMEDIATE, ISCSI_FLAG_FINAL};
+    static uint8_t sent[512];
+    login_like_linux(node);
+    queue_three();
+    iscsi_conn_close_after_output(&node->conn, "goodbye");
+    assert_int_equal(node->conn.state, ISCSI_CONN_CLOSING);
+    assert_int_equal(node->ends, 0);
+    assert_int_equal(iscsi_conn_input(&node->conn, bhs, sizeof(bhs)), 0); /* nothing more */
+    drain(sent, 16, 1000);
+    assert_int_equal(node->conn.state, ISCSI_CONN_CLOSED);
+    assert_string_equal(node->conn.end_reason, "goodbye");
+    assert_int_equal(node->ends, 1);
+}
+
+static void what_is_queued_is_dropped_with_the_connection(void **state)
+{
+    login_like_linux(node);
+    queue_three();
+    assert_true(buffer_pool_used(lab->thread->buffers) > 0);
+    iscsi_conn_close(&node->conn, "cable pulled");
+    initiator_run(node);
+    assert_true(node->released);
+    assert_int_equal(buffer_pool_used(lab->thread->buffers), 0);
+}
+
+static void it_may_end_in_the_middle_of_a_pdu(void **state)
+{
+    uint8_t bhs[ISCSI_BHS_SIZE] = {ISCSI_NOP_OUT | ISCSI_IMMEDIATE, ISCSI_FLAG_FINAL};
+    login_like_linux(node);
+    bhs_put24(bhs, BHS_DATA_LENGTH, 100);
+    initiator_send_bytes(node, bhs, sizeof(bhs));
+    initiator_send_bytes(node, pattern, 50);
+    assert_true(buffer_pool_used(lab->thread->buffers) > 0);
+    iscsi_conn_close(&node->conn, "cable pulled");
+    initiator_run(node);
+    assert_int_equal(buffer_pool_used(lab->thread->buffers), 0);
+}
+
+#define CONN_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CONN_TEST(every_mix_of_digests),
+        CONN_TEST(damage_is_noticed),
+        CONN_TEST(additional_headers_are_skipped),
+        CONN_TEST(a_segment_longer_than_agreed_ends_it),
+        CONN_TEST(a_login_after_the_login_ends_it),
+        CONN_TEST(output_may_leave_in_any_pieces),
+        CONN_TEST(several_pdus_may_leave_at_once),
+        CONN_TEST(the_first_reason_for_the_end_is_told_once),
+        CONN_TEST(what_is_queued_still_leaves_before_a_polite_end),
+        CONN_TEST(what_is_queued_is_dropped_with_the_connection),
+        CONN_TEST(it_may_end_in_the_middle_of_a_pdu),
+    };
+    return RUN_TESTS(tests);
+}
