@@ -220,7 +220,7 @@ static int take(struct parser *p, const char *word)
     return take_option(p, word + 2);
 }
 
-/* Options of a verb may stand before it: the verb is looked for first. */
+/* Noun and verb come first, but for the global options. */
 static int find_command(struct parser *p)
 {
     int r = 0;

@@ -17,23 +17,23 @@ int cli_bad_value(const char *option, const char *value, const char *why)
 }
 
 int cli_ask(const struct cli *cli, const char *method, const char *path, json_t *body,
-            const char *what, json_t **ret_json)
+            const struct cli_job *job, json_t **ret_json)
 {
-    struct progress_bar bar = {.what = what};
+    struct progress_bar bar = {.what = job ? job->what : NULL};
     struct error error;
     const struct client_request request = {
         .socket = cli->socket,
         .method = method,
         .path = path,
         .body = body,
-        .progress = what ? progress_bar_show : NULL,
+        .progress = job ? progress_bar_show : NULL,
         .context = &bar,
     };
     int r = client_call(&request, ret_json, &error);
     json_decref(body);
     progress_bar_end(&bar);
-    if (r == -EINTR && what)
-        error_set(&error, r, "interrupted: the daemon undoes what was not finished");
+    if (r == -EINTR && job)
+        error_set(&error, r, "interrupted: %s", job->interrupted);
     return r < 0 ? cli_fail(&error) : CLI_OK;
 }
 

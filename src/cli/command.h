@@ -19,10 +19,16 @@ int cli_fail(const struct error *error);
 /* The same for a value on the command line; returns CLI_USAGE. */
 int cli_bad_value(const char *option, const char *value, const char *why);
 
+/* Something that may take long. */
+struct cli_job {
+    char what[128];        /* of its progress bar: "importing debian12" */
+    char interrupted[256]; /* what holds after Ctrl-C, and what to do */
+};
+
 /* Asks; on failure the sentence is already printed. 0 and *ret_json, or an exit status. body is
- * taken over. what: of a progress bar ("importing debian12"), or NULL. */
+ * taken over. job: NULL if it takes no time. */
 int cli_ask(const struct cli *cli, const char *method, const char *path, json_t *body,
-            const char *what, json_t **ret_json) MUST_CHECK;
+            const struct cli_job *job, json_t **ret_json) MUST_CHECK;
 /* Ends a command that changed something: prints json for programs, or the sentence for people.
  * Takes over json; returns CLI_OK. */
 int cli_done(const struct cli *cli, json_t *json, const char *format, ...) PRINTF_LIKE(3, 4);

@@ -8,7 +8,7 @@ static const struct cli_option import_options[] = {
 static int import(const struct cli *cli, const struct args *args)
 {
     const char *name = args_value(args, "name");
-    char what[128];
+    struct cli_job job = {.interrupted = "the daemon undoes what was not finished"};
     json_t *json;
     if (!name) {
         fprintf(stderr, "nodisk: name the image with --name NAME\n");
@@ -17,9 +17,9 @@ static int import(const struct cli *cli, const struct args *args)
     cleanup_free char *path = cli_absolute_path(args->words[0]);
     if (!path)
         return CLI_FAILED;
-    snprintf(what, sizeof(what), "importing %.64s", name);
+    snprintf(job.what, sizeof(job.what), "importing %.64s", name);
     int r = cli_ask(cli, "POST", "/v1/images", json_pack("{s:s, s:s}", "name", name, "path", path),
-                    what, &json);
+                    &job, &json);
     if (r != CLI_OK)
         return r;
     cleanup_free char *reference = strdup(print_text(json, "reference") ?: name);

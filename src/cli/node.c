@@ -38,6 +38,37 @@ static void set_text(const struct args *args, json_t *body, const char *option, 
     json_object_set_new(body, option, none ? json_null() : json_string(value));
 }
 
+static int check_values(const struct args *args)
+{
+    uint32_t address;
+    const char *text = args_value(args, "address");
+    json_t *macs = cli_values(args, "mac"), *mac;
+    size_t i;
+    int r = CLI_OK;
+    if (text && !str_eq(text, "none") && ipv4_parse(text, &address) < 0)
+        r = cli_bad_value("address", text, "is not an IPv4 address such as 10.0.0.11");
+    json_array_foreach(macs, i, mac)
+    {
+        const char *value = json_string_value(mac);
+        if (r == CLI_OK && !is_mac(value))
+            r = cli_bad_value("mac", value, "is not a machine's address such as 52:54:00:12:34:56");
+    }
+    json_decref(macs);
+    return r;
+}
+
+/* The job of making the disk of a node. */
+static struct cli_job disk_job(const struct args *args, const char *state)
+{
+    struct cli_job job;
+    const char *image = args_value(args, "image");
+    snprintf(job.what, sizeof(job.what), "copying the disk of %.64s", args->words[0]);
+    snprintf(job.interrupted, sizeof(job.interrupted),
+             "%s; make its disk by: nodisk node set %.64s --image %.64s", state, args->words[0],
+             image ? image : "IMAGE");
+    return job;
+}
+
 static json_t *body_of(const struct args *args, bool may_be_none)
 {
     json_t *body = json_object();
@@ -52,16 +83,18 @@ static json_t *body_of(const struct args *args, bool may_be_none)
 
 static int add(const struct cli *cli, const struct args *args)
 {
-    json_t *body = body_of(args, false), *json;
-    char what[128];
+    json_t *json;
+    struct cli_job job = disk_job(args, "the node is registered, but has no disk");
     if (!args_given(args, "mac")) {
-        json_decref(body);
         fprintf(stderr, "nodisk: give the node's mac with --mac\n");
         return CLI_USAGE;
     }
+    int r = check_values(args);
+    if (r != CLI_OK)
+        return r;
+    json_t *body = body_of(args, false);
     json_object_set_new(body, "name", json_string(args->words[0]));
-    snprintf(what, sizeof(what), "copying the disk of %.64s", args->words[0]);
-    int r = cli_ask(cli, "POST", "/v1/nodes", body, what, &json);
+    r = cli_ask(cli, "POST", "/v1/nodes", body, &job, &json);
     if (r != CLI_OK)
         return r;
     return cli_done(cli, json, "node %s is registered\n", args->words[0]);
@@ -69,16 +102,19 @@ static int add(const struct cli *cli, const struct args *args)
 
 static int set(const struct cli *cli, const struct args *args)
 {
-    json_t *body = body_of(args, true), *json;
-    char what[128];
+    json_t *json;
+    struct cli_job job = disk_job(args, "the node is changed, but has no disk");
+    int r = check_values(args);
+    if (r != CLI_OK)
+        return r;
+    json_t *body = body_of(args, true);
     if (json_object_size(body) == 0) {
         json_decref(body);
         fprintf(stderr, "nodisk: say what to change; see: nodisk node set --help\n");
         return CLI_USAGE;
     }
     cleanup_free char *path = cli_path("/v1/nodes", args->words[0]);
-    snprintf(what, sizeof(what), "copying the disk of %.64s", args->words[0]);
-    int r = cli_ask(cli, "PATCH", path, body, what, &json);
+    r = cli_ask(cli, "PATCH", path, body, &job, &json);
     if (r != CLI_OK)
         return r;
     return cli_done(cli, json, "node %s is changed\n", args->words[0]);
@@ -195,9 +231,9 @@ static const struct cli_verb verbs[] = {
      add},
     {"list", "", 0, "All nodes", NULL, 0, NULL, list},
     {"show", "NAME", 1, "One node with its last boots", NULL, 0, NULL, show},
-    {"set", "NAME", 1, "Changes what a node has; it holds from its next boot on", set_options,
+    {"set", "NAME", 1, "Changes what a node has", set_options,
      ARRAY_SIZE(set_options), NULL, set},
-    {"remove", "NAME", 1, "Forgets a node; its volume stays unless you say otherwise",
+    {"remove", "NAME", 1, "Forgets a node that is down; its volume stays unless you say otherwise",
      remove_options, ARRAY_SIZE(remove_options), NULL, remove_node},
 };
 

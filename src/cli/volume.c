@@ -74,7 +74,7 @@ static void set_allow(const struct args *args, json_t *body)
 
 static int create(const struct cli *cli, const struct args *args)
 {
-    char what[128];
+    struct cli_job job = {.interrupted = "the daemon undoes what was not finished"};
     json_t *body = json_object(), *json;
     int r = set_source(args, body);
     if (r == CLI_OK)
@@ -87,8 +87,8 @@ static int create(const struct cli *cli, const struct args *args)
         json_object_set_new(body, "read_only", json_true());
     set_allow(args, body);
     json_object_set_new(body, "name", json_string(args->words[0]));
-    snprintf(what, sizeof(what), "filling volume %.64s", args->words[0]);
-    r = cli_ask(cli, "POST", "/v1/volumes", body, what, &json);
+    snprintf(job.what, sizeof(job.what), "filling volume %.64s", args->words[0]);
+    r = cli_ask(cli, "POST", "/v1/volumes", body, &job, &json);
     if (r != CLI_OK)
         return r;
     cleanup_free char *target = strdup(print_text(json, "target") ?: "-");

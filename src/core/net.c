@@ -176,6 +176,12 @@ uint16_t endpoint_port(const struct endpoint *endpoint)
     }
 }
 
+struct endpoint endpoint_of_ipv4(uint32_t address, uint16_t port)
+{
+    return (struct endpoint){
+        .v4 = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(address), .sin_port = htons(port)}};
+}
+
 struct endpoint endpoint_with_port(const struct endpoint *endpoint, uint16_t port)
 {
     struct endpoint e = *endpoint;

@@ -51,6 +51,14 @@ static void read_address(const struct sockaddr *address, struct link_info *link,
     }
 }
 
+/* Of an address that has a label ("eth1:0", as ifupdown gives them), getifaddrs() tells that. */
+static bool is_of(const struct ifaddrs *entry, const char *name)
+{
+    size_t n = strlen(name);
+    return strncmp(entry->ifa_name, name, n) == 0 &&
+           (entry->ifa_name[n] == '\0' || entry->ifa_name[n] == ':');
+}
+
 int link_read(const char *name, struct link_info *ret_link, struct error *ret_error)
 {
     struct link_info link = {.index = if_nametoindex(name)};
@@ -65,7 +73,7 @@ int link_read(const char *name, struct link_info *ret_link, struct error *ret_er
                          strerror(errno));
     str_copy(link.name, sizeof(link.name), name);
     for (const struct ifaddrs *i = all; i; i = i->ifa_next)
-        if (i->ifa_addr && str_eq(i->ifa_name, name))
+        if (i->ifa_addr && is_of(i, name))
             read_address(i->ifa_addr, &link, &ethernet);
     freeifaddrs(all);
     if (!ethernet)

@@ -279,10 +279,12 @@ void admin_remove_node(struct call *call)
     struct error error;
     const char *with = http_query(call->request, "with-volume");
     const struct registry_node_change nothing = {0};
-    int r = check_change(call, call->name, &nothing, true, &error);
-    if (r >= 0 && with && !str_eq(with, "true"))
+    int r = 0;
+    if (with && !str_eq(with, "true"))
         r = error_set(&error, -EINVAL, "with-volume must be true or not there");
-    else if (r >= 0 && with)
+    if (r >= 0)
+        r = check_change(call, call->name, &nothing, true, &error);
+    if (r >= 0 && with)
         r = remove_volume_of(call, call->name, &error);
     if (r >= 0)
         r = registry_node_remove(call->admin->settings.registry, call->name, &error);

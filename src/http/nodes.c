@@ -141,7 +141,7 @@ static void post_up(struct node_http *http, struct http_request *request,
         reply_text(request, 403, "this address is not that machine's\n");
         return;
     }
-    counter_add(&http->counters.up, 1);
+    counter_add(&http->counters.up, node != NULL);
     boot_tracker_sign_of_mac(http->settings.tracker, mac, BOOT_SIGN_UP,
                              endpoint_format_address(peer, address));
     reply_text(request, 200, "welcome\n");

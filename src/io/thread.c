@@ -173,6 +173,7 @@ static void run_rounds(struct io_thread *thread)
         if (r < 0) {
             log_error("I/O thread %u: io_uring failed: %s; stopping the daemon", thread->index,
                       strerror(-r));
+            log_stop();
             abort(); /* nothing that this thread owns can be served any more */
         }
         buffer_pool_serve(thread->buffers);

@@ -84,6 +84,7 @@ void iscsi_out_set_data(struct iscsi_out *out, const uint8_t *data, uint32_t siz
 void iscsi_out_take_statsn(struct iscsi_conn *conn, struct iscsi_out *out)
 {
     bhs_put32(out->header, BHS_STATSN, conn->statsn++);
+    out->bears_status = true;
 }
 
 void iscsi_out_show_statsn(struct iscsi_conn *conn, struct iscsi_out *out)
@@ -137,11 +138,15 @@ size_t iscsi_conn_output(const struct iscsi_conn *conn, struct iovec *iov, size_
 {
     size_t n = 0;
     size_t skip = conn->out_offset;
+    const struct iscsi_out *last = NULL;
     for (const struct iscsi_out *out = conn->out_first; out && n + 3 <= max; out = out->next) {
         n += add_piece(&iov[n], out->header, out->header_size, &skip);
         n += add_piece(&iov[n], out->data, out->data_size, &skip);
         n += add_piece(&iov[n], out->trailer, out->trailer_size, &skip);
+        last = out;
     }
+    if (last && conn->session)
+        iscsi_session_sending(conn->session, last->header);
     return n;
 }
 
@@ -154,6 +159,8 @@ static void pop_out(struct iscsi_conn *conn, bool sent)
     conn->out_offset = 0;
     buffer_unref(conn->thread->buffers, out->buffer);
     struct scsi_burst *burst = out->burst;
+    if (out->bears_status && conn->session)
+        iscsi_session_answered(conn->session);
     free(out);
     if (burst)
         scsi_burst_moved(burst, sent); /* may queue more, and may close the connection */

@@ -56,6 +56,7 @@ struct iscsi_out {
     uint8_t header_size;
     uint8_t trailer[3 + ISCSI_DIGEST_SIZE]; /* padding, data digest */
     uint8_t trailer_size;
+    bool bears_status;
     const uint8_t *data;
     uint32_t data_size;
     struct buffer *buffer;    /* holds data; one reference; may be NULL */
@@ -114,7 +115,8 @@ void iscsi_conn_clear(struct iscsi_conn *conn);
 size_t iscsi_conn_input(struct iscsi_conn *conn, const uint8_t *data, size_t size);
 
 /* The bytes to send next, in up to max pieces; they stay valid until iscsi_conn_sent() or, if the
- * connection ends, until `sending` is false and the queue is dropped. 0: nothing to send. */
+ * connection ends, until `sending` is false and the queue is dropped. 0: nothing to send. Whoever
+ * asks sends them: from here on the initiator may know the window that they grant. */
 size_t iscsi_conn_output(const struct iscsi_conn *conn, struct iovec *iov, size_t max);
 /* size bytes of it have left. */
 void iscsi_conn_sent(struct iscsi_conn *conn, size_t size);

@@ -46,12 +46,23 @@ int iscsi_session_start(struct iscsi_conn *conn, struct iscsi_target *target, ui
     session->max_cmdsn = login->cmdsn - 1;
     list_init(&session->tasks);
     update_window(session);
+    session->granted_cmdsn = session->max_cmdsn; /* with the login response */
     if (target) {
         list_append(&target->sessions, &session->link);
         scsi_nexus_connect(&session->nexus, target->lun0.lu);
     }
     iscsi_conn_start_session(conn, session);
     return 0;
+}
+
+void iscsi_session_sending(struct iscsi_session *session, const uint8_t bhs[static ISCSI_BHS_SIZE])
+{
+    session->granted_cmdsn = bhs_get32(bhs, BHS_MAXCMDSN);
+}
+
+void iscsi_session_answered(struct iscsi_session *session)
+{
+    session->n_unnumbered -= session->n_unnumbered > 0;
 }
 
 static void free_if_done(struct iscsi_session *session)
@@ -114,15 +125,18 @@ static bool is_numbered(uint8_t opcode)
 enum numbering { NUMBER_RIGHT, NUMBER_IGNORE, NUMBER_BROKEN };
 
 /* RFC 7143 4.2.2.1: outside of the window it is silently ignored. Inside, one connection delivers
- * in order, so that a gap can never be filled. */
+ * in order, so that a gap can never be filled.
+ *
+ * The window is the one that was sent, not the one that waits to be: so nobody who does not read
+ * our answers can have more than a window of them queued here. */
 static enum numbering check_cmdsn(const struct iscsi_session *session, const struct iscsi_input *in)
 {
     uint32_t cmdsn = bhs_get32(in->bhs, BHS_CMDSN);
-    if (is_immediate(in) || cmdsn == session->exp_cmdsn)
+    if (is_immediate(in))
         return NUMBER_RIGHT;
-    if (serial_lt(cmdsn, session->exp_cmdsn) || serial_lt(session->max_cmdsn, cmdsn))
+    if (serial_lt(cmdsn, session->exp_cmdsn) || serial_lt(session->granted_cmdsn, cmdsn))
         return NUMBER_IGNORE;
-    return NUMBER_BROKEN;
+    return cmdsn == session->exp_cmdsn ? NUMBER_RIGHT : NUMBER_BROKEN;
 }
 
 /* Where the data of a NOP-Out (to be echoed) or a Text request goes. */
@@ -267,9 +281,22 @@ static void dispatch(struct iscsi_session *session, struct iscsi_input *in)
     }
 }
 
+/* Counts a request that no window holds back; false: it is one too many. */
+static bool count_unnumbered(struct iscsi_session *session)
+{
+    if (++session->n_unnumbered <= ISCSI_MAX_UNNUMBERED && session->n_tasks <= ISCSI_MAX_TASKS)
+        return true;
+    iscsi_conn_violation(session->conn, "sends requests without reading the answers");
+    return false;
+}
+
 void iscsi_session_pdu(struct iscsi_session *session, struct iscsi_input *in)
 {
-    if (is_numbered(bhs_opcode(in->bhs))) {
+    uint8_t opcode = bhs_opcode(in->bhs);
+    bool in_window = is_numbered(opcode) && !is_immediate(in);
+    if (!in_window && opcode != ISCSI_DATA_OUT && !count_unnumbered(session))
+        return;
+    if (is_numbered(opcode)) {
         switch (check_cmdsn(session, in)) {
         case NUMBER_IGNORE:
             return;

@@ -16,6 +16,10 @@
 /* Commands that a session may have under way: what the window grants. */
 #define ISCSI_QUEUE_DEPTH        128
 #define ISCSI_QUEUE_DEPTH_SCARCE 8 /* while buffers are scarce */
+/* Who has more requests under way than these that no window holds back (immediate ones, and what
+ * is rejected), or more tasks, does not read our answers: an initiator has one or two. */
+#define ISCSI_MAX_UNNUMBERED     64
+#define ISCSI_MAX_TASKS          (4 * ISCSI_QUEUE_DEPTH)
 
 struct iscsi_target;
 struct iscsi_task;
@@ -36,6 +40,8 @@ struct iscsi_session {
     struct iscsi_parameters parameters;
     uint16_t tsih;
     uint32_t exp_cmdsn, max_cmdsn;
+    uint32_t granted_cmdsn; /* the MaxCmdSN that was sent last: the one that the initiator knows */
+    unsigned n_unnumbered;  /* see ISCSI_MAX_UNNUMBERED; one less with each answer that leaves */
     uint32_t next_ttt;
     struct scsi_nexus nexus;                        /* to LUN 0 */
     struct iscsi_task *buckets[ISCSI_TASK_BUCKETS]; /* by ITT */
@@ -58,6 +64,10 @@ void iscsi_session_end(struct iscsi_session *session);
 
 /* ExpCmdSN and MaxCmdSN of a PDU to the initiator; nothing if session is NULL. */
 void iscsi_session_put_window(struct iscsi_session *session, uint8_t bhs[static ISCSI_BHS_SIZE]);
+
+/* The connection's calls: this is the last header of what is sent now; an answer has left. */
+void iscsi_session_sending(struct iscsi_session *session, const uint8_t bhs[static ISCSI_BHS_SIZE]);
+void iscsi_session_answered(struct iscsi_session *session);
 
 /* The connection's calls: a header has come (decide where the data goes); the PDU is complete. */
 void iscsi_session_header(struct iscsi_session *session, struct iscsi_input *in);

@@ -97,6 +97,8 @@ void db_close(struct db *db)
 {
     for (size_t i = 0; i < db->n_cached; i++)
         sqlite3_finalize(db->cache[i].statement);
+    free(db->cache);
+    db->cache = NULL;
     db->n_cached = 0;
     sqlite3_close(db->handle);
     db->handle = NULL;
@@ -116,14 +118,15 @@ static int prepare(struct db *db, const char *sql, sqlite3_stmt **ret_statement)
             return SQLITE_OK;
         }
     }
-    if (db->n_cached == DB_MAX_STATEMENTS)
-        return SQLITE_FULL; /* a mistake of ours: raise DB_MAX_STATEMENTS */
+    struct db_cached *grown = reallocarray(db->cache, db->n_cached + 1, sizeof(*grown));
+    if (!grown)
+        return SQLITE_NOMEM;
+    db->cache = grown;
     sqlite3_stmt *statement;
     int code = sqlite3_prepare_v3(db->handle, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, NULL);
     if (code != SQLITE_OK)
         return code;
-    db->cache[db->n_cached].sql = sql;
-    db->cache[db->n_cached++].statement = statement;
+    db->cache[db->n_cached++] = (struct db_cached){.sql = sql, .statement = statement};
     *ret_statement = statement;
     return SQLITE_OK;
 }

@@ -11,15 +11,16 @@
 #include <limits.h>
 #include <sqlite3.h>
 
-#define DB_MAX_STATEMENTS 64
+struct db_cached {
+    const char *sql; /* compared as a pointer: statements are string constants */
+    sqlite3_stmt *statement;
+};
 
 struct db {
     sqlite3 *handle;
     char path[PATH_MAX];
-    struct {
-        const char *sql; /* compared as a pointer: statements are string constants */
-        sqlite3_stmt *statement;
-    } cache[DB_MAX_STATEMENTS];
+    struct db_cached
+        *cache; /* every statement that was ever used: one for each place in our code */
     size_t n_cached;
 };
 

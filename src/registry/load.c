@@ -84,6 +84,10 @@ static int read_node(struct db *db, sqlite3_stmt *row, const struct scratch *mac
         .n_macs = macs->count,
     };
     const char *address = db_column_text_or_null(row, 3);
+    if (!name_is_host(node.name))
+        return damaged(db, "node's name", node.name, ret_error);
+    if (node.n_macs == 0)
+        return damaged(db, "node with a mac", node.name, ret_error);
     if (address && ipv4_parse(address, &node.address) < 0)
         return damaged(db, "IPv4 address", address, ret_error);
     if (catalog_add_node(catalog, &node) < 0)
@@ -181,6 +185,11 @@ static int read_volume(struct db *db, sqlite3_stmt *row, const struct scratch *a
         .n_allow = allow->count,
     };
     volume.shared = volume.allow_any || volume.n_allow > 1;
+    if (!name_is_object(volume.name))
+        return damaged(db, "volume's name", volume.name, ret_error);
+    if (volume.size == 0 || volume.size > INT64_MAX || volume.block_size == 0 ||
+        volume.size % volume.block_size)
+        return damaged(db, "volume with a size", volume.name, ret_error);
     const void *serial = sqlite3_column_blob(row, 11);
     if (!serial || sqlite3_column_bytes(row, 11) != sizeof(volume.serial))
         return damaged(db, "serial number", volume.name, ret_error);

@@ -130,6 +130,23 @@ static int check_whole(struct db *db, struct error *ret_error)
     return r < 0 ? r : 0;
 }
 
+/* Rows that refer to what is not there: left behind by a hand that deleted others. */
+static int check_references(struct db *db, struct error *ret_error)
+{
+    sqlite3_stmt *statement = db_start(db, "PRAGMA foreign_key_check", DB_NO_VALUES, ret_error);
+    if (!statement)
+        return ret_error->code;
+    int r = db_next(db, statement, ret_error);
+    if (r <= 0)
+        return r;
+    r = error_set(ret_error, -EUCLEAN,
+                  "the registry %s is damaged (a row of %s refers to one of %s that is not there); "
+                  "restore it from a backup, or delete that row",
+                  db->path, db_column_text(statement, 0), db_column_text(statement, 2));
+    db_end(statement);
+    return r;
+}
+
 static int migrate(struct db *db, size_t from, struct error *ret_error)
 {
     char set_version[64];
@@ -157,6 +174,8 @@ int schema_open(struct db *db, const char *path, struct error *ret_error)
     int r = db_open(db, path, ret_error);
     if (r >= 0)
         r = check_whole(db, ret_error);
+    if (r >= 0)
+        r = check_references(db, ret_error);
     if (r >= 0)
         r = db_lookup(db, "PRAGMA user_version", DB_NO_VALUES, &version, ret_error);
     if (r < 0)

@@ -110,7 +110,7 @@ static const char *for_each_word(const char *value, const char *(*each)(char *, 
 static const char *add_listen(char *word, void *context)
 {
     struct listen_list *list = context;
-    if (list->count == CONFIG_MAX_LISTEN)
+    if (list->count == LISTEN_MAX)
         return "names more than 8 addresses";
     if (endpoint_parse(word, &list->endpoints[list->count]) < 0)
         return "must be ADDRESS:PORT, such as 0.0.0.0:3260 or [::]:3260";
@@ -451,15 +451,6 @@ static void check_subnets(struct parser *parser)
                         other->name);
         }
     }
-}
-
-bool listen_list_eq(const struct listen_list *a, const struct listen_list *b)
-{
-    for (size_t i = 0; i < a->count && i < b->count; i++)
-        if (!endpoint_same_host(&a->endpoints[i], &b->endpoints[i]) ||
-            endpoint_port(&a->endpoints[i]) != endpoint_port(&b->endpoints[i]))
-            return false;
-    return a->count == b->count;
 }
 
 static void set_default_listen(struct listen_list *list, const char *text)

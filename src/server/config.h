@@ -10,20 +10,12 @@
 #include "core/names.h"
 #include "core/net.h"
 #include "dhcp/subnet.h"
+#include "server/listen.h"
 
 #include <limits.h>
 #include <sys/un.h>
 
-#define CONFIG_MAX_LISTEN  8
 #define CONFIG_MAX_SUBNETS 64
-
-struct listen_list {
-    struct endpoint endpoints[CONFIG_MAX_LISTEN];
-    size_t count;
-};
-
-/* The same endpoints in the same order? */
-bool listen_list_eq(const struct listen_list *a, const struct listen_list *b);
 
 struct config {
     char state_directory[PATH_MAX];

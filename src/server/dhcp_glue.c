@@ -22,9 +22,9 @@ struct dhcp_glue {
     struct dhcp_plan *plan; /* the one in force... */
     struct subnet *subnets; /* ...and what it was made from */
     size_t n_subnets;
-    struct listen_list http;
+    struct listeners listeners;
     struct link_watch *watch;
-    bool told_missing; /* that the interfaces are no longer as they were */
+    bool told_missing; /* that no subnet at all can be served */
     sd_event_source *timer;
     struct list records;     /* under way to the registry */
     struct catalog *catalog; /* while a message is handled */
@@ -332,8 +332,42 @@ static int put_in_force(struct dhcp_glue *glue, struct dhcp_plan *plan, struct e
     return 0;
 }
 
+/* old: NULL, or what was told already. */
+static void tell_problems(const struct dhcp_plan *plan, const struct dhcp_plan *old)
+{
+    for (size_t i = 0; i < CONFIG_MAX_SUBNETS; i++)
+        if (plan->problems[i].code && (!old || old->problems[i].code != plan->problems[i].code))
+            log_error("dhcp: not served until that is mended: %s", plan->problems[i].text);
+}
+
+static void warn_unreachable(const struct dhcp_network *network, const char *section,
+                             const struct listen_list *list, uint16_t only_port)
+{
+    char text[IPV4_TEXT_SIZE];
+    struct endpoint address = endpoint_of_ipv4(network->server, 0);
+    const struct endpoint *found = listen_list_find(list, &address);
+    ipv4_format(network->server, text);
+    if (!found)
+        log_warning("[subnet %s]: its machines know this server as %s, where nothing of [%s] "
+                    "listens: they cannot boot",
+                    network->settings.name, text, section);
+    else if (only_port && endpoint_port(found) != only_port)
+        log_warning("[subnet %s]: [%s] listens on port %u of %s, but firmware asks port %u only: "
+                    "its machines cannot boot",
+                    network->settings.name, section, endpoint_port(found), text, only_port);
+}
+
+static void warn_of_unreachable(const struct dhcp_plan *plan, const struct listeners *listeners)
+{
+    for (size_t i = 0; i < plan->n_networks; i++) {
+        warn_unreachable(&plan->networks[i], "iscsi", &listeners->iscsi, 0);
+        warn_unreachable(&plan->networks[i], "http", &listeners->http, 0);
+        warn_unreachable(&plan->networks[i], "tftp", &listeners->tftp, 69);
+    }
+}
+
 static int keep_config(struct dhcp_glue *glue, const struct config *config,
-                       const struct listen_list *http)
+                       const struct listeners *listeners)
 {
     struct subnet *subnets = calloc(config->n_subnets + 1, sizeof(*subnets));
     if (!subnets)
@@ -342,24 +376,26 @@ static int keep_config(struct dhcp_glue *glue, const struct config *config,
     free(glue->subnets);
     glue->subnets = subnets;
     glue->n_subnets = config->n_subnets;
-    glue->http = *http;
+    glue->listeners = *listeners;
     return 0;
 }
 
 int dhcp_glue_reload(struct dhcp_glue *glue, const struct config *config,
-                     const struct listen_list *http, struct error *ret_error)
+                     const struct listeners *listeners, struct error *ret_error)
 {
     struct dhcp_plan *plan = calloc(1, sizeof(*plan));
     if (!plan)
         return error_set(ret_error, -ENOMEM, "out of memory");
-    int r = dhcp_plan_make(config, http, plan, ret_error);
+    int r = dhcp_plan_make(config, &listeners->http, plan, ret_error);
     if (r >= 0)
         r = put_in_force(glue, plan, ret_error);
     if (r < 0) {
         close_plan(plan);
         return r;
     }
-    if (keep_config(glue, config, http) < 0)
+    tell_problems(plan, NULL);
+    warn_of_unreachable(plan, listeners);
+    if (keep_config(glue, config, listeners) < 0)
         log_warning("dhcp: out of memory: changed interfaces will need a reload");
     glue->told_missing = false;
     return 0;
@@ -375,10 +411,12 @@ static void on_links_changed(void *context)
     struct dhcp_plan *plan = calloc(1, sizeof(*plan));
     if (!plan)
         return;
-    int r = dhcp_plan_make(&config, &glue->http, plan, &error);
+    int r = dhcp_plan_make(&config, &glue->listeners.http, plan, &error);
     bool same = r >= 0 && dhcp_plan_same_links(plan, glue->plan);
-    if (r >= 0 && !same)
+    if (r >= 0 && !same) {
+        tell_problems(plan, glue->plan);
         r = put_in_force(glue, plan, &error);
+    }
     if (r < 0 && !glue->told_missing)
         log_warning(
             "dhcp: the interfaces have changed, and cannot be served as configured for now: %s",
@@ -419,7 +457,7 @@ static int prepare(struct dhcp_glue *glue, struct error *ret_error)
 }
 
 int dhcp_glue_start(const struct dhcp_glue_settings *settings, const struct config *config,
-                    const struct listen_list *http, struct dhcp_glue **ret_glue,
+                    const struct listeners *listeners, struct dhcp_glue **ret_glue,
                     struct error *ret_error)
 {
     struct dhcp_glue *glue = calloc(1, sizeof(*glue));
@@ -429,7 +467,7 @@ int dhcp_glue_start(const struct dhcp_glue_settings *settings, const struct conf
     list_init(&glue->records);
     int r = prepare(glue, ret_error);
     if (r >= 0)
-        r = dhcp_glue_reload(glue, config, http, ret_error);
+        r = dhcp_glue_reload(glue, config, listeners, ret_error);
     if (r >= 0)
         r = restore_all(glue, ret_error); /* before the loop runs: nothing was received yet */
     if (r < 0) {

@@ -27,14 +27,14 @@ struct dhcp_glue_settings {
 };
 
 /* Takes back the stored leases (this waits for the registry) and opens the interfaces of all
- * subnets that are not `off`. http: where scripts are served, with real ports. The config need not
- * live on. */
+ * subnets that are not `off`; those that cannot be served now (told) are when they can. The config
+ * and the listeners need not live on. */
 int dhcp_glue_start(const struct dhcp_glue_settings *settings, const struct config *config,
-                    const struct listen_list *http, struct dhcp_glue **ret_glue,
+                    const struct listeners *listeners, struct dhcp_glue **ret_glue,
                     struct error *ret_error) MUST_CHECK;
 /* The same with another configuration; leases stay. On failure the old one is served on. */
 int dhcp_glue_reload(struct dhcp_glue *glue, const struct config *config,
-                     const struct listen_list *http, struct error *ret_error) MUST_CHECK;
+                     const struct listeners *listeners, struct error *ret_error) MUST_CHECK;
 /* Stops answering. Records on their way to the registry go on; run the mailbox once more when the
  * registry has stopped. NULL: no-op. */
 void dhcp_glue_stop(struct dhcp_glue *glue);

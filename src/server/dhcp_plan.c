@@ -6,17 +6,9 @@
 
 static uint16_t http_port_for(uint32_t server, const struct listen_list *http)
 {
-    uint16_t any = 80;
-    for (size_t i = http->count; i > 0; i--) {
-        const struct endpoint *e = &http->endpoints[i - 1];
-        uint32_t address = 0;
-        bool v4 = endpoint_ipv4(e, &address);
-        if (v4 && address == server)
-            return endpoint_port(e);
-        if (!v4 || address == INADDR_ANY)
-            any = endpoint_port(e);
-    }
-    return any;
+    struct endpoint address = endpoint_of_ipv4(server, 0);
+    const struct endpoint *found = listen_list_find(http, &address);
+    return found ? endpoint_port(found) : 80;
 }
 
 struct served_link *dhcp_plan_find_link(struct dhcp_plan *plan, const char *name)
@@ -66,25 +58,36 @@ static int add_network(struct dhcp_plan *plan, const struct config *config,
     return 0;
 }
 
+static int add_subnet(struct dhcp_plan *plan, const struct config *config,
+                      const struct subnet *subnet, const struct listen_list *http,
+                      struct error *ret_error)
+{
+    struct served_link *link = dhcp_plan_find_link(plan, subnet->interface);
+    if (link)
+        return add_network(plan, config, subnet, &link->info, http, ret_error);
+    link = &plan->links[plan->n_links];
+    if (link_read(subnet->interface, &link->info, ret_error) < 0)
+        return error_prefix(ret_error, "[subnet %s]", subnet->name);
+    int r = add_network(plan, config, subnet, &link->info, http, ret_error);
+    plan->n_links += r >= 0;
+    return r;
+}
+
+/* An interface that is missing must not keep the machines on the others from booting. */
 int dhcp_plan_make(const struct config *config, const struct listen_list *http,
                    struct dhcp_plan *plan, struct error *ret_error)
 {
+    const struct error *first = NULL;
     for (size_t i = 0; i < config->n_subnets; i++) {
-        const struct subnet *subnet = &config->subnets[i];
-        if (subnet->mode == SUBNET_OFF)
-            continue;
-        struct served_link *link = dhcp_plan_find_link(plan, subnet->interface);
-        if (!link) {
-            link = &plan->links[plan->n_links];
-            if (link_read(subnet->interface, &link->info, ret_error) < 0)
-                return error_prefix(ret_error, "[subnet %s]", subnet->name);
-            plan->n_links++;
-        }
-        int r = add_network(plan, config, subnet, &link->info, http, ret_error);
-        if (r < 0)
-            return r;
+        struct error *problem = &plan->problems[i];
+        if (config->subnets[i].mode != SUBNET_OFF &&
+            add_subnet(plan, config, &config->subnets[i], http, problem) < 0 && !first)
+            first = problem;
     }
-    return 0;
+    if (!first || plan->n_networks > 0)
+        return 0;
+    *ret_error = *first;
+    return first->code;
 }
 
 bool dhcp_plan_wants_router_advert(const struct dhcp_plan *plan, const struct served_link *link)
@@ -100,6 +103,9 @@ bool dhcp_plan_same_links(const struct dhcp_plan *a, const struct dhcp_plan *b)
 {
     if (a->n_links != b->n_links || a->n_networks != b->n_networks)
         return false;
+    for (size_t i = 0; i < CONFIG_MAX_SUBNETS; i++)
+        if (a->problems[i].code != b->problems[i].code)
+            return false;
     for (size_t i = 0; i < a->n_links; i++)
         if (a->links[i].info.index != b->links[i].info.index)
             return false;

@@ -20,13 +20,16 @@ struct dhcp_plan {
     size_t n_links;
     struct dhcp_network networks[CONFIG_MAX_SUBNETS];
     size_t n_networks;
+    /* Why a subnet, by its index in the configuration, cannot be served now; code 0: it is. */
+    struct error problems[CONFIG_MAX_SUBNETS];
 };
 
-/* Looks at the interfaces; opens nothing. http: where scripts are served, with real ports. */
+/* Looks at the interfaces; opens nothing. http: where scripts are served, with real ports. Subnets
+ * that cannot be served are left out; an error only if none is left. plan is zeroed. */
 int dhcp_plan_make(const struct config *config, const struct listen_list *http,
                    struct dhcp_plan *plan, struct error *ret_error) MUST_CHECK;
 
-/* Do both come to the same interfaces, addresses and networks? (Settings may differ.) */
+/* Do both come to the same interfaces, addresses, networks and problems? (Settings may differ.) */
 bool dhcp_plan_same_links(const struct dhcp_plan *a, const struct dhcp_plan *b);
 
 /* NULL: not served. */

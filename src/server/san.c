@@ -11,8 +11,7 @@ struct san {
     unsigned n_threads;
     struct targets *targets;
     struct iscsi_portal *portal;
-    struct endpoint portals[CONFIG_MAX_LISTEN]; /* as bound */
-    unsigned n_portals;
+    struct listen_list portals; /* as bound */
 };
 
 static unsigned count_cores(void)
@@ -50,7 +49,7 @@ static int open_listeners(const struct listen_list *list, int *fds, unsigned *re
 
 static int start_portal(struct san *san, const struct listen_list *list, struct error *ret_error)
 {
-    int fds[CONFIG_MAX_LISTEN];
+    int fds[LISTEN_MAX];
     unsigned count;
     int r = open_listeners(list, fds, &count, ret_error);
     if (r < 0) {
@@ -58,8 +57,9 @@ static int start_portal(struct san *san, const struct listen_list *list, struct 
             close(fds[--count]);
         return r;
     }
-    for (san->n_portals = 0; san->n_portals < count; san->n_portals++)
-        if (endpoint_from_socket(fds[san->n_portals], &san->portals[san->n_portals]) < 0)
+    for (; san->portals.count < count; san->portals.count++)
+        if (endpoint_from_socket(fds[san->portals.count],
+                                 &san->portals.endpoints[san->portals.count]) < 0)
             break;
     return iscsi_portal_start(san->threads, san->n_threads, fds, count,
                               targets_operations(san->targets), &san->portal, ret_error);
@@ -97,25 +97,19 @@ void san_stop(struct san *san)
     free(san);
 }
 
-static bool listens_on_all(const struct endpoint *portal)
+const struct listen_list *san_portals(const struct san *san)
 {
-    uint32_t address;
-    if (endpoint_ipv4(portal, &address))
-        return address == 0;
-    return IN6_IS_ADDR_UNSPECIFIED(&portal->v6.sin6_addr);
+    return &san->portals;
 }
 
 void san_portal_for(const struct san *san, const struct endpoint *local,
                     struct endpoint *ret_portal)
 {
-    for (unsigned i = 0; i < san->n_portals; i++) {
-        const struct endpoint *portal = &san->portals[i];
-        if (listens_on_all(portal) || endpoint_same_host(portal, local)) {
-            *ret_portal = endpoint_with_port(local, endpoint_port(portal));
-            return;
-        }
-    }
-    *ret_portal = san->n_portals > 0 ? san->portals[0] : *local;
+    const struct endpoint *portal = listen_list_find(&san->portals, local);
+    if (portal)
+        *ret_portal = endpoint_with_port(local, endpoint_port(portal));
+    else
+        *ret_portal = san->portals.count > 0 ? san->portals.endpoints[0] : *local;
 }
 
 bool san_is_in_use(struct san *san, uint64_t volume_id, char peer[static 256])

@@ -14,6 +14,8 @@ int san_start(const struct config *config, struct catalog_slot *catalog, struct 
 /* Ends every session and waits until the disks have let go. NULL: no-op. */
 void san_stop(struct san *san);
 
+/* As bound; lives as long as it. */
+const struct listen_list *san_portals(const struct san *san);
 /* The portal for a machine that reached us at `local` (whatever its port): the same address, if a
  * portal listens there, else the first portal. Any thread. */
 void san_portal_for(const struct san *san, const struct endpoint *local,

@@ -109,30 +109,30 @@ static void warn_of_late_changes(const struct config *old, const struct config *
         log_warning("what [iscsi] and [http] say changes only with a restart");
 }
 
-/* Where scripts really are: a port that was 0 was chosen by the system. */
-static struct listen_list http_listeners(const struct server *server)
+/* Where things really are: a port that was 0 was chosen by the system. */
+static struct listeners real_listeners(const struct server *server)
 {
-    struct listen_list list = {0};
-    const struct endpoint *endpoints = node_http_endpoints(server->node_http, &list.count);
-    memcpy(list.endpoints, endpoints, list.count * sizeof(*endpoints));
-    return list;
+    struct listeners l = {.iscsi = *san_portals(server->san), .tftp = server->config.tftp};
+    const struct endpoint *endpoints = node_http_endpoints(server->node_http, &l.http.count);
+    memcpy(l.http.endpoints, endpoints, l.http.count * sizeof(*endpoints));
+    return l;
 }
 
 /* All or nothing. */
 static int apply(struct server *server, const struct config *fresh, struct error *ret_error)
 {
     struct error ignored;
-    struct listen_list http = http_listeners(server);
+    struct listeners listeners = real_listeners(server);
     int r = tftp_glue_reload(server->tftp, fresh, ret_error);
     if (r < 0)
         return r;
-    r = dhcp_glue_reload(server->dhcp, fresh, &http, ret_error);
+    r = dhcp_glue_reload(server->dhcp, fresh, &listeners, ret_error);
     if (r >= 0) {
         r = addresses_set(server->addresses, fresh->subnets, fresh->n_subnets);
         if (r >= 0)
             return 0;
         (void)error_set(ret_error, r, "out of memory");
-        (void)!dhcp_glue_reload(server->dhcp, &server->config, &http, &ignored);
+        (void)!dhcp_glue_reload(server->dhcp, &server->config, &listeners, &ignored);
     }
     (void)!tftp_glue_reload(server->tftp, &server->config, &ignored);
     return r;
@@ -151,7 +151,7 @@ static int on_reload(sd_event_source *source, const struct signalfd_siginfo *inf
         config_free(&fresh);
         log_error("configuration not reloaded, the old one stays in force: %s", error.text);
     } else {
-        log_open(fresh.log_level);
+        log_set_level(fresh.log_level);
         warn_of_late_changes(&server->config, &fresh);
         config_free(&server->config);
         server->config = fresh;
@@ -175,6 +175,8 @@ static int block_signals(void)
 static int start_loop(struct server *server, struct error *ret_error)
 {
     int r = block_signals(); /* before any thread is made: they inherit the mask */
+    if (r >= 0)
+        r = log_start();
     if (r >= 0)
         r = sd_event_new(&server->loop);
     if (r >= 0)
@@ -330,7 +332,7 @@ static int start_firmware_services(struct server *server, struct error *ret_erro
 {
     struct tftp_glue_settings tftp = {
         .mailbox = &server->mailbox, .event = on_tftp, .context = server};
-    struct listen_list http = http_listeners(server);
+    struct listeners listeners = real_listeners(server);
     struct dhcp_glue_settings dhcp = {
         .loop = server->loop,
         .mailbox = &server->mailbox,
@@ -342,7 +344,7 @@ static int start_firmware_services(struct server *server, struct error *ret_erro
     };
     int r = tftp_glue_start(&tftp, &server->config, &server->tftp, ret_error);
     if (r >= 0)
-        r = dhcp_glue_start(&dhcp, &server->config, &http, &server->dhcp, ret_error);
+        r = dhcp_glue_start(&dhcp, &server->config, &listeners, &server->dhcp, ret_error);
     return r;
 }
 
@@ -429,11 +431,13 @@ static int run(const char *config_path)
     struct error error;
     if (config_read(config_path, print_problem, NULL, &server.config) < 0)
         return 1;
-    log_open(server.config.log_level);
+    log_open();
+    log_set_level(server.config.log_level);
     int r = start(&server, &error);
     if (r < 0) {
         log_error("%s", error.text);
         stop(&server);
+        log_stop();
         return 1;
     }
     sd_notify(0, "READY=1");
@@ -441,6 +445,7 @@ static int run(const char *config_path)
     r = sd_event_loop(server.loop);
     sd_notify(0, "STOPPING=1");
     stop(&server);
+    log_stop();
     return r == 0 ? 0 : 1;
 }
 

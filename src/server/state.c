@@ -13,7 +13,9 @@ static int cannot(const char *what, const char *path, int errnum, struct error *
     if (errnum == EACCES || errnum == EPERM)
         hint = "; start as root or give its owner's account";
     else if (errnum == EROFS)
-        hint = "; mount it writable or set another state-directory";
+        hint = "; mount it writable or set another state-directory (the systemd unit lets the "
+               "daemon write nowhere but in /var/lib/nodisk: a drop-in with ReadWritePaths= adds "
+               "a directory)";
     else if (errnum == ENOSPC)
         hint = "; free some space";
     return error_set(ret_error, -errnum, "%s %s: %s%s", what, path, strerror(errnum), hint);

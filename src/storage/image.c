@@ -30,8 +30,11 @@ int storage_image_import(struct storage *storage, const char *path, const char *
     cleanup_close int from = source_open(path, &size, ret_error);
     if (from < 0)
         return from;
-    int r = registry_image_begin(storage->settings.registry, name, storage->images, &version,
-                                 &target, ret_error);
+    int r = source_check_idle(storage, from, path, ret_error);
+    if (r < 0)
+        return r;
+    r = registry_image_begin(storage->settings.registry, name, storage->images, &version, &target,
+                             ret_error);
     if (r < 0)
         return r;
     r = make_directory(storage, name, ret_error);

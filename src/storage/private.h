@@ -33,6 +33,9 @@ int file_remove(const char *path, bool also_final, struct error *ret_error);
 
 /* Opens what an image is made from, a file or a device, and finds its size. */
 int source_open(const char *path, uint64_t *ret_size, struct error *ret_error) MUST_CHECK;
+/* Refuses a source that is a volume which somebody writes to: a copy of it would be torn. */
+int source_check_idle(struct storage *storage, int fd, const char *path,
+                      struct error *ret_error) MUST_CHECK;
 /* What a volume in place needs to know of its file or device. block_size 0 is filled in. */
 int source_check_file(struct storage *storage, const char *path, uint32_t *block_size,
                       uint64_t *ret_size, bool read_only, struct error *ret_error) MUST_CHECK;

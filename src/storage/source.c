@@ -15,6 +15,11 @@ static int cannot_open(const char *path, int errnum, struct error *ret_error)
                          "%s is in use (mounted, or part of LVM, RAID or another program); free it "
                          "first",
                          path);
+    if (errnum == EROFS)
+        return error_set(ret_error, -errnum,
+                         "%s cannot be written: mount its file system writable, or, under systemd, "
+                         "let the daemon write there by a drop-in with ReadWritePaths=",
+                         path);
     return error_set(ret_error, -errnum, "%s cannot be opened: %s", path, strerror(errnum));
 }
 
@@ -83,6 +88,25 @@ static bool is_same_thing(const struct stat *a, const char *other_path)
     if (S_ISBLK(a->st_mode))
         return S_ISBLK(b.st_mode) && a->st_rdev == b.st_rdev;
     return a->st_dev == b.st_dev && a->st_ino == b.st_ino;
+}
+
+int source_check_idle(struct storage *storage, int fd, const char *path, struct error *ret_error)
+{
+    cleanup_catalog struct catalog *catalog = catalog_slot_get(storage->settings.catalog);
+    struct stat st;
+    char peer[256];
+    size_t count;
+    const struct catalog_volume *volumes = catalog_volumes(catalog, &count);
+    if (fstat(fd, &st) < 0)
+        return cannot_open(path, errno, ret_error);
+    for (size_t i = 0; i < count; i++)
+        if (!volumes[i].read_only && is_same_thing(&st, volumes[i].path) &&
+            storage_volume_in_use(storage, volumes[i].id, peer))
+            return error_set(ret_error, -EBUSY,
+                             "%s is volume '%s', which is in use by %s: what is copied now would "
+                             "be torn; shut that machine down first",
+                             path, volumes[i].name, peer);
+    return 0;
 }
 
 /* Another path to the same file or device is the same disk. */

@@ -375,6 +375,28 @@ def test_a_client_that_vanishes_costs_nothing(client, daemon, loaders):
         time.sleep(0.2)
 
 
+def test_forged_requests_do_not_keep_real_clients_out(lab, daemon, loaders, tmp_path):
+    """More than the table holds, of clients that never answer and ask for long timeouts."""
+    forger, real = lab.client(*(f"10.0.0.{n}/24" for n in range(20, 30))), lab.client("10.0.0.30/24")
+    forged = []
+    with inside(forger):
+        for n in range(1200):
+            forged.append(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            forged[-1].bind((f"10.0.0.{20 + n % 10}", 0))
+            forged[-1].sendto(request("large", timeout=255), (SERVER, 69))
+    deadline = time.monotonic() + 30
+    while daemon.get("/v1/status").json["counters"]["tftp"]["requests"] < 1000:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert fetch(real, "undionly.kpxe") == (loaders / "undionly.kpxe").read_bytes()
+    deadline = time.monotonic() + 30  # and they are gone long before the timeout that they ask for
+    while daemon.get("/v1/status").json["counters"]["tftp"]["active"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    for s in forged:
+        s.close()
+
+
 def test_a_file_that_shrinks_does_not_end_well(client, loaders):
     sock = udp(client)
     sock.sendto(request("large", blksize=1000), (SERVER, 69))

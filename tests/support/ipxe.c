@@ -146,6 +146,8 @@ static bool do_sanboot(struct script *s, int argc, char **argv)
     struct ipxe *ipxe = s->ipxe;
     if (argc != 2 || !is_root_path(argv[1]))
         return broken(s, "sanboot of what?");
+    if (ipxe->closed)
+        return broken(s, "sanboot without a network");
     ipxe->sanboots++;
     str_copy(ipxe->root_path, sizeof(ipxe->root_path), argv[1]);
     enum ipxe_outcome outcome = ipxe->outcome(ipxe, argv[0]);
@@ -158,9 +160,28 @@ static bool do_chain(struct script *s, int argc, char **argv)
     struct ipxe *ipxe = s->ipxe;
     if (argc != 3 || !str_eq(argv[1], "--replace") || !str_has_prefix(argv[2], "http://"))
         return broken(s, "chain takes --replace and a URL");
+    if (ipxe->closed)
+        return broken(s, "chain without a network");
     ipxe->chains++;
     str_copy(ipxe->url, sizeof(ipxe->url), argv[2]);
     return ipxe->outcome(ipxe, argv[0]) == IPXE_WORKS ? finish(s, IPXE_REPLACED) : false;
+}
+
+static bool do_ifclose(struct script *s, int argc, char **argv)
+{
+    s->ipxe->closed = true;
+    return argc == 1 || broken(s, "ifclose takes nothing");
+}
+
+static bool do_dhcp(struct script *s, int argc, char **argv)
+{
+    struct ipxe *ipxe = s->ipxe;
+    if (argc != 1)
+        return broken(s, "dhcp takes nothing");
+    ipxe->dhcps++;
+    bool ok = ipxe->outcome(ipxe, argv[0]) == IPXE_WORKS;
+    ipxe->closed &= !ok;
+    return ok;
 }
 
 static bool run_command(struct script *s, int argc, char **argv)
@@ -169,8 +190,9 @@ static bool run_command(struct script *s, int argc, char **argv)
         const char *name;
         bool (*run)(struct script *s, int argc, char **argv);
     } commands[] = {
-        {"echo", do_echo}, {"set", do_set},         {"sleep", do_sleep}, {"goto", do_goto},
-        {"exit", do_exit}, {"sanboot", do_sanboot}, {"chain", do_chain},
+        {"echo", do_echo}, {"set", do_set},         {"sleep", do_sleep},
+        {"goto", do_goto}, {"exit", do_exit},       {"ifclose", do_ifclose},
+        {"dhcp", do_dhcp}, {"sanboot", do_sanboot}, {"chain", do_chain},
     };
     for (size_t i = 0; argc > 0 && i < ARRAY_SIZE(commands); i++)
         if (str_eq(argv[0], commands[i].name))

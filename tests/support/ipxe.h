@@ -22,7 +22,7 @@ enum ipxe_end {
 };
 
 struct ipxe {
-    /* What comes of `sanboot` or `chain`; asked each time. */
+    /* What comes of `sanboot`, `chain` or `dhcp`; asked each time. */
     enum ipxe_outcome (*outcome)(struct ipxe *ipxe, const char *command);
 
     /* What has happened */
@@ -30,7 +30,8 @@ struct ipxe {
     char hostname[256];
     char initiator[256];
     unsigned san_retries;
-    unsigned sanboots, chains;
+    unsigned sanboots, chains, dhcps;
+    bool closed;         /* its network interfaces */
     unsigned slept;      /* seconds */
     char root_path[512]; /* of the last sanboot */
     char url[512];       /* of the last chain */

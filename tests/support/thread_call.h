@@ -5,6 +5,8 @@
 
 /* run(context) on the thread; returns when it has returned. */
 void thread_call(struct io_thread *thread, void (*run)(void *context), void *context);
+/* Waits until the thread has ended a round: what it deferred before this call is done. */
+void thread_end_round(struct io_thread *thread);
 
 /* One thread rings, another waits for it. */
 struct bell {

@@ -51,8 +51,7 @@ static inline void site_restart(struct site *site)
 
 static inline void site_assert_told(const struct site *site, const char *words)
 {
-    if (!strstr(site->error.text, words))
-        fail_msg("expected '%s' in '%s'", words, site->error.text);
+    assert_contains(site->error.text, words);
 }
 
 /* 52:54:00:00:xx:xx */

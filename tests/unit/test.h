@@ -12,3 +12,9 @@
 
 #define TEST(f)          cmocka_unit_test(f)
 #define RUN_TESTS(tests) cmocka_run_group_tests((tests), NULL, NULL)
+
+static inline void assert_contains(const char *text, const char *words)
+{
+    if (!text || !strstr(text, words))
+        fail_msg("expected '%s' in '%s'", words, text ? text : "nothing");
+}

@@ -85,8 +85,7 @@ static void assert_told(int r, int expected, const char *words)
     assert_int_equal(r, expected);
     assert_int_equal(bench.error.code, expected);
     assert_null(bench.device);
-    if (!strstr(bench.error.text, words))
-        fail_msg("expected '%s' in '%s'", words, bench.error.text);
+    assert_contains(bench.error.text, words);
 }
 
 /* --- requests --- */

@@ -14,9 +14,9 @@ static const struct catalog_volume volume = {.name = "web1.root"};
 static const struct boot_site site = {
     .portal = "10.0.0.1", .portal_port = 3260, .base_url = "http://10.0.0.1", .base_iqn = IQN};
 
-/* What comes of the sanboots and the chains, one letter each: w(orks), f(ails), r(eturns); the last
- * one again and again. */
-static const char *sanboot_plan, *chain_plan;
+/* What comes of the sanboots, chains and DHCPs, one letter each: w(orks), f(ails), r(eturns); the
+ * last one again and again. */
+static const char *sanboot_plan, *chain_plan, *dhcp_plan;
 
 static enum ipxe_outcome letter(const char **plan)
 {
@@ -28,7 +28,9 @@ static enum ipxe_outcome letter(const char **plan)
 
 static enum ipxe_outcome outcome(struct ipxe *ipxe, const char *command)
 {
-    return letter(str_eq(command, "sanboot") ? &sanboot_plan : &chain_plan);
+    return letter(str_eq(command, "sanboot") ? &sanboot_plan
+                  : str_eq(command, "chain") ? &chain_plan
+                                             : &dhcp_plan);
 }
 
 static struct ipxe ipxe;
@@ -41,6 +43,7 @@ static enum ipxe_end run(const struct plan *plan, const struct boot_site *where,
     ipxe = (struct ipxe){.outcome = outcome};
     sanboot_plan = sanboots;
     chain_plan = chains;
+    dhcp_plan = "fw";
     enum ipxe_end end = ipxe_run(&ipxe, script);
     if (end == IPXE_BROKEN)
         fail_msg("%s\n%s", ipxe.problem, script);
@@ -50,9 +53,9 @@ static enum ipxe_end run(const struct plan *plan, const struct boot_site *where,
 static struct plan plan_of(enum plan_kind kind)
 {
     struct plan plan = {.kind = kind};
-    if (kind != PLAN_UNKNOWN)
+    if (kind >= PLAN_NO_VOLUME)
         plan.node = &node;
-    if (kind != PLAN_UNKNOWN && kind != PLAN_NO_VOLUME)
+    if (kind > PLAN_NO_VOLUME)
         plan.volume = &volume;
     return plan;
 }
@@ -65,8 +68,7 @@ static enum ipxe_end run_kind(enum plan_kind kind, const char *sanboots, const c
 
 static void assert_shown(const char *words)
 {
-    if (!strstr(ipxe.screen, words))
-        fail_msg("expected '%s' in '%s'", words, ipxe.screen);
+    assert_contains(ipxe.screen, words);
 }
 
 static void a_node_boots_its_volume_with_its_identity(void **state)
@@ -139,6 +141,20 @@ static void a_stranger_is_told_how_to_become_a_node_and_boots_its_own_disk(void 
     assert_string_equal(ipxe.initiator, "");
 }
 
+/* It may be right after all: the server forgot, or never knew, its address. */
+static void a_node_at_a_wrong_address_asks_for_another_one(void **state)
+{
+    assert_int_equal(run_kind(PLAN_STRANGER, "f", "fw"), IPXE_REPLACED);
+    assert_shown("the machine 52:54:00:ab:cd:0f does not ask from the address");
+    assert_string_equal(ipxe.url, "http://10.0.0.1/boot.ipxe?mac=52-54-00-ab-cd-0f");
+    assert_int_equal(ipxe.dhcps, 3); /* one was not answered, and each chain needs a new one */
+    assert_int_equal(ipxe.chains, 2);
+    assert_true(ipxe.slept >= 3);
+    assert_string_equal(ipxe.hostname, "");
+    assert_string_equal(ipxe.initiator, "");
+    assert_null(strstr(ipxe.screen, "web1"));
+}
+
 static void ports_and_addresses_are_those_that_the_machine_reaches(void **state)
 {
     static const struct boot_site elsewhere = {.portal = "192.168.250.254",
@@ -184,6 +200,7 @@ int main(void)
         TEST(a_loader_that_comes_back_is_tried_again),
         TEST(what_is_not_ready_is_waited_for_and_says_why),
         TEST(a_stranger_is_told_how_to_become_a_node_and_boots_its_own_disk),
+        TEST(a_node_at_a_wrong_address_asks_for_another_one),
         TEST(ports_and_addresses_are_those_that_the_machine_reaches),
         TEST(no_name_needs_quoting),
     };

@@ -117,7 +117,11 @@ static void assert_shown(struct bench *b, const char *stage, size_t stages)
         assert_null(boot);
     } else {
         assert_string_equal(json_string_value(json_object_get(boot, "stage")), stage);
-        assert_int_equal(json_array_size(json_object_get(boot, "stages")), stages);
+        const json_t *list = json_object_get(boot, "stages");
+        const json_t *last = json_array_get(list, json_array_size(list) - 1);
+        assert_int_equal(json_array_size(list), stages);
+        assert_true(json_equal(json_object_get(boot, "detail"), json_object_get(last, "detail")));
+        assert_true(json_equal(json_object_get(boot, "since"), json_object_get(last, "at")));
         assert_true(json_integer_value(json_object_get(boot, "since")) >=
                     json_integer_value(json_object_get(boot, "started_at")));
         assert_true(json_integer_value(json_object_get(boot, "started_at")) > 0);
@@ -231,6 +235,39 @@ static void a_machine_is_known_by_the_address_that_it_was_given(void **state)
     assert_true(mac_eq(mac, site_mac(2)));
     boot_tracker_set_address(b->tracker, WEB1_ADDRESS, (struct mac_address){{0}}); /* of nobody */
     assert_true(boot_tracker_mac_of_address(b->tracker, WEB1_ADDRESS, &mac));
+}
+
+static void assert_pair(struct bench *b, uint32_t address, unsigned mac)
+{
+    struct stage_provider provider = boot_tracker_provider(b->tracker);
+    struct mac_address found;
+    assert_true(boot_tracker_mac_of_address(b->tracker, address, &found));
+    assert_true(mac_eq(found, site_mac(mac)));
+    assert_true(provider.address_of(provider.context, site_mac(mac)) == address);
+}
+
+static void one_address_for_a_machine_and_one_machine_for_an_address(void **state)
+{
+    struct bench *b = *state;
+    struct stage_provider provider = boot_tracker_provider(b->tracker);
+    struct mac_address mac;
+    assert_int_equal(provider.address_of(provider.context, site_mac(1)), 0);
+    boot_tracker_set_address(b->tracker, WEB1_ADDRESS, site_mac(1));
+    boot_tracker_set_address(b->tracker, WEB1_ADDRESS, site_mac(1)); /* a renewal */
+    assert_pair(b, WEB1_ADDRESS, 1);
+    boot_tracker_set_address(b->tracker, WEB1_ADDRESS + 1, site_mac(1)); /* it got another one */
+    assert_pair(b, WEB1_ADDRESS + 1, 1);
+    assert_false(boot_tracker_mac_of_address(b->tracker, WEB1_ADDRESS, &mac));
+    boot_tracker_set_address(b->tracker, WEB1_ADDRESS + 1, site_mac(2)); /* another one got it */
+    assert_pair(b, WEB1_ADDRESS + 1, 2);
+    assert_int_equal(provider.address_of(provider.context, site_mac(1)), 0);
+    boot_tracker_set_address(b->tracker, WEB1_ADDRESS, site_mac(1));
+    boot_tracker_set_address(b->tracker, WEB1_ADDRESS, site_mac(2)); /* both of them change */
+    assert_pair(b, WEB1_ADDRESS, 2);
+    assert_false(boot_tracker_mac_of_address(b->tracker, WEB1_ADDRESS + 1, &mac));
+    assert_int_equal(provider.address_of(provider.context, site_mac(1)), 0);
+    boot_tracker_set_address(b->tracker, 0, site_mac(2)); /* no address at all */
+    assert_pair(b, WEB1_ADDRESS, 2);
 }
 
 static void a_machine_is_known_by_its_initiator(void **state)
@@ -400,6 +437,7 @@ int main(void)
         TRACKER_TEST(each_node_has_its_own_boot),
         TRACKER_TEST(a_long_detail_is_cut),
         TRACKER_TEST(a_machine_is_known_by_the_address_that_it_was_given),
+        TRACKER_TEST(one_address_for_a_machine_and_one_machine_for_an_address),
         TRACKER_TEST(a_machine_is_known_by_its_initiator),
         TRACKER_TEST(a_boot_goes_on_after_a_restart),
         TRACKER_TEST(addresses_are_known_again_after_a_restart),

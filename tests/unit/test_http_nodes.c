@@ -115,12 +115,6 @@ static char *get_script(struct bench *b, const char *from, unsigned mac)
     return answer;
 }
 
-static void assert_has(const char *text, const char *words)
-{
-    if (!strstr(text, words))
-        fail_msg("expected '%s' in '%s'", words, text);
-}
-
 static void assert_status(struct bench *b, const char *request, const char *status)
 {
     cleanup_free char *answer = http_ask(&b->where, "127.0.0.11", request);
@@ -170,13 +164,13 @@ static void a_node_gets_its_own_script(void **state)
     struct bench *b = *state;
     char url[128];
     cleanup_free char *script = get_script(b, "127.0.0.11", 1);
-    assert_has(script, "\r\n\r\n#!ipxe\n");
-    assert_has(script, "set initiator-iqn " SITE_IQN ":web1\n");
-    assert_has(script, "sanboot iscsi:127.0.0.1::3260:0:" SITE_IQN ":disk1 ");
+    assert_contains(script, "\r\n\r\n#!ipxe\n");
+    assert_contains(script, "set initiator-iqn " SITE_IQN ":web1\n");
+    assert_contains(script, "sanboot iscsi:127.0.0.1::3260:0:" SITE_IQN ":disk1 ");
     snprintf(url, sizeof(url),
              "chain --replace http://127.0.0.1:%u/boot.ipxe?mac=52-54-00-00-00-01 ",
              endpoint_port(&b->where));
-    assert_has(script, url);
+    assert_contains(script, url);
     assert_int_equal(COUNT(b, scripts), 1);
     assert_int_equal(COUNT(b, unknown), 0);
     assert_int_equal(COUNT(b, refused), 0);
@@ -188,7 +182,7 @@ static void a_node_without_a_volume_is_told_to_wait(void **state)
 {
     struct bench *b = *state;
     cleanup_free char *script = get_script(b, "127.0.0.12", 2);
-    assert_has(script, "web2: has nothing to boot");
+    assert_contains(script, "web2: has nothing to boot");
     assert_int_equal(COUNT(b, scripts), 1);
 }
 
@@ -200,7 +194,7 @@ static void a_change_of_the_catalog_shows_in_the_next_script(void **state)
     site_must(registry_node_set(b->site.registry, "web2", &change, NULL, &b->site.error),
               &b->site.error);
     cleanup_free char *script = get_script(b, "127.0.0.12", 2);
-    assert_has(script, SITE_IQN ":disk2 ");
+    assert_contains(script, SITE_IQN ":disk2 ");
 }
 
 static void the_portal_is_the_one_that_is_told(void **state)
@@ -208,23 +202,28 @@ static void the_portal_is_the_one_that_is_told(void **state)
     struct bench *b = *state;
     assert_int_equal(endpoint_parse("0.0.0.0:13260", &b->portal), 0);
     cleanup_free char *script = get_script(b, "127.0.0.11", 1);
-    assert_has(script, "sanboot iscsi:127.0.0.1::13260:0:");
+    assert_contains(script, "sanboot iscsi:127.0.0.1::13260:0:");
 }
 
-static void assert_generic(struct bench *b, const char *from, unsigned mac)
+/* A script that tells nothing of any node. */
+static void assert_stranger(struct bench *b, const char *from, unsigned mac, const char *words)
 {
     cleanup_free char *script = get_script(b, from, mac);
-    assert_has(script, "is not known here");
+    assert_contains(script, words);
     assert_null(strstr(script, "web1"));
     assert_null(strstr(script, "disk1"));
     assert_null(strstr(script, SITE_IQN));
 }
 
+#define UNKNOWN "is not known here"
+#define WRONG   "does not ask from the address that was given to it"
+
 static void an_unknown_machine_gets_the_generic_script(void **state)
 {
     struct bench *b = *state;
-    assert_generic(b, "127.0.0.13", 3);
-    assert_int_equal(COUNT(b, unknown), 1);
+    assert_stranger(b, "127.0.0.13", 3, UNKNOWN);
+    assert_stranger(b, "127.0.0.99", 3, UNKNOWN); /* nobody says it for another */
+    assert_int_equal(COUNT(b, unknown), 2);
     assert_int_equal(COUNT(b, scripts), 0);
     assert_int_equal(COUNT(b, refused), 0);
     assert_nothing_odd(b);
@@ -233,11 +232,11 @@ static void an_unknown_machine_gets_the_generic_script(void **state)
 static void nobody_gets_the_script_of_another(void **state)
 {
     struct bench *b = *state;
-    assert_generic(b, "127.0.0.12", 1); /* another node */
+    assert_stranger(b, "127.0.0.12", 1, WRONG); /* another node */
     expect_oddity(b, NODE_HTTP_STRANGER, "127.0.0.12", "web1");
-    assert_generic(b, "127.0.0.13", 1); /* another machine */
+    assert_stranger(b, "127.0.0.13", 1, WRONG); /* another machine */
     expect_oddity(b, NODE_HTTP_STRANGER, "127.0.0.13", "web1");
-    assert_generic(b, "127.0.0.99", 1); /* somebody without a lease */
+    assert_stranger(b, "127.0.0.99", 1, WRONG); /* somebody without a lease */
     expect_oddity(b, NODE_HTTP_STRANGER, "127.0.0.99", "web1");
     assert_int_equal(COUNT(b, refused), 3);
     assert_int_equal(COUNT(b, unknown), 3);
@@ -249,17 +248,34 @@ static void where_somebody_else_hands_out_addresses_a_mac_is_believed(void **sta
 {
     struct bench *b = *state;
     b->ours = false;
-    cleanup_free char *script = get_script(b, "127.0.0.99", 1);
-    assert_has(script, "set hostname web1\n");
-    assert_generic(b, "127.0.0.12", 1); /* but a lease that we know of counts */
-    expect_oddity(b, NODE_HTTP_STRANGER, "127.0.0.12", "web1");
+    for (unsigned from = 11; from <= 13; from++) { /* whatever we may have known of it */
+        char address[32];
+        snprintf(address, sizeof(address), "127.0.0.%u", from);
+        cleanup_free char *script = get_script(b, address, 1);
+        assert_contains(script, "set hostname web1\n");
+    }
+    assert_nothing_odd(b);
+}
+
+/* The lease was promised, but not stored yet, when the daemon was killed. */
+static void a_reserved_address_is_its_nodes_if_nobody_has_it(void **state)
+{
+    struct bench *b = *state;
+    struct registry_node_change change = {.set_address = true, .address = loopback(50)};
+    site_must(registry_node_set(b->site.registry, "web1", &change, NULL, &b->site.error),
+              &b->site.error);
+    cleanup_free char *script = get_script(b, "127.0.0.50", 1);
+    assert_contains(script, "set hostname web1\n");
+    assert_stranger(b, "127.0.0.50", 2, WRONG);
+    boot_tracker_set_address(b->tracker, loopback(50), site_mac(3)); /* now somebody has */
+    assert_stranger(b, "127.0.0.50", 1, WRONG);
 }
 
 static void an_address_that_went_to_another_is_its_own_no_more(void **state)
 {
     struct bench *b = *state;
     boot_tracker_set_address(b->tracker, loopback(11), site_mac(3));
-    assert_generic(b, "127.0.0.11", 1);
+    assert_stranger(b, "127.0.0.11", 1, WRONG);
     expect_oddity(b, NODE_HTTP_STRANGER, "127.0.0.11", "web1");
 }
 
@@ -293,6 +309,13 @@ static void a_node_says_that_it_is_up(void **state)
     assert_true(str_has_prefix(answer, ANSWERED));
     assert_stage(b, "up");
     assert_int_equal(COUNT(b, up), 1);
+}
+
+static void who_is_no_node_does_not_count(void **state)
+{
+    struct bench *b = *state;
+    free(post_up(b, "127.0.0.13", 3));
+    assert_int_equal(COUNT(b, up), 0);
 }
 
 static void nobody_says_it_for_another(void **state)
@@ -435,9 +458,11 @@ int main(void)
         NODES_TEST(an_unknown_machine_gets_the_generic_script),
         NODES_TEST(nobody_gets_the_script_of_another),
         NODES_TEST(where_somebody_else_hands_out_addresses_a_mac_is_believed),
+        NODES_TEST(a_reserved_address_is_its_nodes_if_nobody_has_it),
         NODES_TEST(an_address_that_went_to_another_is_its_own_no_more),
         NODES_TEST(a_mac_may_be_written_in_every_way),
         NODES_TEST(a_node_says_that_it_is_up),
+        NODES_TEST(who_is_no_node_does_not_count),
         NODES_TEST(nobody_says_it_for_another),
         NODES_TEST(wrong_requests_are_refused_counted_and_told),
         NODES_TEST(a_body_is_not_read),

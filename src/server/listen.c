@@ -1,0 +1,33 @@
+#include "server/listen.h"
+
+bool listen_list_eq(const struct listen_list *a, const struct listen_list *b)
+{
+    for (size_t i = 0; i < a->count && i < b->count; i++)
+        if (!endpoint_same_host(&a->endpoints[i], &b->endpoints[i]) ||
+            endpoint_port(&a->endpoints[i]) != endpoint_port(&b->endpoints[i]))
+            return false;
+    return a->count == b->count;
+}
+
+static bool listens_on_all(const struct endpoint *endpoint)
+{
+    uint32_t address;
+    if (endpoint_ipv4(endpoint, &address))
+        return address == INADDR_ANY;
+    return IN6_IS_ADDR_UNSPECIFIED(&endpoint->v6.sin6_addr);
+}
+
+/* One that names the address itself before one for all. */
+const struct endpoint *listen_list_find(const struct listen_list *list,
+                                        const struct endpoint *address)
+{
+    const struct endpoint *found = NULL;
+    for (size_t i = list->count; i > 0; i--) {
+        const struct endpoint *e = &list->endpoints[i - 1];
+        if (endpoint_same_host(e, address))
+            return e;
+        if (listens_on_all(e))
+            found = e;
+    }
+    return found;
+}

@@ -1,0 +1,23 @@
+/* Where services listen. */
+#pragma once
+
+#include "core/net.h"
+
+#define LISTEN_MAX 8
+
+struct listen_list {
+    struct endpoint endpoints[LISTEN_MAX];
+    size_t count;
+};
+
+/* All of them, with the ports that they really have. */
+struct listeners {
+    struct listen_list iscsi, http, tftp;
+};
+
+/* The same endpoints in the same order? */
+bool listen_list_eq(const struct listen_list *a, const struct listen_list *b);
+
+/* The endpoint by which a machine that knows us by this address reaches the service; NULL: none. */
+const struct endpoint *listen_list_find(const struct listen_list *list,
+                                        const struct endpoint *address);

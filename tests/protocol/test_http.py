@@ -1,0 +1,239 @@
+"""What machines fetch over HTTP, with curl: each its own boot script, and nobody another's."""
+
+import contextlib
+import json
+import re
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from daemon import wait_until
+from netlab import SERVER, SUBNET, Client, NetLab, Wire, inside
+
+NODE, NODE_ADDRESS = "52:54:00:10:00:01", "10.0.0.11"
+POOL_NODE = "52:54:00:10:00:02"
+STRANGER = "52:54:00:10:00:99"
+IQN = "iqn.2026-11.lan.example"
+
+
+@pytest.fixture
+def lab(tmp_path):
+    lab = NetLab(tmp_path)
+    yield lab
+    lab.close()
+
+
+@pytest.fixture
+def daemon(lab):
+    d = lab.daemon()
+    assert d.post("/v1/volumes", name="disk1", size=1 << 20).result
+    assert d.post("/v1/nodes", name="web1", macs=[NODE], address=NODE_ADDRESS, volume="disk1").result
+    assert d.post("/v1/nodes", name="pool1", macs=[POOL_NODE]).result
+    return d
+
+
+@pytest.fixture
+def machine(lab):
+    """A machine on the wire that can have any address."""
+    return lab.client()
+
+
+@pytest.fixture
+def wire(machine):
+    w = Wire(machine)
+    yield w
+    w.close()
+
+
+def curl(machine, path: str, *words: str, address: str | None = None) -> tuple[int, str]:
+    """Status and body."""
+    source = ["--interface", address] if address else []
+    done = machine.run("curl", "-sS", "--max-time", "20", "-w", "\n%{http_code}", *source, *words,
+                       f"http://{SERVER}{path}")
+    body, status = done.stdout.rsplit("\n", 1)
+    return int(status), body
+
+
+def script_path(mac: str) -> str:
+    return f"/boot.ipxe?mac={mac.replace(':', '-')}"
+
+
+def counters(daemon) -> dict:
+    return daemon.get("/v1/status").json["counters"]["http"]
+
+
+# --- scripts ---
+
+
+def test_a_node_gets_its_own_script(daemon, machine, wire):
+    assert Client(wire, NODE).lease() == NODE_ADDRESS
+    machine.run("ip", "addr", "add", f"{NODE_ADDRESS}/24", "dev", "eth0")
+    status, script = curl(machine, script_path(NODE))
+    assert status == 200 and script.startswith("#!ipxe\n")
+    assert "set hostname web1\n" in script
+    assert f"set initiator-iqn {IQN}:web1\n" in script
+    # this laboratory's target listens on loopback only
+    assert re.search(rf"sanboot iscsi:127\.0\.0\.1::\d+:0:{IQN}:disk1 ", script)
+    assert "where nothing of [iscsi] listens: they cannot boot" in daemon.output()
+    assert f"chain --replace http://{SERVER}/boot.ipxe?mac={NODE.replace(':', '-')}" in script
+    (node,) = [n for n in daemon.get("/v1/status").json["nodes"] if n["name"] == "web1"]
+    assert node["boot"]["stage"] == "script" and node["boot"]["detail"] == NODE_ADDRESS
+    assert counters(daemon)["scripts"] == 1
+
+
+def test_nobody_gets_the_script_of_another(daemon, machine, wire):
+    Client(wire, NODE).lease()
+    stranger = Client(wire, STRANGER).lease()
+    machine.run("ip", "addr", "add", f"{stranger}/24", "dev", "eth0")
+    status, script = curl(machine, script_path(NODE))
+    assert status == 200 and "web1" not in script and "sanboot" not in script and IQN not in script
+    assert "exit" not in script.split()  # should it be the node after all, it must not give up
+    assert f"{stranger}, which is not this node's address, asked for what is the node's" in daemon.output()
+    assert counters(daemon)["refused"] == 1
+
+
+def test_a_machine_that_is_no_node_is_told_what_to_do(daemon, machine, wire):
+    address = Client(wire, STRANGER).lease()
+    machine.run("ip", "addr", "add", f"{address}/24", "dev", "eth0")
+    status, script = curl(machine, script_path(STRANGER))
+    assert status == 200 and f"nodisk node add NAME --mac {STRANGER}" in script
+    assert script.splitlines()[-1] == "exit"
+
+
+def test_a_node_without_a_disk_waits_for_one(daemon, machine, wire):
+    address = Client(wire, POOL_NODE).lease()
+    machine.run("ip", "addr", "add", f"{address}/24", "dev", "eth0")
+    assert "has nothing to boot" in curl(machine, script_path(POOL_NODE))[1]
+    assert daemon.post("/v1/volumes", name="late", size=1 << 20).result
+    assert daemon.patch("/v1/nodes/pool1", volume="late").result
+    assert f"{IQN}:late " in curl(machine, script_path(POOL_NODE))[1]
+    # which address a node of the pool has is told
+    assert daemon.get("/v1/nodes/pool1").json["last_address"] == address
+
+
+def test_a_restart_does_not_forget_who_has_which_address(daemon, machine, wire):
+    address = Client(wire, POOL_NODE).lease()
+    machine.run("ip", "addr", "add", f"{address}/24", "dev", "eth0")
+    daemon.kill()
+    daemon.start()
+    assert "pool1" in curl(machine, script_path(POOL_NODE))[1]
+
+
+def test_a_node_whose_lease_was_not_stored_gets_its_script_after_a_crash(lab, daemon, machine, wire):
+    """Its own address is promised at once; that it was given away need not be on the disk yet."""
+    other = subprocess.Popen(["sqlite3", daemon.state / "registry.db"], stdin=subprocess.PIPE, text=True)
+    other.stdin.write("BEGIN IMMEDIATE;\n.print locked\n")
+    other.stdin.flush()
+    time.sleep(0.3)
+    assert Client(wire, NODE).lease() == NODE_ADDRESS
+    daemon.kill()
+    other.communicate("ROLLBACK;\n", timeout=10)
+    daemon.start()
+    machine.run("ip", "addr", "add", f"{NODE_ADDRESS}/24", "dev", "eth0")
+    assert "set hostname web1\n" in curl(machine, script_path(NODE))[1]
+
+
+def test_an_inform_gives_nobody_the_identity_of_another(daemon, machine, wire):
+    Client(wire, NODE).lease()
+    thief = Client(wire, NODE)
+    machine.run("ip", "addr", "add", "10.0.0.66/24", "dev", "eth0")
+    message = thief.message(8)  # INFORM
+    message.ciaddr = "10.0.0.66"
+    wire.addresses[socket.inet_aton("10.0.0.66")] = NODE
+    assert thief.ask(message, source="10.0.0.66")
+    assert "web1" not in curl(machine, script_path(NODE))[1]
+
+
+def test_where_somebody_else_does_dhcp_the_machine_is_believed(lab, machine):
+    d = lab.daemon(SUBNET.replace("range", "mode = off\nrange"))
+    assert d.post("/v1/nodes", name="web1", macs=[NODE]).result
+    machine.run("ip", "addr", "add", "10.0.0.77/24", "dev", "eth0")
+    assert "web1" in curl(machine, script_path(NODE))[1]
+
+
+# --- up ---
+
+
+def test_up_is_believed_from_the_nodes_own_address_only(daemon, machine, wire):
+    Client(wire, NODE).lease()
+    stranger = Client(wire, STRANGER).lease()
+    for address in (NODE_ADDRESS, stranger):
+        machine.run("ip", "addr", "add", f"{address}/24", "dev", "eth0")
+    up = f"/up?mac={NODE}"
+    assert curl(machine, up, "-X", "POST", "-d", "", address=stranger)[0] == 403
+    assert daemon.get("/v1/nodes/web1").json["boots"] == []
+    assert curl(machine, up, "-X", "POST", "-d", "", address=NODE_ADDRESS)[0] == 200
+    (node,) = [n for n in daemon.get("/v1/status").json["nodes"] if n["name"] == "web1"]
+    assert node["boot"]["stage"] == "up"
+
+
+# --- wrong and hostile ---
+
+
+@pytest.mark.parametrize("path, words, status", [
+    ("/", [], 404), ("/boot.ipxe", [], 400), ("/boot.ipxe?mac=nonsense", [], 400), ("/up?mac=" + NODE, [], 404),
+    ("/boot.ipxe?mac=" + NODE, ["-X", "POST", "-d", ""], 404), ("/v1/nodes", [], 404),
+    ("/../../etc/passwd", ["--path-as-is"], 404), ("/%2e%2e/%00", ["--path-as-is"], 404),
+    ("/boot.ipxe?mac=" + "a" * 3000, [], 400),
+])
+def test_wrong_requests_are_refused_and_counted(daemon, lab, path, words, status):
+    machine = lab.client("10.0.0.50/24")
+    assert curl(machine, path, *words)[0] == status
+    assert counters(daemon)["refused"] == 1
+    assert "which makes no sense here: refused" in daemon.output()
+
+
+NONSENSE = [b"", b"\0" * 100, b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+            b"GET /boot.ipxe HTTP/1.1\r\nHost: a\r\nX: " + b"y" * 200000, b"GET /" + b"a" * 100000,
+            b"POST /up?mac=52-54-00-10-00-01 HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999\r\n\r\n",
+            b"POST /up HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n",
+            b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n"]
+
+
+def test_nonsense_is_dropped_counted_and_told_once(daemon, lab):
+    machine = lab.client("10.0.0.50/24")
+    for data in NONSENSE * 3:
+        with inside(machine), socket.create_connection((SERVER, 80), timeout=1) as s:
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError, TimeoutError):
+                s.sendall(data)
+                s.shutdown(socket.SHUT_WR)
+                while s.recv(65536):
+                    pass
+    assert curl(machine, "/boot.ipxe?mac=" + STRANGER)[0] == 200
+    wait_until(lambda: counters(daemon)["dropped"] == len(NONSENSE) * 3, "all of it to be counted")
+    lines = [line for line in daemon.output().splitlines() if "http: 10.0.0.50" in line]
+    assert len(lines) == 1, lines
+
+
+def test_one_peer_cannot_take_all_connections(daemon, lab):
+    hog, good = lab.client("10.0.0.50/24"), lab.client("10.0.0.51/24")
+    held = []
+    try:
+        with inside(hog):
+            for _ in range(200):
+                held.append(socket.create_connection((SERVER, 80), timeout=10))
+        for _ in range(3):
+            assert curl(good, "/boot.ipxe?mac=" + STRANGER)[0] == 200
+    finally:
+        for s in held:
+            s.close()
+
+
+def test_100_machines_at_once(daemon, lab, tmp_path):
+    """Every one of many requests at the same time is answered."""
+    machine = lab.client("10.0.0.50/24")
+    config = tmp_path / "urls"
+    config.write_text("".join(f'url = "http://{SERVER}/boot.ipxe?mac=52-54-00-99-00-{i:02x}"\n'
+                              f'output = "{tmp_path}/{i}"\n' for i in range(100)))
+    machine.run("curl", "-sS", "--max-time", "30", "--parallel", "--parallel-max", "12", "-K", config, timeout=60)
+    assert all(Path(tmp_path / str(i)).read_text().startswith("#!ipxe") for i in range(100))
+
+
+def test_status_shows_the_counters_to_people(daemon, lab):
+    machine = lab.client("10.0.0.50/24")
+    curl(machine, "/nothing")
+    (line,) = [line for line in daemon.ok("status").splitlines() if line.startswith("http ")]
+    assert line.split() == ["http", "1", "0", "-", "1", "0"]
+    assert json.loads(daemon.ok("--json", "status"))["counters"]["http"]["refused"] == 1

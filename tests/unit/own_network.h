@@ -1,0 +1,65 @@
+/* Network interfaces for a test, in a network namespace of its own: nothing of it reaches the
+ * machine, or stays. Needs root; a test without it is skipped. */
+#pragma once
+
+#include "test.h"
+
+#include "core/net.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+
+/* Once for a test program, before it makes threads; false: it may not. */
+static inline bool own_network_enter(void)
+{
+    return unshare(CLONE_NEWNET) == 0;
+}
+
+static inline struct ifreq own_network_request(const char *name)
+{
+    struct ifreq request = {0};
+    str_copy(request.ifr_name, sizeof(request.ifr_name), name);
+    return request;
+}
+
+static inline void own_network_ioctl(unsigned long what, struct ifreq *request)
+{
+    cleanup_close int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(ioctl(fd, what, request), 0);
+}
+
+/* An Ethernet interface that is there until the descriptor is closed. */
+static inline int own_network_add(const char *name)
+{
+    struct ifreq request = own_network_request(name);
+    int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+    assert_true(fd >= 0);
+    request.ifr_flags = IFF_TAP | IFF_NO_PI;
+    assert_int_equal(ioctl(fd, TUNSETIFF, &request), 0);
+    return fd;
+}
+
+/* name: "tap0", or "tap0:1" for another address of the same. */
+static inline void own_network_set_address(const char *name, const char *address, const char *mask)
+{
+    struct ifreq request = own_network_request(name);
+    struct sockaddr_in in = {.sin_family = AF_INET};
+    assert_int_equal(inet_pton(AF_INET, address, &in.sin_addr), 1);
+    memcpy(&request.ifr_addr, &in, sizeof(in));
+    own_network_ioctl(SIOCSIFADDR, &request);
+    assert_int_equal(inet_pton(AF_INET, mask, &in.sin_addr), 1);
+    memcpy(&request.ifr_netmask, &in, sizeof(in));
+    own_network_ioctl(SIOCSIFNETMASK, &request);
+}
+
+static inline void own_network_set_mac(const char *name, struct mac_address mac)
+{
+    struct ifreq request = own_network_request(name);
+    request.ifr_hwaddr.sa_family = 1; /* ARPHRD_ETHER */
+    memcpy(request.ifr_hwaddr.sa_data, mac.bytes, sizeof(mac.bytes));
+    own_network_ioctl(SIOCSIFHWADDR, &request);
+}

@@ -1,0 +1,92 @@
+#include "own_network.h"
+
+#include "dhcp/link.h"
+
+#include <errno.h>
+
+static struct link_info info;
+static struct error error;
+static bool may_make_networks;
+
+static uint32_t ip(const char *text)
+{
+    uint32_t address;
+    assert_int_equal(ipv4_parse(text, &address), 0);
+    return address;
+}
+
+static void an_interface_is_read_whole(void **state)
+{
+    static const struct mac_address mac = {{0x52, 0x54, 0, 1, 2, 3}};
+    if (!may_make_networks)
+        skip();
+    cleanup_close int tap = own_network_add("lab0");
+    cleanup_close int other = own_network_add("lab01");
+    own_network_set_mac("lab0", mac);
+    own_network_set_address("lab0", "10.0.0.1", "255.255.255.0");
+    own_network_set_address("lab0:1", "192.168.7.9", "255.255.0.0");
+    own_network_set_address("lab01", "10.9.9.9", "255.255.255.0");
+    assert_int_equal(link_read("lab0", &info, &error), 0);
+    assert_string_equal(info.name, "lab0");
+    assert_int_equal(info.index, if_nametoindex("lab0"));
+    assert_true(mac_eq(info.mac, mac));
+    assert_int_equal(info.n_addresses, 2);
+    assert_true(link_address_in(&info, ip("10.0.0.0"), 0xffffff00) == ip("10.0.0.1"));
+    assert_true(link_address_in(&info, ip("192.168.0.0"), 0xffff0000) == ip("192.168.7.9"));
+    assert_int_equal(link_address_in(&info, ip("10.9.9.0"), 0xffffff00), 0);
+    assert_int_equal(link_address_in(&info, ip("10.0.1.0"), 0xffffff00), 0);
+}
+
+static void one_without_addresses_is_read_too(void **state)
+{
+    if (!may_make_networks)
+        skip();
+    cleanup_close int tap = own_network_add("lab0");
+    assert_int_equal(link_read("lab0", &info, &error), 0);
+    assert_int_equal(info.n_addresses, 0);
+    assert_int_equal(link_address_in(&info, 0, 0), 0);
+}
+
+static void what_cannot_be_served_is_told(void **state)
+{
+    struct link_info untouched = {.index = 4711};
+    assert_int_equal(link_read("nosuch0", &untouched, &error), -ENODEV);
+    assert_contains(error.text, "no interface nosuch0; correct the name or create it first");
+    assert_int_equal(link_read("lo", &untouched, &error), -EPROTONOSUPPORT);
+    assert_contains(error.text, "interface lo is not Ethernet");
+    assert_int_equal(untouched.index, 4711);
+}
+
+static void set_forwarding(const char *name, char value)
+{
+    char path[128];
+    snprintf(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/forwarding", name);
+    cleanup_close int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        skip(); /* no IPv6 here */
+    assert_int_equal(write(fd, &value, 1), 1);
+}
+
+static void forwarding_of_ipv6_is_seen(void **state)
+{
+    assert_false(link_forwards_ipv6("nosuch0"));
+    if (!may_make_networks)
+        skip();
+    cleanup_close int tap = own_network_add("lab0");
+    set_forwarding("lab0", '1');
+    assert_true(link_forwards_ipv6("lab0"));
+    set_forwarding("lab0", '0');
+    assert_false(link_forwards_ipv6("lab0"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(an_interface_is_read_whole),
+        TEST(one_without_addresses_is_read_too),
+        TEST(what_cannot_be_served_is_told),
+        TEST(forwarding_of_ipv6_is_seen),
+    };
+    may_make_networks = own_network_enter();
+    return RUN_TESTS(tests);
+}

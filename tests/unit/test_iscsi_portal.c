@@ -1,0 +1,524 @@
+/* Real sockets over loopback on real I/O threads; the disks are in memory. */
+#include "iscsi_lab.h"
+
+#include "iscsi/portal.h"
+#include "thread_call.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <sys/resource.h>
+
+#define BLOCK     512
+#define DISK_SIZE (2 * MIB)
+#define THREADS   2
+
+struct bench {
+    struct io_thread *threads[THREADS];
+    unsigned n_threads;
+    struct iscsi_portal *portal;
+    struct endpoint where;
+
+    unsigned owner;                        /* of the target that everybody logs in to next */
+    struct iscsi_target *targets[THREADS]; /* each touched by its owner's thread alone */
+    enum iscsi_login_status admit_status;
+    bool cannot_open;
+
+    pthread_mutex_t lock; /* protects what follows */
+    unsigned admitted, released;
+    unsigned events[3];                     /* by kind */
+    struct iscsi_session_counters counters; /* of the last END of a session */
+    bool violated;
+    enum iscsi_login_status status; /* of the last REFUSED */
+    char initiator[IQN_MAX_LEN + 1], reason[128];
+    struct bell bells[3];
+};
+
+static struct bench b;
+static uint8_t pattern[DISK_SIZE];
+
+static enum iscsi_login_status admit(void *context, const struct iscsi_login_identity *identity,
+                                     void **ret_admission, const char **ret_reason)
+{
+    *ret_reason = "because the test says so";
+    if (b.admit_status != ISCSI_LOGIN_OK || identity->discovery)
+        return b.admit_status;
+    pthread_mutex_lock(&b.lock);
+    b.admitted++;
+    pthread_mutex_unlock(&b.lock);
+    *ret_admission = &b;
+    return ISCSI_LOGIN_OK;
+}
+
+static void release(void *context, void *admission)
+{
+    assert_ptr_equal(admission, &b);
+    pthread_mutex_lock(&b.lock);
+    b.released++;
+    pthread_mutex_unlock(&b.lock);
+}
+
+static unsigned owner(void *context, const void *admission)
+{
+    assert_ptr_equal(admission, &b);
+    return b.owner;
+}
+
+static void target_idle(struct iscsi_target *target)
+{
+    unsigned i = target->thread->index;
+    assert_ptr_equal(target, b.targets[i]);
+    iscsi_target_free(take_ptr(b.targets[i]));
+}
+
+static struct iscsi_target *find_target(void *context, struct io_thread *thread,
+                                        const void *admission, const char **ret_reason)
+{
+    static const uint8_t serial[16] = {1};
+    struct iscsi_target **target = &b.targets[thread->index];
+    assert_int_equal(thread->index, b.owner);
+    assert_true(pthread_equal(pthread_self(), thread->thread));
+    *ret_reason = "it cannot be opened";
+    if (*target || b.cannot_open)
+        return *target;
+    struct memdisk *disk = memdisk_new(DISK_SIZE);
+    disk->immediate = true;
+    memcpy(disk->data, pattern, DISK_SIZE);
+    *target = iscsi_target_new(
+        thread, LAB_TARGET, scsi_lu_new(thread, &disk->device, BLOCK, serial), true, target_idle);
+    return *target;
+}
+
+static void list_targets(void *context, struct iscsi_conn *conn,
+                         const struct iscsi_login_identity *identity, const char *only,
+                         void (*add)(struct iscsi_conn *conn, const char *target))
+{
+    assert_string_equal(identity->initiator, LAB_INITIATOR);
+    if (!only || str_eq(only, LAB_TARGET))
+        add(conn, LAB_TARGET);
+}
+
+static void on_event(void *context, const struct iscsi_event *event)
+{
+    pthread_mutex_lock(&b.lock);
+    b.events[event->kind]++;
+    str_copy(b.initiator, sizeof(b.initiator), event->identity ? event->identity->initiator : "");
+    if (event->kind != ISCSI_EVENT_LOGIN)
+        str_copy(b.reason, sizeof(b.reason), event->reason);
+    if (event->kind == ISCSI_EVENT_REFUSED)
+        b.status = event->status;
+    if (event->kind == ISCSI_EVENT_END) {
+        b.violated = event->violated;
+        b.counters = event->counters ? *event->counters : (struct iscsi_session_counters){0};
+    }
+    pthread_mutex_unlock(&b.lock);
+    bell_ring(&b.bells[event->kind]);
+}
+
+static const struct iscsi_portal_operations operations = {
+    .admit = admit,
+    .release = release,
+    .owner = owner,
+    .target = find_target,
+    .list_targets = list_targets,
+    .event = on_event,
+};
+
+static void start_portal(void)
+{
+    struct endpoint any;
+    struct error error;
+    assert_int_equal(endpoint_parse("127.0.0.1:0", &any), 0);
+    int fd = net_listen("iscsi", &any, SOCK_STREAM, &error);
+    assert_true(fd >= 0);
+    assert_int_equal(endpoint_from_socket(fd, &b.where), 0);
+    assert_int_equal(
+        iscsi_portal_start(b.threads, b.n_threads, &fd, 1, &operations, &b.portal, &error), 0);
+}
+
+static void start_threads(unsigned count)
+{
+    struct error error;
+    for (; b.n_threads < count; b.n_threads++)
+        if (io_thread_start(b.n_threads, 8 * MIB, &b.threads[b.n_threads], &error) < 0)
+            fail_msg("%s", error.text);
+}
+
+static int setup_with(unsigned n_threads)
+{
+    b = (struct bench){.lock = PTHREAD_MUTEX_INITIALIZER, .bells = {BELL_NEW, BELL_NEW, BELL_NEW}};
+    for (size_t i = 0; i < sizeof(pattern); i++)
+        pattern[i] = (uint8_t)(i * 7 + (i >> 8));
+    start_threads(n_threads);
+    return 0;
+}
+
+static int setup(void **state)
+{
+    setup_with(THREADS);
+    start_portal();
+    return 0;
+}
+
+static void stop_portal(void)
+{
+    iscsi_portal_stop(take_ptr(b.portal));
+    assert_int_equal(b.released, b.admitted); /* each exactly once */
+}
+
+static int teardown(void **state)
+{
+    stop_portal();
+    while (b.n_threads > 0)
+        io_thread_stop(b.threads[--b.n_threads]);
+    for (size_t i = 0; i < THREADS; i++)
+        assert_null(b.targets[i]); /* those that were idle were closed */
+    return 0;
+}
+
+static uint64_t count(const struct counter *counter)
+{
+    return counter_get(counter);
+}
+
+#define COUNT(field) count(&iscsi_portal_counters(b.portal)->field)
+
+static struct initiator *connect_from(const char *address)
+{
+    return initiator_connect(&b.where, address);
+}
+
+static struct initiator *log_in(void)
+{
+    struct initiator *i = connect_from("127.0.0.1");
+    login_like_linux(i);
+    return i;
+}
+
+static void expect_closed(struct initiator *i)
+{
+    assert_null(initiator_next(i));
+}
+
+static void expect_event(enum iscsi_event_kind kind, unsigned times)
+{
+    bell_wait(&b.bells[kind], times);
+    assert_int_equal(b.events[kind], times);
+}
+
+static void expect_read(struct initiator *i, uint32_t blocks)
+{
+    uint32_t itt = read_10(i, 1, (uint16_t)blocks, BLOCK), got = 0;
+    while (got < blocks * BLOCK) {
+        const struct answer *a = expect_answer(i, ISCSI_DATA_IN, itt);
+        assert_memory_equal(a->data, pattern + BLOCK + got, a->size);
+        got += a->size;
+    }
+}
+
+/* --- logging in --- */
+
+static void a_login_ends_up_on_the_thread_of_its_target(void **state)
+{
+    for (unsigned i = 0; i < 20; i++) { /* whichever thread accepts it */
+        b.owner = i % THREADS;
+        struct initiator *node = log_in();
+        expect_read(node, 8);
+        initiator_free(node);
+        expect_event(ISCSI_EVENT_END, i + 1);
+    }
+    assert_int_equal(b.events[ISCSI_EVENT_LOGIN], 20);
+    assert_int_equal(COUNT(logins), 20);
+    assert_int_equal(COUNT(connections), 20);
+    assert_int_equal(COUNT(busy) + COUNT(refused) + COUNT(violations), 0);
+}
+
+/* Its first command comes in one piece with the last request of its login. */
+static void bytes_that_come_early_move_with_it(void **state)
+{
+    uint8_t bytes[2 * ISCSI_BHS_SIZE + 256] = {ISCSI_LOGIN | ISCSI_IMMEDIATE, 0x87};
+    const size_t text = sizeof(LAB_NAMES) - 1, command = ISCSI_BHS_SIZE + (text + 3) / 4 * 4;
+    bhs_put24(bytes, BHS_DATA_LENGTH, (uint32_t)text);
+    bhs_put32(bytes, BHS_CMDSN, 100);
+    memcpy(bytes + ISCSI_BHS_SIZE, LAB_NAMES, text);
+    bytes[command + BHS_OPCODE] = ISCSI_SCSI_COMMAND;
+    bytes[command + BHS_FLAGS] = ISCSI_FLAG_FINAL;
+    bytes[command + 19] = 9; /* its ITT */
+    bytes[command + 27] = 100;
+    for (unsigned i = 0; i < 10; i++) {
+        b.owner = i % THREADS;
+        struct initiator *node = connect_from("127.0.0.1");
+        initiator_send_bytes(node, bytes, command + ISCSI_BHS_SIZE);
+        expect_login_status(node, ISCSI_LOGIN_OK);
+        expect_answer(node, ISCSI_SCSI_RESPONSE, 9);
+        initiator_free(node);
+        expect_event(ISCSI_EVENT_END, i + 1);
+    }
+}
+
+static void a_login_may_come_byte_by_byte(void **state)
+{
+    struct initiator *node = connect_from("127.0.0.1");
+    node->piece = 1;
+    login_like_ipxe(node);
+    expect_read(node, 64);
+    initiator_free(node);
+}
+
+static void a_login_that_is_not_admitted_is_told(void **state)
+{
+    b.admit_status = ISCSI_LOGIN_NOT_AUTHORIZED;
+    struct initiator *node = connect_from("127.0.0.1");
+    SEND_LOGIN(node, 0x87, LAB_NAMES);
+    expect_login_status(node, ISCSI_LOGIN_NOT_AUTHORIZED);
+    expect_closed(node);
+    expect_event(ISCSI_EVENT_REFUSED, 1);
+    expect_event(ISCSI_EVENT_END, 1);
+    assert_int_equal(COUNT(refused), 1);
+    assert_int_equal(COUNT(logins), 0);
+    initiator_free(node);
+}
+
+static void a_target_that_cannot_be_opened_is_told(void **state)
+{
+    b.cannot_open = true;
+    struct initiator *node = connect_from("127.0.0.1");
+    SEND_LOGIN(node, 0x87, LAB_NAMES);
+    expect_login_status(node, ISCSI_LOGIN_UNAVAILABLE);
+    expect_closed(node);
+    expect_event(ISCSI_EVENT_REFUSED, 1);
+    assert_int_equal(b.status, ISCSI_LOGIN_UNAVAILABLE);
+    initiator_free(node);
+    b.cannot_open = false;
+    initiator_free(log_in()); /* and the next one finds it open */
+}
+
+static void who_goes_away_during_its_login_leaves_nothing_behind(void **state)
+{
+    struct initiator *node = connect_from("127.0.0.1");
+    SEND_LOGIN(node, 0x81, LAB_NAMES "AuthMethod=None\0"); /* admitted, but not logged in */
+    expect_login_status(node, ISCSI_LOGIN_OK);
+    initiator_free(node);
+    expect_event(ISCSI_EVENT_END, 1);
+    assert_string_equal(b.reason, "closed by the initiator");
+    assert_string_equal(b.initiator, LAB_INITIATOR);
+    assert_int_equal(b.admitted, 1);
+    assert_int_equal(COUNT(logins), 0);
+}
+
+static void what_is_no_login_is_dropped_and_counted(void **state)
+{
+    static const char http[] = "GET / HTTP/1.1\r\nHost: example\r\nAccept: text/html\r\n\r\n";
+    struct initiator *node = connect_from("127.0.0.1");
+    initiator_send_bytes(node, http, sizeof(http) - 1);
+    expect_closed(node);
+    expect_event(ISCSI_EVENT_END, 1);
+    assert_true(b.violated);
+    assert_string_equal(b.initiator, "");
+    assert_int_equal(COUNT(violations), 1);
+    initiator_free(node);
+}
+
+/* --- data --- */
+
+static void much_data_in_both_directions(void **state)
+{
+    static uint8_t data[256 * KIB];
+    struct initiator *node = log_in();
+    memset(data, 0x5a, sizeof(data));
+    for (unsigned i = 0; i < 8; i++) {
+        uint8_t cdb[10] = {SCSI_WRITE_10, 0, 0, 0, (uint8_t)(i * 2), 0, 0, 2, 0};
+        uint32_t itt = send_command(node, ISCSI_FLAG_FINAL | ISCSI_FLAG_WRITE, cdb, 10,
+                                    sizeof(data), data, sizeof(data));
+        expect_answer(node, ISCSI_SCSI_RESPONSE, itt);
+        const struct answer *a =
+            expect_answer(node, ISCSI_DATA_IN, read_10(node, i * 512, 512, BLOCK));
+        assert_memory_equal(a->data, data, sizeof(data));
+    }
+    initiator_free(node);
+    expect_event(ISCSI_EVENT_END, 1);
+    assert_int_equal(b.counters.commands, 16);
+    assert_int_equal(b.counters.written_bytes, 8 * sizeof(data));
+    assert_int_equal(b.counters.read_bytes, 8 * sizeof(data));
+}
+
+static void many_commands_at_once(void **state)
+{
+    struct initiator *node = log_in();
+    uint32_t first = node->itt + 1;
+    for (unsigned i = 0; i < 100; i++)
+        read_10(node, i, 8, BLOCK);
+    for (unsigned i = 0; i < 100; i++) {
+        const struct answer *a = expect_answer(node, ISCSI_DATA_IN, first + i);
+        assert_memory_equal(a->data, pattern + i * BLOCK, 8 * BLOCK);
+    }
+    initiator_free(node);
+}
+
+/* --- several at once --- */
+
+static void the_same_initiator_port_replaces_its_session(void **state)
+{
+    struct initiator *old = log_in();
+    struct initiator *new = log_in();
+    expect_closed(old);
+    expect_read(new, 8);
+    assert_int_equal(COUNT(sessions), 1);
+    initiator_free(old);
+    initiator_free(new);
+}
+
+static void another_machine_is_kept_away(void **state)
+{
+    struct initiator *node = log_in();
+    struct initiator *other = connect_from("127.0.0.2");
+    SEND_LOGIN(other, 0x87, LAB_NAMES);
+    expect_login_status(other, ISCSI_LOGIN_UNAVAILABLE);
+    expect_closed(other);
+    expect_read(node, 8);
+    initiator_free(node);
+    expect_event(ISCSI_EVENT_END, 2);
+    initiator_free(other);
+    other = connect_from("127.0.0.2");
+    login_like_linux(other);
+    initiator_free(other);
+}
+
+static void discovery(void **state)
+{
+    struct initiator *node = connect_from("127.0.0.1");
+    uint8_t bhs[ISCSI_BHS_SIZE] = {ISCSI_TEXT | ISCSI_IMMEDIATE, ISCSI_FLAG_FINAL};
+    char portal[ENDPOINT_TEXT_SIZE], expected[ENDPOINT_TEXT_SIZE + 2];
+    SEND_LOGIN(node, 0x87, "InitiatorName=" LAB_INITIATOR "\0SessionType=Discovery\0");
+    expect_login_status(node, ISCSI_LOGIN_OK);
+    bhs_put32(bhs, BHS_ITT, 7);
+    bhs_put32(bhs, BHS_TTT, ISCSI_RESERVED_TAG);
+    bhs_put32(bhs, BHS_CMDSN, node->cmdsn);
+    initiator_send(node, bhs, "SendTargets=All", 16);
+    const struct answer *a = expect_answer(node, ISCSI_TEXT_RESPONSE, 7);
+    assert_string_equal(text_value(a, "TargetName"), LAB_TARGET);
+    snprintf(expected, sizeof(expected), "%s,1", endpoint_format(&b.where, portal));
+    assert_string_equal(text_value(a, "TargetAddress"), expected);
+    initiator_free(node);
+}
+
+/* --- limits --- */
+
+/* Descriptors for both ends of this many connections. */
+static void allow_connections(unsigned n)
+{
+    struct rlimit limit;
+    getrlimit(RLIMIT_NOFILE, &limit);
+    if (limit.rlim_max < 2 * n + 100)
+        skip();
+    limit.rlim_cur = MAX(limit.rlim_cur, 2 * n + 100);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
+static void too_many_logins_at_once_are_closed_on_arrival(void **state)
+{
+    static struct initiator *crowd[ISCSI_MAX_LOGINS];
+    allow_connections(ISCSI_MAX_LOGINS);
+    for (unsigned i = 0; i < ISCSI_MAX_LOGINS; i++)
+        crowd[i] = connect_from("127.0.0.1");
+    struct initiator *one_more = connect_from("127.0.0.1");
+    expect_closed(one_more);
+    initiator_free(one_more);
+    assert_int_equal(COUNT(busy), 1);
+    initiator_free(crowd[0]);
+    expect_event(ISCSI_EVENT_END, 1);
+    thread_end_round(b.threads[0]);
+    crowd[0] = log_in(); /* there is room again */
+    initiator_free(crowd[0]);
+    for (unsigned i = 1; i < ISCSI_MAX_LOGINS; i++)
+        initiator_free(crowd[i]);
+    expect_event(ISCSI_EVENT_END, ISCSI_MAX_LOGINS + 1);
+}
+
+static int setup_one_thread(void **state)
+{
+    setup_with(1);
+    start_portal();
+    return 0;
+}
+
+static void see_timers(void *context)
+{
+    *(bool *)context = !list_empty(&b.threads[0]->timers);
+}
+
+/* A thread without a descriptor for the next connection tries again when there may be one. */
+static void without_descriptors_it_waits_for_some(void **state)
+{
+    struct rlimit old, limit;
+    struct error error;
+    struct endpoint any;
+    bool waits = false;
+    setup_with(1);
+    assert_int_equal(endpoint_parse("127.0.0.1:0", &any), 0);
+    int fd = net_listen("iscsi", &any, SOCK_STREAM, &error);
+    assert_int_equal(endpoint_from_socket(fd, &b.where), 0);
+    getrlimit(RLIMIT_NOFILE, &old);
+    struct initiator *node = connect_from("127.0.0.1"); /* waits to be accepted */
+    limit = (struct rlimit){(rlim_t)node->fd + 1, old.rlim_max};
+    setrlimit(RLIMIT_NOFILE, &limit);
+    int r = iscsi_portal_start(b.threads, 1, &fd, 1, &operations, &b.portal, &error);
+    while (r == 0 && !waits) {
+        thread_call(b.threads[0], see_timers, &waits);
+        sched_yield();
+    }
+    setrlimit(RLIMIT_NOFILE, &old);
+    assert_int_equal(r, 0);
+    login_like_linux(node);
+    initiator_free(node);
+    teardown(state);
+}
+
+/* --- stopping --- */
+
+static void stopping_ends_every_session(void **state)
+{
+    struct initiator *sessions[4], *halfway = connect_from("127.0.0.1");
+    SEND_LOGIN(halfway, 0x81, LAB_NAMES "AuthMethod=None\0");
+    expect_login_status(halfway, ISCSI_LOGIN_OK);
+    for (uint8_t i = 0; i < 4; i++) {
+        sessions[i] = connect_from("127.0.0.1");
+        sessions[i]->isid_qualifier = i + 1;
+        login_like_linux(sessions[i]);
+        read_10(sessions[i], 0, 512, BLOCK); /* nobody takes the answer */
+    }
+    stop_portal();
+    assert_int_equal(b.events[ISCSI_EVENT_END], 5);
+    assert_string_equal(b.reason, "the daemon stops");
+    for (uint8_t i = 0; i < 4; i++) {
+        while (initiator_next(sessions[i]))
+            ;
+        initiator_free(sessions[i]);
+    }
+    expect_closed(halfway);
+    initiator_free(halfway);
+}
+
+#define PORTAL_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        PORTAL_TEST(a_login_ends_up_on_the_thread_of_its_target),
+        PORTAL_TEST(bytes_that_come_early_move_with_it),
+        PORTAL_TEST(a_login_may_come_byte_by_byte),
+        PORTAL_TEST(a_login_that_is_not_admitted_is_told),
+        PORTAL_TEST(a_target_that_cannot_be_opened_is_told),
+        PORTAL_TEST(who_goes_away_during_its_login_leaves_nothing_behind),
+        PORTAL_TEST(what_is_no_login_is_dropped_and_counted),
+        PORTAL_TEST(much_data_in_both_directions),
+        PORTAL_TEST(many_commands_at_once),
+        PORTAL_TEST(the_same_initiator_port_replaces_its_session),
+        PORTAL_TEST(another_machine_is_kept_away),
+        PORTAL_TEST(discovery),
+        cmocka_unit_test_setup_teardown(too_many_logins_at_once_are_closed_on_arrival,
+                                        setup_one_thread, teardown),
+        TEST(without_descriptors_it_waits_for_some),
+        PORTAL_TEST(stopping_ends_every_session),
+    };
+    return RUN_TESTS(tests);
+}

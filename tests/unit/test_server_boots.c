@@ -1,0 +1,260 @@
+/* What DHCP, TFTP and iSCSI see of a boot, as stages and in the log. */
+#include "captured_log.h"
+#include "site.h"
+
+#include "server/boots.h"
+
+#define ADDRESS 0x0a00000b
+
+struct bench {
+    struct site site;
+    struct boots boots;
+    struct captured_log log;
+};
+
+static int setup(void **state)
+{
+    struct bench *b = calloc(1, sizeof(*b));
+    site_make(&b->site);
+    site_add_node(&b->site, "web1", 1, NULL);
+    b->boots.catalog = b->site.slot;
+    site_must(boot_tracker_new(b->site.registry, b->site.slot, &b->boots.tracker, &b->site.error),
+              &b->site.error);
+    *state = b;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct bench *b = *state;
+    boot_tracker_free(b->boots.tracker);
+    site_remove(&b->site);
+    free(b);
+    return 0;
+}
+
+/* The stage that web1 is at, with its detail; "" and "" if it never booted. */
+static void assert_stage(struct bench *b, const char *stage, const char *detail)
+{
+    struct stage_provider provider = boot_tracker_provider(b->boots.tracker);
+    json_t *all = provider.snapshot(provider.context);
+    const json_t *boot = json_object_get(all, "web1"), *stages = json_object_get(boot, "stages");
+    const json_t *last = json_array_get(stages, json_array_size(stages) - 1);
+    const char *s = json_string_value(json_object_get(last, "stage"));
+    const char *d = json_string_value(json_object_get(last, "detail"));
+    assert_string_equal(s ? s : "", stage);
+    assert_string_equal(d ? d : "", detail);
+    json_decref(all);
+}
+
+static struct endpoint peer(const char *text)
+{
+    struct endpoint e;
+    assert_int_equal(endpoint_parse(text, &e), 0);
+    return e;
+}
+
+/* --- DHCP --- */
+
+static struct dhcp_event ack(enum dhcp_client_kind kind)
+{
+    return (struct dhcp_event){.type = DHCP_ACK,
+                               .request = DHCP_REQUEST,
+                               .mac = site_mac(1),
+                               .address = ADDRESS,
+                               .client = {.kind = kind}};
+}
+
+static void firmware_and_ipxe_begin_a_boot_with_their_address(void **state)
+{
+    struct bench *b = *state;
+    struct dhcp_event event = ack(DHCP_CLIENT_PXE);
+    boots_dhcp_event(&b->boots, &event);
+    assert_stage(b, "address", "10.0.0.11");
+    boot_tracker_sign_of_mac(b->boots.tracker, site_mac(1), BOOT_SIGN_SCRIPT, "");
+    event = ack(DHCP_CLIENT_IPXE);
+    event.address++;
+    boots_dhcp_event(&b->boots, &event);
+    assert_stage(b, "address", "10.0.0.12");
+}
+
+static void systems_renew_without_a_boot(void **state)
+{
+    struct bench *b = *state;
+    static const enum dhcp_client_kind kinds[] = {DHCP_CLIENT_OTHER, DHCP_CLIENT_HTTP};
+    for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+        struct dhcp_event event = ack(kinds[i]);
+        struct mac_address mac;
+        boots_dhcp_event(&b->boots, &event);
+        assert_stage(b, "", "");
+        assert_true(boot_tracker_mac_of_address(b->boots.tracker, ADDRESS, &mac));
+        assert_true(mac_eq(mac, site_mac(1))); /* but they have their address */
+    }
+}
+
+/* Nothing was given, or by nobody that we know of. */
+static void other_messages_are_no_sign(void **state)
+{
+    struct bench *b = *state;
+    struct dhcp_event events[] = {ack(DHCP_CLIENT_PXE), ack(DHCP_CLIENT_PXE), ack(DHCP_CLIENT_PXE),
+                                  ack(DHCP_CLIENT_PXE)};
+    struct mac_address mac;
+    events[0].type = DHCP_OFFER;
+    events[1].type = DHCP_NAK;
+    events[2].address = 0;
+    events[3].request = DHCP_INFORM;
+    for (size_t i = 0; i < ARRAY_SIZE(events); i++) {
+        boots_dhcp_event(&b->boots, &events[i]);
+        assert_stage(b, "", "");
+        assert_false(boot_tracker_mac_of_address(b->boots.tracker, ADDRESS, &mac));
+    }
+}
+
+/* --- TFTP --- */
+
+static void a_loader_counts_when_it_has_arrived(void **state)
+{
+    struct bench *b = *state;
+    struct tftp_event event = {.kind = TFTP_EVENT_STARTED, .file = "undionly.kpxe"};
+    event.peer = peer("10.0.0.11:2070");
+    boot_tracker_set_address(b->boots.tracker, ADDRESS, site_mac(1));
+    boots_tftp_event(&b->boots, &event);
+    event.kind = TFTP_EVENT_FAILED;
+    boots_tftp_event(&b->boots, &event);
+    assert_stage(b, "", "");
+    event.kind = TFTP_EVENT_FINISHED;
+    event.peer = peer("10.0.0.12:2070"); /* somebody else */
+    boots_tftp_event(&b->boots, &event);
+    event.peer = peer("[2001:db8::1]:2070");
+    boots_tftp_event(&b->boots, &event);
+    assert_stage(b, "", "");
+    event.peer = peer("[::ffff:10.0.0.11]:2070");
+    boots_tftp_event(&b->boots, &event);
+    assert_stage(b, "loader", "undionly.kpxe");
+}
+
+/* --- iSCSI --- */
+
+static struct session_event session_event(enum iscsi_event_kind kind)
+{
+    return (struct session_event){.kind = kind,
+                                  .initiator = SITE_IQN ":web1",
+                                  .target = SITE_IQN ":disk1",
+                                  .peer = peer("10.0.0.11:49152"),
+                                  .reason = "because"};
+}
+
+/* Tells the event; what was logged. */
+static const char *tell(struct bench *b, const struct session_event *event)
+{
+    captured_log_begin(&b->log);
+    boots_session_event(&b->boots, event);
+    return captured_log_end(&b->log);
+}
+
+static void a_login_tells_which_program_it_is(void **state)
+{
+    static const struct {
+        struct iscsi_login_traits traits;
+        const char *stage;
+    } cases[] = {
+        {{.no_immediate_data = true}, "firmware"},
+        {{.adopts_session = false}, "initramfs"},
+        {{.adopts_session = true}, "system"},
+    };
+    struct bench *b = *state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        char words[64];
+        struct session_event event = session_event(ISCSI_EVENT_LOGIN);
+        event.traits = cases[i].traits;
+        snprintf(words, sizeof(words), "web1: %s login of", cases[i].stage);
+        assert_contains(tell(b, &event), words);
+        assert_stage(b, cases[i].stage, "10.0.0.11");
+    }
+}
+
+static void discovery_is_no_stage(void **state)
+{
+    struct bench *b = *state;
+    struct session_event event = session_event(ISCSI_EVENT_LOGIN);
+    event.target = "";
+    assert_contains(tell(b, &event), "web1: discovery login of " SITE_IQN ":web1 from 10.0.0.11");
+    assert_stage(b, "", "");
+}
+
+static void other_initiators_are_logged_alone(void **state)
+{
+    struct bench *b = *state;
+    struct session_event event = session_event(ISCSI_EVENT_LOGIN);
+    event.initiator = "iqn.2020-01.org.elsewhere:x";
+    const char *log = tell(b, &event);
+    assert_contains(log, "initramfs login of iqn.2020-01.org.elsewhere:x");
+    assert_null(strstr(log, "web1"));
+    assert_stage(b, "", "");
+}
+
+static void refusals_say_why_once_a_minute(void **state)
+{
+    struct bench *b = *state;
+    struct session_event event = session_event(ISCSI_EVENT_REFUSED);
+    assert_contains(tell(b, &event),
+                    "warning: web1: login of " SITE_IQN ":web1 from 10.0.0.11 to " SITE_IQN
+                    ":disk1 refused: because\n");
+    assert_string_equal(tell(b, &event), "");
+    event.peer = peer("10.0.0.12:1"); /* another one is another matter */
+    event.initiator = event.target = "";
+    assert_contains(tell(b, &event),
+                    "login of an initiator without a name from 10.0.0.12 to no target "
+                    "refused: because");
+    assert_stage(b, "", "");
+}
+
+static void the_end_of_a_session_says_what_it_moved(void **state)
+{
+    struct bench *b = *state;
+    struct session_event event = session_event(ISCSI_EVENT_END);
+    event.had_session = true;
+    event.counters = (struct iscsi_session_counters){
+        .commands = 7, .read_bytes = 5 * KIB, .written_bytes = 6 * KIB};
+    const char *log = tell(b, &event);
+    assert_contains(log, "web1: session of " SITE_IQN ":web1 from 10.0.0.11 ended (because): "
+                         "7 commands, 5 KiB read, 6 KiB written\n");
+    assert_null(strstr(log, "warning"));
+}
+
+static void violations_are_warned_of_once_a_minute(void **state)
+{
+    struct bench *b = *state;
+    struct session_event event = session_event(ISCSI_EVENT_END);
+    event.violated = true;
+    assert_contains(tell(b, &event), "warning: web1: connection of " SITE_IQN
+                                     ":web1 from 10.0.0.11 dropped: because\n");
+    assert_string_equal(tell(b, &event), "");
+}
+
+static void a_connection_without_a_login_is_not_worth_a_line(void **state)
+{
+    struct bench *b = *state;
+    struct session_event event = session_event(ISCSI_EVENT_END);
+    assert_string_equal(tell(b, &event), "");
+}
+
+#define BOOTS_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        BOOTS_TEST(firmware_and_ipxe_begin_a_boot_with_their_address),
+        BOOTS_TEST(systems_renew_without_a_boot),
+        BOOTS_TEST(other_messages_are_no_sign),
+        BOOTS_TEST(a_loader_counts_when_it_has_arrived),
+        BOOTS_TEST(a_login_tells_which_program_it_is),
+        BOOTS_TEST(discovery_is_no_stage),
+        BOOTS_TEST(other_initiators_are_logged_alone),
+        BOOTS_TEST(refusals_say_why_once_a_minute),
+        BOOTS_TEST(the_end_of_a_session_says_what_it_moved),
+        BOOTS_TEST(violations_are_warned_of_once_a_minute),
+        BOOTS_TEST(a_connection_without_a_login_is_not_worth_a_line),
+    };
+    return RUN_TESTS(tests);
+}

@@ -1,0 +1,454 @@
+/* Who may log in to which volume, who uses one, and which targets are open on which thread. */
+#include "scratch_dir.h"
+
+#include "thread_call.h"
+
+#include "server/targets.h"
+
+#include <fcntl.h>
+
+#define IQN  "iqn.2026-11.lan.example"
+#define SIZE (1 * MIB)
+
+#define N_THREADS 3
+
+static const struct mac_address mac = {{0x52, 0x54, 0, 0, 0, 1}};
+
+struct bench {
+    char *directory;
+    char path[PATH_MAX];
+    struct catalog_slot *slot;
+    struct mailbox control;
+    struct targets *targets;
+    const struct iscsi_portal_operations *ops;
+    struct io_thread *threads[N_THREADS];
+
+    /* the last event that was told */
+    unsigned events;
+    struct session_event event;
+    char initiator[IQN_MAX_LEN + 1], target[IQN_MAX_LEN + 1];
+};
+
+static struct bench b;
+
+/* web1 boots disk1 (id 1); disk2 (id 2) is web2's, who has no MAC here; `shared` (id 5) is for
+ * anybody, `golden` (id 6) too, but to be read alone. */
+static void set_catalog(enum volume_state disk1_state)
+{
+    struct catalog *c = catalog_new(IQN, 1);
+    const struct catalog_node web1 = {
+        .id = 1, .name = "web1", .macs = &mac, .n_macs = 1, .volume_id = 1};
+    struct catalog_volume volumes[] = {
+        {.id = 1, .name = "disk1", .state = disk1_state},
+        {.id = 2, .name = "disk2"},
+        {.id = 5, .name = "shared", .allow_any = true, .shared = true},
+        {.id = 6, .name = "golden", .allow_any = true, .shared = true, .read_only = true},
+        {.id = 7, .name = "gone", .allow_any = true, .path = "/nowhere/gone.raw"},
+    };
+    assert_int_equal(catalog_add_node(c, &web1), 0);
+    for (size_t i = 0; i < ARRAY_SIZE(volumes); i++) {
+        struct catalog_volume *v = &volumes[i];
+        if (!v->path)
+            v->path = b.path;
+        if (v->id != 1)
+            v->state = VOLUME_READY;
+        v->size = SIZE;
+        v->block_size = 512;
+        v->serial[0] = (uint8_t)v->id;
+        assert_int_equal(catalog_add_volume(c, v), 0);
+    }
+    assert_int_equal(catalog_seal(c), 0);
+    catalog_slot_set(b.slot, c);
+}
+
+/* The linker has catalog_slot_get() called through here (meson.build). */
+struct catalog *__real_catalog_slot_get(struct catalog_slot *slot);
+struct catalog *__wrap_catalog_slot_get(struct catalog_slot *slot);
+
+/* What a login saw that looked at the catalog while somebody removed its volume. */
+static struct {
+    bool watched;
+    unsigned count;
+    bool used[2]; /* was it visible as a user of the volume by then? */
+} looks;
+
+struct catalog *__wrap_catalog_slot_get(struct catalog_slot *slot)
+{
+    struct catalog *catalog = __real_catalog_slot_get(slot);
+    char user[256];
+    if (looks.watched && looks.count < ARRAY_SIZE(looks.used)) {
+        looks.used[looks.count++] = targets_in_use(b.targets, 1, user);
+        set_catalog(VOLUME_REMOVING);
+    }
+    return catalog;
+}
+
+static void on_event(void *context, const struct session_event *event)
+{
+    assert_ptr_equal(context, &b);
+    b.events++;
+    b.event = *event;
+    str_copy(b.initiator, sizeof(b.initiator), event->initiator);
+    str_copy(b.target, sizeof(b.target), event->target);
+}
+
+static int setup(void **state)
+{
+    struct error error;
+    b = (struct bench){.directory = scratch_dir_make(), .slot = catalog_slot_new()};
+    snprintf(b.path, sizeof(b.path), "%s/volume.raw", b.directory);
+    cleanup_close int fd = open(b.path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    assert_int_equal(ftruncate(fd, SIZE), 0);
+    assert_int_equal(mailbox_open(&b.control), 0);
+    set_catalog(VOLUME_READY);
+    assert_int_equal(targets_new(b.slot, N_THREADS, &b.control, on_event, &b, &b.targets, &error),
+                     0);
+    b.ops = targets_operations(b.targets);
+    for (unsigned i = 0; i < N_THREADS; i++)
+        assert_int_equal(io_thread_start(i, MIB, &b.threads[i], &error), 0);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    for (unsigned i = 0; i < N_THREADS; i++)
+        io_thread_stop(b.threads[i]);
+    targets_free(b.targets);
+    mailbox_run(&b.control);
+    mailbox_close(&b.control);
+    catalog_slot_free(b.slot);
+    scratch_dir_remove(b.directory);
+    return 0;
+}
+
+static struct endpoint peer(uint8_t last)
+{
+    char text[32];
+    struct endpoint e;
+    snprintf(text, sizeof(text), "10.0.0.%u:1024", last);
+    assert_int_equal(endpoint_parse(text, &e), 0);
+    return e;
+}
+
+static struct iscsi_login_identity identity(const char *node, const char *volume, uint8_t address)
+{
+    struct iscsi_login_identity id = {.source = peer(address)};
+    snprintf(id.initiator, sizeof(id.initiator), "%s:%s", IQN, node);
+    snprintf(id.target, sizeof(id.target), "%s:%s", IQN, volume);
+    return id;
+}
+
+/* The admission, or NULL; *ret_status is what was answered. */
+static void *try(const char *node, const char *volume, enum iscsi_login_status *ret_status)
+{
+    struct iscsi_login_identity id = identity(node, volume, 7);
+    void *admission = NULL;
+    const char *reason = NULL;
+    *ret_status = b.ops->admit(b.ops->context, &id, &admission, &reason);
+    assert_true((*ret_status == ISCSI_LOGIN_OK) == (admission != NULL));
+    assert_true(admission || (reason && *reason));
+    return admission;
+}
+
+static void *admit(const char *node, const char *volume)
+{
+    enum iscsi_login_status status;
+    void *admission = try(node, volume, &status);
+    assert_int_equal(status, ISCSI_LOGIN_OK);
+    return admission;
+}
+
+static void let_go(void *admission)
+{
+    b.ops->release(b.ops->context, admission);
+}
+
+static void assert_refused(const char *node, const char *volume, enum iscsi_login_status expected)
+{
+    enum iscsi_login_status status;
+    assert_null(try(node, volume, &status));
+    assert_int_equal(status, expected);
+}
+
+static void assert_used(uint64_t volume_id, const char *by)
+{
+    char text[256] = "";
+    assert_int_equal(targets_in_use(b.targets, volume_id, text), by != NULL);
+    if (by)
+        assert_string_equal(text, by);
+}
+
+/* --- admission --- */
+
+static void a_node_may_use_its_own_volume(void **state)
+{
+    let_go(admit("web1", "disk1"));
+    let_go(admit("52-54-00-00-00-01", "disk1"));
+    let_go(admit("anybody", "shared"));
+    assert_refused("web1", "disk2", ISCSI_LOGIN_NOT_AUTHORIZED);
+    assert_refused("web2", "disk1", ISCSI_LOGIN_NOT_AUTHORIZED);
+    assert_refused("web1", "disk3", ISCSI_LOGIN_TARGET_NOT_FOUND);
+    assert_refused("web1", "", ISCSI_LOGIN_TARGET_NOT_FOUND);
+}
+
+static void a_volume_must_be_ready(void **state)
+{
+    set_catalog(VOLUME_CREATING);
+    assert_refused("web1", "disk1", ISCSI_LOGIN_UNAVAILABLE);
+    set_catalog(VOLUME_REMOVING);
+    assert_refused("web1", "disk1", ISCSI_LOGIN_UNAVAILABLE);
+    set_catalog(VOLUME_FAILED);
+    assert_refused("web1", "disk1", ISCSI_LOGIN_TARGET_ERROR);
+    assert_refused("web2", "disk1", ISCSI_LOGIN_NOT_AUTHORIZED); /* it is none of its business */
+    assert_used(1, NULL);
+    set_catalog(VOLUME_READY);
+    let_go(admit("web1", "disk1"));
+}
+
+static void anybody_may_discover(void **state)
+{
+    struct iscsi_login_identity id = {.discovery = true, .initiator = "iqn.2020-01.x:y"};
+    void *admission = NULL;
+    const char *reason;
+    assert_int_equal(b.ops->admit(b.ops->context, &id, &admission, &reason), ISCSI_LOGIN_OK);
+    assert_null(admission);
+}
+
+static void each_volume_has_its_thread(void **state)
+{
+    void *disk = admit("web1", "disk1"), *shared = admit("x", "shared"),
+         *gold = admit("x", "golden");
+    assert_int_equal(b.ops->owner(b.ops->context, disk), 1 % N_THREADS);
+    assert_int_equal(b.ops->owner(b.ops->context, shared), 5 % N_THREADS);
+    assert_int_equal(b.ops->owner(b.ops->context, gold), 6 % N_THREADS);
+    let_go(disk);
+    let_go(shared);
+    let_go(gold);
+}
+
+/* --- who uses a volume --- */
+
+static void a_login_on_its_way_uses_its_volume(void **state)
+{
+    assert_used(1, NULL);
+    void *one = admit("web1", "disk1"), *two = admit("web1", "disk1");
+    assert_used(1, IQN ":web1 from 10.0.0.7");
+    assert_used(2, NULL);
+    let_go(one);
+    assert_used(1, IQN ":web1 from 10.0.0.7");
+    let_go(two);
+    assert_used(1, NULL);
+}
+
+/* The volume is taken away right after the first look at the catalog. */
+static void a_login_is_visible_before_it_is_admitted(void **state)
+{
+    memset(&looks, 0, sizeof(looks));
+    looks.watched = true;
+    assert_refused("web1", "disk1", ISCSI_LOGIN_UNAVAILABLE);
+    looks.watched = false;
+    assert_int_equal(looks.count, 2);
+    assert_false(looks.used[0]);
+    assert_true(looks.used[1]); /* who removes the volume sees that there is somebody */
+    assert_used(1, NULL);
+}
+
+/* --- open targets --- */
+
+struct opening {
+    struct io_thread *thread;
+    const void *admission;
+    struct iscsi_target *target;
+    const char *reason;
+};
+
+static void open_on_thread(void *context)
+{
+    struct opening *o = context;
+    o->target = b.ops->target(b.ops->context, o->thread, o->admission, &o->reason);
+}
+
+static struct opening open_target(const void *admission)
+{
+    struct opening o = {.thread = b.threads[b.ops->owner(b.ops->context, admission)],
+                        .admission = admission};
+    thread_call(o.thread, open_on_thread, &o);
+    return o;
+}
+
+static void close_if_idle(void *context)
+{
+    struct iscsi_target *target = context;
+    io_thread_defer(target->thread, &target->idle_check);
+}
+
+static void a_target_is_opened_once(void **state)
+{
+    void *admission = admit("web1", "disk1");
+    struct iscsi_target *target = open_target(admission).target;
+    assert_non_null(target);
+    assert_string_equal(target->name, IQN ":disk1");
+    assert_true(target->single_writer);
+    assert_int_equal(target->lun0.lu->n_blocks, SIZE / 512);
+    assert_int_equal(target->lun0.lu->serial[0], 1);
+    assert_false(target->lun0.lu->read_only);
+    assert_ptr_equal(open_target(admission).target, target);
+    let_go(admission);
+}
+
+static void an_idle_target_is_closed_and_opened_again(void **state)
+{
+    void *admission = admit("web1", "disk1");
+    struct iscsi_target *target = open_target(admission).target;
+    cleanup_close int fd = open(b.path, O_RDWR);
+    assert_int_equal(ftruncate(fd, 0), 0); /* so that it cannot be opened a second time */
+    assert_ptr_equal(open_target(admission).target, target);
+    thread_call(target->thread, close_if_idle, target);
+    thread_end_round(b.threads[1]);
+    assert_null(open_target(admission).target);
+    assert_int_equal(ftruncate(fd, SIZE), 0);
+    assert_non_null(open_target(admission).target);
+    let_go(admission);
+}
+
+static void shared_and_read_only_volumes_have_many_users(void **state)
+{
+    void *shared = admit("x", "shared"), *golden = admit("x", "golden");
+    assert_false(open_target(shared).target->single_writer);
+    struct iscsi_target *target = open_target(golden).target;
+    assert_false(target->single_writer);
+    assert_true(target->lun0.lu->read_only);
+    let_go(shared);
+    let_go(golden);
+}
+
+static void a_volume_that_cannot_be_opened_is_told(void **state)
+{
+    void *admission = admit("x", "gone");
+    struct opening o = open_target(admission);
+    assert_null(o.target);
+    assert_non_null(strstr(o.reason, "cannot be opened"));
+    let_go(admission);
+}
+
+/* --- discovery --- */
+
+static char listed[512];
+
+static void add_to_list(struct iscsi_conn *conn, const char *target)
+{
+    size_t used = strlen(listed);
+    snprintf(listed + used, sizeof(listed) - used, "%s ", strrchr(target, ':') + 1);
+    assert_true(str_has_prefix(target, IQN ":"));
+}
+
+static void assert_listed(const char *node, const char *only, const char *expected)
+{
+    struct iscsi_login_identity id = identity(node, "", 7);
+    listed[0] = '\0';
+    b.ops->list_targets(b.ops->context, NULL, &id, only, add_to_list);
+    assert_string_equal(listed, expected);
+}
+
+static void one_sees_what_one_may_use(void **state)
+{
+    assert_listed("web1", NULL, "disk1 golden gone shared ");
+    assert_listed("web2", NULL, "golden gone shared ");
+    assert_listed("web1", IQN ":disk1", "disk1 ");
+    assert_listed("web2", IQN ":disk1", "");
+    assert_listed("web1", IQN ":nothing", "");
+}
+
+/* --- events --- */
+
+static void an_event_reaches_the_control_thread_whole(void **state)
+{
+    struct iscsi_login_identity id = identity("web1", "disk1", 9);
+    struct iscsi_login_traits traits = {.no_immediate_data = true};
+    struct iscsi_session_counters counters = {.commands = 5, .read_bytes = 6};
+    struct iscsi_event event = {.kind = ISCSI_EVENT_END,
+                                .identity = &id,
+                                .traits = &traits,
+                                .counters = &counters,
+                                .peer = &id.source,
+                                .reason = "logged out",
+                                .violated = true};
+    uint64_t before = clock_wall_usec();
+    b.ops->event(b.ops->context, &event);
+    memset(&id, 0, sizeof(id)); /* it is a copy */
+    assert_int_equal(b.events, 0);
+    mailbox_run(&b.control);
+    assert_int_equal(b.events, 1);
+    assert_int_equal(b.event.kind, ISCSI_EVENT_END);
+    assert_string_equal(b.initiator, IQN ":web1");
+    assert_string_equal(b.target, IQN ":disk1");
+    assert_true(b.event.traits.no_immediate_data);
+    assert_true(b.event.had_session && b.event.violated);
+    assert_int_equal(b.event.counters.commands, 5);
+    assert_int_equal(b.event.counters.read_bytes, 6);
+    assert_string_equal(b.event.reason, "logged out");
+    assert_true(b.event.at >= before && b.event.at <= clock_wall_usec());
+    struct endpoint expected = peer(9);
+    assert_true(endpoint_same_host(&b.event.peer, &expected));
+}
+
+static void an_event_of_somebody_without_a_name(void **state)
+{
+    struct endpoint from = peer(9);
+    struct iscsi_event event = {.kind = ISCSI_EVENT_REFUSED,
+                                .peer = &from,
+                                .status = ISCSI_LOGIN_MISSING_PARAMETER,
+                                .reason = "gave no InitiatorName"};
+    b.ops->event(b.ops->context, &event);
+    mailbox_run(&b.control);
+    assert_string_equal(b.initiator, "");
+    assert_string_equal(b.target, "");
+    assert_false(b.event.had_session);
+    assert_int_equal(b.event.status, ISCSI_LOGIN_MISSING_PARAMETER);
+}
+
+static void a_session_uses_its_volume_until_it_ends(void **state)
+{
+    void *admission = admit("web1", "disk1");
+    struct iscsi_login_identity id = identity("web1", "disk1", 9);
+    struct iscsi_login_traits traits = {0};
+    struct iscsi_session_counters counters = {0};
+    struct iscsi_event event = {.kind = ISCSI_EVENT_LOGIN,
+                                .identity = &id,
+                                .traits = &traits,
+                                .target = open_target(admission).target,
+                                .peer = &id.source};
+    b.ops->event(b.ops->context, &event);
+    let_go(admission); /* as soon as there is a session */
+    assert_used(1, IQN ":web1 from 10.0.0.9");
+    event.kind = ISCSI_EVENT_END;
+    event.counters = &counters;
+    event.reason = "gone";
+    b.ops->event(b.ops->context, &event);
+    assert_used(1, NULL);
+    mailbox_run(&b.control);
+    assert_int_equal(b.events, 2);
+}
+
+#define TARGETS_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TARGETS_TEST(a_node_may_use_its_own_volume),
+        TARGETS_TEST(a_volume_must_be_ready),
+        TARGETS_TEST(anybody_may_discover),
+        TARGETS_TEST(each_volume_has_its_thread),
+        TARGETS_TEST(a_login_on_its_way_uses_its_volume),
+        TARGETS_TEST(a_login_is_visible_before_it_is_admitted),
+        TARGETS_TEST(a_target_is_opened_once),
+        TARGETS_TEST(an_idle_target_is_closed_and_opened_again),
+        TARGETS_TEST(shared_and_read_only_volumes_have_many_users),
+        TARGETS_TEST(a_volume_that_cannot_be_opened_is_told),
+        TARGETS_TEST(one_sees_what_one_may_use),
+        TARGETS_TEST(an_event_reaches_the_control_thread_whole),
+        TARGETS_TEST(an_event_of_somebody_without_a_name),
+        TARGETS_TEST(a_session_uses_its_volume_until_it_ends),
+    };
+    return RUN_TESTS(tests);
+}
