@@ -13,9 +13,8 @@ static int system_errno(struct db *db)
     return errnum ? errnum : EIO;
 }
 
-static int io_error(struct db *db, struct error *ret_error)
+static int io_error(struct db *db, int errnum, struct error *ret_error)
 {
-    int errnum = system_errno(db);
     if (errnum == ENOSPC || errnum == EDQUOT)
         return error_set(ret_error, -errnum,
                          "no space left for the registry %s; free some and try again", db->path);
@@ -55,7 +54,7 @@ int db_error(struct db *db, int code, struct error *ret_error)
                          db->path, db->handle ? sqlite3_errmsg(db->handle) : "unreadable");
     case SQLITE_CANTOPEN:
     case SQLITE_IOERR:
-        return io_error(db, ret_error);
+        return io_error(db, system_errno(db), ret_error);
     default:
         return error_set(ret_error, -EIO, "the registry %s: %s", db->path,
                          db->handle ? sqlite3_errmsg(db->handle) : sqlite3_errstr(code));
@@ -69,6 +68,8 @@ int db_open(struct db *db, const char *path, struct error *ret_error)
     /* SQLite would make it readable for all; its other files follow this one. (Closing a database
      * file that is in use would drop SQLite's locks: only if it is new.) */
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0 && errno != EEXIST)
+        return io_error(db, errno, ret_error); /* SQLite would say less: it tries to read it */
     if (fd >= 0)
         close(fd);
     int code = sqlite3_open_v2(path, &db->handle,

@@ -1,0 +1,84 @@
+/*
+ * Scripts for any plan, run as iPXE runs them. Input: kind (1 byte), what comes of each command (8
+ * bytes, used round), MAC (6), port (2), then the node's, the volume's and the site's name, each
+ * made into one that is a name.
+ */
+#include "ipxe.h"
+
+#include "boot/script.h"
+#include "core/names.h"
+
+#include <assert.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+struct run {
+    struct ipxe ipxe;
+    uint8_t outcomes[8];
+    unsigned asked;
+};
+
+/* After some time everything works: no script may go on for ever then. */
+static enum ipxe_outcome outcome(struct ipxe *ipxe, const char *command)
+{
+    struct run *run = container_of(ipxe, struct run, ipxe);
+    unsigned n = run->asked++;
+    if (n >= 64)
+        return IPXE_WORKS;
+    return (enum ipxe_outcome)(run->outcomes[n / 8 % 8] >> n % 8 & 1 ? IPXE_FAILS
+                               : str_eq(command, "sanboot")          ? IPXE_RETURNS
+                                                                     : IPXE_WORKS);
+}
+
+/* A name of these characters, up to max of them. */
+static const char *take_name(struct wire_reader *r, const char *characters, size_t max, char *name)
+{
+    size_t n = wire_get_u8(r) % (max + 1);
+    for (size_t i = 0; i < n; i++)
+        name[i] = characters[wire_get_u8(r) % strlen(characters)];
+    name[n] = '\0';
+    return name;
+}
+
+static void check_end(const struct run *run, enum plan_kind kind, enum ipxe_end end)
+{
+    if (end == IPXE_BROKEN) {
+        fprintf(stderr, "%s\n", run->ipxe.problem);
+        abort();
+    }
+    assert(end != IPXE_GAVE_UP); /* a node that waits goes on by itself */
+    assert((end == IPXE_EXITED) == (kind == PLAN_UNKNOWN));
+    assert(end != IPXE_BOOTED || kind == PLAN_VOLUME);
+    assert(!run->ipxe.sanboots || kind == PLAN_VOLUME);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static const char labels[] = "abcdefghijklmnopqrstuvwxyz0123456789-";
+    static const char objects[] = "abcdefghijklmnopqrstuvwxyz0123456789-.";
+    char node_name[NAME_MAX_LEN + 1], volume_name[NAME_MAX_LEN + 1], tail[200], iqn[256];
+    struct wire_reader r = wire_reader_of(data, size);
+    struct run run = {.ipxe.outcome = outcome};
+    struct mac_address mac;
+    struct plan plan = {.kind = wire_get_u8(&r) % (PLAN_VOLUME + 1)};
+    wire_get_copy(&r, run.outcomes, sizeof(run.outcomes));
+    wire_get_copy(&r, mac.bytes, sizeof(mac.bytes));
+    uint16_t port = wire_get_be16(&r);
+    struct catalog_node node = {.name = take_name(&r, labels, NAME_MAX_LEN, node_name)};
+    struct catalog_volume volume = {.name = take_name(&r, objects, NAME_MAX_LEN, volume_name)};
+    snprintf(iqn, sizeof(iqn), "iqn.2026-11.x%s", take_name(&r, objects, sizeof(tail) - 1, tail));
+    if (!name_is_host(node_name) || !name_is_object(volume_name) || !name_is_iqn(iqn))
+        return 0;
+    if (plan.kind >= PLAN_NO_VOLUME)
+        plan.node = &node;
+    if (plan.kind > PLAN_NO_VOLUME)
+        plan.volume = &volume;
+    const struct boot_site site = {.portal = "10.0.0.1",
+                                   .portal_port = port ? port : 3260,
+                                   .base_url = "http://10.0.0.1:8080",
+                                   .base_iqn = iqn};
+    char *script = boot_script_render(&plan, mac, &site);
+    check_end(&run, plan.kind, ipxe_run(&run.ipxe, script));
+    free(script);
+    return 0;
+}

@@ -1,0 +1,224 @@
+/*
+ * A registry whose rows and pages somebody has changed: it must be refused with a sentence, or come
+ * to a catalog that is as sound as any. Input: records of
+ *
+ *     what (1 byte), size (1 byte), bytes
+ *
+ * what & 1: bytes are put over the database file at the place in the first three of them; else they
+ * are the value of a column: which one (1 byte), row (1 byte), type (1 byte), value.
+ */
+#include "core/names.h"
+#include "core/wire.h"
+#include "registry/operation.h"
+#include "registry/plan.h"
+#include "registry/schema.h"
+
+#include <assert.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static const char *const columns[][2] = {
+    {"groups", "id"},
+    {"groups", "name"},
+    {"images", "name"},
+    {"image_versions", "image_id"},
+    {"image_versions", "version"},
+    {"image_versions", "path"},
+    {"image_versions", "size"},
+    {"image_versions", "state"},
+    {"volumes", "id"},
+    {"volumes", "name"},
+    {"volumes", "kind"},
+    {"volumes", "state"},
+    {"volumes", "path"},
+    {"volumes", "size"},
+    {"volumes", "block_size"},
+    {"volumes", "read_only"},
+    {"volumes", "serial"},
+    {"volumes", "image"},
+    {"volume_allow", "initiator"},
+    {"nodes", "id"},
+    {"nodes", "name"},
+    {"nodes", "group_id"},
+    {"nodes", "address"},
+    {"nodes", "volume_id"},
+    {"node_macs", "mac"},
+    {"node_macs", "node_id"},
+    {"node_macs", "position"},
+};
+
+static const char rows[] =
+    "PRAGMA journal_mode = DELETE;"
+    "INSERT INTO groups VALUES (1, 'rack1', 1);"
+    "INSERT INTO images VALUES (1, 'debian12', 2);"
+    "INSERT INTO image_versions VALUES (1, 1, 1, 'ready', '/i/1.raw', 4096, 1);"
+    "INSERT INTO image_versions VALUES (2, 1, 2, 'importing', '/i/2.raw', 0, 1);"
+    "INSERT INTO volumes VALUES (1, 'disk1', 'file', 'ready', NULL, '/v/1.raw', 1, 8192, 512, 0, 0,"
+    " x'00112233445566778899aabbccddeeff', 'debian12@1', 1);"
+    "INSERT INTO volumes VALUES (2, 'disk2', 'device', 'failed', 'why', '/dev/x', 0, 8192, 4096, 1,"
+    " 1, x'10112233445566778899aabbccddeeff', NULL, 1);"
+    "INSERT INTO volume_allow VALUES (2, 'iqn.2020-01.org.x:a');"
+    "INSERT INTO nodes VALUES (1, 'web1', 1, '10.0.0.11', 1, 1);"
+    "INSERT INTO nodes VALUES (2, 'web2', NULL, NULL, NULL, 1);"
+    "INSERT INTO node_macs VALUES ('52:54:00:00:00:01', 1, 0);"
+    "INSERT INTO node_macs VALUES ('52:54:00:00:00:02', 2, 0);"
+    "INSERT INTO node_macs VALUES ('52:54:00:00:00:03', 2, 1);";
+
+/* The database as it was before; made once. */
+static struct {
+    char path[64];
+    uint8_t *bytes;
+    size_t size;
+} whole;
+
+static void read_whole(void)
+{
+    struct stat st;
+    int fd = open(whole.path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &st) < 0)
+        abort();
+    whole.size = (size_t)st.st_size;
+    whole.bytes = malloc(whole.size);
+    if (read(fd, whole.bytes, whole.size) != st.st_size)
+        abort();
+    close(fd);
+}
+
+static void remove_files(void)
+{
+    char name[80];
+    static const char *const endings[] = {"", "-wal", "-shm", "-journal"};
+    for (size_t i = 0; i < ARRAY_SIZE(endings); i++) {
+        snprintf(name, sizeof(name), "%s%s", whole.path, endings[i]);
+        unlink(name);
+    }
+}
+
+static void make_whole(void)
+{
+    struct db db = {0};
+    struct error error;
+    snprintf(whole.path, sizeof(whole.path), "/dev/shm/nodisk-fuzz-%d.db", getpid());
+    atexit(remove_files);
+    if (schema_open(&db, whole.path, &error) < 0 || db_exec(&db, rows, &error) < 0) {
+        fprintf(stderr, "%s\n", error.text);
+        abort();
+    }
+    db_close(&db);
+    read_whole();
+}
+
+/* Over the bytes of a copy of the file. */
+static void poke(uint8_t *bytes, struct wire_reader r)
+{
+    size_t at = wire_get_be24(&r) % whole.size;
+    size_t n = MIN(wire_reader_left(&r), whole.size - at);
+    wire_get_copy(&r, bytes + at, n);
+}
+
+static void write_damaged(struct wire_reader r)
+{
+    uint8_t *bytes = malloc(whole.size);
+    memcpy(bytes, whole.bytes, whole.size);
+    while (wire_reader_left(&r) > 2) {
+        uint8_t what = wire_get_u8(&r);
+        struct wire_reader sub = wire_get_sub(&r, MIN(wire_get_u8(&r), wire_reader_left(&r)));
+        if (what & 1)
+            poke(bytes, sub);
+    }
+    remove_files();
+    int fd = open(whole.path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0 || write(fd, bytes, whole.size) != (ssize_t)whole.size)
+        abort();
+    close(fd);
+    free(bytes);
+}
+
+/* May fail: the value may not fit the column. */
+static void set_value(sqlite3 *handle, struct wire_reader r)
+{
+    const char *const *column = columns[wire_get_u8(&r) % ARRAY_SIZE(columns)];
+    unsigned row = wire_get_u8(&r) % 3, type = wire_get_u8(&r) % 4;
+    sqlite3_stmt *statement;
+    char sql[160];
+    snprintf(sql, sizeof(sql),
+             "UPDATE %s SET %s = ?1 WHERE %s = (SELECT %s FROM %s LIMIT 1 OFFSET %u)", column[0],
+             column[1], column[1], column[1], column[0], row);
+    if (sqlite3_prepare_v2(handle, sql, -1, &statement, NULL) != SQLITE_OK)
+        return;
+    if (type == 0)
+        sqlite3_bind_int64(statement, 1, (int64_t)wire_get_be64(&r));
+    else if (type == 1)
+        sqlite3_bind_text(statement, 1, (const char *)r.pos, (int)wire_reader_left(&r),
+                          SQLITE_STATIC);
+    else if (type == 2)
+        sqlite3_bind_blob(statement, 1, r.pos, (int)wire_reader_left(&r), SQLITE_STATIC);
+    sqlite3_step(statement);
+    sqlite3_finalize(statement);
+}
+
+static void change_values(struct wire_reader r)
+{
+    sqlite3 *handle;
+    if (sqlite3_open(whole.path, &handle) == SQLITE_OK) {
+        sqlite3_exec(handle, "PRAGMA ignore_check_constraints = ON; PRAGMA synchronous = OFF", NULL,
+                     NULL, NULL);
+        while (wire_reader_left(&r) > 2) {
+            uint8_t what = wire_get_u8(&r);
+            struct wire_reader sub = wire_get_sub(&r, MIN(wire_get_u8(&r), wire_reader_left(&r)));
+            if (!(what & 1))
+                set_value(handle, sub);
+        }
+    }
+    sqlite3_close(handle);
+}
+
+static void check_node(const struct catalog *catalog, const struct catalog_node *node)
+{
+    assert(name_is_host(node->name) && node->n_macs > 0);
+    for (size_t i = 0; i < node->n_macs; i++) {
+        struct plan plan = plan_for_mac(catalog, node->macs[i]);
+        assert(plan.node && (plan.kind == PLAN_NO_VOLUME || plan.volume));
+    }
+}
+
+static void check_catalog(const struct catalog *catalog)
+{
+    size_t count;
+    const struct catalog_node *nodes = catalog_nodes(catalog, &count);
+    for (size_t i = 0; i < count; i++)
+        check_node(catalog, &nodes[i]);
+    const struct catalog_volume *volumes = catalog_volumes(catalog, &count);
+    for (size_t i = 0; i < count; i++) {
+        const struct catalog_volume *v = &volumes[i];
+        assert(name_is_object(v->name) && v->path);
+        assert(v->block_size == 512 || v->block_size == 4096);
+        assert(v->size > 0 && v->size % v->block_size == 0);
+    }
+    const struct catalog_image *images = catalog_images(catalog, &count);
+    for (size_t i = 0; i < count; i++)
+        assert(catalog_image_find(catalog, images[i].name, images[i].version));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct db db = {0};
+    struct error error = {0};
+    struct catalog *catalog = NULL;
+    struct wire_reader r = wire_reader_of(data, size);
+    if (!whole.bytes)
+        make_whole();
+    write_damaged(r);
+    change_values(r);
+    if (schema_open(&db, whole.path, &error) >= 0)
+        catalog = catalog_load(&db, "iqn.2026-11.lan.example", 1, &error);
+    if (catalog)
+        check_catalog(catalog);
+    else
+        assert(error.code < 0 && error.text[0]);
+    catalog_unref(catalog);
+    db_close(&db);
+    return 0;
+}

@@ -1,0 +1,95 @@
+/*
+ * Commands for a logical unit, one after the other. Input: a byte of options, then for each
+ * command
+ *
+ *     actions (1 byte), CDB (16), size of the data-in room (2 bytes), of the data-out (1 byte) and
+ *     its bytes
+ *
+ * where the data-out goes on with zeroes for a command that wants more (a whole block). What must
+ * hold for every task is asserted by struct scsi_port and struct memdisk.
+ */
+#include "scsi_port.h"
+
+#include <assert.h>
+#include <errno.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#define DISK_SIZE (64 * KIB)
+#define MAX_OUT   8192
+
+/* options */
+#define BLOCKS_4096    0x01
+#define READ_ONLY      0x02
+#define DISK_IMMEDIATE 0x04
+#define WITH_HOLES     0x08
+
+/* actions */
+#define NO_LUN      0x01
+#define ATTENTION   0x02 /* there is something to tell first */
+#define DISK_BROKEN 0x04
+#define DISK_FULL   0x08
+#define ABORT       0x10
+#define LOSE        0x20 /* the connection breaks with the first burst */
+#define LONG_OUT    0x40 /* the initiator sends MAX_OUT bytes */
+
+static void step_by_step(struct scsi_port *port, uint8_t actions)
+{
+    if (port->task && actions & ABORT)
+        scsi_port_abort(port);
+    while (port->task) {
+        if (port->n_held > 0)
+            scsi_port_move(port, !(actions & LOSE));
+        else if (!memdisk_run_one(port->disk, actions & 0x80))
+            assert(!"it waits for nothing");
+    }
+}
+
+static void check_result(const struct scsi_port *port, uint8_t actions)
+{
+    if (port->aborted || port->lost)
+        return;
+    enum scsi_sense sense = scsi_port_sense(port);
+    if (sense == SENSE_MEDIUM_READ_ERROR || sense == SENSE_MEDIUM_WRITE_ERROR)
+        assert(actions & DISK_BROKEN);
+    assert(sense != SENSE_INTERNAL_FAILURE);
+}
+
+static void run_command(struct scsi_port *port, struct wire_reader *r, uint8_t actions)
+{
+    static uint8_t out[MAX_OUT];
+    uint8_t cdb[SCSI_CDB_SIZE];
+    wire_get_copy(r, cdb, sizeof(cdb));
+    uint16_t in_size = wire_get_be16(r);
+    uint32_t out_size = (uint32_t)MIN(wire_get_u8(r), wire_reader_left(r));
+    memset(out, 0, sizeof(out));
+    wire_get_copy(r, out, out_size);
+    port->no_such_lun = actions & NO_LUN;
+    port->disk->fail_with = actions & DISK_BROKEN ? -EIO : actions & DISK_FULL ? -ENOSPC : 0;
+    if (actions & ATTENTION)
+        scsi_nexus_establish_unit_attention(&port->nexus, SENSE_CAPACITY_CHANGED);
+    scsi_port_begin(port, cdb, out, actions & LONG_OUT ? MAX_OUT : out_size, in_size);
+    step_by_step(port, actions);
+    check_result(port, actions);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static const struct memdisk_extent holes[] = {{4096, false}, {9000, true}, {20000, false}};
+    struct wire_reader r = wire_reader_of(data, size);
+    uint8_t options = wire_get_u8(&r);
+    struct scsi_port *port = scsi_port_new(DISK_SIZE, options & BLOCKS_4096 ? 4096 : 512);
+    port->hold = true;
+    port->lu->read_only = options & READ_ONLY;
+    port->disk->immediate = options & DISK_IMMEDIATE;
+    port->disk->extents = holes;
+    port->disk->n_extents = options & WITH_HOLES ? ARRAY_SIZE(holes) : 0;
+    while (wire_reader_left(&r) > SCSI_CDB_SIZE)
+        run_command(port, &r, wire_get_u8(&r));
+    if (options & READ_ONLY) {
+        for (size_t i = 0; i < DISK_SIZE; i++)
+            assert(port->disk->data[i] == 0);
+    }
+    scsi_port_free(port);
+    return 0;
+}
