@@ -8,11 +8,13 @@
  * or further down). It is durable, surviving power loss, when a later flush is done, or when it
  * carried BLOCK_FUA. A device whose flush failed once has failed for good: a later success would
  * prove nothing about the writes before (the kernel has dropped them), so everything from then on
- * fails with -EIO.
+ * fails with -EIO. The kernel tells of it once; whoever opens the same bytes again has to remember
+ * it, and sets `failed` before the first request.
  */
 #pragma once
 
 #include "core/error.h"
+#include "core/list.h"
 #include "io/thread.h"
 
 enum block_operation {
@@ -37,6 +39,7 @@ struct block_request {
     /* private to the device */
     struct block_device *device;
     struct io_op op;
+    struct list link; /* waits for its turn, or shares a flush */
     uint64_t progress; /* bytes of length that are done */
     uint8_t step;
 };
@@ -45,6 +48,11 @@ struct block_device {
     const struct block_operations *operations;
     uint64_t size; /* bytes */
     bool read_only;
+    bool failed; /* see above */
+    /* Whoever opened it is told of each request that the system below failed, with what it said
+     * (a negative errno); BLOCK_FLUSH: the device has failed. May be NULL. */
+    void (*on_error)(struct block_device *device, enum block_operation operation, int result);
+    void *context; /* of whoever opened it */
 };
 
 struct block_operations {
@@ -52,7 +60,8 @@ struct block_operations {
     /* Whether the byte at offset has space of its own (or is a hole), and for how many bytes, at
      * least one, the same holds; the end of the device at most. Never waits for data. */
     bool (*is_allocated)(struct block_device *device, uint64_t offset, uint64_t *ret_length);
-    /* No request may be under way. Frees the device. */
+    /* No request may be under way. Frees the device. May take long (closing a block device writes
+     * what is cached of it): any thread may do it. */
     void (*close)(struct block_device *device);
 };
 

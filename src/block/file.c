@@ -7,6 +7,11 @@
  *
  * Short transfers are continued where they stopped. Space is given back by punching holes, which
  * for block devices means "zero it, discard it if that gives zeroes".
+ *
+ * A flush or a hole holds a kernel worker until the disk is through with it, and those are shared
+ * with the writes to all other files. So there is one of each under way for a file at a time:
+ * holes wait for each other, and flushes that come while one is under way share the next. (It is
+ * also the only sound way to flush: the kernel tells of lost writes once, to one of several.)
  */
 #include "block/file.h"
 
@@ -23,9 +28,12 @@ struct file_device {
     struct block_device device;
     struct io_thread *thread;
     int fd;
-    bool failed;     /* a flush failed; see block.h */
-    bool can_punch;  /* until the file system says that it cannot */
-    uint8_t *zeroes; /* ZERO_BUFFER_SIZE, made when first needed */
+    bool can_punch;        /* until the file system says that it cannot */
+    uint8_t *zeroes;       /* ZERO_BUFFER_SIZE, made when first needed */
+    struct list zeroing;   /* requests that zero; the first one is in the ring */
+    struct list flushing;  /* those whose flush is in the ring */
+    struct list unflushed; /* those that came later, for the next flush */
+    struct io_op flush_op;
 };
 
 static struct file_device *file_of(struct block_device *device)
@@ -33,13 +41,17 @@ static struct file_device *file_of(struct block_device *device)
     return container_of(device, struct file_device, device);
 }
 
-static void finish(struct block_request *request, int result)
+static void report(struct file_device *file, enum block_operation operation, int result)
 {
-    if (result < 0 && result != -ENOSPC && result != -EDQUOT)
-        result = -EIO;
-    else if (result == -EDQUOT)
-        result = -ENOSPC;
-    request->done(request, result);
+    if (file->device.on_error)
+        file->device.on_error(&file->device, operation, result);
+}
+
+/* The system below has failed it. */
+static void fail(struct file_device *file, struct block_request *request, int result)
+{
+    report(file, request->operation, result);
+    request->done(request, result == -ENOSPC || result == -EDQUOT ? -ENOSPC : -EIO);
 }
 
 /* What the ring is doing for a request (request->step). */
@@ -48,7 +60,6 @@ enum step {
     STEP_WRITE,
     STEP_PUNCH,
     STEP_ZERO, /* writes zeroes, where holes cannot be punched */
-    STEP_FLUSH,
 };
 
 static void submit(struct file_device *file, struct block_request *request, enum step step)
@@ -74,11 +85,90 @@ static void submit(struct file_device *file, struct block_request *request, enum
         io_uring_prep_write(sqe, file->fd, file->zeroes, (unsigned)MIN(left, ZERO_BUFFER_SIZE),
                             offset);
         break;
-    case STEP_FLUSH:
-        io_uring_prep_fsync(sqe, file->fd, IORING_FSYNC_DATASYNC);
-        break;
     }
     ring_attach(sqe, &request->op);
+}
+
+/* --- flushes --- */
+
+static void submit_flush(struct file_device *file)
+{
+    struct io_uring_sqe *sqe = ring_sqe(&file->thread->ring);
+    io_uring_prep_fsync(sqe, file->fd, IORING_FSYNC_DATASYNC);
+    ring_attach(sqe, &file->flush_op);
+}
+
+static void finish_all(struct list *requests, int result)
+{
+    for (struct list *node; (node = list_pop(requests));) {
+        struct block_request *request = container_of(node, struct block_request, link);
+        request->done(request, result);
+    }
+}
+
+/* Everything that waits for a flush, if none is under way. */
+static void start_flush(struct file_device *file)
+{
+    if (!list_empty(&file->flushing) || list_empty(&file->unflushed))
+        return;
+    list_move(&file->flushing, &file->unflushed);
+    submit_flush(file);
+}
+
+static void flushed(struct io_op *op, int32_t result, uint32_t cqe_flags)
+{
+    struct file_device *file = container_of(op, struct file_device, flush_op);
+    struct list done;
+    if (result == -EINTR || result == -EAGAIN) {
+        submit_flush(file);
+        return;
+    }
+    list_move(&done, &file->flushing);
+    if (result < 0) {
+        file->device.failed = true;
+        report(file, BLOCK_FLUSH, result);
+        while (!list_empty(&file->unflushed))
+            list_append(&done, list_pop(&file->unflushed));
+    }
+    start_flush(file);
+    finish_all(&done, result < 0 ? -EIO : 0);
+}
+
+/* FUA is a flush of the whole file after the write: more than asked for, never less. */
+static void want_flush(struct file_device *file, struct block_request *request)
+{
+    if (file->device.failed) {
+        request->done(request, -EIO);
+        return;
+    }
+    list_append(&file->unflushed, &request->link);
+    start_flush(file);
+}
+
+/* --- reads, writes, holes --- */
+
+static enum step zero_step(const struct file_device *file)
+{
+    return file->can_punch ? STEP_PUNCH : STEP_ZERO;
+}
+
+static void want_zeroing(struct file_device *file, struct block_request *request)
+{
+    bool first = list_empty(&file->zeroing);
+    list_append(&file->zeroing, &request->link);
+    if (first)
+        submit(file, request, zero_step(file));
+}
+
+/* Before it is finished: the next one's turn. */
+static void leave_zeroing(struct file_device *file, struct block_request *request)
+{
+    if (request->operation != BLOCK_WRITE_ZEROES)
+        return;
+    list_remove(&request->link);
+    if (!list_empty(&file->zeroing))
+        submit(file, container_of(file->zeroing.next, struct block_request, link),
+               zero_step(file));
 }
 
 /* The file system cannot punch holes: write zeroes, for this request and all that come. */
@@ -90,21 +180,24 @@ static bool fall_back_to_writing_zeroes(struct file_device *file)
     return file->zeroes != NULL;
 }
 
-/* FUA is a flush of the whole file after the write: more than asked for, never less. */
 static void data_step_done(struct file_device *file, struct block_request *request, int32_t result)
 {
     bool punched = request->step == STEP_PUNCH;
     if (!punched && result == 0 && request->length > 0) {
-        finish(request, -EIO); /* end of file: somebody made it shorter under us */
+        leave_zeroing(file, request);
+        fail(file, request, -ENODATA); /* end of file: somebody made it shorter under us */
         return;
     }
     request->progress = punched ? request->length : request->progress + (uint64_t)result;
-    if (request->progress < request->length)
+    if (request->progress < request->length) {
         submit(file, request, request->step);
-    else if (request->flags & BLOCK_FUA)
-        submit(file, request, STEP_FLUSH);
+        return;
+    }
+    leave_zeroing(file, request);
+    if (request->flags & BLOCK_FUA)
+        want_flush(file, request);
     else
-        finish(request, 0);
+        request->done(request, 0);
 }
 
 static void completed(struct io_op *op, int32_t result, uint32_t cqe_flags)
@@ -113,43 +206,41 @@ static void completed(struct io_op *op, int32_t result, uint32_t cqe_flags)
     struct file_device *file = file_of(request->device);
     if (result == -EINTR || result == -EAGAIN) {
         submit(file, request, request->step);
-    } else if (request->step == STEP_FLUSH) {
-        file->failed |= result < 0;
-        finish(request, result < 0 ? -EIO : 0);
     } else if (request->step == STEP_PUNCH && result == -EOPNOTSUPP &&
                fall_back_to_writing_zeroes(file)) {
         submit(file, request, STEP_ZERO);
     } else if (result < 0) {
-        finish(request, result);
+        leave_zeroing(file, request);
+        fail(file, request, result);
     } else {
         data_step_done(file, request, result);
     }
-}
-
-static enum step first_step(const struct file_device *file, enum block_operation operation)
-{
-    switch (operation) {
-    case BLOCK_READ:
-        return STEP_READ;
-    case BLOCK_WRITE:
-        return STEP_WRITE;
-    case BLOCK_WRITE_ZEROES:
-        return file->can_punch ? STEP_PUNCH : STEP_ZERO;
-    case BLOCK_FLUSH:
-        break;
-    }
-    return STEP_FLUSH;
 }
 
 static void file_submit(struct block_device *device, struct block_request *request)
 {
     struct file_device *file = file_of(device);
     request->op.complete = completed;
+    request->link = (struct list){0};
     request->progress = 0;
-    if (file->failed)
-        finish(request, -EIO);
-    else
-        submit(file, request, first_step(file, request->operation));
+    if (device->failed) {
+        request->done(request, -EIO);
+        return;
+    }
+    switch (request->operation) {
+    case BLOCK_READ:
+        submit(file, request, STEP_READ);
+        break;
+    case BLOCK_WRITE:
+        submit(file, request, STEP_WRITE);
+        break;
+    case BLOCK_WRITE_ZEROES:
+        want_zeroing(file, request);
+        break;
+    case BLOCK_FLUSH:
+        want_flush(file, request);
+        break;
+    }
 }
 
 static void file_close(struct block_device *device)
@@ -231,6 +322,10 @@ int block_file_open(struct io_thread *thread, const char *path, uint64_t size, b
         (struct block_device){.operations = &operations, .size = size, .read_only = read_only};
     file->thread = thread;
     file->can_punch = true;
+    file->flush_op.complete = flushed;
+    list_init(&file->zeroing);
+    list_init(&file->flushing);
+    list_init(&file->unflushed);
     file->fd = take_fd(&fd);
     *ret_device = &file->device;
     return 0;

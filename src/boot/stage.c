@@ -45,25 +45,30 @@ enum boot_stage boot_sign_stage(enum boot_sign sign)
     return BOOT_UP;
 }
 
+/* Firmware and loaders that wait for something ask again at least this often. */
+#define PATIENCE (5 * 60 * USEC_PER_SEC)
+
 /*
  * A boot begins with firmware's DHCP; what firmware or a loader does again and again while it waits
  * for something belongs to the same boot. Where the first signs are missing (another DHCP server,
- * a daemon that was not there), a later one begins it.
+ * a daemon that was not there), a later one begins it. A boot that came no further (the machine
+ * then started from somewhere else) is over when nothing was heard of it for long.
  */
-bool boot_sign_begins(enum boot_sign sign, enum boot_stage reached)
+bool boot_sign_begins(enum boot_sign sign, enum boot_stage reached, uint64_t silence)
 {
+    bool over = silence > PATIENCE;
     if (reached == BOOT_STAGES)
         return true;
     switch (sign) {
     case BOOT_SIGN_FIRMWARE_DHCP:
-        return reached > BOOT_ADDRESS; /* a ROM that asks again has not got any further */
+        return reached > BOOT_ADDRESS || over; /* a ROM that asks again has got no further */
     case BOOT_SIGN_IPXE_DHCP:
-        return reached > BOOT_LOADER; /* before that: what the ROM has loaded asks in its turn */
-    case BOOT_SIGN_LOADER:
+        return reached > BOOT_LOADER || over; /* before: what the ROM has loaded asks in its turn */
     case BOOT_SIGN_SCRIPT:
+        return reached > BOOT_FIRMWARE || over; /* nobody goes back from the initramfs to iPXE */
     case BOOT_SIGN_FIRMWARE_LOGIN:
-        return reached > BOOT_FIRMWARE; /* nobody goes back from the initramfs to iPXE */
+        return reached > BOOT_FIRMWARE; /* a loader may read for as long as somebody looks at it */
     default:
-        return false; /* reconnections of a running system */
+        return false; /* reconnections of a running system, or somebody who tries TFTP there */
     }
 }

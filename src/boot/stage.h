@@ -34,5 +34,6 @@ enum boot_sign {
 enum boot_stage boot_sign_stage(enum boot_sign sign);
 
 /* Does this sign, from a node whose last boot has come as far as `reached` (BOOT_STAGES: it never
- * booted), begin a new boot? Otherwise it belongs to that one. */
-bool boot_sign_begins(enum boot_sign sign, enum boot_stage reached);
+ * booted) and gave its last sign so long ago (usec), begin a new boot? Otherwise it belongs to that
+ * one. */
+bool boot_sign_begins(enum boot_sign sign, enum boot_stage reached, uint64_t silence);

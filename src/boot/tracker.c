@@ -14,6 +14,7 @@ struct reached {
 struct node_boot {
     uint64_t boot_id;
     uint64_t started_at;
+    uint64_t last_sign; /* clock_monotonic_usec(); of an earlier daemon's: when this one started */
     enum boot_stage stage; /* the furthest; BOOT_STAGES: nothing yet */
     struct reached stages[BOOT_STAGES];
 };
@@ -133,8 +134,10 @@ static void take_sign(struct boot_tracker *tracker, const struct catalog_node *n
     enum boot_stage stage = boot_sign_stage(sign);
     if (!boot)
         return;
-    if (boot_sign_begins(sign, boot->stage))
+    uint64_t now = clock_monotonic_usec();
+    if (boot_sign_begins(sign, boot->stage, now - boot->last_sign))
         begin(tracker, boot, node->id, mac);
+    boot->last_sign = now;
     struct reached *reached = &boot->stages[stage];
     if (reached->at || (boot->stage != BOOT_STAGES && stage < boot->stage))
         return;
@@ -309,8 +312,10 @@ static void load_boot(void *context, const struct registry_boot *record)
     struct load *load = context;
     load->boot = find_or_add(load->tracker, record->node_id);
     if (load->boot)
-        *load->boot = (struct node_boot){
-            .boot_id = record->id, .started_at = record->started_at, .stage = BOOT_STAGES};
+        *load->boot = (struct node_boot){.boot_id = record->id,
+                                         .started_at = record->started_at,
+                                         .last_sign = clock_monotonic_usec(),
+                                         .stage = BOOT_STAGES};
     load->failed |= !load->boot;
 }
 

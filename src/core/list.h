@@ -49,6 +49,18 @@ static inline struct list *list_pop(struct list *head)
     return first;
 }
 
+/* Everything in `from` becomes the content of `to`, which need not be initialized. */
+static inline void list_move(struct list *to, struct list *from)
+{
+    list_init(to);
+    if (list_empty(from))
+        return;
+    to->next = from->next;
+    to->prev = from->prev;
+    to->next->prev = to->prev->next = to;
+    list_init(from);
+}
+
 /* The element removed in the body may be the current one, but no other. */
 #define list_for_each(node, head)                                                                  \
     for (struct list *node = (head)->next, *next_##node = node->next; node != (head);              \

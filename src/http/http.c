@@ -288,15 +288,6 @@ void http_reply_owned(struct http_request *request, unsigned status, const char 
     answer(request, status, type, response);
 }
 
-void http_reply_file(struct http_request *request, unsigned status, const char *type, int fd,
-                     uint64_t size)
-{
-    struct MHD_Response *response = MHD_create_response_from_fd64(size, fd);
-    if (!response)
-        close(fd);
-    answer(request, status, type, response);
-}
-
 static bool take_line(struct http_lines *lines)
 {
     free(lines->line);

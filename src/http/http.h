@@ -1,6 +1,6 @@
 /*
  * An HTTP server on one listening socket, over libmicrohttpd: requests whole, answers from memory,
- * from a file, or line by line as they come about.
+ * or line by line as they come about.
  *
  * The handler runs on a thread of the server and answers exactly once before it returns. With
  * HTTP_THREAD_PER_CONNECTION it may block (admin API); with HTTP_POOL it must not (nodes).
@@ -65,9 +65,6 @@ void http_reply(struct http_request *request, unsigned status, const char *type,
 /* body comes from malloc() and is taken over. */
 void http_reply_owned(struct http_request *request, unsigned status, const char *type, char *body,
                       size_t size);
-/* The first `size` bytes of fd, which is taken over, by sendfile where possible. */
-void http_reply_file(struct http_request *request, unsigned status, const char *type, int fd,
-                     uint64_t size);
 
 struct http_lines {
     /* The next line without its newline, from malloc(); NULL: that was all. May block with

@@ -106,6 +106,13 @@ static void tell_stranger(struct node_http *http, const struct catalog_node *nod
          &(struct node_http_oddity){.kind = NODE_HTTP_STRANGER, .peer = *peer, .node = node->name});
 }
 
+/* And not somebody who wants to see what it would get. */
+static bool is_ipxe(const struct http_request *request)
+{
+    const char *agent = http_header(request, "User-Agent");
+    return agent && strncmp(agent, "iPXE/", 5) == 0;
+}
+
 static void get_script(struct node_http *http, struct http_request *request,
                        const struct endpoint *peer, const struct endpoint *local)
 {
@@ -118,7 +125,7 @@ static void get_script(struct node_http *http, struct http_request *request,
     if (plan.node && !is_really(http, peer, plan.node, mac)) {
         tell_stranger(http, plan.node, peer);
         plan = (struct plan){.kind = PLAN_STRANGER};
-    } else if (plan.node) {
+    } else if (plan.node && is_ipxe(request)) {
         boot_tracker_sign_of_mac(http->settings.tracker, mac, BOOT_SIGN_SCRIPT,
                                  endpoint_format_address(peer, address));
     }

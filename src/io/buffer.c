@@ -13,7 +13,8 @@ struct buffer_pool {
     size_t used;
     struct buffer *free[CLASSES];
     size_t free_bytes[CLASSES];
-    struct list waiters;
+    struct list hungry; /* struct buffer_share: those with waiters */
+    bool returned;      /* something, since buffer_pool_serve() */
 };
 
 struct buffer_pool *buffer_pool_new(size_t budget)
@@ -22,7 +23,7 @@ struct buffer_pool *buffer_pool_new(size_t budget)
     if (!pool)
         return NULL;
     pool->budget = budget;
-    list_init(&pool->waiters);
+    list_init(&pool->hungry);
     return pool;
 }
 
@@ -83,23 +84,51 @@ struct buffer *buffer_get(struct buffer_pool *pool, uint32_t size)
             return NULL;
     }
     buffer->references = 1;
+    buffer->share = NULL;
     pool->used += class_sizes[c];
     return buffer;
 }
 
-static bool fits_budget(const struct buffer_pool *pool, uint32_t size)
+void buffer_share_init(struct buffer_share *share)
 {
-    return pool->used == 0 || pool->used + class_sizes[class_of(size)] <= pool->budget;
+    *share = (struct buffer_share){0};
+    list_init(&share->waiters);
 }
 
-struct buffer *buffer_get_or_wait(struct buffer_pool *pool, struct buffer_waiter *waiter)
+void buffer_share_clear(struct buffer_share *share)
 {
-    if (list_empty(&pool->waiters) && fits_budget(pool, waiter->size)) {
-        struct buffer *buffer = buffer_get(pool, waiter->size);
+    list_remove(&share->link);
+}
+
+/* See the top of buffer.h. */
+static bool fits(const struct buffer_pool *pool, const struct buffer_share *share, uint32_t size)
+{
+    size_t room = pool->used < pool->budget ? pool->budget - pool->used : 0;
+    size_t bytes = class_sizes[class_of(size)];
+    return share->used == 0 || (bytes <= room && share->used <= (room - bytes) / 2);
+}
+
+static struct buffer *get_for(struct buffer_pool *pool, struct buffer_share *share, uint32_t size)
+{
+    struct buffer *buffer = buffer_get(pool, size);
+    if (buffer) {
+        buffer->share = share;
+        share->used += class_sizes[buffer->size_class];
+    }
+    return buffer;
+}
+
+struct buffer *buffer_get_or_wait(struct buffer_pool *pool, struct buffer_share *share,
+                                  struct buffer_waiter *waiter)
+{
+    if (list_empty(&share->waiters) && fits(pool, share, waiter->size)) {
+        struct buffer *buffer = get_for(pool, share, waiter->size);
         if (buffer)
             return buffer;
     }
-    list_append(&pool->waiters, &waiter->link);
+    list_append(&share->waiters, &waiter->link);
+    if (!list_linked(&share->link))
+        list_append(&pool->hungry, &share->link);
     return NULL;
 }
 
@@ -114,6 +143,9 @@ void buffer_unref(struct buffer_pool *pool, struct buffer *buffer)
         return;
     uint8_t c = buffer->size_class;
     pool->used -= class_sizes[c];
+    pool->returned = true;
+    if (buffer->share)
+        buffer->share->used -= class_sizes[c];
     if (pool->free_bytes[c] + class_sizes[c] > KEEP_PER_CLASS) {
         destroy(buffer);
         return;
@@ -123,20 +155,49 @@ void buffer_unref(struct buffer_pool *pool, struct buffer *buffer)
     pool->free_bytes[c] += class_sizes[c];
 }
 
+/* The first waiter of a share, if there is room for it. */
+static struct buffer_waiter *next_of(const struct buffer_pool *pool, struct buffer_share *share)
+{
+    struct buffer_waiter *first = container_of(share->waiters.next, struct buffer_waiter, link);
+    return fits(pool, share, first->size) ? first : NULL;
+}
+
+/* One for each of those who wait, in turn; false: there is nothing for anybody. */
+static bool serve_round(struct buffer_pool *pool)
+{
+    struct list round;
+    bool any = false;
+    list_move(&round, &pool->hungry);
+    for (struct list *node; (node = list_pop(&round));) {
+        struct buffer_share *share = container_of(node, struct buffer_share, link);
+        if (list_empty(&share->waiters)) /* they were called off */
+            continue;
+        list_append(&pool->hungry, &share->link);
+        struct buffer_waiter *first = next_of(pool, share);
+        if (!first)
+            continue;
+        any = true;
+        list_remove(&first->link);
+        first->ready(first, get_for(pool, share, first->size));
+    }
+    return any;
+}
+
 void buffer_pool_serve(struct buffer_pool *pool)
 {
-    while (!list_empty(&pool->waiters)) {
-        struct buffer_waiter *first = container_of(pool->waiters.next, struct buffer_waiter, link);
-        if (!fits_budget(pool, first->size))
-            return;
-        list_remove(&first->link);
-        first->ready(first);
-    }
+    pool->returned = false;
+    while (serve_round(pool))
+        ;
+}
+
+bool buffer_pool_wants_serve(const struct buffer_pool *pool)
+{
+    return pool->returned && !list_empty(&pool->hungry);
 }
 
 bool buffer_pool_scarce(const struct buffer_pool *pool)
 {
-    return pool->used >= pool->budget / 2;
+    return pool->used > pool->budget / 2;
 }
 
 size_t buffer_pool_used(const struct buffer_pool *pool)

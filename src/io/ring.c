@@ -3,6 +3,16 @@
 #include <errno.h>
 
 #define COMPLETIONS_PER_BATCH 128
+#define MAX_WORKERS           128
+
+/* What waits for a disk holds a kernel worker (a write, a flush: one each for a file). The usual
+ * few per core would let a handful of hung disks stop the writes to all others. */
+static void raise_workers(struct ring *ring)
+{
+    unsigned int limits[2] = {MAX_WORKERS, 0}; /* 0: leave those for sockets as they are */
+    int r = io_uring_register_iowq_max_workers(&ring->uring, limits);
+    (void)r; /* then it has fewer */
+}
 
 int ring_open(struct ring *ring, unsigned entries, struct error *ret_error)
 {
@@ -14,6 +24,7 @@ int ring_open(struct ring *ring, unsigned entries, struct error *ret_error)
     int r = io_uring_queue_init_params(entries, &ring->uring, &params);
     switch (r) {
     case 0:
+        raise_workers(ring);
         return 0;
     case -ENOSYS:
     case -EPERM:

@@ -166,6 +166,16 @@ static int open_on_thread(struct io_thread *thread, struct error *ret_error)
     return 0;
 }
 
+/* What is deferred may give buffers back (a connection that ends), and who waits for them may be
+ * the last one to do something: nothing else would wake this thread. */
+static void finish_round(struct io_thread *thread)
+{
+    do {
+        buffer_pool_serve(thread->buffers);
+        run_deferred(thread);
+    } while (buffer_pool_wants_serve(thread->buffers));
+}
+
 static void run_rounds(struct io_thread *thread)
 {
     while (!thread->stopping) {
@@ -176,8 +186,7 @@ static void run_rounds(struct io_thread *thread)
             log_stop();
             abort(); /* nothing that this thread owns can be served any more */
         }
-        buffer_pool_serve(thread->buffers);
-        run_deferred(thread);
+        finish_round(thread);
     }
 }
 

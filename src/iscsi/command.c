@@ -40,18 +40,28 @@ static void link_task(struct iscsi_session *session, struct iscsi_task *task)
 {
     struct iscsi_task **first = bucket(session, task->itt);
     task->next_in_bucket = *first;
+    task->has_tag = true;
     *first = task;
     list_append(&session->tasks, &task->link);
     session->n_tasks++;
     session->n_open++;
 }
 
-static void unlink_task(struct iscsi_session *session, struct iscsi_task *task)
+/* From here on the initiator may use the tag for another command. */
+static void free_tag(struct iscsi_session *session, struct iscsi_task *task)
 {
     struct iscsi_task **at = bucket(session, task->itt);
+    if (!task->has_tag)
+        return;
     while (*at != task)
         at = &(*at)->next_in_bucket;
     *at = task->next_in_bucket;
+    task->has_tag = false;
+}
+
+static void unlink_task(struct iscsi_session *session, struct iscsi_task *task)
+{
+    free_tag(session, task);
     list_remove(&task->link);
     session->n_tasks--;
     session->n_open -= !task->status_sent;
@@ -81,10 +91,12 @@ static bool status_fits(const struct iscsi_task *task)
     return !task->cancelled && residual(task, &count) == 0;
 }
 
-/* The task's place in the window is free from here on: no later PDU of it could tell. */
+/* The task's place in the window is free from here on: no later PDU of it could tell. So is its tag:
+ * the initiator may have this PDU long before we know that it has left. */
 static void put_status(struct iscsi_task *task, struct iscsi_out *out)
 {
     task->status_sent = true;
+    free_tag(task->session, task);
     task->session->n_open--;
     out->header[BHS_FLAGS] |= ISCSI_FLAG_DATA_STATUS;
     out->header[BHS_STATUS] = SCSI_GOOD;
@@ -181,12 +193,12 @@ static void have_buffer(struct iscsi_task *task, struct scsi_burst *burst)
         solicit(task);
 }
 
-static void waited_for_buffer(struct buffer_waiter *waiter)
+static void waited_for_buffer(struct buffer_waiter *waiter, struct buffer *buffer)
 {
     struct scsi_burst *burst = container_of(waiter, struct scsi_burst, waiter);
     struct iscsi_task *task = task_of(burst->task);
-    burst->buffer = buffer_get(task->session->conn->thread->buffers, burst->length);
-    if (burst->buffer)
+    burst->buffer = buffer;
+    if (buffer)
         have_buffer(task, burst);
     else
         iscsi_conn_close(task->session->conn, "out of memory");
@@ -214,7 +226,7 @@ static void receive_burst(struct scsi_task *scsi, struct scsi_burst *burst)
     if (first && (task->immediate || task->unsolicited_open))
         burst->buffer = buffer_get(pool, burst->length); /* its data is on the way already */
     else
-        burst->buffer = buffer_get_or_wait(pool, &burst->waiter);
+        burst->buffer = buffer_get_or_wait(pool, &task->session->share, &burst->waiter);
     if (burst->buffer)
         have_buffer(task, burst);
     else if (!list_linked(&burst->waiter.link))
@@ -456,6 +468,9 @@ void iscsi_task_cancel(struct iscsi_task *task)
     if (task->cancelled)
         return;
     task->cancelled = true;
+    free_tag(task->session, task);
+    list_remove(&task->link);
+    list_append(&task->session->cancelled, &task->link);
     if (conn->in.task == task) {
         conn->in.task = NULL;
         conn->in.place = NULL;
@@ -515,6 +530,7 @@ static struct iscsi_task *new_task(struct iscsi_session *session, struct iscsi_i
     scsi->target = &session->target->scsi;
     scsi->nexus = task->lun == 0 ? &session->nexus : NULL;
     scsi->thread = session->conn->thread;
+    scsi->share = &session->share;
     memcpy(scsi->cdb, in->bhs + BHS_CDB, SCSI_CDB_SIZE);
     if (flags & ISCSI_FLAG_WRITE)
         scsi->expected_out = task->expected_length;

@@ -227,28 +227,35 @@ void iscsi_conn_drop(struct iscsi_conn *conn)
 
 /* --- login --- */
 
-static void queue_login_response(struct iscsi_conn *conn)
+static int queue_login_response(struct iscsi_conn *conn)
 {
-    struct iscsi_out *out = iscsi_out_new(conn, ISCSI_LOGIN_RESPONSE, 0);
-    if (!out)
-        return;
-    memcpy(out->header, conn->login_response, ISCSI_BHS_SIZE);
+    struct iscsi_out *out = calloc(1, sizeof(*out));
     uint32_t size = bhs_get24(conn->login_response, BHS_DATA_LENGTH);
     struct buffer *buffer = size > 0 ? buffer_get(conn->thread->buffers, size) : NULL;
+    if (!out || (size > 0 && !buffer)) {
+        free(out);
+        buffer_unref(conn->thread->buffers, buffer);
+        return -ENOMEM;
+    }
+    out->header_size = ISCSI_BHS_SIZE;
+    memcpy(out->header, conn->login_response, ISCSI_BHS_SIZE);
     if (buffer) {
         memcpy(buffer->data, conn->login_text, size);
         iscsi_out_set_data(out, buffer->data, size, buffer);
     }
     free(take_ptr(conn->login_text));
     iscsi_conn_queue(conn, out);
+    return 0;
 }
 
 static void report_refusal(struct iscsi_conn *conn)
 {
     const struct iscsi_login *login = conn->login;
     conn->operations->refused(conn, login->status, login->reason);
-    queue_login_response(conn);
-    iscsi_conn_close_after_output(conn, "login refused");
+    if (queue_login_response(conn) < 0)
+        iscsi_conn_close(conn, "out of memory");
+    else
+        iscsi_conn_close_after_output(conn, "login refused");
 }
 
 static void login_request(struct iscsi_conn *conn)
@@ -264,7 +271,8 @@ static void login_request(struct iscsi_conn *conn)
     switch (iscsi_login_request(conn->login, in->bhs, text, in->data_size, conn->login_response,
                                 &answer)) {
     case LOGIN_REPLY:
-        queue_login_response(conn);
+        if (queue_login_response(conn) < 0)
+            iscsi_conn_close(conn, "out of memory");
         break;
     case LOGIN_ATTACH:
         conn->state = ISCSI_CONN_ATTACHING;
@@ -281,22 +289,26 @@ static void login_request(struct iscsi_conn *conn)
 
 void iscsi_conn_refuse(struct iscsi_conn *conn, enum iscsi_login_status status, const char *reason)
 {
+    list_remove(&conn->attach_link);
     iscsi_login_refuse(conn->login, status, reason, conn->login_response);
     report_refusal(conn);
 }
 
-void iscsi_conn_start_session(struct iscsi_conn *conn, struct iscsi_session *session)
+int iscsi_conn_start_session(struct iscsi_conn *conn, struct iscsi_session *session)
 {
     struct iscsi_login *login = conn->login;
-    conn->session = session;
     iscsi_login_finish(login, session->tsih, session->max_cmdsn, conn->login_response);
-    queue_login_response(conn);
+    int r = queue_login_response(conn);
+    if (r < 0)
+        return r;
+    conn->session = session;
     conn->statsn = login->statsn;
     conn->header_digest = login->parameters.header_digest;
     conn->data_digest = login->parameters.data_digest;
     conn->state = ISCSI_CONN_FULL;
     conn->operations->logged_in(conn);
     free_login(conn);
+    return 0;
 }
 
 /* --- input --- */

@@ -90,6 +90,7 @@ struct iscsi_conn {
     bool header_digest, data_digest;
     const char *end_reason; /* why it is CLOSING or CLOSED; static */
     bool violated;          /* because the peer broke the protocol */
+    bool orderly;           /* because the peer logged out */
 
     struct iscsi_input in;
     struct iscsi_out *out_first, *out_last;
@@ -101,6 +102,7 @@ struct iscsi_conn {
     char
         *login_text; /* ISCSI_DEFAULT_SEGMENT bytes; not of a thread's pool: it may change thread */
     struct list attach_link; /* in target->attaching */
+    bool replaces;           /* its login has closed the session with this TSIH */
 };
 
 /* The caller provides the memory, zeroed. -ENOMEM. */
@@ -137,8 +139,8 @@ void iscsi_conn_drop(struct iscsi_conn *conn);
 
 /* --- for the target: the end of ATTACHING --- */
 
-/* Sends the last login response; the state becomes FULL. */
-void iscsi_conn_start_session(struct iscsi_conn *conn, struct iscsi_session *session);
+/* Sends the last login response; the state becomes FULL. -ENOMEM: nothing was done. */
+int iscsi_conn_start_session(struct iscsi_conn *conn, struct iscsi_session *session) MUST_CHECK;
 /* Sends a refusal instead, and closes. */
 void iscsi_conn_refuse(struct iscsi_conn *conn, enum iscsi_login_status status, const char *reason);
 

@@ -133,18 +133,9 @@ static int take_session_type(struct iscsi_login *login, const char *value)
     return 0;
 }
 
-static bool list_names(const char *list, const char *word)
-{
-    size_t n = strlen(word);
-    for (const char *p = strstr(list, word); p; p = strstr(p + n, word))
-        if ((p == list || p[-1] == ',') && (p[n] == '\0' || p[n] == ','))
-            return true;
-    return false;
-}
-
 static int take_auth_method(struct iscsi_login *login, const char *value, struct iscsi_text *answer)
 {
-    if (!list_names(value, "None")) {
+    if (iscsi_text_list_find(value, "None") < 0) {
         iscsi_text_add(answer, "AuthMethod", "Reject");
         return refuse(login, ISCSI_LOGIN_AUTH_FAILED,
                       "insists on authentication, but no secret is set for it");
@@ -158,7 +149,8 @@ static void note_traits(struct iscsi_login *login, const char *key, const char *
     if (str_eq(key, "ImmediateData"))
         login->traits.no_immediate_data = str_eq(value, "No");
     else if (str_eq(key, "HeaderDigest") || str_eq(key, "DataDigest"))
-        login->traits.adopts_session |= list_names(value, "None") && list_names(value, "CRC32C");
+        login->traits.adopts_session |= iscsi_text_list_find(value, "None") >= 0 &&
+                                        iscsi_text_list_find(value, "CRC32C") >= 0;
 }
 
 /* Answers to keys of ours, which need no answer back. */
@@ -178,16 +170,41 @@ static int take_operational(struct iscsi_login *login, const char *key, const ch
     return 0;
 }
 
+static int take_who(struct iscsi_login *login, const char *key, const char *value)
+{
+    if (str_eq(key, "InitiatorName"))
+        return copy_name(login, login->identity.initiator, value);
+    if (str_eq(key, "TargetName"))
+        return copy_name(login, login->identity.target, value);
+    return take_session_type(login, value);
+}
+
+/* Who wants what. After admit() it may be repeated, but not changed: what was admitted is what
+ * there is a session for. */
+static int take_identity(struct iscsi_login *login, const char *key, const char *value)
+{
+    struct iscsi_login_identity *now = &login->identity, before = *now;
+    int r = take_who(login, key, value);
+    if (r == 0 && login->named &&
+        (!str_eq(now->initiator, before.initiator) || !str_eq(now->target, before.target) ||
+         now->discovery != before.discovery))
+        r = refuse(login, ISCSI_LOGIN_INITIATOR_ERROR, "changed its name during the login");
+    if (r < 0)
+        *now = before;
+    return r;
+}
+
+static bool is_identity(const char *key)
+{
+    return str_eq(key, "InitiatorName") || str_eq(key, "TargetName") || str_eq(key, "SessionType");
+}
+
 static int take_key(struct iscsi_login *login, const char *key, const char *value,
                     struct iscsi_text *answer)
 {
     struct iscsi_login_identity *identity = &login->identity;
-    if (str_eq(key, "InitiatorName"))
-        return copy_name(login, identity->initiator, value);
-    if (str_eq(key, "TargetName"))
-        return copy_name(login, identity->target, value);
-    if (str_eq(key, "SessionType"))
-        return take_session_type(login, value);
+    if (is_identity(key))
+        return take_identity(login, key, value);
     if (str_eq(key, "AuthMethod"))
         return take_auth_method(login, value, answer);
     if (str_eq(key, "InitiatorAlias")) {

@@ -74,13 +74,14 @@ struct iscsi_login {
     enum iscsi_login_status status;
     uint32_t cmdsn;  /* of the first request: where the session's numbering begins */
     uint32_t statsn; /* of the next response */
+    bool named;      /* it has said who it is, and the policy was asked */
     /* private */
     enum iscsi_stage stage;
     uint32_t itt;
     unsigned requests;
     char *text; /* of requests that are continued; owned */
     size_t text_length;
-    bool started, named, segment_declared;
+    bool started, segment_declared;
 };
 
 enum iscsi_login_result {

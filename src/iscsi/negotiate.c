@@ -64,27 +64,13 @@ void iscsi_parameters_init(struct iscsi_parameters *parameters)
     };
 }
 
-/* Calls for each word of a comma-separated list; true if it is the one. */
-static bool list_has(const char *list, const char *word)
-{
-    size_t n = strlen(word);
-    for (const char *p = list; p; p = strchr(p, ',') ? strchr(p, ',') + 1 : NULL)
-        if (strncmp(p, word, n) == 0 && (p[n] == ',' || p[n] == '\0'))
-            return true;
-    return false;
-}
-
 /* None or CRC32C, whichever the initiator names first. */
 static const char *choose_digest(const char *list)
 {
-    for (const char *p = list; p; p = strchr(p, ',') ? strchr(p, ',') + 1 : NULL) {
-        size_t n = strcspn(p, ",");
-        if (n == 4 && strncmp(p, "None", n) == 0)
-            return "None";
-        if (n == 6 && strncmp(p, "CRC32C", n) == 0)
-            return "CRC32C";
-    }
-    return NULL;
+    int none = iscsi_text_list_find(list, "None"), crc = iscsi_text_list_find(list, "CRC32C");
+    if (none >= 0 && (crc < 0 || none < crc))
+        return "None";
+    return crc >= 0 ? "CRC32C" : NULL;
 }
 
 static enum iscsi_negotiation reject(const struct key *key, struct iscsi_text *answer)
@@ -154,7 +140,7 @@ enum iscsi_negotiation iscsi_negotiate(struct iscsi_parameters *parameters, cons
     case FUNCTION_OR:
         return boolean(key, place, value, answer);
     case FUNCTION_CONSTANT:
-        if (!list_has(value, key->word))
+        if (iscsi_text_list_find(value, key->word) < 0)
             return reject(key, answer);
         iscsi_text_add(answer, key->name, key->word);
         return NEGOTIATION_DONE;

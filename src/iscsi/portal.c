@@ -33,7 +33,8 @@ static const struct patience usual_patience = {30, 10, 60000}, probe_patience = 
 struct portal_thread {
     struct iscsi_portal *portal;
     struct io_thread *thread;
-    struct list sockets;
+    struct list logins;  /* sockets that are logging in, oldest first */
+    struct list sockets; /* the others */
     unsigned n_logins;
     struct message start, stop;
     bool stopping;
@@ -68,11 +69,13 @@ struct iscsi_portal {
 struct iscsi_socket {
     struct iscsi_conn conn;
     struct portal_thread *owner;
-    struct list link; /* in owner->sockets */
+    struct list link; /* in owner->logins or owner->sockets */
     int fd;
     bool receiving;
-    bool logging_in; /* counted in owner->n_logins */
+    bool logging_in; /* in owner->logins */
     bool wants_move;
+    bool opening;   /* request is under way */
+    bool expiring;  /* the deadline for what is still to be sent is set */
     bool shut_down;
     bool dropped;  /* iscsi_conn_drop() was called */
     bool released; /* the session, if there was one, is gone */
@@ -81,8 +84,9 @@ struct iscsi_socket {
     size_t n_unread;
     struct io_op receive_op, send_op;
     struct io_deferred flush;
-    struct io_timer deadline; /* of the login; later, of a probe */
+    struct io_timer deadline; /* of the login; later, of a probe; in the end, of the last output */
     struct message move;
+    struct iscsi_target_request request;
     struct msghdr message;
     struct iovec *pieces; /* of the send under way */
 };
@@ -105,9 +109,12 @@ static const struct iscsi_portal_operations *operations_of(const struct iscsi_so
 static void leave_login(struct iscsi_socket *s)
 {
     io_timer_stop(&s->deadline);
-    if (s->logging_in)
-        s->owner->n_logins--;
+    if (!s->logging_in)
+        return;
     s->logging_in = false;
+    s->owner->n_logins--;
+    list_remove(&s->link);
+    list_append(&s->owner->sockets, &s->link);
 }
 
 static void let_go(struct iscsi_portal *portal)
@@ -153,7 +160,7 @@ static void continue_closing(struct iscsi_socket *s)
         leave_login(s);
         shutdown(s->fd, SHUT_RDWR);
     }
-    if (!s->receiving && !s->conn.sending && !s->dropped) {
+    if (!s->receiving && !s->conn.sending && !s->opening && !s->dropped) {
         s->dropped = true;
         iscsi_conn_drop(&s->conn); /* ends in released() */
     }
@@ -190,6 +197,22 @@ static void start_send(struct iscsi_socket *s)
     s->conn.sending = true;
 }
 
+static void close_expired(struct io_timer *timer)
+{
+    struct iscsi_socket *s = container_of(timer, struct iscsi_socket, deadline);
+    iscsi_conn_close(&s->conn, s->conn.end_reason);
+}
+
+/* It is to be closed when its output has left: but not for ever. */
+static void expect_end(struct iscsi_socket *s)
+{
+    if (s->expiring)
+        return;
+    s->expiring = true;
+    s->deadline.expired = close_expired;
+    io_timer_start(s->owner->thread, &s->deadline, ISCSI_CLOSE_SECONDS * USEC_PER_SEC);
+}
+
 static void try_move(struct iscsi_socket *s);
 
 static void sent(struct io_op *op, int32_t result, uint32_t cqe_flags)
@@ -218,6 +241,8 @@ static void flush(struct io_deferred *deferred)
     }
     if (s->conn.state != ISCSI_CONN_CLOSED && !s->conn.sending && iscsi_conn_has_output(&s->conn))
         start_send(s);
+    if (s->conn.state == ISCSI_CONN_CLOSING)
+        expect_end(s);
     if (s->conn.state == ISCSI_CONN_CLOSED)
         continue_closing(s);
 }
@@ -252,6 +277,8 @@ static void take_input(struct iscsi_socket *s, const uint8_t *data, size_t size)
 
 static void receive_failed(struct iscsi_socket *s, int32_t result)
 {
+    if (result == 0 && s->conn.state == ISCSI_CONN_CLOSING)
+        return; /* it has logged out, and may still read the answer */
     if (result == 0)
         iscsi_conn_close(&s->conn, "closed by the initiator");
     else if (result != -ENOBUFS && result != -EINTR && result != -EAGAIN)
@@ -274,7 +301,7 @@ static void received(struct io_op *op, int32_t result, uint32_t cqe_flags)
         wake(&s->conn);
     else if (s->conn.state == ISCSI_CONN_ATTACHING)
         try_move(s);
-    else if (!s->receiving)
+    else if (!s->receiving && s->conn.state != ISCSI_CONN_CLOSING)
         arm_receive(s);
 }
 
@@ -293,28 +320,43 @@ static void arm_receive(struct iscsi_socket *s)
 
 /* --- from the thread of the login to that of the target --- */
 
-/* On the target's thread. */
-static void attach_here(struct iscsi_socket *s)
+static void target_found(struct iscsi_target_request *request, struct iscsi_target *target,
+                         const char *reason)
 {
-    const struct iscsi_portal_operations *operations = operations_of(s);
-    const char *reason = "refused";
-    if (s->conn.login->identity.discovery) {
-        iscsi_discovery_attach(&s->conn);
-        return;
-    }
-    struct iscsi_target *target =
-        operations->target(operations->context, s->owner->thread, s->admission, &reason);
-    if (target)
+    struct iscsi_socket *s = container_of(request, struct iscsi_socket, request);
+    s->opening = false;
+    if (s->conn.state != ISCSI_CONN_ATTACHING)
+        wake(&s->conn); /* it was closed meanwhile, and waited for this */
+    else if (target)
         iscsi_target_attach(target, &s->conn);
     else
         iscsi_conn_refuse(&s->conn, ISCSI_LOGIN_UNAVAILABLE, reason);
 }
 
+/* On the target's thread. */
+static void attach_here(struct iscsi_socket *s)
+{
+    const struct iscsi_portal_operations *operations = operations_of(s);
+    const struct iscsi_login *login = s->conn.login;
+    if (login->identity.discovery) {
+        iscsi_discovery_attach(&s->conn);
+        return;
+    }
+    s->opening = true;
+    operations->target(operations->context, s->owner->thread, s->admission, &login->traits,
+                       &s->request);
+}
+
+/* Whether it is the peer that is slow, or we are. */
 static void login_expired(struct io_timer *timer)
 {
     struct iscsi_socket *s = container_of(timer, struct iscsi_socket, deadline);
-    iscsi_conn_violation(&s->conn, "took too long to log in");
+    if (s->opening)
+        iscsi_conn_refuse(&s->conn, ISCSI_LOGIN_UNAVAILABLE, "opening its volume takes long");
+    else if (!iscsi_target_stop_waiting(&s->conn))
+        iscsi_conn_violation(&s->conn, "took too long to log in");
 }
+
 
 static void enter_thread(struct iscsi_socket *s, struct portal_thread *owner)
 {
@@ -322,7 +364,7 @@ static void enter_thread(struct iscsi_socket *s, struct portal_thread *owner)
     s->conn.thread = owner->thread;
     s->logging_in = true;
     owner->n_logins++;
-    list_append(&owner->sockets, &s->link);
+    list_append(&owner->logins, &s->link);
     io_timer_start(owner->thread, &s->deadline, ISCSI_LOGIN_SECONDS * USEC_PER_SEC);
 }
 
@@ -449,8 +491,10 @@ static void refused(struct iscsi_conn *conn, enum iscsi_login_status status, con
 static void ended(struct iscsi_conn *conn, const char *reason)
 {
     struct iscsi_socket *s = socket_of(conn);
-    struct iscsi_event event = {
-        .kind = ISCSI_EVENT_END, .reason = reason, .violated = conn->violated};
+    struct iscsi_event event = {.kind = ISCSI_EVENT_END,
+                                .reason = reason,
+                                .violated = conn->violated,
+                                .orderly = conn->orderly};
     counter_add(&s->owner->portal->counters.violations, conn->violated);
     if (conn->session) {
         event.counters = &conn->session->counters;
@@ -498,6 +542,7 @@ static int open_socket(struct portal_thread *owner, int fd)
     s->send_op.complete = sent;
     s->flush.run = flush;
     s->deadline.expired = login_expired;
+    s->request.done = target_found;
     set_options(fd);
     atomic_fetch_add(&owner->portal->live, 1);
     enter_thread(s, owner);
@@ -505,11 +550,27 @@ static int open_socket(struct portal_thread *owner, int fd)
     return 0;
 }
 
+/* Those who are here to log in say who they are at once. */
+static bool make_room(struct portal_thread *owner)
+{
+    if (owner->n_logins < ISCSI_MAX_LOGINS)
+        return true;
+    list_for_each(node, &owner->logins) {
+        struct iscsi_socket *s = container_of(node, struct iscsi_socket, link);
+        if (s->conn.state != ISCSI_CONN_LOGIN || s->conn.login->named)
+            continue;
+        leave_login(s);
+        iscsi_conn_close(&s->conn, "said nothing, and others want to log in");
+        return true;
+    }
+    return false;
+}
+
 static void take_connection(struct portal_thread *owner, int fd)
 {
     struct iscsi_portal *portal = owner->portal;
     counter_add(&portal->counters.connections, 1);
-    if (owner->n_logins >= ISCSI_MAX_LOGINS || open_socket(owner, fd) < 0) {
+    if (!make_room(owner) || open_socket(owner, fd) < 0) {
         counter_add(&portal->counters.busy, 1);
         close(fd);
     }
@@ -553,6 +614,12 @@ static void start_on_thread(struct message *message)
         arm_accept(&owner->accepts[i]);
 }
 
+static void close_all(struct list *sockets)
+{
+    list_for_each(node, sockets)
+        iscsi_conn_close(&container_of(node, struct iscsi_socket, link)->conn, "the daemon stops");
+}
+
 static void stop_on_thread(struct message *message)
 {
     struct portal_thread *owner = container_of(message, struct portal_thread, stop);
@@ -565,8 +632,8 @@ static void stop_on_thread(struct message *message)
         else
             let_go(owner->portal);
     }
-    list_for_each(node, &owner->sockets)
-        iscsi_conn_close(&container_of(node, struct iscsi_socket, link)->conn, "the daemon stops");
+    close_all(&owner->logins);
+    close_all(&owner->sockets);
     let_go(owner->portal);
 }
 
@@ -591,6 +658,7 @@ static bool init_thread(struct iscsi_portal *portal, struct portal_thread *owner
     *owner = (struct portal_thread){.portal = portal, .thread = thread};
     owner->start.run = start_on_thread;
     owner->stop.run = stop_on_thread;
+    list_init(&owner->logins);
     list_init(&owner->sockets);
     owner->accepts = calloc(portal->n_listeners, sizeof(*owner->accepts));
     for (unsigned i = 0; owner->accepts && i < portal->n_listeners; i++)

@@ -9,9 +9,12 @@
 #include "core/counter.h"
 #include "iscsi/target.h"
 
-/* Connections of one thread that have not finished their login; more are closed on arrival. */
+/* Connections of one thread that have not finished their login. When there are more, the oldest of
+ * those that have not said who they are makes room; if all have, the new one is closed. */
 #define ISCSI_MAX_LOGINS    1024
 #define ISCSI_LOGIN_SECONDS 15
+/* For what is still to be sent on a connection that ends. */
+#define ISCSI_CLOSE_SECONDS 5
 
 enum iscsi_event_kind { ISCSI_EVENT_LOGIN, ISCSI_EVENT_REFUSED, ISCSI_EVENT_END };
 
@@ -25,6 +28,15 @@ struct iscsi_event {
     enum iscsi_login_status status; /* REFUSED */
     const char *reason;             /* REFUSED, END */
     bool violated;                  /* END: because the peer broke the protocol */
+    bool orderly;                   /* END: because the peer logged out */
+};
+
+/* Somebody waits for a target; embedded in what waits, and stays until done() was called. */
+struct iscsi_target_request {
+    struct list link; /* of whoever opens the target */
+    /* target: NULL if it cannot be served; reason (for the log) tells why. */
+    void (*done)(struct iscsi_target_request *request, struct iscsi_target *target,
+                 const char *reason);
 };
 
 struct iscsi_portal_operations {
@@ -35,10 +47,10 @@ struct iscsi_portal_operations {
     void (*release)(void *context, void *admission);
     /* Index of the thread that owns the admitted target. Any thread. */
     unsigned (*owner)(void *context, const void *admission);
-    /* The target, opened now if nobody uses it yet. On its owner's thread. NULL: *ret_reason (for
-     * the log) tells why it cannot be served; the initiator is told to try again later. */
-    struct iscsi_target *(*target)(void *context, struct io_thread *thread, const void *admission,
-                                   const char **ret_reason);
+    /* Calls request->done() with the target, at once or, if nobody uses it yet, when it is open. On
+     * its owner's thread. If it cannot be served, the initiator is told to try again later. */
+    void (*target)(void *context, struct io_thread *thread, const void *admission,
+                   const struct iscsi_login_traits *traits, struct iscsi_target_request *request);
     /* Discovery; see conn.h. */
     void (*list_targets)(void *context, struct iscsi_conn *conn,
                          const struct iscsi_login_identity *identity, const char *only,

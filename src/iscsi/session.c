@@ -30,6 +30,18 @@ void iscsi_session_put_window(struct iscsi_session *session, uint8_t bhs[static 
     bhs_put32(bhs, BHS_MAXCMDSN, session->max_cmdsn);
 }
 
+static void dispose(struct iscsi_session *session)
+{
+    if (session->target) {
+        iscsi_task_management_forget(session);
+        scsi_nexus_disconnect(&session->nexus);
+        list_remove(&session->link);
+    }
+    iscsi_text_reply_free(session->text_reply);
+    buffer_share_clear(&session->share);
+    free(session);
+}
+
 int iscsi_session_start(struct iscsi_conn *conn, struct iscsi_target *target, uint16_t tsih)
 {
     const struct iscsi_login *login = conn->login;
@@ -45,14 +57,18 @@ int iscsi_session_start(struct iscsi_conn *conn, struct iscsi_target *target, ui
     session->exp_cmdsn = login->cmdsn;
     session->max_cmdsn = login->cmdsn - 1;
     list_init(&session->tasks);
+    list_init(&session->cancelled);
+    buffer_share_init(&session->share);
     update_window(session);
     session->granted_cmdsn = session->max_cmdsn; /* with the login response */
     if (target) {
         list_append(&target->sessions, &session->link);
         scsi_nexus_connect(&session->nexus, target->lun0.lu);
     }
-    iscsi_conn_start_session(conn, session);
-    return 0;
+    int r = iscsi_conn_start_session(conn, session);
+    if (r < 0)
+        dispose(session);
+    return r;
 }
 
 void iscsi_session_sending(struct iscsi_session *session, const uint8_t bhs[static ISCSI_BHS_SIZE])
@@ -71,31 +87,35 @@ static void free_if_done(struct iscsi_session *session)
     struct iscsi_conn *conn = session->conn;
     if (!session->ending || session->n_tasks > 0)
         return;
-    if (target) {
-        iscsi_task_management_forget(session);
-        scsi_nexus_disconnect(&session->nexus);
-        list_remove(&session->link);
-    }
-    iscsi_text_reply_free(session->text_reply);
-    free(session);
+    dispose(session);
     conn->session = NULL;
     conn->operations->released(conn);
     if (target)
         iscsi_target_session_ended(target);
 }
 
+void iscsi_session_cancel_tasks(struct iscsi_session *session)
+{
+    while (!list_empty(&session->tasks)) /* each may be gone at once, or change lists */
+        iscsi_task_cancel(container_of(session->tasks.next, struct iscsi_task, link));
+}
+
+static bool any_writes(const struct list *tasks)
+{
+    list_for_each(node, tasks)
+        if (scsi_task_writes(&container_of(node, struct iscsi_task, link)->scsi))
+            return true;
+    return false;
+}
+
+bool iscsi_session_may_write(const struct iscsi_session *session)
+{
+    return any_writes(&session->tasks) || any_writes(&session->cancelled);
+}
+
 void iscsi_session_end(struct iscsi_session *session)
 {
-    session->n_tasks++; /* holds the session while its tasks are cancelled one by one */
-    while (!list_empty(&session->tasks)) {
-        struct iscsi_task *task = container_of(session->tasks.next, struct iscsi_task, link);
-        if (task->cancelled)
-            break; /* all that are left wait for the disk */
-        list_remove(&task->link);
-        list_append(&session->tasks, &task->link);
-        iscsi_task_cancel(task);
-    }
-    session->n_tasks--;
+    iscsi_session_cancel_tasks(session);
     session->ending = true;
     free_if_done(session);
 }
@@ -211,8 +231,11 @@ static void logout(struct iscsi_session *session, const struct iscsi_input *in)
     out->header[BHS_RESPONSE] = (uint8_t)response;
     iscsi_out_take_statsn(conn, out);
     iscsi_conn_queue(conn, out);
-    if (response == LOGOUT_OK)
-        iscsi_conn_close_after_output(conn, "logged out");
+    if (response != LOGOUT_OK)
+        return;
+    conn->orderly = true;
+    iscsi_session_cancel_tasks(session); /* RFC 7143 11.14: it is over for all of them */
+    iscsi_conn_close_after_output(conn, "logged out");
 }
 
 /* Reject (11.17) with the header that is at fault. Never to firmware: iPXE's receiver does not

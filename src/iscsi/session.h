@@ -44,9 +44,11 @@ struct iscsi_session {
     unsigned n_unnumbered;  /* see ISCSI_MAX_UNNUMBERED; one less with each answer that leaves */
     uint32_t next_ttt;
     struct scsi_nexus nexus;                        /* to LUN 0 */
+    struct buffer_share share;
     struct iscsi_task *buckets[ISCSI_TASK_BUCKETS]; /* by ITT */
     struct list tasks;                              /* oldest first */
-    unsigned n_tasks;
+    struct list cancelled;                          /* tasks that wait for the disk */
+    unsigned n_tasks;                               /* in both */
     unsigned n_open; /* tasks whose status was not queued yet: they fill the window */
     bool ending;
     struct iscsi_text_reply *text_reply; /* of a long answer: what is still to be fetched */
@@ -73,6 +75,11 @@ void iscsi_session_answered(struct iscsi_session *session);
 void iscsi_session_header(struct iscsi_session *session, struct iscsi_input *in);
 void iscsi_session_pdu(struct iscsi_session *session, struct iscsi_input *in);
 
+/* Cancels all of its tasks. It stays, even if the last of them is gone at once. */
+void iscsi_session_cancel_tasks(struct iscsi_session *session);
+/* May something of it still land on the medium? */
+bool iscsi_session_may_write(const struct iscsi_session *session);
+
 /* Frees the session if nothing holds it any more. For command.c. */
 void iscsi_session_task_ended(struct iscsi_session *session);
 
@@ -89,6 +96,8 @@ void iscsi_task_cancel(struct iscsi_task *task);
 /* --- task_management.c --- */
 
 void iscsi_task_management_pdu(struct iscsi_session *session, const struct iscsi_input *in);
+/* A task is gone: answers those functions that have nothing left to wait for. */
+void iscsi_task_management_continue(struct iscsi_target *target);
 /* The session is going: nobody is left to answer to. */
 void iscsi_task_management_forget(struct iscsi_session *session);
 

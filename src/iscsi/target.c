@@ -9,6 +9,11 @@ static void check_idle(struct io_deferred *deferred)
         target->idle(target);
 }
 
+void iscsi_target_check_idle(struct iscsi_target *target)
+{
+    io_thread_defer(target->thread, &target->idle_check);
+}
+
 struct iscsi_target *iscsi_target_new(struct io_thread *thread, const char *name,
                                       struct scsi_lu *lu, bool single_writer,
                                       void (*idle)(struct iscsi_target *target))
@@ -53,17 +58,25 @@ void iscsi_target_close_sessions(struct iscsi_target *target, const char *reason
         iscsi_conn_close(container_of(node, struct iscsi_conn, attach_link), reason);
 }
 
+/* On its way out, and nothing of it can land on the medium any more. */
+static bool is_harmless(const struct iscsi_session *session)
+{
+    return session->conn->state != ISCSI_CONN_FULL && !iscsi_session_may_write(session);
+}
+
 /* The session that this login replaces: same initiator port (name and ISID), 6.3.5. */
 static struct iscsi_session *find_replaced(struct iscsi_target *target,
                                            const struct iscsi_login_identity *identity)
 {
+    struct iscsi_session *found = NULL;
     list_for_each(node, &target->sessions) {
         struct iscsi_session *session = session_of(node);
         if (str_eq(session->identity.initiator, identity->initiator) &&
-            memcmp(session->identity.isid, identity->isid, sizeof(identity->isid)) == 0)
-            return session;
+            memcmp(session->identity.isid, identity->isid, sizeof(identity->isid)) == 0 &&
+            (!found || is_harmless(found)))
+            found = session;
     }
-    return NULL;
+    return found;
 }
 
 /* A living session of another machine on a volume that is for one. */
@@ -81,15 +94,17 @@ static struct iscsi_session *find_rival(struct iscsi_target *target,
     return NULL;
 }
 
-/* Is there a session whose connection is gone, but which still has something on the disk? What it
- * wrote must not land on what the next one writes. */
+/* Is there a session on its way out that still has something to write on the disk? It must not land
+ * on what the next one writes. */
 static bool somebody_lingers(struct iscsi_target *target)
 {
     if (!target->single_writer)
         return false;
-    list_for_each(node, &target->sessions)
-        if (session_of(node)->conn->state != ISCSI_CONN_FULL)
+    list_for_each(node, &target->sessions) {
+        const struct iscsi_session *session = session_of(node);
+        if (session->conn->state != ISCSI_CONN_FULL && !is_harmless(session))
             return true;
+    }
     return false;
 }
 
@@ -109,13 +124,30 @@ static uint16_t new_tsih(struct iscsi_target *target)
     return target->last_tsih;
 }
 
-/* Refuses what must not have a session now; false if it did. waited: the session that it wants to
- * replace has ended for it. */
-static bool check_rules(struct iscsi_target *target, struct iscsi_conn *conn,
-                        const struct iscsi_session *replaced, bool waited)
+/* RFC 7143 6.3.5, 6.3.6. */
+static bool check_tsih(struct iscsi_conn *conn, const struct iscsi_session *replaced)
 {
     const struct iscsi_login_identity *identity = &conn->login->identity;
-    struct iscsi_session *rival = find_rival(target, identity);
+    if (identity->tsih == 0 || (!replaced && conn->replaces))
+        return true;
+    if (!replaced || replaced->tsih != identity->tsih) {
+        iscsi_conn_refuse(conn, ISCSI_LOGIN_NO_SESSION, "asks for a session that does not exist");
+        return false;
+    }
+    if (replaced->identity.cid != identity->cid) {
+        iscsi_conn_refuse(conn, ISCSI_LOGIN_TOO_MANY_CONNECTIONS,
+                          "asks for a second connection in a session");
+        return false;
+    }
+    conn->replaces = true;
+    return true;
+}
+
+/* Refuses what must not have a session now; false if it did. */
+static bool check_rules(struct iscsi_target *target, struct iscsi_conn *conn,
+                        const struct iscsi_session *replaced)
+{
+    struct iscsi_session *rival = find_rival(target, &conn->login->identity);
     if (rival) {
         rival->conn->operations->probe(rival->conn);
         iscsi_conn_refuse(conn, ISCSI_LOGIN_UNAVAILABLE,
@@ -123,45 +155,37 @@ static bool check_rules(struct iscsi_target *target, struct iscsi_conn *conn,
                           "identity?); if that machine is gone, this clears within seconds");
         return false;
     }
-    if (!replaced && waited)
-        return true;
-    if (identity->tsih != 0 && (!replaced || replaced->tsih != identity->tsih)) {
-        iscsi_conn_refuse(conn, ISCSI_LOGIN_NO_SESSION, "asks for a session that does not exist");
-        return false;
-    }
-    if (identity->tsih != 0 && replaced->identity.cid != identity->cid) {
-        iscsi_conn_refuse(conn, ISCSI_LOGIN_TOO_MANY_CONNECTIONS,
-                          "asks for a second connection in a session");
-        return false;
-    }
-    return true;
+    return check_tsih(conn, replaced);
 }
 
 static void start_session(struct iscsi_target *target, struct iscsi_conn *conn)
 {
-    uint16_t replaced = conn->login->identity.tsih;
-    uint16_t tsih = !target ? 1 : replaced ? replaced : new_tsih(target);
+    uint16_t tsih = conn->login->identity.tsih;
+    if (!target)
+        tsih = 1;
+    else if (!tsih_is_free(target, tsih))
+        tsih = new_tsih(target);
     if (iscsi_session_start(conn, target, tsih) < 0)
         iscsi_conn_refuse(conn, ISCSI_LOGIN_OUT_OF_RESOURCES, "out of memory");
 }
 
-static void attach(struct iscsi_target *target, struct iscsi_conn *conn, bool waited)
+static void attach(struct iscsi_target *target, struct iscsi_conn *conn)
 {
     struct iscsi_session *replaced = find_replaced(target, &conn->login->identity);
-    if (!check_rules(target, conn, replaced, waited))
+    if (!check_rules(target, conn, replaced))
         return;
-    if (!replaced && !somebody_lingers(target)) {
+    bool waits = replaced && (!is_harmless(replaced) || conn->replaces);
+    if (waits || somebody_lingers(target))
+        list_append(&target->attaching, &conn->attach_link);
+    else
         start_session(target, conn);
-        return;
-    }
-    list_append(&target->attaching, &conn->attach_link);
     if (replaced)
         iscsi_conn_close(replaced->conn, "replaced by a new login of the same initiator");
 }
 
 void iscsi_target_attach(struct iscsi_target *target, struct iscsi_conn *conn)
 {
-    attach(target, conn, false);
+    attach(target, conn);
 }
 
 void iscsi_discovery_attach(struct iscsi_conn *conn)
@@ -169,15 +193,33 @@ void iscsi_discovery_attach(struct iscsi_conn *conn)
     start_session(NULL, conn);
 }
 
+bool iscsi_target_stop_waiting(struct iscsi_conn *conn)
+{
+    if (!list_linked(&conn->attach_link))
+        return false;
+    iscsi_conn_refuse(conn, ISCSI_LOGIN_UNAVAILABLE,
+                      "what its last session wrote is still on its way to the disk");
+    return true;
+}
+
 /* Lets those try again that waited; each may find that it has to wait for another one. */
-void iscsi_target_session_ended(struct iscsi_target *target)
+static void attach_waiting(struct iscsi_target *target)
 {
     struct list waiting;
-    list_init(&waiting);
-    for (struct list *node; (node = list_pop(&target->attaching));)
-        list_append(&waiting, node);
+    list_move(&waiting, &target->attaching);
     for (struct list *node; (node = list_pop(&waiting));)
-        attach(target, container_of(node, struct iscsi_conn, attach_link), true);
+        attach(target, container_of(node, struct iscsi_conn, attach_link));
+}
+
+void iscsi_target_task_ended(struct iscsi_target *target)
+{
+    iscsi_task_management_continue(target);
+    if (!list_empty(&target->attaching))
+        attach_waiting(target);
+}
+
+void iscsi_target_session_ended(struct iscsi_target *target)
+{
     iscsi_target_task_ended(target);
-    io_thread_defer(target->thread, &target->idle_check);
+    iscsi_target_check_idle(target);
 }

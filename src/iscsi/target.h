@@ -36,17 +36,23 @@ static inline bool iscsi_target_is_idle(const struct iscsi_target *target)
 {
     return list_empty(&target->sessions) && list_empty(&target->attaching);
 }
+/* Calls idle() at the end of this round, if it is idle then. */
+void iscsi_target_check_idle(struct iscsi_target *target);
 /* Closes every connection; sessions end as the disk lets go. */
 void iscsi_target_close_sessions(struct iscsi_target *target, const char *reason);
 
 /* Makes the session of a connection that is ATTACHING on this thread: at once, or when the session
- * that it replaces has ended (same initiator and ISID: reinstatement, RFC 7143 6.3.5), or (of a
- * single writer) any session that is about to end; or refuses it. */
+ * that it replaces has ended (same initiator and ISID: reinstatement, RFC 7143 6.3.5) and (of a
+ * single writer) nothing of those that are about to end can land on the medium any more; or refuses
+ * it. */
 void iscsi_target_attach(struct iscsi_target *target, struct iscsi_conn *conn);
 /* For a discovery session, which has no target. */
 void iscsi_discovery_attach(struct iscsi_conn *conn);
 
+/* For portal.c: it has waited long enough. Refuses the connection, if it waits. */
+bool iscsi_target_stop_waiting(struct iscsi_conn *conn);
+
 /* For session.c: it is gone. */
 void iscsi_target_session_ended(struct iscsi_target *target);
-/* For session.c: a task is gone; task management functions may have waited for it. */
+/* For session.c: a task is gone; functions and logins may have waited for it. */
 void iscsi_target_task_ended(struct iscsi_target *target);

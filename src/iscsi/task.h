@@ -13,8 +13,9 @@ struct iscsi_r2t {
 };
 
 struct iscsi_task {
-    struct list link; /* in session->tasks */
+    struct list link; /* in session->tasks or, once cancelled, in session->cancelled */
     struct iscsi_task *next_in_bucket;
+    bool has_tag; /* in the buckets: until the initiator may use the tag again */
     struct iscsi_session *session;
     uint32_t itt;
     uint32_t cmdsn;

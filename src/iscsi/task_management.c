@@ -1,8 +1,9 @@
 /*
  * Task management functions (RFC 7143 11.5, 11.6): end tasks early, and answer when they are gone.
  *
- * What is on the disk cannot be called back; the answer waits for it, so that no write of an
- * aborted task lands after the answer.
+ * What is on the disk cannot be called back. The answer waits for what writes, so that nothing of
+ * an aborted task lands on the medium after it; but for nothing else (a read, a network that does
+ * not move): an initiator that is not answered soon takes harder measures.
  */
 #include "iscsi/target.h"
 #include "iscsi/task.h"
@@ -26,12 +27,18 @@ enum response {
     FUNCTION_NOT_SUPPORTED = 5,
 };
 
+/* Functions of a session that may wait; Linux has one at a time. */
+#define MAX_WAITING 64
+
+enum scope { OF_TASK, OF_SESSION, OF_TARGET };
+
 /* A function that waits for cancelled tasks to end. */
 struct iscsi_task_management {
     struct list link;
     struct iscsi_session *session; /* to be answered */
     uint32_t itt;
-    bool whole_target; /* wait for cancelled tasks of all sessions, not only of this one */
+    enum scope scope;              /* which cancelled tasks it waits for */
+    const struct iscsi_task *task; /* OF_TASK; only to be compared: it may be gone */
 };
 
 static void respond(struct iscsi_session *session, uint32_t itt, enum response response)
@@ -44,25 +51,28 @@ static void respond(struct iscsi_session *session, uint32_t itt, enum response r
     iscsi_conn_queue(session->conn, out);
 }
 
-static bool has_cancelled(struct iscsi_session *session)
+/* Of the cancelled tasks of a session, does this one (NULL: does any) still write? */
+static bool writes(const struct iscsi_session *session, const struct iscsi_task *only)
 {
-    list_for_each(node, &session->tasks)
-        if (container_of(node, struct iscsi_task, link)->cancelled)
+    list_for_each(node, &session->cancelled) {
+        const struct iscsi_task *task = container_of(node, struct iscsi_task, link);
+        if ((!only || task == only) && scsi_task_writes(&task->scsi))
             return true;
+    }
     return false;
 }
 
 static bool must_wait(const struct iscsi_task_management *function)
 {
-    if (!function->whole_target)
-        return has_cancelled(function->session);
+    if (function->scope != OF_TARGET)
+        return writes(function->session, function->task);
     list_for_each(node, &function->session->target->sessions)
-        if (has_cancelled(container_of(node, struct iscsi_session, link)))
+        if (writes(container_of(node, struct iscsi_session, link), NULL))
             return true;
     return false;
 }
 
-void iscsi_target_task_ended(struct iscsi_target *target)
+void iscsi_task_management_continue(struct iscsi_target *target)
 {
     list_for_each(node, &target->task_management) {
         struct iscsi_task_management *function =
@@ -89,34 +99,30 @@ void iscsi_task_management_forget(struct iscsi_session *session)
     }
 }
 
-static void respond_when_gone(struct iscsi_session *session, uint32_t itt, bool whole_target)
+static unsigned count_waiting(const struct iscsi_session *session)
 {
+    unsigned n = 0;
+    list_for_each(node, &session->target->task_management)
+        n += container_of(node, struct iscsi_task_management, link)->session == session;
+    return n;
+}
+
+static void respond_when_gone(struct iscsi_session *session, uint32_t itt, enum scope scope,
+                              const struct iscsi_task *task)
+{
+    if (count_waiting(session) >= MAX_WAITING) {
+        iscsi_conn_violation(session->conn, "asks for too many task management functions at once");
+        return;
+    }
     struct iscsi_task_management *function = calloc(1, sizeof(*function));
     if (!function) {
         iscsi_conn_close(session->conn, "out of memory");
         return;
     }
     *function = (struct iscsi_task_management){
-        .session = session, .itt = itt, .whole_target = whole_target};
+        .session = session, .itt = itt, .scope = scope, .task = task};
     list_append(&session->target->task_management, &function->link);
-    iscsi_target_task_ended(session->target);
-}
-
-/* Each cancelled task may vanish at once: begin anew after each. */
-static void cancel_all(struct iscsi_session *session)
-{
-    bool again = true;
-    while (again) {
-        again = false;
-        list_for_each(node, &session->tasks) {
-            struct iscsi_task *task = container_of(node, struct iscsi_task, link);
-            if (!task->cancelled) {
-                iscsi_task_cancel(task);
-                again = true;
-                break;
-            }
-        }
-    }
+    iscsi_task_management_continue(session->target);
 }
 
 /* RFC 7143 11.5.1: a task that does not exist but whose CmdSN could still come counts as done. */
@@ -132,13 +138,13 @@ static void abort_task(struct iscsi_session *session, const struct iscsi_input *
         return;
     }
     iscsi_task_cancel(task);
-    respond_when_gone(session, itt, false);
+    respond_when_gone(session, itt, OF_TASK, task);
 }
 
 static void abort_task_set(struct iscsi_session *session, uint32_t itt)
 {
-    cancel_all(session);
-    respond_when_gone(session, itt, false);
+    iscsi_session_cancel_tasks(session);
+    respond_when_gone(session, itt, OF_SESSION, NULL);
 }
 
 /* Every session's tasks, and whoever lost some is told by a unit attention (SAM-5 6.3.3, 6.3.5). */
@@ -149,13 +155,13 @@ static void clear_everywhere(struct iscsi_session *session, uint32_t itt, enum s
     list_for_each(node, &target->sessions) {
         struct iscsi_session *other = container_of(node, struct iscsi_session, link);
         bool had_tasks = other->n_tasks > 0;
-        cancel_all(other);
+        iscsi_session_cancel_tasks(other);
         if (other != session && (tell_all || had_tasks))
             scsi_nexus_establish_unit_attention(&other->nexus, attention);
     }
     if (tell_all)
         scsi_nexus_establish_unit_attention(&session->nexus, attention);
-    respond_when_gone(session, itt, true);
+    respond_when_gone(session, itt, OF_TARGET, NULL);
 }
 
 void iscsi_task_management_pdu(struct iscsi_session *session, const struct iscsi_input *in)

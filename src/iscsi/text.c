@@ -46,6 +46,20 @@ void iscsi_text_addf(struct iscsi_text *text, const char *key, const char *forma
         iscsi_text_add(text, key, value);
 }
 
+int iscsi_text_list_find(const char *list, const char *word)
+{
+    size_t n = strlen(word);
+    const char *at = list;
+    for (int place = 0;; place++) {
+        size_t length = strcspn(at, ",");
+        if (length == n && memcmp(at, word, n) == 0)
+            return place;
+        if (at[length] == '\0')
+            return -1;
+        at += length + 1;
+    }
+}
+
 int iscsi_text_number(const char *value, uint32_t *ret_number)
 {
     bool hex = value[0] == '0' && (value[1] == 'x' || value[1] == 'X');

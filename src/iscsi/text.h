@@ -26,6 +26,9 @@ void iscsi_text_add(struct iscsi_text *text, const char *key, const char *value)
 void iscsi_text_addf(struct iscsi_text *text, const char *key, const char *format, ...)
     PRINTF_LIKE(3, 4);
 
+/* The place of a word in a comma-separated list, 0 for the first; -1: it is not there. */
+int iscsi_text_list_find(const char *list, const char *word);
+
 /* A number as the standard writes them: decimal, or hexadecimal behind 0x. -EINVAL if it is not
  * one or does not fit 32 bits. */
 int iscsi_text_number(const char *value, uint32_t *ret_number) MUST_CHECK;

@@ -45,37 +45,16 @@ static int store(struct db *db, struct operation *operation, struct error *ret_e
         ret_error);
 }
 
-static int post(struct registry *registry, const struct registry_lease *lease,
-                int (*apply)(struct db *, struct operation *, struct error *),
-                struct registry_reply *reply)
+int registry_lease_store(struct registry *registry, const struct registry_lease *lease,
+                         struct registry_reply *reply)
 {
     struct lease_operation *o = calloc(1, sizeof(*o));
     if (!o)
         return -ENOMEM;
-    o->operation.apply = apply;
+    o->operation.apply = store;
     o->lease = *lease;
     operation_post(registry, &o->operation, reply);
     return 0;
-}
-
-int registry_lease_store(struct registry *registry, const struct registry_lease *lease,
-                         struct registry_reply *reply)
-{
-    return post(registry, lease, store, reply);
-}
-
-static int forget(struct db *db, struct operation *operation, struct error *ret_error)
-{
-    char address[IPV4_TEXT_SIZE];
-    ipv4_format(container_of(operation, struct lease_operation, operation)->lease.address, address);
-    return db_change(db, "DELETE FROM leases WHERE address = ?", DB_VALUES(db_text(address)),
-                     ret_error);
-}
-
-int registry_lease_forget(struct registry *registry, uint32_t address, struct registry_reply *reply)
-{
-    struct registry_lease lease = {.address = address};
-    return post(registry, &lease, forget, reply);
 }
 
 struct list_operation {

@@ -184,8 +184,6 @@ struct registry_lease {
  * comes. */
 int registry_lease_store(struct registry *registry, const struct registry_lease *lease,
                          struct registry_reply *reply) MUST_CHECK;
-int registry_lease_forget(struct registry *registry, uint32_t address,
-                          struct registry_reply *reply) MUST_CHECK;
 /* Blocks. Calls each() for every lease, ordered by address as text, on the registry thread while
  * the caller waits; it must not call the registry. */
 int registry_lease_list(struct registry *registry,

@@ -107,11 +107,6 @@ static const char version_1[] =
 /* migrations[n] brings version n to version n + 1. What was released never changes here. */
 static const char *const migrations[] = {version_1};
 
-unsigned schema_version(void)
-{
-    return ARRAY_SIZE(migrations);
-}
-
 static int check_whole(struct db *db, struct error *ret_error)
 {
     sqlite3_stmt *statement = db_start(db, "PRAGMA quick_check(1)", DB_NO_VALUES, ret_error);

@@ -8,9 +8,6 @@
 
 #include "registry/db.h"
 
-/* The version that this program writes. */
-unsigned schema_version(void);
-
 /* Opens the database at path, checks that it is whole and brings it up to date. A database newer
  * than this program is refused (-ENOTSUP), a damaged one too (-EUCLEAN). db must be zeroed;
  * db_close() it whatever this returns. */

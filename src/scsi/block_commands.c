@@ -1,49 +1,6 @@
 /* Commands that read, write and describe the blocks of an LU (SBC-4). */
 #include "scsi/command.h"
 
-/* LBA and number of blocks of a CDB that names a range. */
-struct block_range {
-    uint64_t lba;
-    uint32_t count;
-};
-
-static struct block_range parse_range(const struct scsi_task *task)
-{
-    const uint8_t *cdb = task->cdb;
-    struct wire_reader r = wire_reader_of(cdb + 1, SCSI_CDB_SIZE - 1);
-    struct block_range range = {0};
-    switch (scsi_cdb_size(cdb[0])) {
-    case 6:
-        range.lba = wire_get_be24(&r) & 0x1fffff;
-        range.count = wire_get_u8(&r);
-        if (range.count == 0)
-            range.count = 256; /* SBC-4 5.10: only in the 6-byte form */
-        break;
-    case 10:
-        wire_skip(&r, 1);
-        range.lba = wire_get_be32(&r);
-        wire_skip(&r, 1);
-        range.count = wire_get_be16(&r);
-        break;
-    case 12:
-        wire_skip(&r, 1);
-        range.lba = wire_get_be32(&r);
-        range.count = wire_get_be32(&r);
-        break;
-    default:
-        wire_skip(&r, 1);
-        range.lba = wire_get_be64(&r);
-        range.count = wire_get_be32(&r);
-        break;
-    }
-    return range;
-}
-
-static bool in_bounds(const struct scsi_lu *lu, struct block_range range)
-{
-    return range.lba <= lu->n_blocks && range.count <= lu->n_blocks - range.lba;
-}
-
 /* Protection information is not supported: RDPROTECT, WRPROTECT and VRPROTECT must be zero. */
 static bool asks_for_protection(const struct scsi_task *task)
 {
@@ -51,14 +8,14 @@ static bool asks_for_protection(const struct scsi_task *task)
 }
 
 /* False: the task was ended. */
-static bool get_range(struct scsi_task *task, struct block_range *ret_range)
+static bool get_range(struct scsi_task *task, struct scsi_range *ret_range)
 {
-    struct block_range range = parse_range(task);
+    struct scsi_range range = scsi_cdb_range(task->cdb);
     if (asks_for_protection(task)) {
         scsi_task_check(task, SENSE_INVALID_FIELD_IN_CDB);
         return false;
     }
-    if (!in_bounds(task->nexus->lu, range)) {
+    if (!scsi_in_bounds(task->nexus->lu, range.lba, range.count)) {
         scsi_task_check(task, SENSE_LBA_OUT_OF_RANGE);
         return false;
     }
@@ -68,7 +25,7 @@ static bool get_range(struct scsi_task *task, struct block_range *ret_range)
 
 void scsi_read(struct scsi_task *task)
 {
-    struct block_range range;
+    struct scsi_range range;
     uint64_t size = task->nexus->lu->block_size;
     if (get_range(task, &range))
         scsi_transfer_read(task, range.lba * size, range.count * size);
@@ -76,7 +33,7 @@ void scsi_read(struct scsi_task *task)
 
 void scsi_write(struct scsi_task *task)
 {
-    struct block_range range;
+    struct scsi_range range;
     uint64_t size = task->nexus->lu->block_size;
     if (get_range(task, &range))
         scsi_transfer_write(task, range.lba * size, range.count * size);
@@ -86,7 +43,7 @@ void scsi_write(struct scsi_task *task)
  * would tell nothing that the next read does not. */
 void scsi_verify(struct scsi_task *task)
 {
-    struct block_range range;
+    struct scsi_range range;
     if (task->cdb[1] & 0x06)
         scsi_task_check(task, SENSE_INVALID_FIELD_IN_CDB);
     else if (get_range(task, &range))
@@ -97,8 +54,8 @@ void scsi_verify(struct scsi_task *task)
  * which is allowed, but never before the data is durable. */
 void scsi_synchronize_cache(struct scsi_task *task)
 {
-    struct block_range range = parse_range(task);
-    if (!in_bounds(task->nexus->lu, range)) {
+    struct scsi_range range = scsi_cdb_range(task->cdb);
+    if (!scsi_in_bounds(task->nexus->lu, range.lba, range.count)) {
         scsi_task_check(task, SENSE_LBA_OUT_OF_RANGE);
         return;
     }

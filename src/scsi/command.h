@@ -31,6 +31,25 @@ extern const size_t scsi_n_commands;
 /* Bytes of a CDB with this opcode, by its group code: 6, 10, 12 or 16; 0 for a reserved one. */
 unsigned scsi_cdb_size(uint8_t opcode);
 
+/* Most that one UNMAP or WRITE SAME may name, so that none keeps a volume busy for long; told in the
+ * block limits page (SBC-4 6.6.4). */
+#define SCSI_MAX_ZERO_BYTES        (512 * MIB)
+#define SCSI_MAX_UNMAP_DESCRIPTORS 256
+
+/* LBA and number of blocks of a CDB that names a range. */
+struct scsi_range {
+    uint64_t lba;
+    uint32_t count;
+};
+
+/* As it stands in the CDB; of 6, 10, 12 or 16 bytes. */
+struct scsi_range scsi_cdb_range(const uint8_t *cdb);
+
+static inline bool scsi_in_bounds(const struct scsi_lu *lu, uint64_t lba, uint64_t count)
+{
+    return lba <= lu->n_blocks && count <= lu->n_blocks - lba;
+}
+
 /* --- ending a task: it completes as soon as no burst of it is under way --- */
 
 void scsi_task_good(struct scsi_task *task);

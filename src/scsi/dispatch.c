@@ -65,6 +65,37 @@ unsigned scsi_cdb_size(uint8_t opcode)
     return by_group[opcode >> 5];
 }
 
+struct scsi_range scsi_cdb_range(const uint8_t *cdb)
+{
+    struct wire_reader r = wire_reader_of(cdb + 1, SCSI_CDB_SIZE - 1);
+    struct scsi_range range = {0};
+    switch (scsi_cdb_size(cdb[0])) {
+    case 6:
+        range.lba = wire_get_be24(&r) & 0x1fffff;
+        range.count = wire_get_u8(&r);
+        if (range.count == 0)
+            range.count = 256; /* SBC-4 5.10: only in the 6-byte form */
+        break;
+    case 10:
+        wire_skip(&r, 1);
+        range.lba = wire_get_be32(&r);
+        wire_skip(&r, 1);
+        range.count = wire_get_be16(&r);
+        break;
+    case 12:
+        wire_skip(&r, 1);
+        range.lba = wire_get_be32(&r);
+        range.count = wire_get_be32(&r);
+        break;
+    default:
+        wire_skip(&r, 1);
+        range.lba = wire_get_be64(&r);
+        range.count = wire_get_be32(&r);
+        break;
+    }
+    return range;
+}
+
 static const struct scsi_command *find_command(const uint8_t *cdb)
 {
     for (size_t i = 0; i < scsi_n_commands; i++) {

@@ -7,9 +7,6 @@
 
 #define STANDARD_SIZE 96
 
-/* Largest UNMAP: 512 MiB at a time keeps one command from blocking a volume for long. */
-#define MAX_UNMAP_BYTES       (512 * MIB)
-#define MAX_UNMAP_DESCRIPTORS 256
 /* What is given back or written at once: a page of the file system below. */
 #define GRANULARITY_BYTES     4096
 
@@ -71,11 +68,11 @@ static void write_block_limits(const struct scsi_lu *lu, struct wire_writer *w)
     wire_put_be32(w, 0); /* longest transfer: no limit */
     wire_put_be32(w, 0); /* best transfer: no preference */
     wire_put_be32(w, 0);
-    wire_put_be32(w, (uint32_t)(MAX_UNMAP_BYTES / lu->block_size));
-    wire_put_be32(w, MAX_UNMAP_DESCRIPTORS);
+    wire_put_be32(w, (uint32_t)(SCSI_MAX_ZERO_BYTES / lu->block_size));
+    wire_put_be32(w, SCSI_MAX_UNMAP_DESCRIPTORS);
     wire_put_be32(w, granularity);
     wire_put_be32(w, 0x80000000); /* UGAVALID, alignment 0 */
-    wire_put_be64(w, MAX_UNMAP_BYTES / lu->block_size);
+    wire_put_be64(w, SCSI_MAX_ZERO_BYTES / lu->block_size);
     wire_put_zeros(w, 20);
 }
 
@@ -123,7 +120,7 @@ static void vpd(struct scsi_task *task, const struct vpd_page *page, uint16_t al
 static void standard(struct scsi_task *task, uint16_t allocation_length)
 {
     static const uint16_t versions[] = {0x00a0, 0x0960, 0x0460,
-                                        0x0600}; /* SAM-5 iSCSI SPC-4 SBC-3 */
+                                        0x04c0}; /* SAM-5 iSCSI SPC-4 SBC-3 */
     struct wire_writer w;
     if (!scsi_reply_begin(task, STANDARD_SIZE, &w))
         return;

@@ -18,6 +18,11 @@ struct scsi_lu *scsi_lu_new(struct io_thread *thread, struct block_device *devic
     return lu;
 }
 
+struct block_device *scsi_lu_take_device(struct scsi_lu *lu)
+{
+    return take_ptr(lu->device);
+}
+
 void scsi_lu_free(struct scsi_lu *lu)
 {
     if (!lu)

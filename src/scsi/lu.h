@@ -33,6 +33,8 @@ struct scsi_nexus {
 /* Takes over the device, also on failure. block_size divides device->size. NULL: no memory. */
 struct scsi_lu *scsi_lu_new(struct io_thread *thread, struct block_device *device,
                             uint32_t block_size, const uint8_t serial[static 16]);
+/* Gives the device back, for whoever closes it elsewhere; then only scsi_lu_free() may follow. */
+struct block_device *scsi_lu_take_device(struct scsi_lu *lu);
 /* No nexus may be left. */
 void scsi_lu_free(struct scsi_lu *lu);
 

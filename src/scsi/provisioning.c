@@ -1,33 +1,42 @@
 /*
  * UNMAP, WRITE SAME and GET LBA STATUS (SBC-4 5.35, 5.50, 5.6): giving space back, filling ranges,
  * and telling which blocks have space of their own.
+ *
+ * What zeroes is carried out in steps: what is with the kernel cannot be called back, so an abort
+ * waits for one step, not for the whole command.
  */
 #include "scsi/command.h"
 
 #define UNMAP_HEADER_SIZE     8
 #define UNMAP_DESCRIPTOR_SIZE 16
 
-static bool in_bounds(const struct scsi_lu *lu, uint64_t lba, uint64_t count)
+#define ZERO_STEP (64 * MIB)
+
+/* The next step of the zeroing of task->left bytes at task->position. */
+static bool zero_next(struct scsi_burst *burst)
 {
-    return lba <= lu->n_blocks && count <= lu->n_blocks - lba;
+    struct scsi_task *task = burst->task;
+    burst->request.operation = BLOCK_WRITE_ZEROES;
+    burst->request.offset = task->position;
+    burst->request.length = MIN(task->left, ZERO_STEP);
+    task->position += burst->request.length;
+    task->left -= burst->request.length;
+    return burst->request.length > 0;
 }
 
-/* The descriptor at task->cursor. */
+/* Goes on with a descriptor, or to the next one, at task->cursor. */
 static bool unmap_next(struct scsi_burst *burst)
 {
     struct scsi_task *task = burst->task;
     uint64_t size = task->nexus->lu->block_size;
-    while (task->cursor + UNMAP_DESCRIPTOR_SIZE <= burst->length) {
+    while (task->left == 0 && task->cursor + UNMAP_DESCRIPTOR_SIZE <= burst->length) {
         struct wire_reader r =
             wire_reader_of(burst->buffer->data + task->cursor, UNMAP_DESCRIPTOR_SIZE);
-        burst->request.operation = BLOCK_WRITE_ZEROES;
-        burst->request.offset = wire_get_be64(&r) * size;
-        burst->request.length = wire_get_be32(&r) * size;
+        task->position = wire_get_be64(&r) * size;
+        task->left = wire_get_be32(&r) * size;
         task->cursor += UNMAP_DESCRIPTOR_SIZE;
-        if (burst->request.length > 0)
-            return true;
     }
-    return false;
+    return zero_next(burst);
 }
 
 /* All descriptors are looked at before the first is carried out. *ret_end: where they end. */
@@ -42,13 +51,18 @@ static enum scsi_sense check_descriptors(const struct scsi_lu *lu, const struct 
         return SENSE_PARAMETER_LIST_LENGTH;
     if (data_length + 2 > burst->length || descriptors_length > wire_reader_left(&r))
         return SENSE_INVALID_FIELD_IN_PARAMETERS;
-    for (unsigned i = 0; i < descriptors_length / UNMAP_DESCRIPTOR_SIZE; i++) {
+    unsigned n = descriptors_length / UNMAP_DESCRIPTOR_SIZE;
+    uint64_t total = 0;
+    for (unsigned i = 0; i < n; i++) {
         uint64_t lba = wire_get_be64(&r);
         uint32_t count = wire_get_be32(&r);
         wire_skip(&r, 4);
-        if (!in_bounds(lu, lba, count))
+        if (!scsi_in_bounds(lu, lba, count))
             return SENSE_LBA_OUT_OF_RANGE;
+        total += count;
     }
+    if (n > SCSI_MAX_UNMAP_DESCRIPTORS || total > SCSI_MAX_ZERO_BYTES / lu->block_size)
+        return SENSE_INVALID_FIELD_IN_PARAMETERS;
     *ret_end = UNMAP_HEADER_SIZE + descriptors_length;
     return SENSE_NONE;
 }
@@ -79,53 +93,32 @@ void scsi_unmap(struct scsi_task *task)
         scsi_transfer_out(task, length, unmap_parameters);
 }
 
-/* The range of a WRITE SAME, in bytes; 0 blocks mean "to the end" (WSNZ is 0). False: it goes over
- * the end of the LU. */
-static bool parse_same(const struct scsi_task *task, uint64_t *ret_offset, uint64_t *ret_length)
+/* Sets task->position and left, in bytes. 0 blocks mean "to the end" (WSNZ is 0). */
+static enum scsi_sense check_same(struct scsi_task *task)
 {
     const struct scsi_lu *lu = task->nexus->lu;
-    struct wire_reader r = wire_reader_of(task->cdb + 2, SCSI_CDB_SIZE - 2);
-    uint64_t lba, count;
-    if (task->cdb[0] == SCSI_WRITE_SAME_16) {
-        lba = wire_get_be64(&r);
-        count = wire_get_be32(&r);
-    } else {
-        lba = wire_get_be32(&r);
-        wire_skip(&r, 1);
-        count = wire_get_be16(&r);
-    }
-    if (!in_bounds(lu, lba, count))
-        return false;
-    if (count == 0)
-        count = lu->n_blocks - lba;
-    *ret_offset = lba * lu->block_size;
-    *ret_length = count * lu->block_size;
-    return true;
-}
-
-/* Everything is done by the first step. */
-static bool zero_all(struct scsi_burst *burst)
-{
-    struct scsi_task *task = burst->task;
-    burst->request.operation = BLOCK_WRITE_ZEROES;
-    return task->cursor++ == 0 &&
-           parse_same(task, &burst->request.offset, &burst->request.length) &&
-           burst->request.length > 0;
+    struct scsi_range range = scsi_cdb_range(task->cdb);
+    if (!scsi_in_bounds(lu, range.lba, range.count))
+        return SENSE_LBA_OUT_OF_RANGE;
+    uint64_t count = range.count ? range.count : lu->n_blocks - range.lba;
+    if (count > SCSI_MAX_ZERO_BYTES / lu->block_size)
+        return SENSE_INVALID_FIELD_IN_CDB;
+    task->position = range.lba * lu->block_size;
+    task->left = count * lu->block_size;
+    return SENSE_NONE;
 }
 
 /* Writes a buffer full of copies at task->position, and moves that on. */
 static bool repeat_block(struct scsi_burst *burst)
 {
     struct scsi_task *task = burst->task;
-    uint64_t offset, length;
-    if (!parse_same(task, &offset, &length) || task->position == offset + length)
-        return false;
     burst->request.operation = BLOCK_WRITE;
     burst->request.offset = task->position;
-    burst->request.length = MIN(offset + length - task->position, BUFFER_MAX_SIZE);
+    burst->request.length = MIN(task->left, BUFFER_MAX_SIZE);
     burst->request.data = burst->buffer->data;
     task->position += burst->request.length;
-    return true;
+    task->left -= burst->request.length;
+    return burst->request.length > 0;
 }
 
 static bool fill_with_copies(struct scsi_burst *burst, uint32_t block_size)
@@ -149,14 +142,9 @@ static bool is_zero(const uint8_t *data, size_t size)
 static void same_block(struct scsi_task *task, struct scsi_burst *burst)
 {
     uint32_t block_size = task->nexus->lu->block_size;
-    uint64_t offset, length;
-    if (burst->length < block_size || !parse_same(task, &offset, &length)) {
-        scsi_task_check(task, SENSE_INVALID_FIELD_IN_CDB);
-        scsi_burst_finish(burst);
-    } else if (is_zero(burst->buffer->data, block_size)) {
-        scsi_device_steps(burst, zero_all);
+    if (is_zero(burst->buffer->data, block_size)) {
+        scsi_device_steps(burst, zero_next);
     } else if (fill_with_copies(burst, block_size)) {
-        task->position = offset;
         scsi_device_steps(burst, repeat_block);
     } else {
         scsi_task_check(task, SENSE_INTERNAL_FAILURE);
@@ -166,22 +154,26 @@ static void same_block(struct scsi_task *task, struct scsi_burst *burst)
 
 void scsi_write_same(struct scsi_task *task)
 {
-    uint64_t offset, length;
+    uint32_t block_size = task->nexus->lu->block_size;
     bool no_data = task->cdb[0] == SCSI_WRITE_SAME_16 && task->cdb[1] & 0x01; /* NDOB */
     bool anchor = task->cdb[1] & 0x10;
-    if (anchor || task->cdb[1] >> 5) /* or WRPROTECT */
-        scsi_task_check(task, SENSE_INVALID_FIELD_IN_CDB);
-    else if (!parse_same(task, &offset, &length))
-        scsi_task_check(task, SENSE_LBA_OUT_OF_RANGE);
+    bool protect = task->cdb[1] >> 5;
+    enum scsi_sense sense = anchor || protect ? SENSE_INVALID_FIELD_IN_CDB : check_same(task);
+    if (!sense && !no_data && task->expected_out != block_size)
+        sense = SENSE_INVALID_FIELD_IN_CDB; /* one block of data, neither more nor less */
+    if (sense)
+        scsi_task_check(task, sense);
     else if (no_data)
-        scsi_device_steps(scsi_device_burst(task), zero_all);
+        scsi_device_steps(scsi_device_burst(task), zero_next);
     else
-        scsi_transfer_out(task, task->nexus->lu->block_size, same_block);
+        scsi_transfer_out(task, block_size, same_block);
 }
 
 #define LBA_STATUS_HEADER_SIZE     8
 #define LBA_STATUS_DESCRIPTOR_SIZE 16
-#define LBA_STATUS_MAX_DESCRIPTORS 64
+/* Finding an extent may read metadata from the disk, and everybody on this thread waits for it. An
+ * initiator asks again from where the answer ends (SBC-4 5.6.1). */
+#define LBA_STATUS_MAX_DESCRIPTORS 2
 
 enum { LBA_MAPPED = 0, LBA_DEALLOCATED = 1 };
 

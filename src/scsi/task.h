@@ -56,6 +56,7 @@ struct scsi_task {
     struct scsi_target *target;
     struct scsi_nexus *nexus; /* NULL: there is no such LUN */
     struct io_thread *thread;
+    struct buffer_share *share; /* of the session: for its bursts */
     uint8_t cdb[SCSI_CDB_SIZE];
     uint32_t expected_out; /* bytes that the initiator will send at most */
     uint32_t expected_in;  /* bytes that the initiator will take at most */
@@ -70,7 +71,8 @@ struct scsi_task {
     /* --- private to the command set --- */
     const struct scsi_command *command;
     struct scsi_burst bursts[SCSI_BURSTS];
-    uint64_t position;     /* byte on the device where the data begins */
+    uint64_t position;     /* byte on the device where the data begins, or the next step */
+    uint64_t left;         /* bytes of the steps to come */
     uint32_t length;       /* bytes to move: data_length, cut to what the initiator expects */
     uint32_t begun;        /* bytes for which bursts were begun */
     uint32_t passed;       /* data-in: bytes handed to the transport */
@@ -97,6 +99,8 @@ void scsi_task_start(struct scsi_task *task);
 /* The transport's answer to send() or receive(). ok: false if the connection or the task is gone.
  */
 void scsi_burst_moved(struct scsi_burst *burst, bool ok);
+/* Does its command change the medium? If so, nobody may be told that it is gone before it is. */
+bool scsi_task_writes(const struct scsi_task *task);
 /* Ends it as early as what is on the disk allows. complete() follows, perhaps at once; the
  * transport answers bursts that it holds by itself. */
 void scsi_task_abort(struct scsi_task *task);

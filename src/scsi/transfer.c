@@ -51,25 +51,25 @@ static void read_into(struct scsi_burst *burst, struct buffer *buffer)
 }
 
 /* Its turn in the queue for buffers has come. */
-static void buffer_ready(struct buffer_waiter *waiter)
+static void buffer_ready(struct buffer_waiter *waiter, struct buffer *buffer)
 {
     struct scsi_burst *burst = container_of(waiter, struct scsi_burst, waiter);
-    struct scsi_task *task = burst->task;
-    struct buffer *buffer = buffer_get(task->thread->buffers, burst->length);
     if (buffer) {
         read_into(burst, buffer);
     } else {
         burst->state = BURST_IDLE;
-        scsi_task_check(task, SENSE_INTERNAL_FAILURE);
+        scsi_task_check(burst->task, SENSE_INTERNAL_FAILURE);
     }
 }
 
 static void begin_read(struct scsi_burst *burst)
 {
+    struct scsi_task *task = burst->task;
     burst->state = BURST_WAITING;
     burst->waiter.size = burst->length;
     burst->waiter.ready = buffer_ready;
-    struct buffer *buffer = buffer_get_or_wait(burst->task->thread->buffers, &burst->waiter);
+    struct buffer *buffer =
+        buffer_get_or_wait(task->thread->buffers, task->share, &burst->waiter);
     if (buffer)
         read_into(burst, buffer);
 }
@@ -185,6 +185,11 @@ void scsi_task_check(struct scsi_task *task, enum scsi_sense sense)
 void scsi_task_check_errno(struct scsi_task *task, int result, enum scsi_sense otherwise)
 {
     scsi_task_check(task, result == -ENOSPC ? SENSE_NO_SPACE : otherwise);
+}
+
+bool scsi_task_writes(const struct scsi_task *task)
+{
+    return task->command && task->command->flags & SCSI_CMD_WRITES;
 }
 
 void scsi_task_abort(struct scsi_task *task)

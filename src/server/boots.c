@@ -63,13 +63,21 @@ static void log_violation(struct boots *boots, const char *node, const struct se
               suppressed ? " (and more like it within the last minute)" : "");
 }
 
+/* Anybody may discover, as often as he likes. */
+static bool is_news(struct boots *boots, const struct session_event *event)
+{
+    uint32_t suppressed;
+    return *event->target ||
+           ratelimit_allow(&boots->discoveries, &event->peer, clock_monotonic_usec(), &suppressed);
+}
+
 static void log_end(struct boots *boots, const char *node, const struct session_event *event)
 {
     char peer[ENDPOINT_TEXT_SIZE];
     const struct iscsi_session_counters *c = &event->counters;
     if (event->violated)
         log_violation(boots, node, event);
-    else if (event->had_session)
+    else if (event->had_session && *event->target)
         log_write(
             LOG_INFO, node,
             "session of %s from %s ended (%s): %llu commands, %llu KiB read, %llu KiB written",
@@ -90,8 +98,8 @@ void boots_session_event(struct boots *boots, const struct session_event *event)
     switch (event->kind) {
     case ISCSI_EVENT_LOGIN:
         endpoint_format_address(&event->peer, peer);
-        log_write(LOG_INFO, name, "%s login of %s from %s", login_word(event), event->initiator,
-                  peer);
+        log_write(is_news(boots, event) ? LOG_INFO : LOG_DEBUG, name, "%s login of %s from %s",
+                  login_word(event), event->initiator, peer);
         if (*event->target)
             boot_tracker_sign_of_initiator(boots->tracker, event->initiator,
                                            sign_of_login(&event->traits), peer);

@@ -13,7 +13,7 @@
 struct boots {
     struct boot_tracker *tracker;
     struct catalog_slot *catalog;
-    struct ratelimit refusals, violations;
+    struct ratelimit refusals, violations, discoveries;
 };
 
 void boots_dhcp_event(struct boots *boots, const struct dhcp_event *event);

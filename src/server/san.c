@@ -90,6 +90,7 @@ void san_stop(struct san *san)
     if (!san)
         return;
     iscsi_portal_stop(san->portal);
+    targets_drain(san->targets);
     while (san->n_threads > 0)
         io_thread_stop(san->threads[--san->n_threads]);
     targets_free(san->targets);

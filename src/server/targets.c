@@ -3,28 +3,14 @@
 #include <errno.h>
 #include <pthread.h>
 
-#include "block/file.h"
 #include "core/idmap.h"
-#include "core/log.h"
+#include "server/open_volumes.h"
 
 /* What a login was admitted to: a copy, so that no session keeps an old catalog alive. */
 struct admission {
-    uint64_t volume_id;
-    uint64_t size;
-    uint32_t block_size;
-    bool read_only;
-    bool single_writer;
-    uint8_t serial[16];
+    struct volume_spec volume; /* its strings are those below */
     char target[IQN_MAX_LEN + 1];
     char *path;
-};
-
-/* A target that is open on a thread. */
-struct open_target {
-    struct targets *targets;
-    unsigned thread; /* index */
-    uint64_t volume_id;
-    struct iscsi_target *target;
 };
 
 /* Sessions of a volume, and logins on their way to one; for those who ask from other threads. */
@@ -36,8 +22,7 @@ struct volume_users {
 struct targets {
     struct catalog_slot *catalog;
     unsigned n_threads;
-    struct idmap
-        *open; /* struct open_target by volume id; a map for each thread, touched by it alone */
+    struct open_volumes *volumes;
     struct mailbox *control;
     targets_event *on_event;
     void *context;
@@ -103,20 +88,24 @@ static struct admission *admission_new(const struct catalog_volume *volume, cons
         free(a);
         return NULL;
     }
-    a->volume_id = volume->id;
-    a->size = volume->size;
-    a->block_size = volume->block_size;
-    a->read_only = volume->read_only;
-    a->single_writer = !volume->shared && !volume->read_only;
-    memcpy(a->serial, volume->serial, sizeof(a->serial));
     str_copy(a->target, sizeof(a->target), target);
+    a->volume = (struct volume_spec){
+        .id = volume->id,
+        .path = a->path,
+        .target = a->target,
+        .size = volume->size,
+        .block_size = volume->block_size,
+        .read_only = volume->read_only,
+        .single_writer = !volume->shared && !volume->read_only,
+    };
+    memcpy(a->volume.serial, volume->serial, sizeof(a->volume.serial));
     return a;
 }
 
 static void release(void *context, void *admission)
 {
     struct admission *a = admission;
-    remove_user(context, a->volume_id);
+    remove_user(context, a->volume.id);
     free(a->path);
     free(a);
 }
@@ -174,7 +163,7 @@ static enum iscsi_login_status admit(void *context, const struct iscsi_login_ide
     enum iscsi_login_status status = admit_now(targets, identity, &admission, ret_reason);
     if (status != ISCSI_LOGIN_OK)
         return status;
-    add_user(targets, admission->volume_id, identity->initiator, &identity->source);
+    add_user(targets, admission->volume.id, identity->initiator, &identity->source);
     status = admit_now(targets, identity, NULL, ret_reason);
     if (status == ISCSI_LOGIN_OK)
         *ret_admission = admission;
@@ -186,71 +175,17 @@ static enum iscsi_login_status admit(void *context, const struct iscsi_login_ide
 static unsigned owner(void *context, const void *admission)
 {
     const struct targets *targets = context;
-    return (unsigned)(((const struct admission *)admission)->volume_id % targets->n_threads);
+    return (unsigned)(((const struct admission *)admission)->volume.id % targets->n_threads);
 }
 
-static void close_open_target(struct open_target *open)
+/* iPXE logs in when its machine has just been started. */
+static void get_target(void *context, struct io_thread *thread, const void *admission,
+                       const struct iscsi_login_traits *traits,
+                       struct iscsi_target_request *request)
 {
-    idmap_remove(&open->targets->open[open->thread], open->volume_id);
-    iscsi_target_free(open->target);
-    free(open);
-}
-
-static void target_idle(struct iscsi_target *target)
-{
-    close_open_target(target->context);
-}
-
-static struct iscsi_target *make_target(struct io_thread *thread, const struct admission *a,
-                                        struct error *ret_error)
-{
-    struct block_device *device;
-    if (block_file_open(thread, a->path, a->size, a->read_only, &device, ret_error) < 0)
-        return NULL;
-    struct scsi_lu *lu = scsi_lu_new(thread, device, a->block_size, a->serial);
-    struct iscsi_target *target =
-        lu ? iscsi_target_new(thread, a->target, lu, a->single_writer, target_idle) : NULL;
-    if (!target)
-        error_set(ret_error, -ENOMEM, "out of memory");
-    return target;
-}
-
-/* A target for the table, open; NULL: *ret_error tells why not. */
-static struct open_target *open_volume(struct targets *targets, struct io_thread *thread,
-                                       const struct admission *a, struct error *ret_error)
-{
-    struct open_target *open = calloc(1, sizeof(*open));
-    struct iscsi_target *target = open ? make_target(thread, a, ret_error) : NULL;
-    if (!target) {
-        free(open);
-        return NULL;
-    }
-    target->context = open;
-    *open = (struct open_target){
-        .targets = targets, .thread = thread->index, .volume_id = a->volume_id, .target = target};
-    if (idmap_put(&targets->open[thread->index], a->volume_id, open) < 0) {
-        error_set(ret_error, -ENOMEM, "out of memory");
-        close_open_target(open);
-        return NULL;
-    }
-    return open;
-}
-
-static struct iscsi_target *find_or_open(void *context, struct io_thread *thread,
-                                         const void *admission, const char **ret_reason)
-{
-    struct targets *targets = context;
-    const struct admission *a = admission;
-    struct error error = {.text = "out of memory"};
-    struct open_target *open = idmap_get(&targets->open[thread->index], a->volume_id);
-    if (!open)
-        open = open_volume(targets, thread, a, &error);
-    if (!open) {
-        log_error("target %s: %s", a->target, error.text);
-        *ret_reason = "its volume cannot be opened; the daemon's log tells why";
-        return NULL;
-    }
-    return open->target;
+    const struct targets *targets = context;
+    open_volumes_get(targets->volumes, thread, &((const struct admission *)admission)->volume,
+                     traits->no_immediate_data, request);
 }
 
 static void list_targets(void *context, struct iscsi_conn *conn,
@@ -318,11 +253,13 @@ static void post_event(struct targets *targets, const struct iscsi_event *event)
 static void on_portal_event(void *context, const struct iscsi_event *event)
 {
     if (event->target) {
-        const struct open_target *open = event->target->context;
+        uint64_t volume_id = open_volumes_id(event->target);
         if (event->kind == ISCSI_EVENT_LOGIN)
-            add_user(context, open->volume_id, event->identity->initiator, event->peer);
+            add_user(context, volume_id, event->identity->initiator, event->peer);
         else
-            remove_user(context, open->volume_id);
+            remove_user(context, volume_id);
+        if (event->orderly)
+            open_volumes_logged_out(event->target);
     }
     post_event(context, event);
 }
@@ -334,23 +271,23 @@ int targets_new(struct catalog_slot *catalog, unsigned n_threads, struct mailbox
                 struct error *ret_error)
 {
     struct targets *targets = calloc(1, sizeof(*targets));
-    struct idmap *open = calloc(n_threads, sizeof(*open));
-    if (!targets || !open) {
+    struct open_volumes *volumes = open_volumes_new(n_threads);
+    if (!targets || !volumes) {
         free(targets);
-        free(open);
+        open_volumes_free(volumes);
         return error_set(ret_error, -ENOMEM, "out of memory");
     }
     *targets = (struct targets){
         .catalog = catalog,
         .n_threads = n_threads,
-        .open = open,
+        .volumes = volumes,
         .control = control,
         .on_event = on_event,
         .context = context,
         .operations = {.admit = admit,
                        .release = release,
                        .owner = owner,
-                       .target = find_or_open,
+                       .target = get_target,
                        .list_targets = list_targets,
                        .event = on_portal_event,
                        .context = targets},
@@ -360,21 +297,22 @@ int targets_new(struct catalog_slot *catalog, unsigned n_threads, struct mailbox
     return 0;
 }
 
+void targets_drain(struct targets *targets)
+{
+    if (targets)
+        open_volumes_drain(targets->volumes);
+}
+
 void targets_free(struct targets *targets)
 {
     if (!targets)
         return;
+    open_volumes_free(targets->volumes);
     uint64_t id;
-    for (unsigned i = 0; i < targets->n_threads; i++) {
-        for (struct open_target *open; (open = idmap_any(&targets->open[i], &id));)
-            close_open_target(open);
-        idmap_free(&targets->open[i]);
-    }
     while (idmap_any(&targets->users, &id))
         free(idmap_remove(&targets->users, id));
     idmap_free(&targets->users);
     pthread_mutex_destroy(&targets->lock);
-    free(targets->open);
     free(targets);
 }
 

@@ -1,9 +1,6 @@
 /*
- * Volumes as iSCSI targets: who may log in to what (from the catalog), and which targets are open
- * on which I/O thread.
- *
- * A volume belongs to the thread (volume id modulo number of threads). Its target is opened by the
- * first login and closed after the last session.
+ * Volumes as iSCSI targets: who may log in to what (from the catalog), and who uses which volume.
+ * server/open_volumes.h opens and closes them.
  */
 #pragma once
 
@@ -33,7 +30,9 @@ typedef void targets_event(void *context, const struct session_event *event);
 int targets_new(struct catalog_slot *catalog, unsigned n_threads, struct mailbox *control,
                 targets_event *on_event, void *context, struct targets **ret_targets,
                 struct error *ret_error) MUST_CHECK;
-/* After the portal and the threads were stopped. */
+/* After the portal was stopped, before the threads are: waits for disks that are being closed. */
+void targets_drain(struct targets *targets);
+/* After the threads were stopped. */
 void targets_free(struct targets *targets);
 
 /* For iscsi_portal_start(). */

@@ -400,8 +400,3 @@ int tftp_server_set_directory(struct tftp_server *server, const char *path, stru
     mailbox_post(&server->inbox, &order->message);
     return 0;
 }
-
-int tftp_server_endpoint(const struct tftp_server *server, size_t i, struct endpoint *ret_endpoint)
-{
-    return i < server->n_listen ? endpoint_from_socket(server->listen[i], ret_endpoint) : -EINVAL;
-}

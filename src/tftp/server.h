@@ -66,7 +66,3 @@ void tftp_server_stop(struct tftp_server *server);
 /* Serves from this directory from now on; transfers under way go on. */
 int tftp_server_set_directory(struct tftp_server *server, const char *path,
                               struct error *ret_error) MUST_CHECK;
-
-/* The address that listener i is bound to, with its real port. */
-int tftp_server_endpoint(const struct tftp_server *server, size_t i,
-                         struct endpoint *ret_endpoint) MUST_CHECK;

@@ -37,16 +37,33 @@ static void which_sign_begins_a_boot(void **state)
     } table[] = {
         {BOOT_SIGN_FIRMWARE_DHCP, ".bbbbbbb"},   /* a ROM that asks again is at the same boot */
         {BOOT_SIGN_IPXE_DHCP, "..bbbbbb"},       /* iPXE that the ROM has loaded is, too */
-        {BOOT_SIGN_LOADER, "....bbbb"},          /* retries, up to GRUB */
-        {BOOT_SIGN_SCRIPT, "....bbbb"},          /* likewise */
+        {BOOT_SIGN_LOADER, ".......b"},          /* firmware has asked DHCP before */
+        {BOOT_SIGN_SCRIPT, "....bbbb"},          /* retries, up to GRUB */
         {BOOT_SIGN_FIRMWARE_LOGIN, "....bbbb"},  /* GRUB logs in again */
         {BOOT_SIGN_INITRAMFS_LOGIN, ".......b"}, /* reconnections */
         {BOOT_SIGN_SYSTEM_LOGIN, ".......b"},    {BOOT_SIGN_UP, ".......b"},
     };
     for (size_t i = 0; i < ARRAY_SIZE(table); i++)
         for (enum boot_stage reached = 0; reached <= BOOT_STAGES; reached++)
-            if (boot_sign_begins(table[i].sign, reached) != (table[i].begins[reached] == 'b'))
+            if (boot_sign_begins(table[i].sign, reached, 5 * 60 * USEC_PER_SEC) !=
+                (table[i].begins[reached] == 'b'))
                 fail_msg("sign %d at stage %d", table[i].sign, reached);
+}
+
+/* A machine that asks PXE every morning and then starts from its own disk. */
+static void a_boot_that_came_no_further_is_over_some_day(void **state)
+{
+    static const uint64_t long_after = 5 * 60 * USEC_PER_SEC + 1;
+    for (enum boot_stage reached = 0; reached < BOOT_STAGES; reached++) {
+        assert_true(boot_sign_begins(BOOT_SIGN_FIRMWARE_DHCP, reached, long_after));
+        assert_true(boot_sign_begins(BOOT_SIGN_IPXE_DHCP, reached, long_after));
+        assert_true(boot_sign_begins(BOOT_SIGN_SCRIPT, reached, long_after));
+        assert_int_equal(boot_sign_begins(BOOT_SIGN_FIRMWARE_LOGIN, reached, long_after),
+                         reached > BOOT_FIRMWARE); /* somebody looks at GRUB's menu */
+        assert_false(boot_sign_begins(BOOT_SIGN_LOADER, reached, long_after));
+        assert_false(boot_sign_begins(BOOT_SIGN_INITRAMFS_LOGIN, reached, long_after));
+        assert_false(boot_sign_begins(BOOT_SIGN_UP, reached, long_after));
+    }
 }
 
 int main(void)
@@ -55,6 +72,7 @@ int main(void)
         TEST(names_go_there_and_back),
         TEST(every_sign_tells_of_its_stage),
         TEST(which_sign_begins_a_boot),
+        TEST(a_boot_that_came_no_further_is_over_some_day),
     };
     return RUN_TESTS(tests);
 }

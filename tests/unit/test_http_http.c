@@ -39,15 +39,6 @@ static void reply_lines(struct http_request *request)
     http_reply_lines(request, 200, "text/plain", &c->lines);
 }
 
-static void reply_file(struct http_request *request)
-{
-    char path[] = "/tmp/nodisk-test-XXXXXX";
-    int fd = mkstemp(path);
-    unlink(path);
-    assert_int_equal(write(fd, "0123456789", 10), 10);
-    http_reply_file(request, 200, "application/octet-stream", fd, 10);
-}
-
 /* Tells what it was asked. */
 static void reply_echo(struct http_request *request)
 {
@@ -68,8 +59,6 @@ static void handle(void *context, struct http_request *request)
 {
     if (str_eq(http_path(request), "/lines"))
         reply_lines(request);
-    else if (str_eq(http_path(request), "/file"))
-        reply_file(request);
     else
         reply_echo(request);
 }
@@ -117,7 +106,6 @@ static void check_all(enum http_threads threads)
     assert_answer(&where, "POST /p HTTP/1.0\r\nContent-Length: 4\r\n\r\nbody", "HTTP/1.1 200",
                   "a=(none) header=(none) peer=127.0.0.1 body=body");
     assert_answer(&where, "POST /p HTTP/1.0\r\nContent-Length: 5000\r\n\r\n", "HTTP/1.1 413", "\n");
-    assert_answer(&where, "GET /file HTTP/1.0\r\n\r\n", "HTTP/1.1 200", "\r\n\r\n0123456789");
     lines_ended = false;
     assert_answer(&where, "GET /lines HTTP/1.0\r\n\r\n", "HTTP/1.1 200", "099\n");
     http_stop(server);

@@ -1,0 +1,46 @@
+/*
+ * The volumes that are open as targets, each on the I/O thread that owns it.
+ *
+ * A target is opened by the first login and closed after the last session. Both may take long (a
+ * disk that has to be written out, a file server that is away), so threads of their own do it, and
+ * those who want to log in meanwhile wait.
+ *
+ * A volume whose flush has failed is remembered here. Its system was told that writes are lost, and
+ * must not be told by a later flush that all is well: whatever it opens again stays failed until it
+ * has begun anew, from the disk as it is, without anything in its memory.
+ */
+#pragma once
+
+#include "iscsi/portal.h"
+
+struct open_volumes;
+
+struct volume_spec {
+    uint64_t id; /* it belongs to thread (id modulo number of threads) */
+    const char *path;
+    const char *target;  /* iSCSI name */
+    uint64_t size;       /* bytes */
+    uint32_t block_size; /* bytes */
+    bool read_only;
+    bool single_writer;
+    uint8_t serial[16];
+};
+
+/* NULL without memory. */
+struct open_volumes *open_volumes_new(unsigned n_threads);
+/* Waits for what is being opened or closed; nothing is from then on. After the portal was stopped,
+ * before the threads are. */
+void open_volumes_drain(struct open_volumes *volumes);
+/* After the threads were stopped. NULL: no-op. */
+void open_volumes_free(struct open_volumes *volumes);
+
+/* On the volume's thread, `thread`. spec is copied. begins_anew: whoever asks has just started its
+ * machine. request->done() is called at once or later. */
+void open_volumes_get(struct open_volumes *volumes, struct io_thread *thread,
+                      const struct volume_spec *spec, bool begins_anew,
+                      struct iscsi_target_request *request);
+/* The same thread: a session of the target ends because its initiator logged out, which has let go
+ * of everything that it wrote. */
+void open_volumes_logged_out(const struct iscsi_target *target);
+/* The volume of a target that came from here. */
+uint64_t open_volumes_id(const struct iscsi_target *target);
