@@ -560,6 +560,7 @@ static bool make_room(struct portal_thread *owner)
         if (s->conn.state != ISCSI_CONN_LOGIN || s->conn.login->named)
             continue;
         leave_login(s);
+        counter_add(&owner->portal->counters.busy, 1);
         iscsi_conn_close(&s->conn, "said nothing, and others want to log in");
         return true;
     }

@@ -73,7 +73,7 @@ void iscsi_portal_stop(struct iscsi_portal *portal);
 
 struct iscsi_portal_counters {
     struct counter connections;
-    struct counter busy;       /* connections closed on arrival: too many logins, or no memory */
+    struct counter busy;       /* connections closed for too many logins, or without memory */
     struct counter logins;     /* sessions that were opened */
     struct counter refused;    /* logins */
     struct counter violations; /* connections ended because the peer broke the protocol */

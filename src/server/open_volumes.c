@@ -7,7 +7,7 @@
 #include "core/idmap.h"
 #include "core/log.h"
 
-/* Writes that fail are logged once in this time for each volume. */
+/* What goes wrong with a volume is logged once in this time, or when it is something else. */
 #define LOG_INTERVAL (60 * USEC_PER_SEC)
 
 struct open_volumes {
@@ -21,7 +21,8 @@ struct open_volumes {
 
 enum openness { SHUT, OPENING, OPEN, CLOSING };
 
-/* A volume, from the first login on; kept after the last session only if it has failed. */
+/* A volume, from the first login on; kept after the last session only if there is something to
+ * remember. */
 struct volume {
     struct open_volumes *owner;
     struct io_thread *thread;
@@ -31,7 +32,8 @@ struct volume {
     struct list waiting;         /* struct iscsi_target_request */
     bool failed; /* see the header */
     bool anew;   /* ... but whoever opens it next begins anew */
-    uint64_t told_at;
+    uint64_t told_at; /* clock_monotonic_usec(); 0: nothing was wrong */
+    struct error told;
 
     /* What the job works on; handed to it by its start, and back by `done`. */
     struct block_device *device;
@@ -111,14 +113,15 @@ static const char *short_name(const struct volume *volume)
     return colon ? colon + 1 : volume->spec.target;
 }
 
-/* At most once in LOG_INTERVAL. */
-static bool may_tell(struct volume *volume)
+static void tell(struct volume *volume, const struct error *what)
 {
     uint64_t now = clock_monotonic_usec();
-    if (volume->told_at && now - volume->told_at < LOG_INTERVAL)
-        return false;
+    if (volume->told_at && now - volume->told_at < LOG_INTERVAL &&
+        str_eq(volume->told.text, what->text))
+        return;
     volume->told_at = now;
-    return true;
+    volume->told = *what;
+    log_error("volume %s: %s", short_name(volume), what->text);
 }
 
 static void on_error(struct block_device *device, enum block_operation operation, int result)
@@ -127,16 +130,19 @@ static void on_error(struct block_device *device, enum block_operation operation
     const char *advice = result == -ENOSPC || result == -EDQUOT
                              ? "make room for it"
                              : "see the kernel's log for what is wrong with its disk";
+    const char *path = volume->spec.path, *reason = strerror(-result);
+    struct error error;
     if (operation == BLOCK_FLUSH) {
         volume->failed = true;
-        log_error("volume %s: writes to %s are lost: %s; everything that uses it now gets errors: "
-                  "%s, then restart the machine",
-                  short_name(volume), volume->spec.path, strerror(-result), advice);
-    } else if (may_tell(volume)) {
-        log_error("volume %s: cannot %s %s: %s; its user gets an error: %s", short_name(volume),
-                  operation == BLOCK_READ ? "read" : "write", volume->spec.path, strerror(-result),
-                  advice);
+        error_set(&error, result,
+                  "writes to %s are lost: %s; from now on it gives errors only: %s, then restart "
+                  "its machine",
+                  path, reason, advice);
+    } else {
+        error_set(&error, result, "cannot %s %s: %s; its machine gets an error: %s",
+                  operation == BLOCK_READ ? "read" : "write to", path, reason, advice);
     }
+    tell(volume, &error);
 }
 
 /* --- volumes --- */
@@ -171,7 +177,7 @@ static struct volume *volume_new(struct open_volumes *owner, struct io_thread *t
 /* It is shut: no longer needed, unless there is something to remember. */
 static void forget(struct volume *volume)
 {
-    if (volume->failed)
+    if (volume->failed || volume->told_at)
         return;
     idmap_remove(&volume->owner->volumes[volume->thread->index], volume->spec.id);
     free_volume(volume);
@@ -238,12 +244,12 @@ static void is_opened(struct volume *volume)
     volume->target = volume->device ? make_target(volume) : NULL;
     volume->state = volume->target ? OPEN : SHUT;
     if (volume->target) {
+        volume->told_at = 0;
         answer(volume, NULL);
         iscsi_target_check_idle(volume->target); /* those who asked may have gone away */
         return;
     }
-    if (may_tell(volume))
-        log_error("volume %s: %s", short_name(volume), volume->error.text);
+    tell(volume, &volume->error);
     answer(volume, "its volume cannot be opened; the daemon's log tells why");
     forget(volume);
 }

@@ -1,17 +1,20 @@
 """A daemon with an iSCSI portal of its own on loopback, and what the tests of it share."""
 
+import contextlib
 import itertools
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 from daemon import BASE_IQN, NODISK, ROOT, Daemon, sanitized, wait_until
 
 sys.path.insert(0, str(ROOT / "tests"))
-from lab.iscsi import INITIATOR, Session  # noqa: E402
+from lab.iscsi import INITIATOR, LoginRefused, Session  # noqa: E402
 
 #: The program without sanitizers, for tests that look at memory.
 PLAIN = os.environ.get("NODISK_PLAIN", NODISK if not sanitized() else str(ROOT / "build" / "nodisk"))
@@ -118,3 +121,20 @@ def run(*command: object, timeout: float = 120, check: bool = True) -> subproces
                           stdin=subprocess.DEVNULL)
     assert not check or done.returncode == 0, f"{words} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
     return done
+
+
+@contextlib.contextmanager
+def loop_device(file: Path, *options: str) -> Iterator[str]:
+    """The file as a block device."""
+    device = run("losetup", "--find", "--show", *options, file).stdout.strip()
+    try:
+        yield device
+    finally:
+        run("losetup", "--detach", device)
+
+
+def refusal(portal: tuple[str, int], target: str, initiator: str = INITIATOR, **how: object) -> int:
+    """The status with which a login is refused."""
+    with Session(portal, target, initiator, **how) as session, pytest.raises(LoginRefused) as refused:
+        session.login()
+    return refused.value.status

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from daemon import BASE_IQN, wait_until
-from iscsilab import INITIATOR, MIB, PLAIN, SanDaemon, Session, Volume, run
+from iscsilab import INITIATOR, MIB, PLAIN, SanDaemon, Session, Volume, loop_device, refusal, run
 from lab import iscsi
 from lab.iscsi import FIRMWARE, LINUX, LoginRefused, discover
 
@@ -52,22 +52,6 @@ def small_tmpfs(tmp_path):
         pytest.skip("needs root to mount")
     yield place
     subprocess.run(["umount", "-l", place], check=True)
-
-
-@contextlib.contextmanager
-def loop_device(file: Path, *options: str):
-    device = run("losetup", "--find", "--show", *options, file).stdout.strip()
-    try:
-        yield device
-    finally:
-        run("losetup", "--detach", device)
-
-
-def refusal(portal, target, initiator=INITIATOR, **how) -> int:
-    """The status with which a login is refused."""
-    with Session(portal, target, initiator, **how) as session, pytest.raises(LoginRefused) as refused:
-        session.login()
-    return refused.value.status
 
 
 def closed(session: Session) -> bool:
@@ -360,12 +344,12 @@ def test_a_volume_without_its_file_or_with_a_part_of_it_is_not_served(daemon, di
     disk.path.rename(aside)
     assert refusal(daemon.portal, disk.target) == 0x0301
     assert run("iscsi-inq", "-i", INITIATOR, disk.url, check=False).returncode == 10
-    assert f"error: target {disk.target}: cannot open {disk.path}: No such file or directory" in daemon.output()
+    assert f"error: volume {disk.name}: cannot open {disk.path}: No such file or directory" in daemon.output()
     assert daemon.lines("refused", "its volume cannot be opened; the daemon's log tells why")
     aside.rename(disk.path)
     os.truncate(disk.path, 32 * MIB)
     assert refusal(daemon.portal, disk.target) == 0x0301
-    assert (f"error: target {disk.target}: {disk.path} has only {32 * MIB} of the volume's {64 * MIB} bytes; "
+    assert (f"error: volume {disk.name}: {disk.path} has only {32 * MIB} of the volume's {64 * MIB} bytes; "
             "restore it from a backup") in daemon.output()
     os.truncate(disk.path, 64 * MIB)
     with disk.session() as session:

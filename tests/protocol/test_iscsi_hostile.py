@@ -103,21 +103,35 @@ def drain(sock: socket.socket) -> bytes:
 # --- strangers ---
 
 
-@pytest.mark.xfail(strict=True, reason="every discovery is told twice, whoever asks")
 def test_a_stranger_who_asks_for_targets_again_and_again_does_not_fill_the_log(peer):
     for _ in range(10):
         discover(peer.disk.portal, "iqn.2020-01.org.example:stranger", source=peer.source)
     assert len(peer.daemon.lines(f"from {peer.source}")) <= 2
 
 
-@pytest.mark.xfail(strict=True, reason="every attempt is told")
 def test_who_cannot_be_served_may_try_again_and_again_without_filling_the_log(peer):
     broken = peer.daemon.volume("broken", size=MIB, allow=("any",))
     broken.path.unlink()
     for _ in range(10):
         with Session(broken.portal, broken.target, source=peer.source) as session, pytest.raises(LoginRefused):
             session.login()
-    assert len(peer.daemon.lines("error: ", broken.target)) == 1
+    assert len(peer.daemon.lines("error: ", "volume broken")) == 1
+
+
+def test_who_was_admitted_as_one_cannot_become_another(peer):
+    """Discovery is open to everybody; a disk is not."""
+    with Session(peer.disk.portal, None, "iqn.2020-01.org.example:stranger", source=peer.source) as session:
+        session.exchange_login({**session.identity(), "AuthMethod": "None"})
+        with pytest.raises(LoginRefused) as refused:
+            session.exchange_login({"SessionType": "Normal", "TargetName": peer.disk.target}, next_stage=FULL_FEATURE)
+    assert refused.value.status == 0x0200
+    with Session(peer.disk.portal, peer.disk.target, source=peer.source) as session:
+        session.exchange_login({**session.identity(), "AuthMethod": "None"})
+        session.exchange_login(session.identity())  # to say it again does no harm
+        with pytest.raises(LoginRefused) as refused:
+            session.exchange_login({"InitiatorName": "iqn.2020-01.org.example:stranger"})
+    assert refused.value.status == 0x0200
+    assert "stranger" not in "".join(peer.lines("refused", peer.disk.target))
 
 
 # --- what is no login ---
@@ -589,7 +603,7 @@ def until_silence(sock: socket.socket, seconds: float) -> bytes:
     return data
 
 
-def replay(peer: Peer, data: bytes, cut: int) -> bytes:
+def replay(peer: Peer, data: bytes, cut: int, silence: float = 0.002) -> bytes:
     """Sends it all, in three pieces, without asking what comes back; returns that.
 
     The last piece, the logout, follows when the target has fallen silent: what is under way then
@@ -603,7 +617,7 @@ def replay(peer: Peer, data: bytes, cut: int) -> bytes:
     with contextlib.suppress(OSError):  # it may be closed already
         connection.sendall(data[:cut])
         connection.sendall(data[cut:-48])
-        answer += until_silence(connection, 0.002)
+        answer += until_silence(connection, silence)
         connection.sendall(data[-48:])
         answer += until_silence(connection, 0.005)
         connection.shutdown(socket.SHUT_WR)
@@ -615,11 +629,12 @@ def replay(peer: Peer, data: bytes, cut: int) -> bytes:
 def test_good_conversations_gone_bad(peer, keys, share):
     chance = random.Random(SEED)
     good = good_conversation(peer.disk, keys)
-    assert len(replay(peer, good, len(good) // 2)) > 9000  # it works as long as nothing is wrong
     begun = time.monotonic()
-    for _ in range(int(MUTATIONS * share)):
-        data = mutate(chance, good)
-        replay(peer, data, chance.randrange(len(data)))
+    with peer.session():  # so that the disk need not be opened each time
+        assert len(replay(peer, good, len(good) // 2, 0.5)) > 9000  # it works as long as nothing is wrong
+        for _ in range(int(MUTATIONS * share)):
+            data = mutate(chance, good)
+            replay(peer, data, chance.randrange(len(data)))
     minutes = 1 + int((time.monotonic() - begun) / 60)
     assert 1 <= len(peer.lines("dropped")) <= minutes
     assert peer.daemon.counter("violations") > peer.before["violations"] + MUTATIONS * share / 20
@@ -662,17 +677,16 @@ def is_closed(sock: socket.socket) -> bool:
 
 
 def test_silent_connections_and_slow_ones_have_15_seconds(tmp_path):
-    """2,000 that say nothing, and one that says its login a byte at a time."""
+    """1,000 that say nothing, and one that says its login a byte at a time."""
     with SanDaemon(tmp_path / "d", threads=1) as daemon:
         disk = daemon.volume()
         with disk.session() as session, Session(disk.portal, disk.target, source="127.2.0.1") as slow:
             request = slow.login_pdu({**slow.identity(), "X-slow": "x" * 4000}, 1).encode()
             slow.send_bytes(request[:1])
             begun = time.monotonic()
-            silent = flood(disk.portal, "127.2.0.2", 2000)
-            daemon.wait_for("connections", 2002)
-            assert daemon.counter("busy") == 2000 - 1023
-            assert sum(map(is_closed, silent)) == 2000 - 1023
+            silent = flood(disk.portal, "127.2.0.2", 1000)
+            daemon.wait_for("connections", 1002)
+            assert not any(map(is_closed, silent))
             session.write(0, b"s" * 4096)  # who is in does not notice
             assert session.read(0, 8) == b"s" * 4096
             for byte in request[1:]:
@@ -683,7 +697,7 @@ def test_silent_connections_and_slow_ones_have_15_seconds(tmp_path):
                 time.sleep(0.05)  # that slow it is
             assert 14 < time.monotonic() - begun < 60
             wait_until(lambda: all(map(is_closed, silent)), "all silent connections to be closed")
-            daemon.wait_for("violations", 1024)
+            daemon.wait_for("violations", 1001)
             assert len(daemon.lines("warning: ", "took too long to log in")) == 2
             for s in silent:
                 s.close()
@@ -691,18 +705,16 @@ def test_silent_connections_and_slow_ones_have_15_seconds(tmp_path):
         check_service(disk)
 
 
-@pytest.mark.xfail(strict=True, reason="one address may take all places of a thread")
 def test_one_address_cannot_keep_all_others_from_logging_in(tmp_path):
+    """The oldest of those that say nothing make room."""
     with SanDaemon(tmp_path / "d", threads=1) as daemon:
         disk = daemon.volume()
         with contextlib.ExitStack() as stack:
-            for s in flood(disk.portal, "127.2.0.4", 1100):
-                stack.enter_context(s)
+            silent = [stack.enter_context(s) for s in flood(disk.portal, "127.2.0.4", 1100)]
             daemon.wait_for("connections", 1100)
-            with contextlib.suppress(ConnectionError):
-                check_service(disk)
-                return
-        pytest.fail("the login of somebody else was turned away")
+            assert daemon.counter("busy") == 1100 - 1024
+            assert list(map(is_closed, silent)) == [True] * 76 + [False] * 1024
+            check_service(disk)
 
 
 def test_when_descriptors_run_out_service_goes_on_as_soon_as_some_are_free(tmp_path):
@@ -771,7 +783,6 @@ def test_a_peer_that_never_reads_its_answers_gets_no_memory(plain_daemon, name):
     plain_daemon.wait_for("sessions", 0)
 
 
-@pytest.mark.xfail(strict=True, reason="the first to come may take all buffers of a thread, for a minute")
 def test_peers_that_never_read_do_not_keep_others_from_reading(plain_daemon):
     disk = Volume("disk", Path(), plain_daemon.portal)
     with contextlib.ExitStack() as stack:
