@@ -39,7 +39,7 @@ struct block_request {
     /* private to the device */
     struct block_device *device;
     struct io_op op;
-    struct list link; /* waits for its turn, or shares a flush */
+    struct list link;  /* waits for its turn, or shares a flush */
     uint64_t progress; /* bytes of length that are done */
     uint8_t step;
 };

@@ -167,8 +167,7 @@ static void leave_zeroing(struct file_device *file, struct block_request *reques
         return;
     list_remove(&request->link);
     if (!list_empty(&file->zeroing))
-        submit(file, container_of(file->zeroing.next, struct block_request, link),
-               zero_step(file));
+        submit(file, container_of(file->zeroing.next, struct block_request, link), zero_step(file));
 }
 
 /* The file system cannot punch holes: write zeroes, for this request and all that come. */

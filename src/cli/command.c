@@ -37,9 +37,18 @@ int cli_ask(const struct cli *cli, const char *method, const char *path, json_t 
     return r < 0 ? cli_fail(&error) : CLI_OK;
 }
 
-int cli_get(const struct cli *cli, const char *path, json_t **ret_json)
+int cli_show(const struct cli *cli, const char *path, void (*print)(const json_t *answer))
 {
-    return cli_ask(cli, "GET", path, NULL, NULL, ret_json);
+    json_t *json;
+    int r = cli_ask(cli, "GET", path, NULL, NULL, &json);
+    if (r != CLI_OK)
+        return r;
+    if (cli->json)
+        print_json(json);
+    else
+        print(json);
+    json_decref(json);
+    return CLI_OK;
 }
 
 int cli_done(const struct cli *cli, json_t *json, const char *format, ...)

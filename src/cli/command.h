@@ -32,7 +32,9 @@ int cli_ask(const struct cli *cli, const char *method, const char *path, json_t 
 /* Ends a command that changed something: prints json for programs, or the sentence for people.
  * Takes over json; returns CLI_OK. */
 int cli_done(const struct cli *cli, json_t *json, const char *format, ...) PRINTF_LIKE(3, 4);
-int cli_get(const struct cli *cli, const char *path, json_t **ret_json) MUST_CHECK;
+/* A command that only asks: GET, and the answer as JSON for programs or by print() for people.
+ * Returns the exit status. */
+int cli_show(const struct cli *cli, const char *path, void (*print)(const json_t *answer));
 
 /* "/v1/nodes/NAME", with the name encoded; free() it. */
 char *cli_path(const char *collection, const char *name);

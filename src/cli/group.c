@@ -11,29 +11,23 @@ static int add(const struct cli *cli, const struct args *args)
     return cli_done(cli, json, "group %s is made\n", args->words[0]);
 }
 
-static int list(const struct cli *cli, const struct args *args)
+static void add_row(struct table *table, const json_t *group)
+{
+    cleanup_free char *nodes = cli_join(json_object_get(group, "nodes"));
+    table_add(table, print_text(group, "name"));
+    table_add(table, nodes);
+}
+
+static void print_groups(const json_t *answer)
 {
     static const char *const headings[] = {"GROUP", "NODES", NULL};
-    json_t *json, *group;
-    size_t i;
-    int r = cli_get(cli, "/v1/groups", &json);
-    if (r != CLI_OK)
-        return r;
-    if (cli->json) {
-        print_json(json);
-        json_decref(json);
-        return CLI_OK;
-    }
-    struct table table = table_new(stdout, headings);
-    json_array_foreach(json_object_get(json, "groups"), i, group)
-    {
-        cleanup_free char *nodes = cli_join(json_object_get(group, "nodes"));
-        table_add(&table, print_text(group, "name"));
-        table_add(&table, nodes);
-    }
-    table_print(&table, "no groups yet; make one: nodisk group add NAME");
-    json_decref(json);
-    return CLI_OK;
+    table_print_all(headings, json_object_get(answer, "groups"), add_row,
+                    "no groups yet; make one: nodisk group add NAME");
+}
+
+static int list(const struct cli *cli, const struct args *args)
+{
+    return cli_show(cli, "/v1/groups", print_groups);
 }
 
 static int remove_group(const struct cli *cli, const struct args *args)

@@ -35,50 +35,34 @@ static void add_row(struct table *table, const json_t *image)
     table_add(table, print_time(print_number(image, "created_at"), text));
 }
 
-static int print_images(const json_t *images)
+static void print_versions(const json_t *images)
 {
     static const char *const headings[] = {"IMAGE", ">SIZE", ">USED", "IMPORTED", NULL};
-    struct table table = table_new(stdout, headings);
-    size_t i;
-    json_t *image;
-    json_array_foreach(images, i, image)
-    {
-        add_row(&table, image);
-    }
-    table_print(&table, "no images yet; import one: nodisk image import FILE --name NAME");
-    return CLI_OK;
+    table_print_all(headings, images, add_row,
+                    "no images yet; import one: nodisk image import FILE --name NAME");
+}
+
+static void print_images(const json_t *answer)
+{
+    print_versions(json_object_get(answer, "images"));
+}
+
+static void print_image(const json_t *answer)
+{
+    cleanup_free char *volumes = cli_join(json_object_get(answer, "volumes"));
+    print_versions(json_object_get(answer, "versions"));
+    printf("\nvolumes made from it: %s\n", *volumes ? volumes : "none");
 }
 
 static int list(const struct cli *cli, const struct args *args)
 {
-    json_t *json;
-    int r = cli_get(cli, "/v1/images", &json);
-    if (r != CLI_OK)
-        return r;
-    if (cli->json)
-        print_json(json);
-    else
-        print_images(json_object_get(json, "images"));
-    json_decref(json);
-    return CLI_OK;
+    return cli_show(cli, "/v1/images", print_images);
 }
 
 static int show(const struct cli *cli, const struct args *args)
 {
-    json_t *json;
     cleanup_free char *path = cli_path("/v1/images", args->words[0]);
-    int r = cli_get(cli, path, &json);
-    if (r != CLI_OK)
-        return r;
-    if (cli->json) {
-        print_json(json);
-    } else {
-        cleanup_free char *volumes = cli_join(json_object_get(json, "volumes"));
-        print_images(json_object_get(json, "versions"));
-        printf("\nvolumes made from it: %s\n", *volumes ? volumes : "none");
-    }
-    json_decref(json);
-    return CLI_OK;
+    return cli_show(cli, path, print_image);
 }
 
 static int remove_image(const struct cli *cli, const struct args *args)

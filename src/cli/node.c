@@ -120,36 +120,30 @@ static int set(const struct cli *cli, const struct args *args)
     return cli_done(cli, json, "node %s is changed\n", args->words[0]);
 }
 
-static int list(const struct cli *cli, const struct args *args)
+static void add_row(struct table *table, const json_t *node)
+{
+    cleanup_free char *macs = cli_join(json_object_get(node, "macs"));
+    cleanup_free char *address = cli_node_address(node);
+    table_add(table, print_text(node, "name"));
+    table_add(table, macs);
+    table_add(table, address);
+    table_add(table, print_text(node, "group"));
+    table_add(table, print_text(node, "image"));
+    table_add(table, print_text(node, "volume"));
+    table_add(table, print_text(node, "volume_state"));
+}
+
+static void print_nodes(const json_t *answer)
 {
     static const char *const headings[] = {"NODE",  "MAC",    "ADDRESS", "GROUP",
                                            "IMAGE", "VOLUME", "DISK",    NULL};
-    json_t *json, *node;
-    size_t i;
-    int r = cli_get(cli, "/v1/nodes", &json);
-    if (r != CLI_OK)
-        return r;
-    if (cli->json) {
-        print_json(json);
-        json_decref(json);
-        return CLI_OK;
-    }
-    struct table table = table_new(stdout, headings);
-    json_array_foreach(json_object_get(json, "nodes"), i, node)
-    {
-        cleanup_free char *macs = cli_join(json_object_get(node, "macs"));
-        cleanup_free char *address = cli_node_address(node);
-        table_add(&table, print_text(node, "name"));
-        table_add(&table, macs);
-        table_add(&table, address);
-        table_add(&table, print_text(node, "group"));
-        table_add(&table, print_text(node, "image"));
-        table_add(&table, print_text(node, "volume"));
-        table_add(&table, print_text(node, "volume_state"));
-    }
-    table_print(&table, "no nodes yet; add one: nodisk node add NAME --mac MAC --image IMAGE");
-    json_decref(json);
-    return CLI_OK;
+    table_print_all(headings, json_object_get(answer, "nodes"), add_row,
+                    "no nodes yet; add one: nodisk node add NAME --mac MAC --image IMAGE");
+}
+
+static int list(const struct cli *cli, const struct args *args)
+{
+    return cli_show(cli, "/v1/nodes", print_nodes);
 }
 
 static void print_boots(const json_t *boots)
@@ -192,17 +186,8 @@ static void print_node(const json_t *node)
 
 static int show(const struct cli *cli, const struct args *args)
 {
-    json_t *json;
     cleanup_free char *path = cli_path("/v1/nodes", args->words[0]);
-    int r = cli_get(cli, path, &json);
-    if (r != CLI_OK)
-        return r;
-    if (cli->json)
-        print_json(json);
-    else
-        print_node(json);
-    json_decref(json);
-    return CLI_OK;
+    return cli_show(cli, path, print_node);
 }
 
 static int remove_node(const struct cli *cli, const struct args *args)
@@ -231,8 +216,7 @@ static const struct cli_verb verbs[] = {
      add},
     {"list", "", 0, "All nodes", NULL, 0, NULL, list},
     {"show", "NAME", 1, "One node with its last boots", NULL, 0, NULL, show},
-    {"set", "NAME", 1, "Changes what a node has", set_options,
-     ARRAY_SIZE(set_options), NULL, set},
+    {"set", "NAME", 1, "Changes what a node has", set_options, ARRAY_SIZE(set_options), NULL, set},
     {"remove", "NAME", 1, "Forgets a node that is down; its volume stays unless you say otherwise",
      remove_options, ARRAY_SIZE(remove_options), NULL, remove_node},
 };

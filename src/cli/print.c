@@ -104,6 +104,19 @@ void table_print(struct table *t, const char *empty)
     t->n_cells = t->room = 0;
 }
 
+void table_print_all(const char *const *headings, const json_t *list,
+                     void (*add_row)(struct table *table, const json_t *element), const char *empty)
+{
+    struct table table = table_new(stdout, headings);
+    size_t i;
+    json_t *element;
+    json_array_foreach(list, i, element)
+    {
+        add_row(&table, element);
+    }
+    table_print(&table, empty);
+}
+
 const char *print_age(uint64_t usec_wall, uint64_t now, char text[static AGE_TEXT_SIZE])
 {
     uint64_t seconds = now > usec_wall ? (now - usec_wall) / USEC_PER_SEC : 0;

@@ -26,6 +26,12 @@ void table_add_number(struct table *table, uint64_t number);
 /* Prints and frees it. Without rows: `empty` instead, with a newline. */
 void table_print(struct table *table, const char *empty);
 
+/* A whole table to standard output: a row for each element of `list`, whose cells add_row() adds.
+ */
+void table_print_all(const char *const *headings, const json_t *list,
+                     void (*add_row)(struct table *table, const json_t *element),
+                     const char *empty);
+
 /* May colours and cursor movements be used on it? */
 bool print_is_terminal(FILE *file);
 

@@ -82,7 +82,7 @@ static void print_counters(const json_t *json)
     putchar('\n');
 }
 
-static void add_row(struct table *table, const json_t *node, uint64_t now)
+static void add_row(struct table *table, const json_t *node)
 {
     char age[AGE_TEXT_SIZE];
     const json_t *boot = json_object_get(node, "boot");
@@ -93,33 +93,22 @@ static void add_row(struct table *table, const json_t *node, uint64_t now)
     table_add(table, print_text(node, "image"));
     table_add(table, print_text(node, "volume_state"));
     table_add(table, stage ? stage : "never booted");
-    table_add(table, print_age(print_number(boot, "since"), now, age));
+    table_add(table, print_age(print_number(boot, "since"), clock_wall_usec(), age));
+}
+
+static void print_status(const json_t *answer)
+{
+    static const char *const headings[] = {"NODE",  "ADDRESS", "IMAGE", "DISK",
+                                           "STAGE", "SINCE",   NULL};
+    print_summary(answer);
+    print_counters(answer);
+    table_print_all(headings, json_object_get(answer, "nodes"), add_row,
+                    "no nodes yet; add one: nodisk node add NAME --mac MAC --image IMAGE");
 }
 
 static int status(const struct cli *cli, const struct args *args)
 {
-    static const char *const headings[] = {"NODE",  "ADDRESS", "IMAGE", "DISK",
-                                           "STAGE", "SINCE",   NULL};
-    json_t *json, *node;
-    size_t i;
-    int r = cli_get(cli, "/v1/status", &json);
-    if (r != CLI_OK)
-        return r;
-    if (cli->json) {
-        print_json(json);
-        json_decref(json);
-        return CLI_OK;
-    }
-    print_summary(json);
-    print_counters(json);
-    struct table table = table_new(stdout, headings);
-    json_array_foreach(json_object_get(json, "nodes"), i, node)
-    {
-        add_row(&table, node, clock_wall_usec());
-    }
-    table_print(&table, "no nodes yet; add one: nodisk node add NAME --mac MAC --image IMAGE");
-    json_decref(json);
-    return CLI_OK;
+    return cli_show(cli, "/v1/status", print_status);
 }
 
 static const struct cli_verb verbs[] = {

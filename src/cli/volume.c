@@ -95,38 +95,32 @@ static int create(const struct cli *cli, const struct args *args)
     return cli_done(cli, json, "volume %s is ready: %s\n", args->words[0], target);
 }
 
-static int list(const struct cli *cli, const struct args *args)
+static void add_row(struct table *table, const json_t *v)
+{
+    cleanup_free char *nodes = cli_join(json_object_get(v, "nodes"));
+    table_add(table, print_text(v, "name"));
+    table_add(table, print_text(v, "state"));
+    table_add(table, print_text(v, "kind"));
+    table_add_size(table, print_number(v, "size"));
+    if (json_is_null(json_object_get(v, "used")))
+        table_add(table, NULL);
+    else
+        table_add_size(table, print_number(v, "used"));
+    table_add(table, print_text(v, "image"));
+    table_add(table, nodes);
+}
+
+static void print_volumes(const json_t *answer)
 {
     static const char *const headings[] = {"VOLUME", "STATE", "KIND",  ">SIZE",
                                            ">USED",  "IMAGE", "NODES", NULL};
-    json_t *json, *v;
-    size_t i;
-    int r = cli_get(cli, "/v1/volumes", &json);
-    if (r != CLI_OK)
-        return r;
-    if (cli->json) {
-        print_json(json);
-        json_decref(json);
-        return CLI_OK;
-    }
-    struct table table = table_new(stdout, headings);
-    json_array_foreach(json_object_get(json, "volumes"), i, v)
-    {
-        cleanup_free char *nodes = cli_join(json_object_get(v, "nodes"));
-        table_add(&table, print_text(v, "name"));
-        table_add(&table, print_text(v, "state"));
-        table_add(&table, print_text(v, "kind"));
-        table_add_size(&table, print_number(v, "size"));
-        if (json_is_null(json_object_get(v, "used")))
-            table_add(&table, NULL);
-        else
-            table_add_size(&table, print_number(v, "used"));
-        table_add(&table, print_text(v, "image"));
-        table_add(&table, nodes);
-    }
-    table_print(&table, "no volumes yet; make one: nodisk volume create NAME --size 10G");
-    json_decref(json);
-    return CLI_OK;
+    table_print_all(headings, json_object_get(answer, "volumes"), add_row,
+                    "no volumes yet; make one: nodisk volume create NAME --size 10G");
+}
+
+static int list(const struct cli *cli, const struct args *args)
+{
+    return cli_show(cli, "/v1/volumes", print_volumes);
 }
 
 static void print_volume(const json_t *v)
@@ -157,17 +151,8 @@ static void print_volume(const json_t *v)
 
 static int show(const struct cli *cli, const struct args *args)
 {
-    json_t *json;
     cleanup_free char *path = cli_path("/v1/volumes", args->words[0]);
-    int r = cli_get(cli, path, &json);
-    if (r != CLI_OK)
-        return r;
-    if (cli->json)
-        print_json(json);
-    else
-        print_volume(json);
-    json_decref(json);
-    return CLI_OK;
+    return cli_show(cli, path, print_volume);
 }
 
 static int remove_volume(const struct cli *cli, const struct args *args)

@@ -68,8 +68,8 @@ static inline struct buffer *buffer_ref(struct buffer *buffer)
 }
 void buffer_unref(struct buffer_pool *pool, struct buffer *buffer);
 
-/* Lets those go on whose turn has come, one of each share in turn. Called by the thread's rounds, so
- * that ready() never runs inside somebody else's call. */
+/* Lets those go on whose turn has come, one of each share in turn. Called by the thread's rounds,
+ * so that ready() never runs inside somebody else's call. */
 void buffer_pool_serve(struct buffer_pool *pool);
 /* Buffers were given back since the last call, and somebody waits. */
 bool buffer_pool_wants_serve(const struct buffer_pool *pool);

@@ -91,8 +91,8 @@ static bool status_fits(const struct iscsi_task *task)
     return !task->cancelled && residual(task, &count) == 0;
 }
 
-/* The task's place in the window is free from here on: no later PDU of it could tell. So is its tag:
- * the initiator may have this PDU long before we know that it has left. */
+/* The task's place in the window is free from here on: no later PDU of it could tell. So is its
+ * tag: the initiator may have this PDU long before we know that it has left. */
 static void put_status(struct iscsi_task *task, struct iscsi_out *out)
 {
     task->status_sent = true;

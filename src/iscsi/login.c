@@ -149,8 +149,8 @@ static void note_traits(struct iscsi_login *login, const char *key, const char *
     if (str_eq(key, "ImmediateData"))
         login->traits.no_immediate_data = str_eq(value, "No");
     else if (str_eq(key, "HeaderDigest") || str_eq(key, "DataDigest"))
-        login->traits.adopts_session |= iscsi_text_list_find(value, "None") >= 0 &&
-                                        iscsi_text_list_find(value, "CRC32C") >= 0;
+        login->traits.adopts_session |=
+            iscsi_text_list_find(value, "None") >= 0 && iscsi_text_list_find(value, "CRC32C") >= 0;
 }
 
 /* Answers to keys of ours, which need no answer back. */

@@ -74,8 +74,8 @@ struct iscsi_socket {
     bool receiving;
     bool logging_in; /* in owner->logins */
     bool wants_move;
-    bool opening;   /* request is under way */
-    bool expiring;  /* the deadline for what is still to be sent is set */
+    bool opening;  /* request is under way */
+    bool expiring; /* the deadline for what is still to be sent is set */
     bool shut_down;
     bool dropped;  /* iscsi_conn_drop() was called */
     bool released; /* the session, if there was one, is gone */
@@ -356,7 +356,6 @@ static void login_expired(struct io_timer *timer)
     else if (!iscsi_target_stop_waiting(&s->conn))
         iscsi_conn_violation(&s->conn, "took too long to log in");
 }
-
 
 static void enter_thread(struct iscsi_socket *s, struct portal_thread *owner)
 {

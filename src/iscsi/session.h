@@ -43,7 +43,7 @@ struct iscsi_session {
     uint32_t granted_cmdsn; /* the MaxCmdSN that was sent last: the one that the initiator knows */
     unsigned n_unnumbered;  /* see ISCSI_MAX_UNNUMBERED; one less with each answer that leaves */
     uint32_t next_ttt;
-    struct scsi_nexus nexus;                        /* to LUN 0 */
+    struct scsi_nexus nexus; /* to LUN 0 */
     struct buffer_share share;
     struct iscsi_task *buckets[ISCSI_TASK_BUCKETS]; /* by ITT */
     struct list tasks;                              /* oldest first */

@@ -31,8 +31,8 @@ extern const size_t scsi_n_commands;
 /* Bytes of a CDB with this opcode, by its group code: 6, 10, 12 or 16; 0 for a reserved one. */
 unsigned scsi_cdb_size(uint8_t opcode);
 
-/* Most that one UNMAP or WRITE SAME may name, so that none keeps a volume busy for long; told in the
- * block limits page (SBC-4 6.6.4). */
+/* Most that one UNMAP or WRITE SAME may name, so that none keeps a volume busy for long; told in
+ * the block limits page (SBC-4 6.6.4). */
 #define SCSI_MAX_ZERO_BYTES        (512 * MIB)
 #define SCSI_MAX_UNMAP_DESCRIPTORS 256
 

@@ -8,7 +8,7 @@
 #define STANDARD_SIZE 96
 
 /* What is given back or written at once: a page of the file system below. */
-#define GRANULARITY_BYTES     4096
+#define GRANULARITY_BYTES 4096
 
 /* The NAA designator: locally assigned (3), then 60 bits of the serial. */
 #define NAA_SIZE 8

@@ -68,8 +68,7 @@ static void begin_read(struct scsi_burst *burst)
     burst->state = BURST_WAITING;
     burst->waiter.size = burst->length;
     burst->waiter.ready = buffer_ready;
-    struct buffer *buffer =
-        buffer_get_or_wait(task->thread->buffers, task->share, &burst->waiter);
+    struct buffer *buffer = buffer_get_or_wait(task->thread->buffers, task->share, &burst->waiter);
     if (buffer)
         read_into(burst, buffer);
 }

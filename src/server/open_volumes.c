@@ -30,9 +30,9 @@ struct volume {
     enum openness state;
     struct iscsi_target *target; /* while OPEN */
     struct list waiting;         /* struct iscsi_target_request */
-    bool failed; /* see the header */
-    bool anew;   /* ... but whoever opens it next begins anew */
-    uint64_t told_at; /* clock_monotonic_usec(); 0: nothing was wrong */
+    bool failed;                 /* see the header */
+    bool anew;                   /* ... but whoever opens it next begins anew */
+    uint64_t told_at;            /* clock_monotonic_usec(); 0: nothing was wrong */
     struct error told;
 
     /* What the job works on; handed to it by its start, and back by `done`. */
