@@ -84,18 +84,19 @@ static void free_if_done(struct iscsi_session *session)
         iscsi_target_session_ended(target);
 }
 
-void iscsi_session_end(struct iscsi_session *session)
+void iscsi_session_cancel_tasks(struct iscsi_session *session)
 {
-    session->n_tasks++; /* holds the session while its tasks are cancelled one by one */
-    while (!list_empty(&session->tasks)) {
+    for (unsigned n = session->n_tasks; n > 0 && !list_empty(&session->tasks); n--) {
         struct iscsi_task *task = container_of(session->tasks.next, struct iscsi_task, link);
-        if (task->cancelled)
-            break; /* all that are left wait for the disk */
         list_remove(&task->link);
         list_append(&session->tasks, &task->link);
         iscsi_task_cancel(task);
     }
-    session->n_tasks--;
+}
+
+void iscsi_session_end(struct iscsi_session *session)
+{
+    iscsi_session_cancel_tasks(session);
     session->ending = true;
     free_if_done(session);
 }
@@ -281,6 +282,17 @@ static void dispatch(struct iscsi_session *session, struct iscsi_input *in)
     }
 }
 
+/* Is it a request that is answered, and that no window holds back? */
+static bool is_unnumbered(const struct iscsi_input *in)
+{
+    uint8_t opcode = bhs_opcode(in->bhs);
+    bool only_acknowledges =
+        opcode == ISCSI_NOP_OUT && bhs_get32(in->bhs, BHS_ITT) == ISCSI_RESERVED_TAG;
+    if (opcode == ISCSI_DATA_OUT || only_acknowledges)
+        return false;
+    return !is_numbered(opcode) || is_immediate(in);
+}
+
 /* Counts a request that no window holds back; false: it is one too many. */
 static bool count_unnumbered(struct iscsi_session *session)
 {
@@ -292,11 +304,9 @@ static bool count_unnumbered(struct iscsi_session *session)
 
 void iscsi_session_pdu(struct iscsi_session *session, struct iscsi_input *in)
 {
-    uint8_t opcode = bhs_opcode(in->bhs);
-    bool in_window = is_numbered(opcode) && !is_immediate(in);
-    if (!in_window && opcode != ISCSI_DATA_OUT && !count_unnumbered(session))
+    if (is_unnumbered(in) && !count_unnumbered(session))
         return;
-    if (is_numbered(opcode)) {
+    if (is_numbered(bhs_opcode(in->bhs))) {
         switch (check_cmdsn(session, in)) {
         case NUMBER_IGNORE:
             return;

@@ -45,7 +45,7 @@ struct iscsi_session {
     uint32_t next_ttt;
     struct scsi_nexus nexus;                        /* to LUN 0 */
     struct iscsi_task *buckets[ISCSI_TASK_BUCKETS]; /* by ITT */
-    struct list tasks;                              /* oldest first */
+    struct list tasks;
     unsigned n_tasks;
     unsigned n_open; /* tasks whose status was not queued yet: they fill the window */
     bool ending;
@@ -72,6 +72,10 @@ void iscsi_session_answered(struct iscsi_session *session);
 /* The connection's calls: a header has come (decide where the data goes); the PDU is complete. */
 void iscsi_session_header(struct iscsi_session *session, struct iscsi_input *in);
 void iscsi_session_pdu(struct iscsi_session *session, struct iscsi_input *in);
+
+/* Ends all of its tasks early, without responses. Those that wait for the disk are left, cancelled.
+ * For task_management.c. */
+void iscsi_session_cancel_tasks(struct iscsi_session *session);
 
 /* Frees the session if nothing holds it any more. For command.c. */
 void iscsi_session_task_ended(struct iscsi_session *session);

@@ -102,23 +102,6 @@ static void respond_when_gone(struct iscsi_session *session, uint32_t itt, bool 
     iscsi_target_task_ended(session->target);
 }
 
-/* Each cancelled task may vanish at once: begin anew after each. */
-static void cancel_all(struct iscsi_session *session)
-{
-    bool again = true;
-    while (again) {
-        again = false;
-        list_for_each(node, &session->tasks) {
-            struct iscsi_task *task = container_of(node, struct iscsi_task, link);
-            if (!task->cancelled) {
-                iscsi_task_cancel(task);
-                again = true;
-                break;
-            }
-        }
-    }
-}
-
 /* RFC 7143 11.5.1: a task that does not exist but whose CmdSN could still come counts as done. */
 static void abort_task(struct iscsi_session *session, const struct iscsi_input *in)
 {
@@ -137,7 +120,7 @@ static void abort_task(struct iscsi_session *session, const struct iscsi_input *
 
 static void abort_task_set(struct iscsi_session *session, uint32_t itt)
 {
-    cancel_all(session);
+    iscsi_session_cancel_tasks(session);
     respond_when_gone(session, itt, false);
 }
 
@@ -149,7 +132,7 @@ static void clear_everywhere(struct iscsi_session *session, uint32_t itt, enum s
     list_for_each(node, &target->sessions) {
         struct iscsi_session *other = container_of(node, struct iscsi_session, link);
         bool had_tasks = other->n_tasks > 0;
-        cancel_all(other);
+        iscsi_session_cancel_tasks(other);
         if (other != session && (tell_all || had_tasks))
             scsi_nexus_establish_unit_attention(&other->nexus, attention);
     }
