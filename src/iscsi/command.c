@@ -436,7 +436,7 @@ static void complete_task(struct scsi_task *scsi)
     struct iscsi_session *session = task->session;
     struct iscsi_conn *conn = session->conn;
     unlink_task(session, task); /* first: the window in the response grants its place again */
-    session->counters.round_trips += session->n_tasks == 0;
+    session->counters.round_trips += session->n_tasks == 0 && !task->cancelled;
     if (conn->in.task == task) {
         conn->in.task = NULL;
         conn->in.place = NULL;

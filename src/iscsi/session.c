@@ -304,6 +304,17 @@ static void dispatch(struct iscsi_session *session, struct iscsi_input *in)
     }
 }
 
+/* Is it a request that is answered, and that no window holds back? */
+static bool is_unnumbered(const struct iscsi_input *in)
+{
+    uint8_t opcode = bhs_opcode(in->bhs);
+    bool only_acknowledges =
+        opcode == ISCSI_NOP_OUT && bhs_get32(in->bhs, BHS_ITT) == ISCSI_RESERVED_TAG;
+    if (opcode == ISCSI_DATA_OUT || only_acknowledges)
+        return false;
+    return !is_numbered(opcode) || is_immediate(in);
+}
+
 /* Counts a request that no window holds back; false: it is one too many. */
 static bool count_unnumbered(struct iscsi_session *session)
 {
@@ -315,11 +326,9 @@ static bool count_unnumbered(struct iscsi_session *session)
 
 void iscsi_session_pdu(struct iscsi_session *session, struct iscsi_input *in)
 {
-    uint8_t opcode = bhs_opcode(in->bhs);
-    bool in_window = is_numbered(opcode) && !is_immediate(in);
-    if (!in_window && opcode != ISCSI_DATA_OUT && !count_unnumbered(session))
+    if (is_unnumbered(in) && !count_unnumbered(session))
         return;
-    if (is_numbered(opcode)) {
+    if (is_numbered(bhs_opcode(in->bhs))) {
         switch (check_cmdsn(session, in)) {
         case NUMBER_IGNORE:
             return;

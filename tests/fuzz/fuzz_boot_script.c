@@ -7,6 +7,7 @@
 
 #include "boot/script.h"
 #include "core/names.h"
+#include "core/wire.h"
 
 #include <assert.h>
 
@@ -56,7 +57,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char labels[] = "abcdefghijklmnopqrstuvwxyz0123456789-";
     static const char objects[] = "abcdefghijklmnopqrstuvwxyz0123456789-.";
-    char node_name[NAME_MAX_LEN + 1], volume_name[NAME_MAX_LEN + 1], tail[200], iqn[256];
+    char node_name[NAME_MAX_LEN + 1], volume_name[NAME_MAX_LEN + 1], iqn[IQN_MAX_LEN + 1];
+    char tail[IQN_MAX_LEN - NAME_MAX_LEN - sizeof("iqn.2026-11.x:") + 1]; /* as configured */
     struct wire_reader r = wire_reader_of(data, size);
     struct run run = {.ipxe.outcome = outcome};
     struct mac_address mac;

@@ -5,6 +5,7 @@
  * Whatever comes: the answer fits, is key=value, grants nothing that was not asked for, and ends in
  * a session only for somebody with a name and with parameters that the standard allows.
  */
+#include "core/wire.h"
 #include "iscsi/login.h"
 
 #include <assert.h>

@@ -110,6 +110,17 @@ static void make_whole(void)
     read_whole();
 }
 
+/* The next record; false: that was the last one. */
+static bool next_record(struct wire_reader *r, uint8_t *ret_what, struct wire_reader *ret_bytes)
+{
+    if (wire_reader_left(r) < 3)
+        return false;
+    *ret_what = wire_get_u8(r);
+    size_t size = wire_get_u8(r);
+    *ret_bytes = wire_get_sub(r, MIN(size, wire_reader_left(r)));
+    return true;
+}
+
 /* Over the bytes of a copy of the file. */
 static void poke(uint8_t *bytes, struct wire_reader r)
 {
@@ -120,14 +131,12 @@ static void poke(uint8_t *bytes, struct wire_reader r)
 
 static void write_damaged(struct wire_reader r)
 {
-    uint8_t *bytes = malloc(whole.size);
+    uint8_t what, *bytes = malloc(whole.size);
+    struct wire_reader record;
     memcpy(bytes, whole.bytes, whole.size);
-    while (wire_reader_left(&r) > 2) {
-        uint8_t what = wire_get_u8(&r);
-        struct wire_reader sub = wire_get_sub(&r, MIN(wire_get_u8(&r), wire_reader_left(&r)));
+    while (next_record(&r, &what, &record))
         if (what & 1)
-            poke(bytes, sub);
-    }
+            poke(bytes, record);
     remove_files();
     int fd = open(whole.path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (fd < 0 || write(fd, bytes, whole.size) != (ssize_t)whole.size)
@@ -162,15 +171,14 @@ static void set_value(sqlite3 *handle, struct wire_reader r)
 static void change_values(struct wire_reader r)
 {
     sqlite3 *handle;
+    struct wire_reader record;
+    uint8_t what;
     if (sqlite3_open(whole.path, &handle) == SQLITE_OK) {
         sqlite3_exec(handle, "PRAGMA ignore_check_constraints = ON; PRAGMA synchronous = OFF", NULL,
                      NULL, NULL);
-        while (wire_reader_left(&r) > 2) {
-            uint8_t what = wire_get_u8(&r);
-            struct wire_reader sub = wire_get_sub(&r, MIN(wire_get_u8(&r), wire_reader_left(&r)));
+        while (next_record(&r, &what, &record))
             if (!(what & 1))
-                set_value(handle, sub);
-        }
+                set_value(handle, record);
     }
     sqlite3_close(handle);
 }

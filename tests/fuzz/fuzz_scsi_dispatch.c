@@ -61,7 +61,8 @@ static void run_command(struct scsi_port *port, struct wire_reader *r, uint8_t a
     uint8_t cdb[SCSI_CDB_SIZE];
     wire_get_copy(r, cdb, sizeof(cdb));
     uint16_t in_size = wire_get_be16(r);
-    uint32_t out_size = (uint32_t)MIN(wire_get_u8(r), wire_reader_left(r));
+    uint32_t out_size = wire_get_u8(r);
+    out_size = (uint32_t)MIN(out_size, wire_reader_left(r));
     memset(out, 0, sizeof(out));
     wire_get_copy(r, out, out_size);
     port->no_such_lun = actions & NO_LUN;
@@ -84,7 +85,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     port->disk->immediate = options & DISK_IMMEDIATE;
     port->disk->extents = holes;
     port->disk->n_extents = options & WITH_HOLES ? ARRAY_SIZE(holes) : 0;
-    while (wire_reader_left(&r) > SCSI_CDB_SIZE)
+    while (wire_reader_ok(&r) && wire_reader_left(&r) > 0)
         run_command(port, &r, wire_get_u8(&r));
     if (options & READ_ONLY) {
         for (size_t i = 0; i < DISK_SIZE; i++)

@@ -13,8 +13,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct error error = {0};
     char path[256] = "";
     struct wire_reader r = wire_reader_of(data, size);
-    size_t n = MIN(wire_get_u8(&r), wire_reader_left(&r));
-    wire_get_copy(&r, path, n);
+    size_t n = wire_get_u8(&r);
+    wire_get_copy(&r, path, MIN(n, wire_reader_left(&r)));
     int fd = memfd_create("image", MFD_CLOEXEC);
     size_t left = wire_reader_left(&r);
     if (fd < 0 || (left > 0 && write(fd, r.pos, left) != (ssize_t)left))

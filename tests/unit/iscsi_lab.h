@@ -1,43 +1,22 @@
-/* What tests of sessions share: a lab with one node, and what they look for in answers. */
+/* A lab with one node, for tests of what goes on in its session. */
 #pragma once
 
-#include "test.h"
+#include "iscsi_answers.h"
 
-#include "initiator.h"
+/* The node under test, at 10.0.0.11, and its target on a disk in memory. */
+static struct lab *lab;
+static struct initiator *node;
 
-#define LAB_NAMES "InitiatorName=" LAB_INITIATOR "\0TargetName=" LAB_TARGET "\0"
-
-/* The value of a key in the text of an answer, or NULL. */
-static inline const char *text_value(const struct answer *answer, const char *key)
+static inline int lab_set_up(uint64_t disk_size)
 {
-    size_t n = strlen(key);
-    const char *end = (const char *)answer->data + answer->size;
-    for (const char *p = (const char *)answer->data; p < end; p += strlen(p) + 1)
-        if (strncmp(p, key, n) == 0 && p[n] == '=')
-            return p + n + 1;
-    return NULL;
+    lab = lab_new(disk_size, 512);
+    node = initiator_new(lab, 11);
+    return 0;
 }
 
-/* The next answer, which must be this one. */
-static inline const struct answer *expect_answer(struct initiator *node, uint8_t opcode,
-                                                 uint32_t itt)
+static inline int lab_tear_down(void **state)
 {
-    const struct answer *a = initiator_next(node);
-    assert_non_null(a);
-    assert_int_equal(bhs_opcode(a->bhs), opcode);
-    assert_int_equal(bhs_get32(a->bhs, BHS_ITT), itt);
-    return a;
-}
-
-/* Class and detail of a login response. */
-static inline unsigned login_status(const struct answer *answer)
-{
-    assert_non_null(answer);
-    assert_int_equal(bhs_opcode(answer->bhs), ISCSI_LOGIN_RESPONSE);
-    return bhs_get16(answer->bhs, (enum iscsi_field)BHS_STATUS_CLASS);
-}
-
-static inline void expect_login_status(struct initiator *node, enum iscsi_login_status status)
-{
-    assert_int_equal(login_status(initiator_next(node)), status);
+    initiator_free(node);
+    lab_free(lab);
+    return 0;
 }

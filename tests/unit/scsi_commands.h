@@ -1,4 +1,4 @@
-/* Commands for a struct scsi_port, and what must come of them. */
+/* The port that a test talks to, commands for it, and what must come of them. */
 #pragma once
 
 #include "test.h"
@@ -6,6 +6,24 @@
 #include "scsi_port.h"
 
 #include "scsi/command.h"
+
+static struct scsi_port *port;
+
+/* A disk of 1 MiB in blocks of 512 bytes. */
+static inline int scsi_set_up(void **state)
+{
+    port = scsi_port_new(1 * MIB, 512);
+    return 0;
+}
+
+static inline int scsi_tear_down(void **state)
+{
+    assert_int_equal(buffer_pool_used(port->thread->buffers), 0);
+    scsi_port_free(port);
+    return 0;
+}
+
+#define SCSI_TEST(f) cmocka_unit_test_setup_teardown(f, scsi_set_up, scsi_tear_down)
 
 #define CDB(...) ((const uint8_t[SCSI_CDB_SIZE]){__VA_ARGS__})
 
@@ -40,8 +58,8 @@ static inline const uint8_t *cdb_range(uint8_t opcode, uint8_t byte1, uint64_t l
 }
 
 /* Runs a command and expects this sense (SENSE_NONE: GOOD). */
-static inline void scsi_expect(struct scsi_port *port, const uint8_t *cdb, const void *out,
-                               uint32_t out_size, uint32_t in_size, enum scsi_sense sense)
+static inline void scsi_expect(const uint8_t *cdb, const void *out, uint32_t out_size,
+                               uint32_t in_size, enum scsi_sense sense)
 {
     scsi_port_run(port, cdb, out, out_size, in_size);
     if (scsi_port_sense(port) != sense)
@@ -50,19 +68,19 @@ static inline void scsi_expect(struct scsi_port *port, const uint8_t *cdb, const
 }
 
 /* A command that brings size bytes at most; returns them (port->moved is how many came). */
-static inline const uint8_t *scsi_fetch(struct scsi_port *port, const uint8_t *cdb, uint32_t size)
+static inline const uint8_t *scsi_fetch(const uint8_t *cdb, uint32_t size)
 {
-    scsi_expect(port, cdb, NULL, 0, size, SENSE_NONE);
+    scsi_expect(cdb, NULL, 0, size, SENSE_NONE);
     return port->in;
 }
 
-static inline void scsi_refused(struct scsi_port *port, const uint8_t *cdb, enum scsi_sense sense)
+static inline void scsi_refused(const uint8_t *cdb, enum scsi_sense sense)
 {
-    scsi_expect(port, cdb, NULL, 0, 4096, sense);
+    scsi_expect(cdb, NULL, 0, 4096, sense);
     assert_int_equal(port->moved, 0);
 }
 
-static inline struct wire_reader scsi_reader(const struct scsi_port *port)
+static inline struct wire_reader scsi_reader(void)
 {
     return wire_reader_of(port->in, port->moved);
 }

@@ -11,6 +11,7 @@ struct site {
     char *directory;
     char path[PATH_MAX]; /* of the database */
     struct catalog_slot *slot;
+    struct registry_settings settings; /* callbacks may be filled in before site_make() */
     struct registry *registry;
     struct error error;
 };
@@ -23,9 +24,10 @@ static inline void site_must(int r, const struct error *error)
 
 static inline void site_start(struct site *site)
 {
-    struct registry_settings settings = {
-        .path = site->path, .base_iqn = SITE_IQN, .catalog = site->slot};
-    site_must(registry_start(&settings, &site->registry, &site->error), &site->error);
+    site->settings.path = site->path;
+    site->settings.base_iqn = SITE_IQN;
+    site->settings.catalog = site->slot;
+    site_must(registry_start(&site->settings, &site->registry, &site->error), &site->error);
 }
 
 static inline void site_make(struct site *site)

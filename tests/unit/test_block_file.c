@@ -374,8 +374,8 @@ static void a_block_device_is_a_volume(void **state)
     block_close(first);
 }
 
-/* The device below has no room when the page cache is written back. */
-static void a_flush_that_failed_fails_the_volume_for_good(void **state)
+/* A volume of which `length` bytes are in the page cache: the device below has no room for them. */
+static void write_too_much(uint64_t length)
 {
     char path[32];
     mount_here("tmpfs", "size=1m");
@@ -384,8 +384,13 @@ static void a_flush_that_failed_fails_the_volume_for_good(void **state)
     if (loop < 0)
         skip();
     must_open(path, SIZE, false);
-    for (uint64_t at = 0; at < SIZE; at += BUFFER_MAX_SIZE)
-        assert_int_equal(write_at(at, BUFFER_MAX_SIZE, 0), 0); /* it is in the page cache */
+    for (uint64_t at = 0; at < length; at += BUFFER_MAX_SIZE)
+        assert_int_equal(write_at(at, BUFFER_MAX_SIZE, 0), 0);
+}
+
+static void a_flush_that_failed_fails_the_volume_for_good(void **state)
+{
+    write_too_much(SIZE);
     assert_int_equal(flush(), -EIO);
     assert_int_equal(flush(), -EIO); /* where the kernel would say that all is well */
     assert_int_equal(read_at(0, 512), -EIO);
@@ -395,15 +400,7 @@ static void a_flush_that_failed_fails_the_volume_for_good(void **state)
 
 static void a_fua_that_failed_does_so_too(void **state)
 {
-    char path[32];
-    mount_here("tmpfs", "size=1m");
-    make_file(SIZE);
-    cleanup_close int loop = attach_loop(path);
-    if (loop < 0)
-        skip();
-    must_open(path, SIZE, false);
-    for (uint64_t at = 0; at < SIZE - BUFFER_MAX_SIZE; at += BUFFER_MAX_SIZE)
-        assert_int_equal(write_at(at, BUFFER_MAX_SIZE, 0), 0);
+    write_too_much(SIZE - BUFFER_MAX_SIZE);
     assert_int_equal(write_at(SIZE - 512, 512, BLOCK_FUA), -EIO);
     assert_int_equal(read_at(0, 512), -EIO);
 }

@@ -20,8 +20,7 @@ static void an_interface_is_read_whole(void **state)
     static const struct mac_address mac = {{0x52, 0x54, 0, 1, 2, 3}};
     if (!may_make_networks)
         skip();
-    cleanup_close int tap = own_network_add("lab0");
-    cleanup_close int other = own_network_add("lab01");
+    int tap = own_network_add("lab0"), other = own_network_add("lab01");
     own_network_set_mac("lab0", mac);
     own_network_set_address("lab0", "10.0.0.1", "255.255.255.0");
     own_network_set_address("lab0:1", "192.168.7.9", "255.255.0.0");
@@ -35,16 +34,19 @@ static void an_interface_is_read_whole(void **state)
     assert_true(link_address_in(&info, ip("192.168.0.0"), 0xffff0000) == ip("192.168.7.9"));
     assert_int_equal(link_address_in(&info, ip("10.9.9.0"), 0xffffff00), 0);
     assert_int_equal(link_address_in(&info, ip("10.0.1.0"), 0xffffff00), 0);
+    close(tap);
+    close(other);
 }
 
 static void one_without_addresses_is_read_too(void **state)
 {
     if (!may_make_networks)
         skip();
-    cleanup_close int tap = own_network_add("lab0");
+    int tap = own_network_add("lab0");
     assert_int_equal(link_read("lab0", &info, &error), 0);
     assert_int_equal(info.n_addresses, 0);
     assert_int_equal(link_address_in(&info, 0, 0), 0);
+    close(tap);
 }
 
 static void what_cannot_be_served_is_told(void **state)
@@ -72,11 +74,12 @@ static void forwarding_of_ipv6_is_seen(void **state)
     assert_false(link_forwards_ipv6("nosuch0"));
     if (!may_make_networks)
         skip();
-    cleanup_close int tap = own_network_add("lab0");
+    int tap = own_network_add("lab0");
     set_forwarding("lab0", '1');
     assert_true(link_forwards_ipv6("lab0"));
     set_forwarding("lab0", '0');
     assert_false(link_forwards_ipv6("lab0"));
+    close(tap);
 }
 
 int main(void)

@@ -1,21 +1,10 @@
 /* The admin API in this process, with a provider of boot stages that the test drives. */
-#include "scratch_dir.h"
-
-#include "http/admin.h"
+#include "admin_lab.h"
 
 #include <pthread.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 
 struct bench {
-    char *directory;
-    char socket[PATH_MAX];
-    struct catalog_slot *slot;
-    struct registry *registry;
-    struct storage *storage;
-    struct admin *admin;
-    struct stage_provider provider;
-
+    struct admin_lab lab;
     pthread_mutex_t lock; /* protects the listeners */
     struct stage_listener *listeners;
 };
@@ -61,12 +50,6 @@ static bool has_listener(struct bench *b)
     return has;
 }
 
-static void must(int r, const struct error *error)
-{
-    if (r < 0)
-        fail_msg("%s", error->text);
-}
-
 static uint32_t address_of(void *context, struct mac_address mac)
 {
     return 0;
@@ -75,36 +58,15 @@ static uint32_t address_of(void *context, struct mac_address mac)
 static int setup(void **state)
 {
     struct bench *b = calloc(1, sizeof(*b));
-    struct error error;
-    char path[PATH_MAX];
-    b->directory = scratch_dir_make();
-    b->slot = catalog_slot_new();
     pthread_mutex_init(&b->lock, NULL);
-    snprintf(path, sizeof(path), "%s/registry.db", b->directory);
-    snprintf(b->socket, sizeof(b->socket), "%s/socket", b->directory);
-    b->provider = (struct stage_provider){.snapshot = snapshot,
-                                          .address_of = address_of,
-                                          .subscribe = subscribe,
-                                          .unsubscribe = unsubscribe,
-                                          .context = b};
-    struct registry_settings registry = {
-        .path = path, .base_iqn = "iqn.2026-11.lan.example", .catalog = b->slot};
-    must(registry_start(&registry, &b->registry, &error), &error);
-    struct storage_settings storage = {
-        .directory = b->directory, .registry = b->registry, .catalog = b->slot};
-    must(storage_open(&storage, &b->storage, &error), &error);
-    struct admin_settings admin = {.socket = b->socket,
-                                   .state_directory = b->directory,
-                                   .registry = b->registry,
-                                   .storage = b->storage,
-                                   .catalog = b->slot,
-                                   .stages = &b->provider};
-    must(admin_start(&admin, &b->admin, &error), &error);
-    struct mac_address macs[] = {{{0x52, 0x54, 0, 0, 0, 1}}, {{0x52, 0x54, 0, 0, 0, 2}}};
-    struct registry_node web1 = {.name = "web1", .macs = &macs[0], .n_macs = 1};
-    struct registry_node web2 = {.name = "web2", .macs = &macs[1], .n_macs = 1};
-    must(registry_node_add(b->registry, &web1, NULL, &error), &error);
-    must(registry_node_add(b->registry, &web2, NULL, &error), &error);
+    b->lab.provider = (struct stage_provider){.snapshot = snapshot,
+                                              .address_of = address_of,
+                                              .subscribe = subscribe,
+                                              .unsubscribe = unsubscribe,
+                                              .context = b};
+    admin_lab_make(&b->lab);
+    site_add_node(&b->lab.site, "web1", 1, NULL);
+    site_add_node(&b->lab.site, "web2", 2, NULL);
     *state = b;
     return 0;
 }
@@ -112,13 +74,9 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct bench *b = *state;
-    admin_stop(b->admin);
+    admin_lab_stop(&b->lab);
     assert_false(has_listener(b));
-    storage_close(b->storage);
-    registry_stop(b->registry);
-    catalog_slot_free(b->slot);
     pthread_mutex_destroy(&b->lock);
-    scratch_dir_remove(b->directory);
     free(b);
     return 0;
 }
@@ -126,12 +84,8 @@ static int teardown(void **state)
 /* Sends a request and skips the head of the answer. */
 static FILE *ask(struct bench *b, const char *path)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
     char line[512];
-    str_copy(address.sun_path, sizeof(address.sun_path), b->socket);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
-    FILE *file = fdopen(fd, "r+");
+    FILE *file = fdopen(admin_lab_connect(&b->lab), "r+");
     fprintf(file, "GET %s HTTP/1.0\r\nHost: x\r\n\r\n", path);
     fflush(file);
     do

@@ -88,6 +88,20 @@ static void two_buffers_never_share_memory(void **state)
     buffer_unref(pool, b);
 }
 
+static void what_is_kept_is_used_again_and_again(void **state)
+{
+    struct buffer *buffers[4];
+    for (unsigned round = 0; round < 10; round++) {
+        for (size_t i = 0; i < ARRAY_SIZE(buffers); i++) {
+            buffers[i] = buffer_get(pool, BUFFER_MAX_SIZE);
+            assert_int_equal(buffers[i]->data[0], round); /* 0: from the kernel */
+            buffers[i]->data[0]++;
+        }
+        for (size_t i = 0; i < ARRAY_SIZE(buffers); i++)
+            buffer_unref(pool, buffers[i]);
+    }
+}
+
 /* Memory that the pool holds, in KiB, by the kernel's own account. */
 static size_t held(void)
 {
@@ -226,6 +240,7 @@ int main(void)
         BUFFER_TEST(sizes_are_rounded_up_to_classes),
         BUFFER_TEST(a_buffer_lives_as_long_as_its_references),
         BUFFER_TEST(two_buffers_never_share_memory),
+        BUFFER_TEST(what_is_kept_is_used_again_and_again),
         BUFFER_TEST(what_is_given_back_is_kept_only_up_to_a_limit),
         BUFFER_TEST(the_budget_lets_wait_and_serves_in_order),
         BUFFER_TEST(nobody_overtakes),

@@ -6,24 +6,14 @@
 #define BLOCK     512
 #define DISK_SIZE (1 * MIB)
 
-static struct lab *lab;
-static struct initiator *node;
 static uint8_t pattern[DISK_SIZE];
 
 static int setup(void **state)
 {
-    lab = lab_new(DISK_SIZE, BLOCK);
-    lab->disk->immediate = true;
-    node = initiator_new(lab, 11);
     for (size_t i = 0; i < sizeof(pattern); i++)
         pattern[i] = (uint8_t)(i * 7 + (i >> 8));
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    initiator_free(node);
-    lab_free(lab);
+    lab_set_up(DISK_SIZE);
+    lab->disk->immediate = true;
     return 0;
 }
 
@@ -302,7 +292,7 @@ static void it_may_end_in_the_middle_of_a_pdu(void **state)
     assert_int_equal(buffer_pool_used(lab->thread->buffers), 0);
 }
 
-#define CONN_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define CONN_TEST(f) cmocka_unit_test_setup_teardown(f, setup, lab_tear_down)
 
 int main(void)
 {

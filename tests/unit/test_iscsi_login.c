@@ -1,47 +1,13 @@
-#include "test.h"
-
-#include "initiator.h"
-
-#define NAMES "InitiatorName=" LAB_INITIATOR "\0TargetName=" LAB_TARGET "\0"
-
-static struct lab *lab;
-static struct initiator *node;
+#include "iscsi_lab.h"
 
 static int setup(void **state)
 {
-    lab = lab_new(1 * MIB, 512);
-    node = initiator_new(lab, 11);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    initiator_free(node);
-    lab_free(lab);
-    return 0;
-}
-
-/* The value of a key in the text of an answer, or NULL. */
-static const char *value_of(const struct answer *answer, const char *key)
-{
-    size_t n = strlen(key);
-    for (const char *p = (const char *)answer->data; p < (const char *)answer->data + answer->size;
-         p += strlen(p) + 1)
-        if (strncmp(p, key, n) == 0 && p[n] == '=')
-            return p + n + 1;
-    return NULL;
-}
-
-static unsigned status_of(const struct answer *answer)
-{
-    assert_non_null(answer);
-    assert_int_equal(bhs_opcode(answer->bhs), ISCSI_LOGIN_RESPONSE);
-    return bhs_get16(answer->bhs, (enum iscsi_field)BHS_STATUS_CLASS);
+    return lab_set_up(1 * MIB);
 }
 
 static void expect_refusal(enum iscsi_login_status status)
 {
-    assert_int_equal(status_of(initiator_next(node)), status);
+    assert_int_equal(login_status(initiator_next(node)), status);
     assert_int_equal(node->conn.state, ISCSI_CONN_CLOSED);
     assert_int_equal(node->refusals, 1);
     assert_int_equal(node->refused_with, status);
@@ -50,22 +16,22 @@ static void expect_refusal(enum iscsi_login_status status)
 
 static void ipxe_logs_in_in_two_stages(void **state)
 {
-    SEND_LOGIN(node, 0x81, NAMES "SessionType=Normal\0AuthMethod=None\0");
+    SEND_LOGIN(node, 0x81, LAB_NAMES "SessionType=Normal\0AuthMethod=None\0");
     const struct answer *a = initiator_next(node);
-    assert_int_equal(status_of(a), 0);
+    assert_int_equal(login_status(a), 0);
     assert_int_equal(a->bhs[BHS_FLAGS], 0x81);
-    assert_string_equal(value_of(a, "AuthMethod"), "None");
-    assert_string_equal(value_of(a, "TargetPortalGroupTag"), "1");
+    assert_string_equal(text_value(a, "AuthMethod"), "None");
+    assert_string_equal(text_value(a, "TargetPortalGroupTag"), "1");
     assert_int_equal(bhs_get32(a->bhs, BHS_EXPCMDSN), 100);
     node->itt++; /* as iPXE does */
     SEND_LOGIN(node, 0x87, "InitialR2T=Yes\0ImmediateData=No\0MaxRecvDataSegmentLength=8192\0");
     a = initiator_next(node);
-    assert_int_equal(status_of(a), 0);
+    assert_int_equal(login_status(a), 0);
     assert_int_equal(a->bhs[BHS_FLAGS], 0x87);
     assert_true(bhs_get16(a->bhs, BHS_TSIH) != 0);
-    assert_string_equal(value_of(a, "ImmediateData"), "No");
-    assert_string_equal(value_of(a, "MaxRecvDataSegmentLength"), "262144");
-    assert_null(value_of(a, "TargetPortalGroupTag")); /* only once */
+    assert_string_equal(text_value(a, "ImmediateData"), "No");
+    assert_string_equal(text_value(a, "MaxRecvDataSegmentLength"), "262144");
+    assert_null(text_value(a, "TargetPortalGroupTag")); /* only once */
     assert_true(serial_lt(bhs_get32(a->bhs, BHS_EXPCMDSN), bhs_get32(a->bhs, BHS_MAXCMDSN)));
     assert_int_equal(node->conn.state, ISCSI_CONN_FULL);
     assert_int_equal(node->logins, 1);
@@ -89,7 +55,7 @@ static void iscsistart_begins_at_the_operational_stage(void **state)
 static void iscsid_that_adopts_a_session_leaves_the_digest_open(void **state)
 {
     SEND_LOGIN(node, 0x87,
-               NAMES "HeaderDigest=None,CRC32C\0DataDigest=None,CRC32C\0ImmediateData=Yes\0");
+               LAB_NAMES "HeaderDigest=None,CRC32C\0DataDigest=None,CRC32C\0ImmediateData=Yes\0");
     const struct iscsi_session *session = node->conn.session;
     assert_int_equal(node->logins, 1);
     assert_true(session->traits.adopts_session);
@@ -108,27 +74,27 @@ static void text_may_be_continued(void **state)
 {
     SEND_LOGIN(node, 0x40 | 0x04, "InitiatorName=" LAB_INITIATOR "\0TargetNa");
     const struct answer *a = initiator_next(node);
-    assert_int_equal(status_of(a), 0);
+    assert_int_equal(login_status(a), 0);
     assert_int_equal(a->bhs[BHS_FLAGS], 0x04);
     assert_int_equal(a->size, 0);
     SEND_LOGIN(node, 0x87, "me=" LAB_TARGET "\0InitialR2T=No\0");
-    assert_int_equal(status_of(initiator_next(node)), 0);
+    assert_int_equal(login_status(initiator_next(node)), 0);
     assert_int_equal(node->logins, 1);
 }
 
 static void the_target_grants_no_transit_that_was_not_asked_for(void **state)
 {
-    SEND_LOGIN(node, 0x04, NAMES);
+    SEND_LOGIN(node, 0x04, LAB_NAMES);
     const struct answer *a = initiator_next(node);
-    assert_int_equal(status_of(a), 0);
+    assert_int_equal(login_status(a), 0);
     assert_int_equal(a->bhs[BHS_FLAGS], 0x04);
     assert_int_equal(node->conn.state, ISCSI_CONN_LOGIN);
 }
 
 static void an_unknown_key_is_not_understood(void **state)
 {
-    SEND_LOGIN(node, 0x87, NAMES "X-com.example.Speed=high\0");
-    assert_string_equal(value_of(initiator_next(node), "X-com.example.Speed"), "NotUnderstood");
+    SEND_LOGIN(node, 0x87, LAB_NAMES "X-com.example.Speed=high\0");
+    assert_string_equal(text_value(initiator_next(node), "X-com.example.Speed"), "NotUnderstood");
     assert_int_equal(node->logins, 1);
 }
 
@@ -137,7 +103,7 @@ static void names_are_compared_in_lower_case(void **state)
     SEND_LOGIN(node, 0x87,
                "InitiatorName=IQN.2026-11.LAN.example:Node\0"
                "TargetName=iqn.2026-11.lan.example:DISK\0");
-    assert_int_equal(status_of(initiator_next(node)), 0);
+    assert_int_equal(login_status(initiator_next(node)), 0);
     assert_string_equal(node->conn.session->identity.initiator, LAB_INITIATOR);
 }
 
@@ -162,13 +128,13 @@ static void no_such_target(void **state)
 static void a_stranger(void **state)
 {
     lab->admit_status = ISCSI_LOGIN_NOT_AUTHORIZED;
-    SEND_LOGIN(node, 0x87, NAMES);
+    SEND_LOGIN(node, 0x87, LAB_NAMES);
     expect_refusal(ISCSI_LOGIN_NOT_AUTHORIZED);
 }
 
 static void a_strange_session_type(void **state)
 {
-    SEND_LOGIN(node, 0x87, NAMES "SessionType=Boot\0");
+    SEND_LOGIN(node, 0x87, LAB_NAMES "SessionType=Boot\0");
     expect_refusal(ISCSI_LOGIN_SESSION_TYPE);
 }
 
@@ -180,25 +146,120 @@ static void a_name_with_strange_characters(void **state)
 
 static void chap_is_insisted_on(void **state)
 {
-    SEND_LOGIN(node, 0x81, NAMES "AuthMethod=CHAP\0");
+    SEND_LOGIN(node, 0x81, LAB_NAMES "AuthMethod=CHAP\0");
     expect_refusal(ISCSI_LOGIN_AUTH_FAILED);
 }
 
 static void stages_out_of_order(void **state)
 {
-    SEND_LOGIN(node, 0x84, NAMES); /* from operational back to security */
+    SEND_LOGIN(node, 0x84, LAB_NAMES); /* from operational back to security */
     expect_refusal(ISCSI_LOGIN_INITIATOR_ERROR);
 }
 
 static void transit_and_continue_at_once(void **state)
 {
-    SEND_LOGIN(node, 0xc7, NAMES);
+    SEND_LOGIN(node, 0xc7, LAB_NAMES);
     expect_refusal(ISCSI_LOGIN_INITIATOR_ERROR);
+}
+
+static void a_newer_version_only(void **state)
+{
+    uint8_t bhs[ISCSI_BHS_SIZE] = {ISCSI_LOGIN | ISCSI_IMMEDIATE, 0x87, 1, 1};
+    initiator_send(node, bhs, LAB_NAMES, sizeof(LAB_NAMES) - 1);
+    expect_refusal(ISCSI_LOGIN_UNSUPPORTED_VERSION);
+}
+
+static void another_stage_than_was_agreed(void **state)
+{
+    SEND_LOGIN(node, 0x81, LAB_NAMES);
+    assert_int_equal(login_status(initiator_next(node)), 0);
+    SEND_LOGIN(node, 0x81, ""); /* it is in the operational stage now */
+    expect_refusal(ISCSI_LOGIN_INITIATOR_ERROR);
+}
+
+static void another_isid_than_before(void **state)
+{
+    SEND_LOGIN(node, 0x04, LAB_NAMES);
+    assert_int_equal(login_status(initiator_next(node)), 0);
+    node->isid_qualifier++;
+    SEND_LOGIN(node, 0x87, "");
+    expect_refusal(ISCSI_LOGIN_INITIATOR_ERROR);
+}
+
+static void another_cid_than_before(void **state)
+{
+    SEND_LOGIN(node, 0x04, LAB_NAMES);
+    assert_int_equal(login_status(initiator_next(node)), 0);
+    node->cid++;
+    SEND_LOGIN(node, 0x87, "");
+    expect_refusal(ISCSI_LOGIN_INITIATOR_ERROR);
+}
+
+static void log_in_with_name_of(size_t length)
+{
+    char text[512];
+    int n = snprintf(text, sizeof(text), "InitiatorName=%0*u%cTargetName=%s%c", (int)length, 0, 0,
+                     LAB_TARGET, 0);
+    send_login(node, 0x87, text, (size_t)n);
+}
+
+static void the_longest_name(void **state)
+{
+    log_in_with_name_of(IQN_MAX_LEN);
+    assert_int_equal(login_status(initiator_next(node)), 0);
+}
+
+static void a_name_that_is_too_long(void **state)
+{
+    log_in_with_name_of(IQN_MAX_LEN + 1);
+    expect_refusal(ISCSI_LOGIN_INITIATOR_ERROR);
+}
+
+static void an_empty_name(void **state)
+{
+    SEND_LOGIN(node, 0x87, "InitiatorName=\0TargetName=" LAB_TARGET "\0");
+    expect_refusal(ISCSI_LOGIN_INITIATOR_ERROR);
+}
+
+/* It ends up in the log. */
+static void an_alias_is_cleaned_and_cut(void **state)
+{
+    char text[1024];
+    size_t n = sizeof(LAB_NAMES) - 1;
+    memcpy(text, LAB_NAMES, n);
+    n += (size_t)snprintf(text + n, sizeof(text) - n, "InitiatorAlias=a\x1b[2Jb%0300u%c", 0, 0);
+    send_login(node, 0x87, text, n);
+    assert_int_equal(login_status(initiator_next(node)), 0);
+    const char *alias = node->conn.session->identity.alias;
+    assert_true(str_has_prefix(alias, "a?[2Jb000"));
+    assert_int_equal(strlen(alias), 255);
+}
+
+static void keys_without_end(void **state)
+{
+    static char text[8192];
+    size_t n = sizeof(LAB_NAMES) - 1;
+    memcpy(text, LAB_NAMES, n);
+    for (unsigned i = 0; n < 8000; i++)
+        n += (size_t)snprintf(text + n, sizeof(text) - n, "X%04u=", i) + 1;
+    send_login(node, 0x87, text, n); /* each would be answered at greater length */
+    expect_refusal(ISCSI_LOGIN_INITIATOR_ERROR);
+}
+
+static void answers_to_our_own_keys_need_none(void **state)
+{
+    SEND_LOGIN(node, 0x87,
+               LAB_NAMES "TargetPortalGroupTag=NotUnderstood\0X=Reject\0Y=Irrelevant\0");
+    const struct answer *a = initiator_next(node);
+    assert_int_equal(login_status(a), 0);
+    assert_null(text_value(a, "X"));
+    assert_null(text_value(a, "Y"));
+    assert_string_equal(text_value(a, "TargetPortalGroupTag"), "1");
 }
 
 static void text_that_is_none(void **state)
 {
-    SEND_LOGIN(node, 0x87, NAMES "garbage\0");
+    SEND_LOGIN(node, 0x87, LAB_NAMES "garbage\0");
     expect_refusal(ISCSI_LOGIN_INITIATOR_ERROR);
 }
 
@@ -214,7 +275,7 @@ static void text_without_end(void **state)
 
 static void requests_without_end(void **state)
 {
-    SEND_LOGIN(node, 0x04, NAMES);
+    SEND_LOGIN(node, 0x04, LAB_NAMES);
     for (int i = 0; i < 40 && node->conn.state == ISCSI_CONN_LOGIN; i++)
         SEND_LOGIN(node, 0x04, "");
     assert_int_equal(node->refusals, 1);
@@ -239,7 +300,7 @@ static void a_segment_that_is_too_long_is_dropped(void **state)
 static void a_session_that_does_not_exist(void **state)
 {
     uint8_t bhs[ISCSI_BHS_SIZE] = {ISCSI_LOGIN | ISCSI_IMMEDIATE, 0x87};
-    static const char text[] = NAMES;
+    static const char text[] = LAB_NAMES;
     bhs_put16(bhs, BHS_TSIH, 77);
     initiator_send(node, bhs, text, sizeof(text) - 1);
     expect_refusal(ISCSI_LOGIN_NO_SESSION);
@@ -251,11 +312,11 @@ static void the_same_initiator_port_replaces_its_session(void **state)
 {
     login_like_ipxe(node);
     struct initiator *again = initiator_new(lab, 11);
-    SEND_LOGIN(again, 0x87, NAMES);
+    SEND_LOGIN(again, 0x87, LAB_NAMES);
     assert_int_equal(again->conn.state, ISCSI_CONN_ATTACHING);
     initiator_run(node); /* its end */
     assert_true(node->released);
-    assert_int_equal(status_of(initiator_next(again)), 0);
+    assert_int_equal(login_status(initiator_next(again)), 0);
     assert_int_equal(again->logins, 1);
     initiator_free(again);
 }
@@ -265,13 +326,13 @@ static void replacing_waits_for_the_disk(void **state)
     login_like_ipxe(node);
     read_10(node, 0, 8, 512); /* on the disk, which does not answer yet */
     struct initiator *again = initiator_new(lab, 11);
-    SEND_LOGIN(again, 0x87, NAMES);
+    SEND_LOGIN(again, 0x87, LAB_NAMES);
     initiator_run(node);
     assert_false(node->released);
     assert_null(initiator_next(again));
     memdisk_run(lab->disk, false);
     assert_true(node->released);
-    assert_int_equal(status_of(initiator_next(again)), 0);
+    assert_int_equal(login_status(initiator_next(again)), 0);
     initiator_free(again);
 }
 
@@ -279,8 +340,8 @@ static void another_machine_is_kept_away_from_a_disk_in_use(void **state)
 {
     login_like_ipxe(node);
     struct initiator *other = initiator_new(lab, 12);
-    SEND_LOGIN(other, 0x87, NAMES);
-    assert_int_equal(status_of(initiator_next(other)), ISCSI_LOGIN_UNAVAILABLE);
+    SEND_LOGIN(other, 0x87, LAB_NAMES);
+    assert_int_equal(login_status(initiator_next(other)), ISCSI_LOGIN_UNAVAILABLE);
     assert_int_equal(node->probes, 1); /* is the first one still alive? */
     assert_int_equal(node->conn.state, ISCSI_CONN_FULL);
     initiator_free(other);
@@ -290,8 +351,8 @@ static void discovery(void **state)
 {
     SEND_LOGIN(node, 0x87, "InitiatorName=" LAB_INITIATOR "\0SessionType=Discovery\0");
     const struct answer *a = initiator_next(node);
-    assert_int_equal(status_of(a), 0);
-    assert_null(value_of(a, "TargetPortalGroupTag"));
+    assert_int_equal(login_status(a), 0);
+    assert_null(text_value(a, "TargetPortalGroupTag"));
     uint8_t bhs[ISCSI_BHS_SIZE] = {ISCSI_TEXT | ISCSI_IMMEDIATE, ISCSI_FLAG_FINAL};
     bhs_put32(bhs, BHS_ITT, 7);
     bhs_put32(bhs, BHS_TTT, ISCSI_RESERVED_TAG);
@@ -299,11 +360,11 @@ static void discovery(void **state)
     initiator_send(node, bhs, "SendTargets=All", 16);
     a = initiator_next(node);
     assert_int_equal(bhs_opcode(a->bhs), ISCSI_TEXT_RESPONSE);
-    assert_string_equal(value_of(a, "TargetName"), LAB_TARGET);
-    assert_string_equal(value_of(a, "TargetAddress"), "10.0.0.1:3260,1");
+    assert_string_equal(text_value(a, "TargetName"), LAB_TARGET);
+    assert_string_equal(text_value(a, "TargetAddress"), "10.0.0.1:3260,1");
 }
 
-#define LOGIN_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define LOGIN_TEST(f) cmocka_unit_test_setup_teardown(f, setup, lab_tear_down)
 
 int main(void)
 {
@@ -325,6 +386,16 @@ int main(void)
         LOGIN_TEST(chap_is_insisted_on),
         LOGIN_TEST(stages_out_of_order),
         LOGIN_TEST(transit_and_continue_at_once),
+        LOGIN_TEST(a_newer_version_only),
+        LOGIN_TEST(another_stage_than_was_agreed),
+        LOGIN_TEST(another_isid_than_before),
+        LOGIN_TEST(another_cid_than_before),
+        LOGIN_TEST(the_longest_name),
+        LOGIN_TEST(a_name_that_is_too_long),
+        LOGIN_TEST(an_empty_name),
+        LOGIN_TEST(an_alias_is_cleaned_and_cut),
+        LOGIN_TEST(keys_without_end),
+        LOGIN_TEST(answers_to_our_own_keys_need_none),
         LOGIN_TEST(text_that_is_none),
         LOGIN_TEST(text_without_end),
         LOGIN_TEST(requests_without_end),

@@ -1,5 +1,5 @@
 /* Real sockets over loopback on real I/O threads; the disks are in memory. */
-#include "iscsi_lab.h"
+#include "iscsi_answers.h"
 
 #include "iscsi/portal.h"
 #include "thread_call.h"

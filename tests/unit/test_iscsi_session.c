@@ -1,7 +1,5 @@
 /* The full feature phase: commands, their data, numbering, task management. */
-#include "test.h"
-
-#include "initiator.h"
+#include "iscsi_lab.h"
 
 #include <errno.h>
 
@@ -9,33 +7,18 @@
 #define DISK_SIZE  (4 * MIB)
 #define READ_FLAGS (ISCSI_FLAG_FINAL | ISCSI_FLAG_READ)
 
-static struct lab *lab;
-static struct initiator *node;
 static uint8_t pattern[DISK_SIZE];
 
 static int setup(void **state)
 {
-    lab = lab_new(DISK_SIZE, BLOCK);
-    node = initiator_new(lab, 11);
     for (size_t i = 0; i < sizeof(pattern); i++)
         pattern[i] = (uint8_t)(i * 7 + (i >> 8));
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    initiator_free(node);
-    lab_free(lab);
-    return 0;
+    return lab_set_up(DISK_SIZE);
 }
 
 static const struct answer *expect(uint8_t opcode, uint32_t itt)
 {
-    const struct answer *a = initiator_next(node);
-    assert_non_null(a);
-    assert_int_equal(bhs_opcode(a->bhs), opcode);
-    assert_int_equal(bhs_get32(a->bhs, BHS_ITT), itt);
-    return a;
+    return expect_answer(node, opcode, itt);
 }
 
 static void expect_good(uint32_t itt)
@@ -390,6 +373,28 @@ static void a_tag_in_use_ends_the_connection(void **state)
     memdisk_run(lab->disk, false);
 }
 
+static void a_gap_in_the_numbering_ends_the_connection(void **state)
+{
+    static const uint8_t tur[6] = {SCSI_TEST_UNIT_READY};
+    login_like_linux(node);
+    node->cmdsn++; /* one connection delivers in order: it can never be filled */
+    send_command(node, ISCSI_FLAG_FINAL, tur, 6, 0, NULL, 0);
+    assert_int_equal(node->conn.state, ISCSI_CONN_CLOSED);
+    assert_true(node->conn.violated);
+}
+
+static void an_immediate_command_takes_no_number(void **state)
+{
+    static const uint8_t tur[6] = {SCSI_TEST_UNIT_READY};
+    uint8_t bhs[ISCSI_BHS_SIZE] = {ISCSI_SCSI_COMMAND | ISCSI_IMMEDIATE, ISCSI_FLAG_FINAL};
+    login_like_linux(node);
+    bhs_put32(bhs, BHS_ITT, 77);
+    bhs_put32(bhs, BHS_CMDSN, node->cmdsn);
+    initiator_send(node, bhs, NULL, 0);
+    expect_good(77);
+    expect_good(send_command(node, ISCSI_FLAG_FINAL, tur, 6, 0, NULL, 0)); /* with the same one */
+}
+
 /* --- NOP, logout --- */
 
 static void a_ping_is_echoed(void **state)
@@ -419,6 +424,84 @@ static void logout(void **state)
     assert_int_equal(expect(ISCSI_LOGOUT_RESPONSE, 9)->bhs[BHS_RESPONSE], 0);
     initiator_run(node);
     assert_true(node->released);
+}
+
+static void the_answer_to_a_ping_of_ours_needs_none(void **state)
+{
+    uint8_t bhs[ISCSI_BHS_SIZE] = {ISCSI_NOP_OUT | ISCSI_IMMEDIATE, ISCSI_FLAG_FINAL};
+    login_like_linux(node);
+    bhs_put32(bhs, BHS_ITT, ISCSI_RESERVED_TAG);
+    bhs_put32(bhs, BHS_TTT, 1);
+    bhs_put32(bhs, BHS_CMDSN, node->cmdsn);
+    initiator_send(node, bhs, NULL, 0);
+    assert_null(initiator_next(node));
+    assert_int_equal(node->conn.state, ISCSI_CONN_FULL);
+}
+
+static void ping(uint32_t itt, uint8_t bhs[static ISCSI_BHS_SIZE])
+{
+    memset(bhs, 0, ISCSI_BHS_SIZE);
+    bhs[BHS_OPCODE] = ISCSI_NOP_OUT | ISCSI_IMMEDIATE;
+    bhs[BHS_FLAGS] = ISCSI_FLAG_FINAL;
+    bhs_put32(bhs, BHS_ITT, itt);
+    bhs_put32(bhs, BHS_TTT, ISCSI_RESERVED_TAG);
+    bhs_put32(bhs, BHS_CMDSN, node->cmdsn);
+}
+
+/* No window holds immediate requests back: they would fill the memory of the server. */
+static void who_does_not_read_its_answers_is_dropped(void **state)
+{
+    uint8_t bhs[ISCSI_BHS_SIZE];
+    login_like_linux(node);
+    ping(5, bhs);
+    for (unsigned i = 0; i < 10 * ISCSI_MAX_UNNUMBERED; i++) { /* this one reads */
+        initiator_send(node, bhs, NULL, 0);
+        expect(ISCSI_NOP_IN, 5);
+    }
+    for (unsigned i = 0; i < ISCSI_MAX_UNNUMBERED; i++)
+        assert_int_equal(iscsi_conn_input(&node->conn, bhs, sizeof(bhs)), sizeof(bhs));
+    assert_int_equal(node->conn.state, ISCSI_CONN_FULL);
+    iscsi_conn_input(&node->conn, bhs, sizeof(bhs));
+    assert_int_equal(node->conn.state, ISCSI_CONN_CLOSED);
+    assert_true(node->conn.violated);
+}
+
+/* RFC 7143 11.18: a NOP-Out without a tag only acknowledges, and is not answered. */
+static void what_is_not_answered_is_not_held_against_it(void **state)
+{
+    uint8_t bhs[ISCSI_BHS_SIZE];
+    login_like_linux(node);
+    ping(ISCSI_RESERVED_TAG, bhs);
+    for (unsigned i = 0; i < 10 * ISCSI_MAX_UNNUMBERED; i++)
+        initiator_send(node, bhs, NULL, 0);
+    assert_int_equal(node->conn.state, ISCSI_CONN_FULL);
+}
+
+static void a_connection_is_logged_out_by_its_number(void **state)
+{
+    uint8_t bhs[ISCSI_BHS_SIZE] = {ISCSI_LOGOUT | ISCSI_IMMEDIATE, ISCSI_FLAG_FINAL | 1};
+    login_like_linux(node);
+    bhs_put32(bhs, BHS_ITT, 9);
+    bhs_put32(bhs, BHS_CMDSN, node->cmdsn);
+    bhs_put16(bhs, BHS_CID, 1);
+    initiator_send(node, bhs, NULL, 0);
+    assert_int_equal(expect(ISCSI_LOGOUT_RESPONSE, 9)->bhs[BHS_RESPONSE], 1); /* no such CID */
+    assert_int_equal(node->conn.state, ISCSI_CONN_FULL);
+    bhs_put16(bhs, BHS_CID, 0);
+    initiator_send(node, bhs, NULL, 0);
+    assert_int_equal(expect(ISCSI_LOGOUT_RESPONSE, 9)->bhs[BHS_RESPONSE], 0);
+    initiator_run(node);
+    assert_true(node->released);
+}
+
+static void an_unknown_opcode_is_rejected(void **state)
+{
+    uint8_t bhs[ISCSI_BHS_SIZE] = {0x1e, ISCSI_FLAG_FINAL};
+    login_like_linux(node);
+    initiator_send(node, bhs, NULL, 0);
+    const struct answer *a = expect(ISCSI_REJECT, ISCSI_RESERVED_TAG);
+    assert_int_equal(a->bhs[BHS_RESPONSE], 0x05);
+    assert_memory_equal(a->data, bhs, ISCSI_BHS_SIZE);
 }
 
 static void what_is_not_supported_is_rejected_but_not_to_firmware(void **state)
@@ -575,7 +658,7 @@ static void everything_byte_by_byte(void **state)
     expect_data(itt, 0, 40 * BLOCK, 262144);
 }
 
-#define SESSION_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define SESSION_TEST(f) cmocka_unit_test_setup_teardown(f, setup, lab_tear_down)
 
 int main(void)
 {
@@ -602,7 +685,14 @@ int main(void)
         SESSION_TEST(commands_outside_the_window_are_ignored),
         SESSION_TEST(the_window_closes_and_opens_with_the_commands_under_way),
         SESSION_TEST(a_tag_in_use_ends_the_connection),
+        SESSION_TEST(a_gap_in_the_numbering_ends_the_connection),
+        SESSION_TEST(an_immediate_command_takes_no_number),
         SESSION_TEST(a_ping_is_echoed),
+        SESSION_TEST(the_answer_to_a_ping_of_ours_needs_none),
+        SESSION_TEST(who_does_not_read_its_answers_is_dropped),
+        SESSION_TEST(what_is_not_answered_is_not_held_against_it),
+        SESSION_TEST(a_connection_is_logged_out_by_its_number),
+        SESSION_TEST(an_unknown_opcode_is_rejected),
         SESSION_TEST(logout),
         SESSION_TEST(what_is_not_supported_is_rejected_but_not_to_firmware),
         SESSION_TEST(aborting_waits_for_the_disk_and_silences_the_task),

@@ -3,23 +3,21 @@
 
 #define BLOCK 512
 
-static struct lab *lab;
 static struct initiator *first, *second;
 
 static int setup(void **state)
 {
-    lab = lab_new(1 * MIB, BLOCK);
-    first = initiator_new(lab, 11);
+    lab_set_up(1 * MIB);
+    first = node;
     second = initiator_new(lab, 11);
     return 0;
 }
 
 static int teardown(void **state)
 {
-    initiator_free(first);
     initiator_free(second);
-    lab_free(lab);
-    return 0;
+    node = first;
+    return lab_tear_down(state);
 }
 
 static void ask_to_log_in(struct initiator *i)
@@ -56,7 +54,7 @@ static void expect_alive(struct initiator *i)
 static size_t n_sessions(void)
 {
     size_t n = 0;
-    list_for_each(node, &lab->target->sessions)
+    list_for_each(link, &lab->target->sessions)
         n++;
     return n;
 }

@@ -1,20 +1,13 @@
-#include "scratch_dir.h"
-
-#include "registry/registry.h"
+#include "site.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
+#include <sys/mount.h>
 
 #define REFUSED_ADDRESS 0x0a000001
-
-struct bench {
-    char *directory;
-    char path[PATH_MAX];
-    struct catalog_slot *slot;
-    struct registry *registry;
-    struct error error;
-};
 
 static int check_address(void *context, uint32_t address, struct error *ret_error)
 {
@@ -23,51 +16,26 @@ static int check_address(void *context, uint32_t address, struct error *ret_erro
     return 0;
 }
 
-static void start(struct bench *b)
-{
-    struct registry_settings settings = {.path = b->path,
-                                         .base_iqn = "iqn.2026-11.lan.example",
-                                         .catalog = b->slot,
-                                         .check_address = check_address};
-    if (registry_start(&settings, &b->registry, &b->error) < 0)
-        fail_msg("%s", b->error.text);
-}
-
-static void restart(struct bench *b)
-{
-    registry_stop(b->registry);
-    start(b);
-}
-
 static int setup(void **state)
 {
-    struct bench *b = calloc(1, sizeof(*b));
-    b->directory = scratch_dir_make();
-    snprintf(b->path, sizeof(b->path), "%s/registry.db", b->directory);
-    b->slot = catalog_slot_new();
-    start(b);
+    struct site *b = calloc(1, sizeof(*b));
+    b->settings.check_address = check_address;
+    site_make(b);
     *state = b;
     return 0;
 }
 
 static int teardown(void **state)
 {
-    struct bench *b = *state;
-    registry_stop(b->registry);
-    catalog_slot_free(b->slot);
-    scratch_dir_remove(b->directory);
+    struct site *b = *state;
+    site_remove(b);
     free(b);
     return 0;
 }
 
-static struct mac_address mac(unsigned n)
+static int add_node(struct site *b, const char *name, unsigned mac_number, uint32_t address)
 {
-    return (struct mac_address){{0x52, 0x54, 0, 0, (uint8_t)(n >> 8), (uint8_t)n}};
-}
-
-static int add_node(struct bench *b, const char *name, unsigned mac_number, uint32_t address)
-{
-    struct mac_address macs[] = {mac(mac_number)};
+    struct mac_address macs[] = {site_mac(mac_number)};
     b->error = (struct error){0};
     return registry_node_add(
         b->registry,
@@ -75,34 +43,18 @@ static int add_node(struct bench *b, const char *name, unsigned mac_number, uint
         &b->error);
 }
 
-static struct registry_volume volume(const char *name, const char *path)
+static int add_volume(struct site *b, const char *name, const char *path)
 {
-    return (struct registry_volume){.name = name,
-                                    .path = path,
-                                    .state = VOLUME_READY,
-                                    .owned = true,
-                                    .size = GIB,
-                                    .block_size = 512};
-}
-
-static int add_volume(struct bench *b, const char *name, const char *path)
-{
-    struct registry_volume v = volume(name, path);
+    struct registry_volume v = site_volume(name, path);
     return registry_volume_add(b->registry, &v, &b->error);
-}
-
-static void assert_told(const struct bench *b, const char *words)
-{
-    if (!strstr(b->error.text, words))
-        fail_msg("expected '%s' in '%s'", words, b->error.text);
 }
 
 static void a_node_is_in_the_catalog_when_the_call_returns(void **state)
 {
-    struct bench *b = *state;
+    struct site *b = *state;
     assert_int_equal(registry_group_add(b->registry, "rack1", &b->error), 0);
     assert_int_equal(add_volume(b, "web1", "/v/web1.raw"), 0);
-    struct mac_address macs[] = {mac(2), mac(1)};
+    struct mac_address macs[] = {site_mac(2), site_mac(1)};
     struct registry_node node = {.name = "web1",
                                  .group = "rack1",
                                  .address = 0x0a00000b,
@@ -120,49 +72,50 @@ static void a_node_is_in_the_catalog_when_the_call_returns(void **state)
         assert_true(mac_eq(found->macs[0], macs[0])); /* in the order given */
         assert_string_equal(catalog_volume_by_id(c, found->volume_id)->path, "/v/web1.raw");
         assert_true(found->created_at > 0);
-        restart(b);
+        site_restart(b);
     }
 }
 
 static void conflicts_name_the_holder_and_change_nothing(void **state)
 {
-    struct bench *b = *state;
+    struct site *b = *state;
     assert_int_equal(add_node(b, "web1", 1, 0x0a00000b), 0);
     assert_int_equal(add_node(b, "web1", 2, 0), -EEXIST);
-    assert_told(b, "there is a node 'web1' already");
+    site_assert_told(b, "there is a node 'web1' already");
     assert_int_equal(add_node(b, "web2", 1, 0), -EEXIST);
-    assert_told(b, "mac 52:54:00:00:00:01 already belongs to node 'web1'; remove it there first");
+    site_assert_told(b,
+                     "mac 52:54:00:00:00:01 already belongs to node 'web1'; remove it there first");
     assert_int_equal(add_node(b, "web2", 2, 0x0a00000b), -EEXIST);
-    assert_told(b, "address 10.0.0.11 already belongs to node 'web1'");
+    site_assert_told(b, "address 10.0.0.11 already belongs to node 'web1'");
     assert_int_equal(add_node(b, "web2", 2, REFUSED_ADDRESS), -EINVAL);
-    assert_told(b, "the server's own");
+    site_assert_told(b, "the server's own");
     assert_int_equal(add_node(b, "52-54-00-00-00-01", 2, 0), -EINVAL);
-    assert_told(b, "reads like a mac address");
+    site_assert_told(b, "reads like a mac address");
     assert_int_equal(add_node(b, "Web", 2, 0), -EINVAL);
     cleanup_catalog struct catalog *c = catalog_slot_get(b->slot);
     assert_null(catalog_node_by_name(c, "web2"));
-    assert_null(catalog_node_by_mac(c, mac(2)));
+    assert_null(catalog_node_by_mac(c, site_mac(2)));
 }
 
 static void a_volume_has_one_writer(void **state)
 {
-    struct bench *b = *state;
+    struct site *b = *state;
     assert_int_equal(add_volume(b, "disk", "/v/disk.raw"), 0);
     assert_int_equal(add_volume(b, "disk", "/v/other.raw"), -EEXIST);
-    assert_told(b, "there is a volume 'disk' already");
+    site_assert_told(b, "there is a volume 'disk' already");
     assert_int_equal(add_volume(b, "disk2", "/v/disk.raw"), -EEXIST);
-    assert_told(b, "/v/disk.raw is already volume 'disk'");
+    site_assert_told(b, "/v/disk.raw is already volume 'disk'");
     assert_int_equal(add_node(b, "a", 1, 0), 0);
     assert_int_equal(add_node(b, "b", 2, 0), 0);
     struct registry_node_change change = {.set_volume = true, .volume = "disk"};
     assert_int_equal(registry_node_set(b->registry, "a", &change, NULL, &b->error), 0);
     assert_int_equal(registry_node_set(b->registry, "a", &change, NULL, &b->error), 0);
     assert_int_equal(registry_node_set(b->registry, "b", &change, NULL, &b->error), -EBUSY);
-    assert_told(b, "already the disk of node 'a'");
+    site_assert_told(b, "already the disk of node 'a'");
     char *path = NULL;
     assert_int_equal(registry_volume_remove_begin(b->registry, "disk", NULL, &path, &b->error),
                      -EBUSY);
-    assert_told(b, "is the disk of node 'a'");
+    site_assert_told(b, "is the disk of node 'a'");
     assert_int_equal(registry_volume_remove_begin(b->registry, "disk", "a", &path, &b->error), 0);
     assert_string_equal(path, "/v/disk.raw");
     free(path);
@@ -178,10 +131,10 @@ static void a_volume_has_one_writer(void **state)
 
 static void node_and_volume_come_both_or_not_at_all(void **state)
 {
-    struct bench *b = *state;
-    struct mac_address macs[] = {mac(1)};
+    struct site *b = *state;
+    struct mac_address macs[] = {site_mac(1)};
     struct registry_node node = {.name = "web1", .macs = macs, .n_macs = 1};
-    struct registry_volume v = volume("web1", "/v/web1.raw");
+    struct registry_volume v = site_volume("web1", "/v/web1.raw");
     v.state = VOLUME_CREATING;
     assert_int_equal(add_volume(b, "web1", "/elsewhere"), 0);
     assert_int_equal(registry_node_add(b->registry, &node, &v, &b->error), -EEXIST);
@@ -213,8 +166,8 @@ static void node_and_volume_come_both_or_not_at_all(void **state)
 
 static void a_failed_volume_without_a_node_is_gone(void **state)
 {
-    struct bench *b = *state;
-    struct registry_volume v = volume("x", "/v/x.raw");
+    struct site *b = *state;
+    struct registry_volume v = site_volume("x", "/v/x.raw");
     v.state = VOLUME_CREATING;
     assert_int_equal(registry_volume_add(b->registry, &v, &b->error), 0);
     assert_int_equal(registry_volume_finish(b->registry, "x", "no", &b->error), 0);
@@ -224,21 +177,21 @@ static void a_failed_volume_without_a_node_is_gone(void **state)
 
 static void a_group_with_nodes_stays(void **state)
 {
-    struct bench *b = *state;
+    struct site *b = *state;
     assert_int_equal(registry_group_add(b->registry, "rack1", &b->error), 0);
     assert_int_equal(registry_group_add(b->registry, "rack1", &b->error), -EEXIST);
     assert_int_equal(add_node(b, "a", 1, 0), 0);
     struct registry_node_change change = {.set_group = true, .group = "rack1"};
     assert_int_equal(registry_node_set(b->registry, "a", &change, NULL, &b->error), 0);
     assert_int_equal(registry_group_remove(b->registry, "rack1", &b->error), -EBUSY);
-    assert_told(b, "still has node 'a'");
+    site_assert_told(b, "still has node 'a'");
     assert_int_equal(registry_node_remove(b->registry, "a", &b->error), 0);
     assert_int_equal(registry_node_remove(b->registry, "a", &b->error), -ENOENT);
     assert_int_equal(registry_group_remove(b->registry, "rack1", &b->error), 0);
     assert_int_equal(registry_group_remove(b->registry, "rack1", &b->error), -ENOENT);
 }
 
-static uint32_t import(struct bench *b, const char *name, bool finish)
+static uint32_t import(struct site *b, const char *name, bool finish)
 {
     uint32_t version = 0;
     char *path = NULL;
@@ -252,7 +205,7 @@ static uint32_t import(struct bench *b, const char *name, bool finish)
 
 static void versions_of_an_image_are_never_given_twice(void **state)
 {
-    struct bench *b = *state;
+    struct site *b = *state;
     assert_int_equal(import(b, "debian12", true), 1);
     assert_int_equal(import(b, "debian12", false), 2);
     {
@@ -276,16 +229,16 @@ static void versions_of_an_image_are_never_given_twice(void **state)
 
 static void an_image_that_is_being_copied_stays(void **state)
 {
-    struct bench *b = *state;
+    struct site *b = *state;
     import(b, "debian12", true);
-    struct registry_volume v = volume("x", "/v/x.raw");
+    struct registry_volume v = site_volume("x", "/v/x.raw");
     v.state = VOLUME_CREATING;
     v.image = "debian12@1";
     assert_int_equal(registry_volume_add(b->registry, &v, &b->error), 0);
     char *path = NULL;
     assert_int_equal(registry_image_remove_begin(b->registry, "debian12", 1, &path, &b->error),
                      -EBUSY);
-    assert_told(b, "is being copied to volume 'x'");
+    site_assert_told(b, "is being copied to volume 'x'");
     assert_int_equal(registry_volume_finish(b->registry, "x", NULL, &b->error), 0);
     assert_int_equal(registry_image_remove_begin(b->registry, "debian12", 1, &path, &b->error), 0);
     free(path);
@@ -329,7 +282,7 @@ static void see_lease(void *context, const struct registry_lease *lease)
 
 static void leases_are_durable_before_they_are_promised(void **state)
 {
-    struct bench *b = *state;
+    struct site *b = *state;
     enum { COUNT = 500 };
     struct mailbox mailbox;
     struct answer *answers = calloc(COUNT, sizeof(*answers));
@@ -337,7 +290,7 @@ static void leases_are_durable_before_they_are_promised(void **state)
     assert_int_equal(mailbox_open(&mailbox), 0);
     for (unsigned i = 0; i < COUNT; i++) {
         struct registry_lease lease = {.address = 0x0a000100 + i,
-                                       .mac = mac(i),
+                                       .mac = site_mac(i),
                                        .client_id = {1, 2, 3},
                                        .client_id_size = 3,
                                        .host_name = "x",
@@ -352,7 +305,7 @@ static void leases_are_durable_before_they_are_promised(void **state)
     wait_for(&mailbox, &answered, COUNT);
     struct registry_lease declined = {.address = 0x0a0000ff, .state = REGISTRY_LEASE_DECLINED};
     assert_int_equal(registry_lease_store(b->registry, &declined, NULL), 0);
-    restart(b);
+    site_restart(b);
     struct seen seen = {0};
     assert_int_equal(registry_lease_list(b->registry, see_lease, &seen, &b->error), 0);
     assert_int_equal(seen.leases, COUNT + 1);
@@ -374,12 +327,12 @@ static void see_stage(void *context, const struct registry_boot_stage *stage)
     seen->last_stage = *stage;
 }
 
-static void store_boots(struct bench *b, uint64_t node_id, unsigned count)
+static void store_boots(struct site *b, uint64_t node_id, unsigned count)
 {
     for (unsigned i = 0; i < count; i++) {
         struct registry_boot boot = {.id = registry_boot_new_id(b->registry),
                                      .node_id = node_id,
-                                     .mac = mac(1),
+                                     .mac = site_mac(1),
                                      .started_at = 1000 + i};
         struct registry_boot_stage stage = {
             .boot_id = boot.id, .stage = "address", .reached_at = 2000 + i};
@@ -392,7 +345,7 @@ static void store_boots(struct bench *b, uint64_t node_id, unsigned count)
 
 static void the_last_boots_of_a_node_are_kept(void **state)
 {
-    struct bench *b = *state;
+    struct site *b = *state;
     assert_int_equal(add_node(b, "a", 1, 0), 0);
     assert_int_equal(add_node(b, "b", 2, 0), 0);
     store_boots(b, 1, 60);
@@ -406,7 +359,7 @@ static void the_last_boots_of_a_node_are_kept(void **state)
     assert_string_equal(seen.last_stage.stage, "up");
     assert_true(seen.last_stage.reached_at == 2059);
     uint64_t id = registry_boot_new_id(b->registry);
-    restart(b);
+    site_restart(b);
     assert_true(registry_boot_new_id(b->registry) + 10 > id); /* goes on behind the stored ones */
     seen = (struct seen){0};
     assert_int_equal(registry_boot_list(b->registry, 0, 1, see_boot, see_stage, &seen, &b->error),
@@ -419,10 +372,109 @@ static void the_last_boots_of_a_node_are_kept(void **state)
     assert_int_equal(seen.boots, 1);
 }
 
+/* --- when the disk is full --- */
+
+struct full_disk {
+    struct site site;
+    char ballast[PATH_MAX];
+    _Atomic(unsigned) lost;
+};
+
+static void count_lost(void *context, const struct error *error)
+{
+    struct full_disk *d = context;
+    assert_int_equal(error->code, -ENOSPC);
+    d->lost++;
+}
+
+/* Takes all that is left of the file system, or gives it back. */
+static void fill(struct full_disk *d, bool full)
+{
+    static char page[4096];
+    cleanup_close int fd = open(d->ballast, O_CREAT | O_WRONLY | O_TRUNC | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    while (full && write(fd, page, sizeof(page)) > 0)
+        ;
+}
+
+static int set_up_full_disk(void **state)
+{
+    struct full_disk *d = calloc(1, sizeof(*d));
+    struct site *site = &d->site;
+    site->settings.lost = count_lost;
+    site->settings.context = d;
+    site->directory = scratch_dir_make();
+    bool mounted = mount("tmpfs", site->directory, "tmpfs", 0, "size=1m") == 0;
+    snprintf(site->path, sizeof(site->path), "%s/registry.db", site->directory);
+    snprintf(d->ballast, sizeof(d->ballast), "%s/ballast", site->directory);
+    site->slot = catalog_slot_new();
+    site_start(site);
+    if (mounted)
+        fill(d, true);
+    else
+        d->ballast[0] = '\0'; /* not root */
+    *state = d;
+    return 0;
+}
+
+static int tear_down_full_disk(void **state)
+{
+    struct full_disk *d = *state;
+    registry_stop(d->site.registry);
+    catalog_slot_free(d->site.slot);
+    umount2(d->site.directory, MNT_DETACH);
+    scratch_dir_remove(d->site.directory);
+    free(d);
+    return 0;
+}
+
+/* Groups until there is no room; how many there were. */
+static unsigned add_groups_until_full(struct site *site)
+{
+    char name[32];
+    for (unsigned i = 0; i < 10000; i++) {
+        snprintf(name, sizeof(name), "group%u", i);
+        if (registry_group_add(site->registry, name, &site->error) < 0)
+            return i;
+    }
+    fail();
+    return 0;
+}
+
+static size_t count_groups(struct site *site)
+{
+    size_t count;
+    cleanup_catalog struct catalog *c = catalog_slot_get(site->slot);
+    catalog_groups(c, &count);
+    return count;
+}
+
+static void what_has_no_room_is_refused_and_nothing_is_half_done(void **state)
+{
+    struct full_disk *d = *state;
+    struct registry_lease lease = {.address = 0x0a00000b};
+    if (!d->ballast[0])
+        skip();
+    unsigned added = add_groups_until_full(&d->site);
+    assert_int_equal(d->site.error.code, -ENOSPC);
+    site_assert_told(&d->site, "no space left for the registry");
+    assert_int_equal(count_groups(&d->site), added);    /* those before it are there */
+    for (unsigned i = 0; i < 20 && d->lost == 0; i++) { /* nobody waits for these */
+        assert_int_equal(registry_lease_store(d->site.registry, &lease, NULL), 0);
+        assert_true(registry_group_add(d->site.registry, "x", &d->site.error) < 0);
+    }
+    assert_true(d->lost > 0);
+    fill(d, false);
+    assert_int_equal(registry_group_add(d->site.registry, "x", &d->site.error), 0);
+    assert_int_equal(count_groups(&d->site), added + 1);
+    site_restart(&d->site);
+    assert_int_equal(count_groups(&d->site), added + 1);
+}
+
 /* --- many at once --- */
 
 struct adder {
-    struct bench *bench;
+    struct site *bench;
     unsigned first, refused;
 };
 
@@ -432,7 +484,7 @@ static void *add_many(void *argument)
     for (unsigned i = adder->first; i < adder->first + 50; i++) {
         char name[32];
         struct error error;
-        struct mac_address macs[] = {mac(i / 2)}; /* every second one is refused */
+        struct mac_address macs[] = {site_mac(i / 2)}; /* every second one is refused */
         snprintf(name, sizeof(name), "node%u", i);
         int r = registry_node_add(adder->bench->registry,
                                   &(struct registry_node){.name = name, .macs = macs, .n_macs = 1},
@@ -444,7 +496,7 @@ static void *add_many(void *argument)
 
 static void a_refused_request_harms_no_other_of_its_batch(void **state)
 {
-    struct bench *b = *state;
+    struct site *b = *state;
     pthread_t threads[8];
     struct adder adders[8];
     for (unsigned i = 0; i < 8; i++) {
@@ -478,6 +530,8 @@ int main(void)
         REGISTRY_TEST(an_image_that_is_being_copied_stays),
         REGISTRY_TEST(leases_are_durable_before_they_are_promised),
         REGISTRY_TEST(the_last_boots_of_a_node_are_kept),
+        cmocka_unit_test_setup_teardown(what_has_no_room_is_refused_and_nothing_is_half_done,
+                                        set_up_full_disk, tear_down_full_disk),
         REGISTRY_TEST(a_refused_request_harms_no_other_of_its_batch),
     };
     return RUN_TESTS(tests);

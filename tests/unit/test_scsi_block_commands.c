@@ -4,7 +4,6 @@
 #define BLOCKS    4096
 #define DISK_SIZE (BLOCKS * BLOCK)
 
-static struct scsi_port *port;
 static uint8_t pattern[DISK_SIZE];
 
 static int setup(void **state)
@@ -15,12 +14,6 @@ static int setup(void **state)
     return 0;
 }
 
-static int teardown(void **state)
-{
-    scsi_port_free(port);
-    return 0;
-}
-
 static const uint8_t reads[] = {SCSI_READ_6, SCSI_READ_10, SCSI_READ_12, SCSI_READ_16};
 static const uint8_t writes[] = {SCSI_WRITE_6, SCSI_WRITE_10, SCSI_WRITE_12, SCSI_WRITE_16};
 static const uint8_t verifies[] = {SCSI_VERIFY_10, SCSI_VERIFY_12, SCSI_VERIFY_16};
@@ -28,13 +21,13 @@ static const uint8_t flushes[] = {SCSI_SYNCHRONIZE_CACHE_10, SCSI_SYNCHRONIZE_CA
 
 static void read_blocks(uint8_t opcode, uint64_t lba, uint32_t count, enum scsi_sense sense)
 {
-    scsi_expect(port, cdb_range(opcode, 0, lba, count), NULL, 0, SCSI_PORT_ROOM, sense);
+    scsi_expect(cdb_range(opcode, 0, lba, count), NULL, 0, SCSI_PORT_ROOM, sense);
 }
 
 static void write_blocks(uint8_t opcode, uint8_t byte1, uint64_t lba, uint32_t count,
                          enum scsi_sense sense)
 {
-    scsi_expect(port, cdb_range(opcode, byte1, lba, count), pattern, count * BLOCK, 0, sense);
+    scsi_expect(cdb_range(opcode, byte1, lba, count), pattern, count * BLOCK, 0, sense);
 }
 
 static void every_form_reads(void **state)
@@ -86,7 +79,7 @@ static void every_byte_of_an_address_counts(void **state)
             uint8_t cdb[SCSI_CDB_SIZE];
             memcpy(cdb, cdb_range(forms[i].opcode, 0, 0, 1), sizeof(cdb));
             cdb[at] |= 0x10;
-            scsi_expect(port, cdb, NULL, 0, BLOCK,
+            scsi_expect(cdb, NULL, 0, BLOCK,
                         at == forms[i].last ? SENSE_NONE : SENSE_LBA_OUT_OF_RANGE);
         }
     }
@@ -106,13 +99,13 @@ static void the_end_of_the_disk(void **state)
     for (size_t g = 0; g < ARRAY_SIZE(groups); g++) {
         for (size_t i = 0; i < groups[g].count; i++) {
             uint8_t opcode = groups[g].opcodes[i];
-            scsi_refused(port, cdb_range(opcode, 0, BLOCKS, 1), SENSE_LBA_OUT_OF_RANGE);
-            scsi_refused(port, cdb_range(opcode, 0, BLOCKS - 1, 2), SENSE_LBA_OUT_OF_RANGE);
+            scsi_refused(cdb_range(opcode, 0, BLOCKS, 1), SENSE_LBA_OUT_OF_RANGE);
+            scsi_refused(cdb_range(opcode, 0, BLOCKS - 1, 2), SENSE_LBA_OUT_OF_RANGE);
             if (scsi_cdb_size(opcode) == 6)
                 continue;
-            scsi_refused(port, cdb_range(opcode, 0, BLOCKS + 1, 0), SENSE_LBA_OUT_OF_RANGE);
-            scsi_refused(port, cdb_range(opcode, 0, UINT64_MAX, 2), SENSE_LBA_OUT_OF_RANGE);
-            scsi_refused(port, cdb_range(opcode, 0, BLOCKS, 0), SENSE_NONE); /* nothing, there */
+            scsi_refused(cdb_range(opcode, 0, BLOCKS + 1, 0), SENSE_LBA_OUT_OF_RANGE);
+            scsi_refused(cdb_range(opcode, 0, UINT64_MAX, 2), SENSE_LBA_OUT_OF_RANGE);
+            scsi_refused(cdb_range(opcode, 0, BLOCKS, 0), SENSE_NONE); /* nothing, there */
         }
     }
     assert_int_equal(port->disk->reads + port->disk->writes, 0);
@@ -124,7 +117,7 @@ static void no_blocks_are_256_in_the_short_form_alone(void **state)
     read_blocks(SCSI_READ_6, 0x100, 0, SENSE_NONE);
     assert_int_equal(port->moved, 256 * BLOCK);
     assert_memory_equal(port->in, pattern + 0x100 * BLOCK, 256 * BLOCK);
-    scsi_refused(port, cdb_range(SCSI_READ_6, 0, BLOCKS - 255, 0), SENSE_LBA_OUT_OF_RANGE);
+    scsi_refused(cdb_range(SCSI_READ_6, 0, BLOCKS - 255, 0), SENSE_LBA_OUT_OF_RANGE);
     for (size_t i = 1; i < ARRAY_SIZE(reads); i++) {
         read_blocks(reads[i], 0x100, 0, SENSE_NONE);
         assert_int_equal(port->moved, 0);
@@ -135,9 +128,9 @@ static void protection_information_is_refused(void **state)
 {
     for (uint8_t bits = 0x20; bits; bits = (uint8_t)(bits << 1)) {
         for (size_t i = 1; i < ARRAY_SIZE(reads); i++) {
-            scsi_refused(port, cdb_range(reads[i], bits, 0, 1), SENSE_INVALID_FIELD_IN_CDB);
+            scsi_refused(cdb_range(reads[i], bits, 0, 1), SENSE_INVALID_FIELD_IN_CDB);
             write_blocks(writes[i], bits, 0, 1, SENSE_INVALID_FIELD_IN_CDB);
-            scsi_refused(port, cdb_range(verifies[i - 1], bits, 0, 1), SENSE_INVALID_FIELD_IN_CDB);
+            scsi_refused(cdb_range(verifies[i - 1], bits, 0, 1), SENSE_INVALID_FIELD_IN_CDB);
         }
     }
     assert_int_equal(port->disk->writes, 0);
@@ -158,9 +151,9 @@ static void verify_looks_at_nothing(void **state)
 {
     port->disk->fail_with = -5;
     for (size_t i = 0; i < ARRAY_SIZE(verifies); i++) {
-        scsi_refused(port, cdb_range(verifies[i], 0, 0, 8), SENSE_NONE);
+        scsi_refused(cdb_range(verifies[i], 0, 0, 8), SENSE_NONE);
         for (uint8_t bytchk = 0x02; bytchk <= 0x06; bytchk = (uint8_t)(bytchk + 2))
-            scsi_refused(port, cdb_range(verifies[i], bytchk, 0, 8), SENSE_INVALID_FIELD_IN_CDB);
+            scsi_refused(cdb_range(verifies[i], bytchk, 0, 8), SENSE_INVALID_FIELD_IN_CDB);
     }
 }
 
@@ -176,15 +169,15 @@ static void flush_waits_for_the_disk(void **state)
         assert_int_equal(port->disk->flushes, i + 1);
     }
     port->disk->fail_with = -5;
-    scsi_refused(port, CDB(SCSI_SYNCHRONIZE_CACHE_10), SENSE_MEDIUM_WRITE_ERROR);
+    scsi_refused(CDB(SCSI_SYNCHRONIZE_CACHE_10), SENSE_MEDIUM_WRITE_ERROR);
 }
 
 static void commands_that_do_nothing(void **state)
 {
     port->disk->fail_with = -5;
-    scsi_refused(port, CDB(SCSI_TEST_UNIT_READY), SENSE_NONE);
+    scsi_refused(CDB(SCSI_TEST_UNIT_READY), SENSE_NONE);
     for (uint8_t start = 0; start < 4; start++) /* LOEJ, START: a volume has neither */
-        scsi_refused(port, CDB(SCSI_START_STOP_UNIT, 0, 0, 0, start), SENSE_NONE);
+        scsi_refused(CDB(SCSI_START_STOP_UNIT, 0, 0, 0, start), SENSE_NONE);
 }
 
 /* --- capacity --- */
@@ -193,25 +186,24 @@ static void capacity_in_the_short_form(void **state)
 {
     static const uint8_t expected[8] = {0, 0, 0x0f, 0xff, 0, 0, 2, 0};
     static const uint8_t too_large[8] = {0xff, 0xff, 0xff, 0xff, 0, 0, 2, 0};
-    assert_memory_equal(scsi_fetch(port, CDB(SCSI_READ_CAPACITY_10), 8), expected, 8);
+    assert_memory_equal(scsi_fetch(CDB(SCSI_READ_CAPACITY_10), 8), expected, 8);
     assert_int_equal(port->moved, 8);
     port->lu->n_blocks = UINT64_C(1) << 32; /* the last LBA is the largest that there is */
-    assert_memory_equal(scsi_fetch(port, CDB(SCSI_READ_CAPACITY_10), 8), too_large, 8);
+    assert_memory_equal(scsi_fetch(CDB(SCSI_READ_CAPACITY_10), 8), too_large, 8);
     port->lu->n_blocks += 5;
-    assert_memory_equal(scsi_fetch(port, CDB(SCSI_READ_CAPACITY_10), 8), too_large, 8);
+    assert_memory_equal(scsi_fetch(CDB(SCSI_READ_CAPACITY_10), 8), too_large, 8);
     for (uint8_t at = 2; at <= 5; at++) { /* an LBA makes sense with PMI alone */
         uint8_t cdb[SCSI_CDB_SIZE] = {SCSI_READ_CAPACITY_10};
         cdb[at] = 1;
-        scsi_refused(port, cdb, SENSE_INVALID_FIELD_IN_CDB);
+        scsi_refused(cdb, SENSE_INVALID_FIELD_IN_CDB);
         cdb[8] = 1;
-        scsi_fetch(port, cdb, 8);
+        scsi_fetch(cdb, 8);
     }
 }
 
 static const uint8_t *capacity_16(uint32_t allocation_length)
 {
-    return scsi_fetch(port,
-                      CDB(SCSI_SERVICE_ACTION_IN_16, SCSI_READ_CAPACITY_16, 0, 0, 0, 0, 0, 0, 0, 0,
+    return scsi_fetch(CDB(SCSI_SERVICE_ACTION_IN_16, SCSI_READ_CAPACITY_16, 0, 0, 0, 0, 0, 0, 0, 0,
                           (uint8_t)(allocation_length >> 24), 0, 0, (uint8_t)allocation_length),
                       4096);
 }
@@ -243,7 +235,7 @@ static void capacity_of_4096_byte_blocks(void **state)
     assert_int_equal(d[13], 0); /* a physical block is a logical one */
 }
 
-#define COMMAND_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define COMMAND_TEST(f) cmocka_unit_test_setup_teardown(f, setup, scsi_tear_down)
 
 int main(void)
 {

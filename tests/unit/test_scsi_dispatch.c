@@ -1,22 +1,6 @@
 /* The table of commands, and what stands in the way of running one. */
 #include "scsi_commands.h"
 
-#define DISK_SIZE (1 * MIB)
-
-static struct scsi_port *port;
-
-static int setup(void **state)
-{
-    port = scsi_port_new(DISK_SIZE, 512);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    scsi_port_free(port);
-    return 0;
-}
-
 /* --- the table --- */
 
 static const uint8_t opcodes[] = {
@@ -156,15 +140,15 @@ static void unknown_commands(void **state)
         if (memchr(opcodes, (int)opcode, sizeof(opcodes)))
             known++;
         else
-            scsi_refused(port, CDB((uint8_t)opcode), SENSE_INVALID_OPCODE);
+            scsi_refused(CDB((uint8_t)opcode), SENSE_INVALID_OPCODE);
     }
     assert_int_equal(known, ARRAY_SIZE(opcodes));
     for (uint8_t action = 0; action < 0x20; action++) {
         if (action != SCSI_READ_CAPACITY_16 && action != SCSI_GET_LBA_STATUS)
-            scsi_refused(port, CDB(SCSI_SERVICE_ACTION_IN_16, action), SENSE_INVALID_FIELD_IN_CDB);
+            scsi_refused(CDB(SCSI_SERVICE_ACTION_IN_16, action), SENSE_INVALID_FIELD_IN_CDB);
         if (action != SCSI_REPORT_SUPPORTED_OPERATION_CODES &&
             action != SCSI_REPORT_SUPPORTED_TASK_MANAGEMENT_FUNCTIONS)
-            scsi_refused(port, CDB(SCSI_MAINTENANCE_IN, action), SENSE_INVALID_FIELD_IN_CDB);
+            scsi_refused(CDB(SCSI_MAINTENANCE_IN, action), SENSE_INVALID_FIELD_IN_CDB);
     }
 }
 
@@ -175,12 +159,12 @@ static void a_lun_that_does_not_exist(void **state)
         if (opcode == SCSI_INQUIRY || opcode == SCSI_REQUEST_SENSE || opcode == SCSI_REPORT_LUNS)
             continue;
         for (uint8_t action = 0x0c; action <= 0x12; action++)
-            scsi_refused(port, CDB((uint8_t)opcode, action), SENSE_LUN_NOT_SUPPORTED);
+            scsi_refused(CDB((uint8_t)opcode, action), SENSE_LUN_NOT_SUPPORTED);
     }
-    scsi_fetch(port, CDB(SCSI_INQUIRY, 0, 0, 0, 36), 36);
+    scsi_fetch(CDB(SCSI_INQUIRY, 0, 0, 0, 36), 36);
     assert_int_equal(port->in[0], 0x7f);
-    scsi_fetch(port, CDB(SCSI_REPORT_LUNS, 0, 0, 0, 0, 0, 0, 0, 0, 16), 16);
-    scsi_fetch(port, CDB(SCSI_REQUEST_SENSE, 0, 0, 0, 18), 18);
+    scsi_fetch(CDB(SCSI_REPORT_LUNS, 0, 0, 0, 0, 0, 0, 0, 0, 16), 16);
+    scsi_fetch(CDB(SCSI_REQUEST_SENSE, 0, 0, 0, 18), 18);
 }
 
 static void what_writes_is_refused_on_a_read_only_lu(void **state)
@@ -189,12 +173,11 @@ static void what_writes_is_refused_on_a_read_only_lu(void **state)
     port->lu->read_only = true;
     for (size_t i = 0; i < ARRAY_SIZE(opcodes); i++)
         if (writes(opcodes[i]))
-            scsi_expect(port, cdb_range(opcodes[i], 0, 0, 1), out, sizeof(out), 0,
-                        SENSE_WRITE_PROTECTED);
+            scsi_expect(cdb_range(opcodes[i], 0, 0, 1), out, sizeof(out), 0, SENSE_WRITE_PROTECTED);
     assert_int_equal(port->disk->writes + port->disk->zeroes, 0);
     assert_int_equal(port->disk->data[0], 0);
-    scsi_expect(port, cdb_range(SCSI_READ_10, 0, 0, 1), NULL, 0, 512, SENSE_NONE);
-    scsi_expect(port, CDB(SCSI_SYNCHRONIZE_CACHE_10), NULL, 0, 0, SENSE_NONE);
+    scsi_expect(cdb_range(SCSI_READ_10, 0, 0, 1), NULL, 0, 512, SENSE_NONE);
+    scsi_expect(CDB(SCSI_SYNCHRONIZE_CACHE_10), NULL, 0, 0, SENSE_NONE);
 }
 
 static void unit_attentions_are_told_one_by_one_before_anything_else(void **state)
@@ -203,11 +186,11 @@ static void unit_attentions_are_told_one_by_one_before_anything_else(void **stat
     scsi_nexus_establish_unit_attention(&port->nexus, SENSE_LU_RESET);
     scsi_nexus_establish_unit_attention(&port->nexus, SENSE_CAPACITY_CHANGED);
     scsi_nexus_establish_unit_attention(&port->nexus, SENSE_COMMANDS_CLEARED);
-    scsi_refused(port, CDB(SCSI_TEST_UNIT_READY), SENSE_LU_RESET);
-    scsi_refused(port, CDB(0xff), SENSE_CAPACITY_CHANGED);
-    scsi_expect(port, cdb_range(SCSI_WRITE_10, 0, 0, 1), "", 0, 0, SENSE_COMMANDS_CLEARED);
-    scsi_refused(port, CDB(SCSI_TEST_UNIT_READY), SENSE_NONE);
-    scsi_refused(port, CDB(0xff), SENSE_INVALID_OPCODE);
+    scsi_refused(CDB(SCSI_TEST_UNIT_READY), SENSE_LU_RESET);
+    scsi_refused(CDB(0xff), SENSE_CAPACITY_CHANGED);
+    scsi_expect(cdb_range(SCSI_WRITE_10, 0, 0, 1), "", 0, 0, SENSE_COMMANDS_CLEARED);
+    scsi_refused(CDB(SCSI_TEST_UNIT_READY), SENSE_NONE);
+    scsi_refused(CDB(0xff), SENSE_INVALID_OPCODE);
 }
 
 /* SPC-4: INQUIRY and REPORT LUNS neither tell nor clear one; REQUEST SENSE tells it as data. */
@@ -215,13 +198,13 @@ static void some_commands_leave_unit_attentions_alone(void **state)
 {
     scsi_nexus_establish_unit_attention(&port->nexus, SENSE_LU_RESET);
     scsi_nexus_establish_unit_attention(&port->nexus, SENSE_CAPACITY_CHANGED);
-    scsi_fetch(port, CDB(SCSI_INQUIRY, 0, 0, 0, 36), 36);
-    scsi_fetch(port, CDB(SCSI_REPORT_LUNS, 0, 0, 0, 0, 0, 0, 0, 0, 16), 16);
-    const uint8_t *sense = scsi_fetch(port, CDB(SCSI_REQUEST_SENSE, 0, 0, 0, 18), 18);
+    scsi_fetch(CDB(SCSI_INQUIRY, 0, 0, 0, 36), 36);
+    scsi_fetch(CDB(SCSI_REPORT_LUNS, 0, 0, 0, 0, 0, 0, 0, 0, 16), 16);
+    const uint8_t *sense = scsi_fetch(CDB(SCSI_REQUEST_SENSE, 0, 0, 0, 18), 18);
     assert_int_equal(sense[2], SENSE_LU_RESET >> 16);
     assert_int_equal(sense[12], 0x29);
     assert_int_equal(sense[13], 0x03);
-    scsi_refused(port, CDB(SCSI_TEST_UNIT_READY), SENSE_CAPACITY_CHANGED);
+    scsi_refused(CDB(SCSI_TEST_UNIT_READY), SENSE_CAPACITY_CHANGED);
 }
 
 /* --- sense data --- */
@@ -239,8 +222,6 @@ static void sense_data_is_in_fixed_format(void **state)
     assert_memory_equal(sense, informed, sizeof(sense));
 }
 
-#define DISPATCH_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -248,12 +229,12 @@ int main(void)
         TEST(only_what_writes_is_marked_so),
         TEST(sizes_go_by_group),
         TEST(usage_bits_end_with_the_cdb_and_its_control_byte),
-        DISPATCH_TEST(bits_that_are_not_used_change_nothing),
-        DISPATCH_TEST(unknown_commands),
-        DISPATCH_TEST(a_lun_that_does_not_exist),
-        DISPATCH_TEST(what_writes_is_refused_on_a_read_only_lu),
-        DISPATCH_TEST(unit_attentions_are_told_one_by_one_before_anything_else),
-        DISPATCH_TEST(some_commands_leave_unit_attentions_alone),
+        SCSI_TEST(bits_that_are_not_used_change_nothing),
+        SCSI_TEST(unknown_commands),
+        SCSI_TEST(a_lun_that_does_not_exist),
+        SCSI_TEST(what_writes_is_refused_on_a_read_only_lu),
+        SCSI_TEST(unit_attentions_are_told_one_by_one_before_anything_else),
+        SCSI_TEST(some_commands_leave_unit_attentions_alone),
         TEST(sense_data_is_in_fixed_format),
     };
     return RUN_TESTS(tests);

@@ -1,23 +1,8 @@
 #include "scsi_commands.h"
 
-static struct scsi_port *port;
-
-static int setup(void **state)
-{
-    port = scsi_port_new(1 * MIB, 512);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    scsi_port_free(port);
-    return 0;
-}
-
 static void inquire(uint8_t evpd, uint8_t page, uint16_t allocation_length)
 {
-    scsi_fetch(port,
-               CDB(SCSI_INQUIRY, evpd, page, (uint8_t)(allocation_length >> 8),
+    scsi_fetch(CDB(SCSI_INQUIRY, evpd, page, (uint8_t)(allocation_length >> 8),
                    (uint8_t)allocation_length),
                65535);
 }
@@ -26,7 +11,7 @@ static void inquire(uint8_t evpd, uint8_t page, uint16_t allocation_length)
 static uint16_t fetch_page(uint8_t page)
 {
     inquire(1, page, 1024);
-    struct wire_reader r = scsi_reader(port);
+    struct wire_reader r = scsi_reader();
     assert_int_equal(wire_get_u8(&r), 0x00); /* a block device that is there */
     assert_int_equal(wire_get_u8(&r), page);
     uint16_t size = wire_get_be16(&r);
@@ -37,7 +22,7 @@ static uint16_t fetch_page(uint8_t page)
 
 static uint32_t be32(size_t at)
 {
-    struct wire_reader r = scsi_reader(port);
+    struct wire_reader r = scsi_reader();
     wire_skip(&r, at);
     return wire_get_be32(&r);
 }
@@ -71,7 +56,7 @@ static void no_lun(void **state)
     inquire(0, 0, 96);
     assert_int_equal(port->moved, 96);
     assert_int_equal(port->in[0], 0x7f);
-    scsi_refused(port, CDB(SCSI_INQUIRY, 1, 0x00, 0, 96), SENSE_INVALID_FIELD_IN_CDB);
+    scsi_refused(CDB(SCSI_INQUIRY, 1, 0x00, 0, 96), SENSE_INVALID_FIELD_IN_CDB);
 }
 
 static void page_00_lists_the_pages_that_there_are(void **state)
@@ -85,8 +70,7 @@ static void page_00_lists_the_pages_that_there_are(void **state)
             fetch_page((uint8_t)page);
             i++;
         } else {
-            scsi_refused(port, CDB(SCSI_INQUIRY, 1, (uint8_t)page, 1, 0),
-                         SENSE_INVALID_FIELD_IN_CDB);
+            scsi_refused(CDB(SCSI_INQUIRY, 1, (uint8_t)page, 1, 0), SENSE_INVALID_FIELD_IN_CDB);
         }
         assert_true(page < 255 || i == count);
     }
@@ -94,7 +78,7 @@ static void page_00_lists_the_pages_that_there_are(void **state)
 
 static void a_page_code_needs_evpd(void **state)
 {
-    scsi_refused(port, CDB(SCSI_INQUIRY, 0, 0x80, 0, 96), SENSE_INVALID_FIELD_IN_CDB);
+    scsi_refused(CDB(SCSI_INQUIRY, 0, 0x80, 0, 96), SENSE_INVALID_FIELD_IN_CDB);
 }
 
 static void the_serial_number_is_the_volumes(void **state)
@@ -173,30 +157,28 @@ static void the_allocation_length_cuts(void **state)
 /* The initiator takes less than it asks for: the residual tells. */
 static void the_initiators_room_cuts_too(void **state)
 {
-    scsi_fetch(port, CDB(SCSI_INQUIRY, 0, 0, 0, 96), 36);
+    scsi_fetch(CDB(SCSI_INQUIRY, 0, 0, 0, 96), 36);
     assert_int_equal(port->moved, 36);
     assert_int_equal(port->data_length, 96);
-    scsi_fetch(port, CDB(SCSI_INQUIRY, 0, 0, 0, 96), 0);
+    scsi_fetch(CDB(SCSI_INQUIRY, 0, 0, 0, 96), 0);
     assert_int_equal(port->moved, 0);
     assert_int_equal(port->data_length, 96);
 }
 
-#define INQUIRY_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        INQUIRY_TEST(standard_data),
-        INQUIRY_TEST(no_lun),
-        INQUIRY_TEST(page_00_lists_the_pages_that_there_are),
-        INQUIRY_TEST(a_page_code_needs_evpd),
-        INQUIRY_TEST(the_serial_number_is_the_volumes),
-        INQUIRY_TEST(the_designators_identify_the_volume),
-        INQUIRY_TEST(extended_inquiry),
-        INQUIRY_TEST(block_limits),
-        INQUIRY_TEST(characteristics_and_provisioning),
-        INQUIRY_TEST(the_allocation_length_cuts),
-        INQUIRY_TEST(the_initiators_room_cuts_too),
+        SCSI_TEST(standard_data),
+        SCSI_TEST(no_lun),
+        SCSI_TEST(page_00_lists_the_pages_that_there_are),
+        SCSI_TEST(a_page_code_needs_evpd),
+        SCSI_TEST(the_serial_number_is_the_volumes),
+        SCSI_TEST(the_designators_identify_the_volume),
+        SCSI_TEST(extended_inquiry),
+        SCSI_TEST(block_limits),
+        SCSI_TEST(characteristics_and_provisioning),
+        SCSI_TEST(the_allocation_length_cuts),
+        SCSI_TEST(the_initiators_room_cuts_too),
     };
     return RUN_TESTS(tests);
 }

@@ -1,19 +1,5 @@
 #include "scsi_commands.h"
 
-static struct scsi_port *port;
-
-static int setup(void **state)
-{
-    port = scsi_port_new(1 * MIB, 512);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    scsi_port_free(port);
-    return 0;
-}
-
 static void an_lu_takes_after_its_device(void **state)
 {
     static const uint8_t serial[16] = {9};
@@ -73,15 +59,13 @@ static void all_nexuses_are_told_but_for_one(void **state)
     scsi_nexus_disconnect(&one);
 }
 
-#define LU_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        LU_TEST(an_lu_takes_after_its_device),
-        LU_TEST(unit_attentions_are_queued_in_order_and_once),
-        LU_TEST(more_than_fit_become_a_reset),
-        LU_TEST(all_nexuses_are_told_but_for_one),
+        SCSI_TEST(an_lu_takes_after_its_device),
+        SCSI_TEST(unit_attentions_are_queued_in_order_and_once),
+        SCSI_TEST(more_than_fit_become_a_reset),
+        SCSI_TEST(all_nexuses_are_told_but_for_one),
     };
     return RUN_TESTS(tests);
 }

@@ -1,37 +1,21 @@
 #include "scsi_commands.h"
 
-static struct scsi_port *port;
-
-#define DISK_SIZE (1 * MIB)
-
 static const uint8_t caching[] = {0x08, 18, 0x04, 0, 0, 0, 0, 0, 0, 0,
                                   0,    0,  0,    0, 0, 0, 0, 0, 0, 0};
 static const uint8_t control[] = {0x0a, 10, 0x00, 0x10, 0, 0, 0, 0, 0, 0, 0, 0};
 static const uint8_t exceptions[] = {0x1c, 10, 0x08, 0, 0, 0, 0, 0, 0, 0, 0, 0};
-
-static int setup(void **state)
-{
-    port = scsi_port_new(DISK_SIZE, 512);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    scsi_port_free(port);
-    return 0;
-}
 
 enum { CURRENT = 0x00, CHANGEABLE = 0x40, DEFAULT = 0x80, SAVED = 0xc0 };
 enum { DBD = 0x08, LLBAA = 0x10 };
 
 static const uint8_t *sense_6(uint8_t flags, uint8_t page, uint8_t subpage)
 {
-    return scsi_fetch(port, CDB(SCSI_MODE_SENSE_6, flags, page, subpage, 255), 255);
+    return scsi_fetch(CDB(SCSI_MODE_SENSE_6, flags, page, subpage, 255), 255);
 }
 
 static const uint8_t *sense_10(uint8_t flags, uint8_t page)
 {
-    return scsi_fetch(port, CDB(SCSI_MODE_SENSE_10, flags, page, 0, 0, 0, 0, 2, 0), 512);
+    return scsi_fetch(CDB(SCSI_MODE_SENSE_10, flags, page, 0, 0, 0, 0, 2, 0), 512);
 }
 
 static void the_header_of_the_short_form(void **state)
@@ -98,8 +82,8 @@ static void nothing_can_be_changed_or_saved(void **state)
     assert_memory_equal(d + 6, zeroes, 18);
     d = sense_6(DBD, DEFAULT | 0x08, 0);
     assert_memory_equal(d + 4, caching, sizeof(caching));
-    scsi_refused(port, CDB(SCSI_MODE_SENSE_6, 0, SAVED | 0x08, 0, 255), SENSE_SAVING_NOT_SUPPORTED);
-    scsi_refused(port, CDB(SCSI_MODE_SENSE_10, 0, SAVED | 0x3f, 0, 0, 0, 0, 0, 255),
+    scsi_refused(CDB(SCSI_MODE_SENSE_6, 0, SAVED | 0x08, 0, 255), SENSE_SAVING_NOT_SUPPORTED);
+    scsi_refused(CDB(SCSI_MODE_SENSE_10, 0, SAVED | 0x3f, 0, 0, 0, 0, 0, 255),
                  SENSE_SAVING_NOT_SUPPORTED);
 }
 
@@ -107,9 +91,9 @@ static void pages_that_there_are_not(void **state)
 {
     for (uint8_t page = 0; page < 0x40; page++) {
         bool known = page == 0x08 || page == 0x0a || page == 0x1c || page == 0x3f;
-        scsi_expect(port, CDB(SCSI_MODE_SENSE_6, 0, page, 0, 255), NULL, 0, 255,
+        scsi_expect(CDB(SCSI_MODE_SENSE_6, 0, page, 0, 255), NULL, 0, 255,
                     known ? SENSE_NONE : SENSE_INVALID_FIELD_IN_CDB);
-        scsi_refused(port, CDB(SCSI_MODE_SENSE_6, 0, page, 1, 255), SENSE_INVALID_FIELD_IN_CDB);
+        scsi_refused(CDB(SCSI_MODE_SENSE_6, 0, page, 1, 255), SENSE_INVALID_FIELD_IN_CDB);
     }
 }
 
@@ -138,28 +122,26 @@ static void the_allocation_length_cuts(void **state)
     uint32_t size = port->moved;
     memcpy(whole, d, size);
     for (uint8_t cut = 0; cut <= size; cut++) {
-        scsi_fetch(port, CDB(SCSI_MODE_SENSE_6, 0, 0x3f, 0, cut), 255);
+        scsi_fetch(CDB(SCSI_MODE_SENSE_6, 0, 0x3f, 0, cut), 255);
         assert_int_equal(port->moved, cut);
         assert_memory_equal(port->in, whole, cut); /* the length in it is of the whole */
     }
-    scsi_fetch(port, CDB(SCSI_MODE_SENSE_10, 0, 0x3f, 0, 0, 0, 0, 0, 9), 255);
+    scsi_fetch(CDB(SCSI_MODE_SENSE_10, 0, 0x3f, 0, 0, 0, 0, 0, 9), 255);
     assert_int_equal(port->moved, 9);
 }
-
-#define MODE_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        MODE_TEST(the_header_of_the_short_form),
-        MODE_TEST(the_header_of_the_long_form),
-        MODE_TEST(without_block_descriptors),
-        MODE_TEST(all_pages_at_once_in_order),
-        MODE_TEST(nothing_can_be_changed_or_saved),
-        MODE_TEST(pages_that_there_are_not),
-        MODE_TEST(a_read_only_lu_says_so),
-        MODE_TEST(a_large_disk_needs_the_long_descriptor),
-        MODE_TEST(the_allocation_length_cuts),
+        SCSI_TEST(the_header_of_the_short_form),
+        SCSI_TEST(the_header_of_the_long_form),
+        SCSI_TEST(without_block_descriptors),
+        SCSI_TEST(all_pages_at_once_in_order),
+        SCSI_TEST(nothing_can_be_changed_or_saved),
+        SCSI_TEST(pages_that_there_are_not),
+        SCSI_TEST(a_read_only_lu_says_so),
+        SCSI_TEST(a_large_disk_needs_the_long_descriptor),
+        SCSI_TEST(the_allocation_length_cuts),
     };
     return RUN_TESTS(tests);
 }

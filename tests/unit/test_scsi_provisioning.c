@@ -7,18 +7,10 @@
 #define BLOCKS    4096
 #define DISK_SIZE (BLOCKS * BLOCK)
 
-static struct scsi_port *port;
-
 static int setup(void **state)
 {
     port = scsi_port_new(DISK_SIZE, BLOCK);
     memset(port->disk->data, 0xaa, DISK_SIZE);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    scsi_port_free(port);
     return 0;
 }
 
@@ -74,8 +66,7 @@ static struct parameters make_list(const struct extent *extents, size_t count)
 
 static void unmap(struct parameters list, enum scsi_sense sense)
 {
-    scsi_expect(port,
-                CDB(SCSI_UNMAP, 0, 0, 0, 0, 0, 0, (uint8_t)(list.size >> 8), (uint8_t)list.size),
+    scsi_expect(CDB(SCSI_UNMAP, 0, 0, 0, 0, 0, 0, (uint8_t)(list.size >> 8), (uint8_t)list.size),
                 list.bytes, (uint32_t)list.size, 0, sense);
 }
 
@@ -164,7 +155,7 @@ static void a_list_that_is_cut_is_no_list(void **state)
     struct parameters list = LIST({0, 8}, {8, 8});
     const uint8_t *cdb = CDB(SCSI_UNMAP, 0, 0, 0, 0, 0, 0, 0, 40);
     for (uint32_t sent = 1; sent < list.size; sent++)
-        scsi_expect(port, cdb, list.bytes, sent, 0,
+        scsi_expect(cdb, list.bytes, sent, 0,
                     sent < 8 ? SENSE_PARAMETER_LIST_LENGTH : SENSE_INVALID_FIELD_IN_PARAMETERS);
     assert_untouched();
 }
@@ -172,7 +163,7 @@ static void a_list_that_is_cut_is_no_list(void **state)
 static void anchors_are_not_supported(void **state)
 {
     struct parameters list = LIST({0, 8});
-    scsi_expect(port, CDB(SCSI_UNMAP, 1, 0, 0, 0, 0, 0, 0, 24), list.bytes, 24, 0,
+    scsi_expect(CDB(SCSI_UNMAP, 1, 0, 0, 0, 0, 0, 0, 24), list.bytes, 24, 0,
                 SENSE_INVALID_FIELD_IN_CDB);
     assert_untouched();
 }
@@ -211,7 +202,7 @@ static void write_same(uint8_t opcode, uint8_t byte1, uint64_t lba, uint32_t cou
                        enum scsi_sense sense)
 {
     bool no_data = opcode == SCSI_WRITE_SAME_16 && byte1 & NDOB;
-    scsi_expect(port, cdb_range(opcode, byte1, lba, count), no_data ? NULL : block,
+    scsi_expect(cdb_range(opcode, byte1, lba, count), no_data ? NULL : block,
                 no_data ? 0 : port->lu->block_size, 0, sense);
 }
 
@@ -296,7 +287,7 @@ static void what_cannot_be_the_same(void **state)
         write_same(sames[i], ANCHOR, 0, 1, SENSE_INVALID_FIELD_IN_CDB);
         for (uint8_t bit = 0x20; bit; bit = (uint8_t)(bit << 1))
             write_same(sames[i], bit, 0, 1, SENSE_INVALID_FIELD_IN_CDB);
-        scsi_expect(port, cdb_range(sames[i], 0, 0, 1), block, BLOCK - 1, 0,
+        scsi_expect(cdb_range(sames[i], 0, 0, 1), block, BLOCK - 1, 0,
                     SENSE_INVALID_FIELD_IN_CDB); /* not a whole block */
     }
     write_same(SCSI_WRITE_SAME_16, 0, UINT64_MAX, 2, SENSE_LBA_OUT_OF_RANGE);
@@ -334,7 +325,7 @@ static const uint8_t *lba_status(uint64_t lba, uint32_t allocation_length)
     struct wire_writer w = wire_writer_of(cdb + 2, 12);
     wire_put_be64(&w, lba);
     wire_put_be32(&w, allocation_length);
-    return scsi_fetch(port, cdb, 65536);
+    return scsi_fetch(cdb, 65536);
 }
 
 struct status {
@@ -345,7 +336,7 @@ struct status {
 
 static void assert_status(const struct status *expected, size_t count)
 {
-    struct wire_reader r = scsi_reader(port);
+    struct wire_reader r = scsi_reader();
     assert_int_equal(port->moved, 8 + 16 * count);
     assert_int_equal(wire_get_be32(&r), port->moved - 4);
     assert_int_equal(wire_get_be32(&r), 0);
@@ -402,7 +393,7 @@ static void very_many_extents_are_cut(void **state)
     port->disk->extents = extents;
     port->disk->n_extents = ARRAY_SIZE(extents);
     lba_status(0, 65536);
-    struct wire_reader r = scsi_reader(port);
+    struct wire_reader r = scsi_reader();
     assert_int_equal(wire_get_be32(&r), port->moved - 4);
     assert_true(port->moved >= 8 + 16 && port->moved < 8 + 16 * ARRAY_SIZE(extents));
     assert_int_equal((port->moved - 8) % 16, 0);
@@ -413,7 +404,7 @@ static void behind_the_end_there_is_nothing(void **state)
     uint8_t cdb[SCSI_CDB_SIZE] = {SCSI_SERVICE_ACTION_IN_16, SCSI_GET_LBA_STATUS};
     cdb[8] = BLOCKS >> 8;
     cdb[13] = 255;
-    scsi_refused(port, cdb, SENSE_LBA_OUT_OF_RANGE);
+    scsi_refused(cdb, SENSE_LBA_OUT_OF_RANGE);
 }
 
 /* A block with data in any part of it is no hole, and a hole that ends inside a block ends before
@@ -429,7 +420,7 @@ static void a_hole_that_ends_inside_a_block(void **state)
                   {6, DISK_SIZE / 4096 - 6, false});
 }
 
-#define PROVISIONING_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define PROVISIONING_TEST(f) cmocka_unit_test_setup_teardown(f, setup, scsi_tear_down)
 
 int main(void)
 {

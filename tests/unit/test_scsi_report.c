@@ -1,19 +1,5 @@
 #include "scsi_commands.h"
 
-static struct scsi_port *port;
-
-static int setup(void **state)
-{
-    port = scsi_port_new(1 * MIB, 512);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    scsi_port_free(port);
-    return 0;
-}
-
 /* --- REPORT LUNS --- */
 
 static void luns(void **state)
@@ -23,28 +9,27 @@ static void luns(void **state)
     struct scsi_target_lun list[] = {{0, port->lu}, {UINT64_C(1) << 48, port->lu}};
     static const uint8_t two[24] = {0, 0, 0, 16, 0, 0, 0, 0, 0, 0, 0, 0,
                                     0, 0, 0, 0,  0, 1, 0, 0, 0, 0, 0, 0};
-    scsi_fetch(port, CDB(SCSI_REPORT_LUNS, 0, 0, 0, 0, 0, 0, 0, 1, 0), 256);
+    scsi_fetch(CDB(SCSI_REPORT_LUNS, 0, 0, 0, 0, 0, 0, 0, 1, 0), 256);
     assert_int_equal(port->moved, sizeof(one));
     assert_memory_equal(port->in, one, sizeof(one));
-    scsi_fetch(port, CDB(SCSI_REPORT_LUNS, 0, 1, 0, 0, 0, 0, 0, 1, 0), 256); /* well-known ones */
+    scsi_fetch(CDB(SCSI_REPORT_LUNS, 0, 1, 0, 0, 0, 0, 0, 1, 0), 256); /* well-known ones */
     assert_int_equal(port->moved, sizeof(none));
     assert_memory_equal(port->in, none, sizeof(none));
     port->target = (struct scsi_target){list, 2};
-    scsi_fetch(port, CDB(SCSI_REPORT_LUNS, 0, 2, 0, 0, 0, 0, 0, 1, 0), 256);
+    scsi_fetch(CDB(SCSI_REPORT_LUNS, 0, 2, 0, 0, 0, 0, 0, 1, 0), 256);
     assert_int_equal(port->moved, sizeof(two));
     assert_memory_equal(port->in, two, sizeof(two));
-    scsi_fetch(port, CDB(SCSI_REPORT_LUNS, 0, 0, 0, 0, 0, 0, 0, 0, 16), 256);
+    scsi_fetch(CDB(SCSI_REPORT_LUNS, 0, 0, 0, 0, 0, 0, 0, 0, 16), 256);
     assert_int_equal(port->moved, 16);
     assert_memory_equal(port->in, two, 16); /* the length tells that there are more */
-    scsi_refused(port, CDB(SCSI_REPORT_LUNS, 0, 3, 0, 0, 0, 0, 0, 1, 0),
-                 SENSE_INVALID_FIELD_IN_CDB);
+    scsi_refused(CDB(SCSI_REPORT_LUNS, 0, 3, 0, 0, 0, 0, 0, 1, 0), SENSE_INVALID_FIELD_IN_CDB);
 }
 
 /* --- REQUEST SENSE --- */
 
 static void assert_fixed(enum scsi_sense code)
 {
-    const uint8_t *d = scsi_fetch(port, CDB(SCSI_REQUEST_SENSE, 0, 0, 0, 252), 252);
+    const uint8_t *d = scsi_fetch(CDB(SCSI_REQUEST_SENSE, 0, 0, 0, 252), 252);
     assert_int_equal(port->moved, SCSI_SENSE_SIZE);
     assert_int_equal(d[0], 0x70);
     assert_int_equal(d[2] << 16 | d[12] << 8 | d[13], code);
@@ -65,7 +50,7 @@ static void sense_may_be_asked_for_in_descriptor_format(void **state)
 {
     static const uint8_t expected[8] = {0x72, 0x06, 0x2a, 0x09, 0, 0, 0, 0};
     scsi_nexus_establish_unit_attention(&port->nexus, SENSE_CAPACITY_CHANGED);
-    scsi_fetch(port, CDB(SCSI_REQUEST_SENSE, 1, 0, 0, 252), 252);
+    scsi_fetch(CDB(SCSI_REQUEST_SENSE, 1, 0, 0, 252), 252);
     assert_int_equal(port->moved, sizeof(expected));
     assert_memory_equal(port->in, expected, sizeof(expected));
 }
@@ -76,16 +61,14 @@ static void sense_may_be_asked_for_in_descriptor_format(void **state)
 
 static const uint8_t *report(uint8_t options, uint8_t opcode, uint16_t action)
 {
-    return scsi_fetch(port,
-                      CDB(SCSI_MAINTENANCE_IN, SCSI_REPORT_SUPPORTED_OPERATION_CODES, options,
+    return scsi_fetch(CDB(SCSI_MAINTENANCE_IN, SCSI_REPORT_SUPPORTED_OPERATION_CODES, options,
                           opcode, (uint8_t)(action >> 8), (uint8_t)action, 0, 1, 0, 0),
                       65536);
 }
 
 static void refused(uint8_t options, uint8_t opcode, uint16_t action)
 {
-    scsi_refused(port,
-                 CDB(SCSI_MAINTENANCE_IN, SCSI_REPORT_SUPPORTED_OPERATION_CODES, options, opcode,
+    scsi_refused(CDB(SCSI_MAINTENANCE_IN, SCSI_REPORT_SUPPORTED_OPERATION_CODES, options, opcode,
                      (uint8_t)(action >> 8), (uint8_t)action, 0, 0, 1, 0),
                  SENSE_INVALID_FIELD_IN_CDB);
 }
@@ -93,7 +76,7 @@ static void refused(uint8_t options, uint8_t opcode, uint16_t action)
 static void check_all(bool timeouts)
 {
     report(timeouts ? RCTD : 0, 0, 0);
-    struct wire_reader r = scsi_reader(port);
+    struct wire_reader r = scsi_reader();
     assert_int_equal(wire_get_be32(&r), port->moved - 4);
     for (size_t i = 0; i < scsi_n_commands; i++) {
         const struct scsi_command *c = &scsi_commands[i];
@@ -122,7 +105,7 @@ static void all_commands(void **state)
 static void assert_supported(const struct scsi_command *c, bool timeouts)
 {
     unsigned size = scsi_cdb_size(c->opcode);
-    struct wire_reader r = scsi_reader(port);
+    struct wire_reader r = scsi_reader();
     assert_int_equal(wire_get_u8(&r), 0);
     assert_int_equal(wire_get_u8(&r), (timeouts ? 0x80 : 0) | 0x03); /* as the standard says */
     assert_int_equal(wire_get_be16(&r), size);
@@ -177,15 +160,13 @@ static void task_management_functions(void **state)
 {
     static const uint8_t expected[16] = {0xd8, 0, 0, 12};
     const uint8_t *d =
-        scsi_fetch(port,
-                   CDB(SCSI_MAINTENANCE_IN, SCSI_REPORT_SUPPORTED_TASK_MANAGEMENT_FUNCTIONS, 0, 0,
+        scsi_fetch(CDB(SCSI_MAINTENANCE_IN, SCSI_REPORT_SUPPORTED_TASK_MANAGEMENT_FUNCTIONS, 0, 0,
                        0, 0, 0, 0, 1, 0),
                    256);
     assert_int_equal(port->moved, 4);
     assert_int_equal(d[0], 0xd8);
     assert_int_equal(d[3], 0);
-    scsi_fetch(port,
-               CDB(SCSI_MAINTENANCE_IN, SCSI_REPORT_SUPPORTED_TASK_MANAGEMENT_FUNCTIONS, 0x80, 0, 0,
+    scsi_fetch(CDB(SCSI_MAINTENANCE_IN, SCSI_REPORT_SUPPORTED_TASK_MANAGEMENT_FUNCTIONS, 0x80, 0, 0,
                    0, 0, 0, 1, 0),
                256);
     assert_int_equal(port->moved, sizeof(expected));
@@ -203,29 +184,27 @@ static void every_answer_is_cut_to_its_allocation_length(void **state)
         uint8_t cdb[SCSI_CDB_SIZE], whole[16];
         memcpy(cdb, cdbs[i], sizeof(cdb));
         cdb[9] = sizeof(whole);
-        memcpy(whole, scsi_fetch(port, cdb, 256), sizeof(whole));
+        memcpy(whole, scsi_fetch(cdb, 256), sizeof(whole));
         assert_int_equal(port->moved, sizeof(whole));
         for (cdb[9] = 0; cdb[9] < sizeof(whole); cdb[9]++) {
-            scsi_fetch(port, cdb, 256);
+            scsi_fetch(cdb, 256);
             assert_int_equal(port->moved, cdb[9]);
             assert_memory_equal(port->in, whole, cdb[9]);
         }
     }
 }
 
-#define REPORT_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        REPORT_TEST(luns),
-        REPORT_TEST(what_is_pending_is_told_as_data),
-        REPORT_TEST(sense_may_be_asked_for_in_descriptor_format),
-        REPORT_TEST(all_commands),
-        REPORT_TEST(each_command_by_itself),
-        REPORT_TEST(what_is_not_supported),
-        REPORT_TEST(task_management_functions),
-        REPORT_TEST(every_answer_is_cut_to_its_allocation_length),
+        SCSI_TEST(luns),
+        SCSI_TEST(what_is_pending_is_told_as_data),
+        SCSI_TEST(sense_may_be_asked_for_in_descriptor_format),
+        SCSI_TEST(all_commands),
+        SCSI_TEST(each_command_by_itself),
+        SCSI_TEST(what_is_not_supported),
+        SCSI_TEST(task_management_functions),
+        SCSI_TEST(every_answer_is_cut_to_its_allocation_length),
     };
     return RUN_TESTS(tests);
 }

@@ -11,7 +11,6 @@
 #define BURST     BUFFER_MAX_SIZE
 #define PER_BURST (BURST / BLOCK)
 
-static struct scsi_port *port;
 static uint8_t pattern[DISK_SIZE];
 
 static int setup(void **state)
@@ -19,13 +18,6 @@ static int setup(void **state)
     port = scsi_port_new(DISK_SIZE, BLOCK);
     for (size_t i = 0; i < sizeof(pattern); i++)
         pattern[i] = (uint8_t)(i * 7 + (i >> 9) * 3);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    assert_int_equal(buffer_pool_used(port->thread->buffers), 0);
-    scsi_port_free(port);
     return 0;
 }
 
@@ -330,7 +322,7 @@ static void an_abort_of_a_flush_waits_for_it(void **state)
     assert_null(port->task);
 }
 
-#define TRANSFER_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TRANSFER_TEST(f) cmocka_unit_test_setup_teardown(f, setup, scsi_tear_down)
 
 int main(void)
 {

@@ -91,7 +91,7 @@ static void what_is_in_the_way_is_told(void **state)
     char lock[PATH_MAX + 8];
     assert_told(state_directory_lock("/nowhere/at/all", &error), -ENOENT,
                 "cannot make the state directory /nowhere/at/all: No such file");
-    cleanup_close int fd = open(path, O_CREAT | O_WRONLY, 0600); /* a file */
+    close(open(path, O_CREAT | O_WRONLY, 0600)); /* a file is in the way */
     assert_told(state_directory_lock(path, &error), -ENOTDIR,
                 "cannot write to the state directory");
     unlink(path);

@@ -1,7 +1,6 @@
 #include "scratch_dir.h"
 
 #include "storage/copy.h"
-#include "storage/format.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -164,41 +163,6 @@ static void no_room_is_told_before_and_while(void **state)
     copy_end(&copy);
 }
 
-static void other_formats_are_refused_with_the_command(void **state)
-{
-    static const struct {
-        const char *head;
-        size_t size;
-        const char *expect;
-    } cases[] = {
-        {"QFI\xfb\0\0\0\3", 8,
-         "this is a qcow2 image, not a raw disk; convert it first: qemu-img "
-         "convert -O raw '/x/y' '/x/y.raw'"},
-        {"KDMV", 4, "VMDK"},
-        {"# Disk DescriptorFile\n", 22, "VMDK"},
-        {"vhdxfile", 8, "VHDX"},
-        {"\x1f\x8b\x08", 3, "gunzip -c '/x/y' > '/x/y.raw'"},
-        {"\xfd\x37zXZ\0", 6, "xz -dc"},
-        {"\x28\xb5\x2f\xfd", 4, "zstd -dc"},
-    };
-    struct error error;
-    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-        cleanup_close int fd = open_in(*state, "image");
-        assert_int_equal(ftruncate(fd, 0), 0);
-        write_at(fd, cases[i].head, cases[i].size, 0);
-        assert_int_equal(format_check_raw(fd, "/x/y", &error), -EINVAL);
-        if (!strstr(error.text, cases[i].expect))
-            fail_msg("expected '%s' in '%s'", cases[i].expect, error.text);
-    }
-    cleanup_close int vdi = open_in(*state, "vdi");
-    write_at(vdi, "<<< Oracle VM VirtualBox Disk Image >>>\n", 40, 0);
-    write_at(vdi, "\x7f\x10\xda\xbe", 4, 64);
-    assert_int_equal(format_check_raw(vdi, "/x/y", &error), -EINVAL);
-    assert_non_null(strstr(error.text, "VDI"));
-    cleanup_close int raw = make_sparse(*state);
-    assert_int_equal(format_check_raw(raw, "/x/y", &error), 0);
-}
-
 #define COPY_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -209,7 +173,6 @@ int main(void)
         COPY_TEST(a_size_that_is_no_multiple_of_a_block),
         COPY_TEST(a_source_that_shrinks_is_told),
         COPY_TEST(no_room_is_told_before_and_while),
-        COPY_TEST(other_formats_are_refused_with_the_command),
     };
     return RUN_TESTS(tests);
 }

@@ -1,4 +1,4 @@
-#include "scratch_dir.h"
+#include "site.h"
 
 #include "storage/storage.h"
 
@@ -9,11 +9,8 @@
 #define IMAGE_SIZE (8 << 20)
 
 struct bench {
-    char *directory;
-    struct catalog_slot *slot;
-    struct registry *registry;
+    struct site site;
     struct storage *storage;
-    struct error error;
     bool session_open;
 };
 
@@ -27,38 +24,37 @@ static bool in_use(void *context, uint64_t volume_id, char peer[static 256])
 static const char *path_of(const struct bench *b, const char *name)
 {
     static char path[PATH_MAX];
-    snprintf(path, sizeof(path), "%s/%s", b->directory, name);
+    snprintf(path, sizeof(path), "%s/%s", b->site.directory, name);
     return path;
 }
 
-static void start(struct bench *b)
+static void open_storage(struct bench *b)
 {
-    struct registry_settings registry = {.path = path_of(b, "registry.db"),
-                                         .base_iqn = "iqn.2026-11.lan.example",
-                                         .catalog = b->slot};
-    if (registry_start(&registry, &b->registry, &b->error) < 0)
-        fail_msg("%s", b->error.text);
-    struct storage_settings storage = {.directory = b->directory,
-                                       .registry = b->registry,
-                                       .catalog = b->slot,
+    struct storage_settings storage = {.directory = b->site.directory,
+                                       .registry = b->site.registry,
+                                       .catalog = b->site.slot,
                                        .in_use = in_use,
                                        .context = b};
-    if (storage_open(&storage, &b->storage, &b->error) < 0)
-        fail_msg("%s", b->error.text);
+    site_must(storage_open(&storage, &b->storage, &b->site.error), &b->site.error);
 }
 
 static void stop(struct bench *b)
 {
     storage_close(b->storage);
-    registry_stop(b->registry);
+    registry_stop(b->site.registry);
+}
+
+static void start(struct bench *b)
+{
+    site_start(&b->site);
+    open_storage(b);
 }
 
 static int setup(void **state)
 {
     struct bench *b = calloc(1, sizeof(*b));
-    b->directory = scratch_dir_make();
-    b->slot = catalog_slot_new();
-    start(b);
+    site_make(&b->site);
+    open_storage(b);
     int fd = open(path_of(b, "source"), O_CREAT | O_WRONLY, 0600);
     assert_int_equal(ftruncate(fd, IMAGE_SIZE), 0);
     assert_int_equal(pwrite(fd, "golden", 6, 1 << 20), 6);
@@ -70,9 +66,8 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct bench *b = *state;
-    stop(b);
-    catalog_slot_free(b->slot);
-    scratch_dir_remove(b->directory);
+    storage_close(b->storage);
+    site_remove(&b->site);
     free(b);
     return 0;
 }
@@ -84,14 +79,13 @@ static bool exists(const struct bench *b, const char *name)
 
 static void assert_told(const struct bench *b, const char *words)
 {
-    if (!strstr(b->error.text, words))
-        fail_msg("expected '%s' in '%s'", words, b->error.text);
+    site_assert_told(&b->site, words);
 }
 
 static int run(struct bench *b, struct storage_job *job)
 {
     int r = 0;
-    while (job && (r = storage_job_step(job, &b->error)) > 0)
+    while (job && (r = storage_job_step(job, &b->site.error)) > 0)
         ;
     storage_job_free(job);
     return r;
@@ -100,15 +94,16 @@ static int run(struct bench *b, struct storage_job *job)
 static void import(struct bench *b)
 {
     struct storage_job *job = NULL;
-    if (storage_image_import(b->storage, path_of(b, "source"), "golden", &job, &b->error) < 0 ||
+    if (storage_image_import(b->storage, path_of(b, "source"), "golden", &job, &b->site.error) <
+            0 ||
         run(b, job) < 0)
-        fail_msg("%s", b->error.text);
+        fail_msg("%s", b->site.error.text);
 }
 
 static int create(struct bench *b, struct storage_volume volume)
 {
     struct storage_job *job = NULL;
-    int r = storage_volume_create(b->storage, &volume, &job, &b->error);
+    int r = storage_volume_create(b->storage, &volume, &job, &b->site.error);
     return r < 0 ? r : run(b, job);
 }
 
@@ -125,7 +120,7 @@ static void an_import_is_complete_and_read_only(void **state)
     assert_int_equal(pread(fd, text, 6, 1 << 20), 6);
     assert_memory_equal(text, "golden", 6);
     import(b);
-    cleanup_catalog struct catalog *c = catalog_slot_get(b->slot);
+    cleanup_catalog struct catalog *c = catalog_slot_get(b->site.slot);
     assert_int_equal(catalog_image_find(c, "golden", 0)->version, 2);
 }
 
@@ -134,7 +129,7 @@ static void a_cancelled_import_leaves_nothing(void **state)
     struct bench *b = *state;
     struct storage_job *job = NULL;
     assert_int_equal(
-        storage_image_import(b->storage, path_of(b, "source"), "golden", &job, &b->error), 0);
+        storage_image_import(b->storage, path_of(b, "source"), "golden", &job, &b->site.error), 0);
     assert_true(exists(b, "images/golden/1.raw.tmp"));
     storage_job_free(job);
     assert_false(exists(b, "images/golden/1.raw.tmp"));
@@ -146,21 +141,25 @@ static void what_cannot_be_imported_is_told(void **state)
 {
     struct bench *b = *state;
     struct storage_job *job = NULL;
-    assert_int_equal(storage_image_import(b->storage, "source", "x", &job, &b->error), -EINVAL);
+    assert_int_equal(storage_image_import(b->storage, "source", "x", &job, &b->site.error),
+                     -EINVAL);
     assert_told(b, "must be an absolute path");
-    assert_int_equal(storage_image_import(b->storage, "/nowhere", "x", &job, &b->error), -ENOENT);
+    assert_int_equal(storage_image_import(b->storage, "/nowhere", "x", &job, &b->site.error),
+                     -ENOENT);
     assert_told(b, "/nowhere cannot be opened: No such file");
-    assert_int_equal(storage_image_import(b->storage, "/dev/null", "x", &job, &b->error), -EINVAL);
+    assert_int_equal(storage_image_import(b->storage, "/dev/null", "x", &job, &b->site.error),
+                     -EINVAL);
     assert_told(b, "neither a file nor a block device");
     mkfifo(path_of(b, "fifo"), 0600);
-    assert_int_equal(storage_image_import(b->storage, path_of(b, "fifo"), "x", &job, &b->error),
-                     -EINVAL);
+    assert_int_equal(
+        storage_image_import(b->storage, path_of(b, "fifo"), "x", &job, &b->site.error), -EINVAL);
     assert_int_equal(truncate(path_of(b, "source"), 777), 0);
-    assert_int_equal(storage_image_import(b->storage, path_of(b, "source"), "x", &job, &b->error),
-                     -EINVAL);
+    assert_int_equal(
+        storage_image_import(b->storage, path_of(b, "source"), "x", &job, &b->site.error), -EINVAL);
     assert_told(b, "777 bytes, which is not a multiple of the block size 512");
     assert_int_equal(
-        storage_image_import(b->storage, path_of(b, "source"), "../x", &job, &b->error), -EINVAL);
+        storage_image_import(b->storage, path_of(b, "source"), "../x", &job, &b->site.error),
+        -EINVAL);
 }
 
 static void a_volume_of_each_source(void **state)
@@ -177,7 +176,7 @@ static void a_volume_of_each_source(void **state)
     assert_int_equal(
         create(b, (struct storage_volume){.name = "own", .source = STORAGE_FILE, .path = source}),
         0);
-    cleanup_catalog struct catalog *c = catalog_slot_get(b->slot);
+    cleanup_catalog struct catalog *c = catalog_slot_get(b->site.slot);
     const struct catalog_volume *blank = catalog_volume_by_name(c, "blank");
     const struct catalog_volume *copy = catalog_volume_by_name(c, "copy");
     const struct catalog_volume *own = catalog_volume_by_name(c, "own");
@@ -214,7 +213,7 @@ static void what_cannot_be_a_volume_is_told(void **state)
     v.source = STORAGE_DEVICE;
     assert_int_equal(create(b, v), -EINVAL);
     assert_told(b, "is not a block device; use --file");
-    v = (struct storage_volume){.name = "w", .source = STORAGE_FILE, .path = b->directory};
+    v = (struct storage_volume){.name = "w", .source = STORAGE_FILE, .path = b->site.directory};
     assert_true(create(b, v) < 0);
 }
 
@@ -237,7 +236,7 @@ static void a_strangers_file_in_the_way_stays(void **state)
     assert_told(b, "volumes/v.raw is in the way");
     assert_true(exists(b, "volumes/v.raw"));
     assert_false(exists(b, "volumes/v.raw.tmp"));
-    cleanup_catalog struct catalog *c = catalog_slot_get(b->slot);
+    cleanup_catalog struct catalog *c = catalog_slot_get(b->site.slot);
     assert_null(catalog_volume_by_name(c, "v"));
 }
 
@@ -247,21 +246,21 @@ static void removal_is_refused_while_it_is_used(void **state)
     char source[PATH_MAX];
     assert_int_equal(create(b, (struct storage_volume){.name = "v", .size = 4096}), 0);
     b->session_open = true;
-    assert_int_equal(storage_volume_remove(b->storage, "v", NULL, &b->error), -EBUSY);
+    assert_int_equal(storage_volume_remove(b->storage, "v", NULL, &b->site.error), -EBUSY);
     assert_told(b, "in use by iqn.x from 10.0.0.7");
     {
-        cleanup_catalog struct catalog *c = catalog_slot_get(b->slot);
+        cleanup_catalog struct catalog *c = catalog_slot_get(b->site.slot);
         assert_int_equal(catalog_volume_by_name(c, "v")->state, VOLUME_READY); /* as before */
     }
     b->session_open = false;
-    assert_int_equal(storage_volume_remove(b->storage, "v", NULL, &b->error), 0);
+    assert_int_equal(storage_volume_remove(b->storage, "v", NULL, &b->site.error), 0);
     assert_false(exists(b, "volumes/v.raw"));
     str_copy(source, sizeof(source), path_of(b, "source"));
     struct storage_volume v = {.name = "own", .source = STORAGE_FILE, .path = source};
     assert_int_equal(create(b, v), 0);
-    assert_int_equal(storage_volume_remove(b->storage, "own", NULL, &b->error), 0);
+    assert_int_equal(storage_volume_remove(b->storage, "own", NULL, &b->site.error), 0);
     assert_true(exists(b, "source")); /* not ours */
-    assert_int_equal(storage_volume_remove(b->storage, "own", NULL, &b->error), -ENOENT);
+    assert_int_equal(storage_volume_remove(b->storage, "own", NULL, &b->site.error), -ENOENT);
 }
 
 static const struct catalog_node *add_node(struct bench *b, struct catalog **ret_catalog,
@@ -269,9 +268,9 @@ static const struct catalog_node *add_node(struct bench *b, struct catalog **ret
 {
     struct mac_address macs[] = {{{0x52, 0x54, 0, 0, 0, 1}}};
     struct registry_node node = {.name = "web1", .macs = macs, .n_macs = 1};
-    if (storage_node_add(b->storage, &node, "golden", 0, ret_job, &b->error) < 0)
-        fail_msg("%s", b->error.text);
-    *ret_catalog = catalog_slot_get(b->slot);
+    if (storage_node_add(b->storage, &node, "golden", 0, ret_job, &b->site.error) < 0)
+        fail_msg("%s", b->site.error.text);
+    *ret_catalog = catalog_slot_get(b->site.slot);
     return catalog_node_by_name(*ret_catalog, "web1");
 }
 
@@ -287,11 +286,11 @@ static void a_node_is_there_while_its_disk_is_copied(void **state)
         assert_string_equal(v->name, "web1");
         assert_int_equal(v->state, VOLUME_CREATING);
     }
-    assert_int_equal(storage_image_remove(b->storage, "golden", 0, &b->error), -EBUSY);
+    assert_int_equal(storage_image_remove(b->storage, "golden", 0, &b->site.error), -EBUSY);
     assert_int_equal(run(b, job), 0);
-    cleanup_catalog struct catalog *c = catalog_slot_get(b->slot);
+    cleanup_catalog struct catalog *c = catalog_slot_get(b->site.slot);
     assert_int_equal(catalog_volume_by_name(c, "web1")->state, VOLUME_READY);
-    assert_int_equal(storage_image_remove(b->storage, "golden", 0, &b->error), 0);
+    assert_int_equal(storage_image_remove(b->storage, "golden", 0, &b->site.error), 0);
     assert_false(exists(b, "images/golden"));
 }
 
@@ -308,15 +307,15 @@ static void an_interrupted_disk_has_failed_and_can_be_made_again(void **state)
     storage_job_free(job);
     assert_false(exists(b, "volumes/web1.raw.tmp"));
     {
-        cleanup_catalog struct catalog *c = catalog_slot_get(b->slot);
+        cleanup_catalog struct catalog *c = catalog_slot_get(b->site.slot);
         const struct catalog_volume *v = catalog_volume_by_name(c, "web1");
         assert_int_equal(v->state, VOLUME_FAILED);
         assert_non_null(strstr(v->failure, "interrupted"));
     }
-    assert_int_equal(storage_node_set(b->storage, "web1", &change, "golden", 0, &job, &b->error),
-                     0);
+    assert_int_equal(
+        storage_node_set(b->storage, "web1", &change, "golden", 0, &job, &b->site.error), 0);
     assert_int_equal(run(b, job), 0);
-    cleanup_catalog struct catalog *c = catalog_slot_get(b->slot);
+    cleanup_catalog struct catalog *c = catalog_slot_get(b->site.slot);
     const struct catalog_volume *v = catalog_volume_by_name(c, "web1");
     assert_int_equal(v->state, VOLUME_READY);
     assert_true(catalog_node_by_name(c, "web1")->volume_id == v->id);
@@ -329,8 +328,8 @@ static void leftovers_are_cleared_at_start(void **state)
     uint32_t version;
     char *path = NULL, volume_path[PATH_MAX];
     import(b);
-    assert_int_equal(registry_image_begin(b->registry, "golden", path_of(b, "images"), &version,
-                                          &path, &b->error),
+    assert_int_equal(registry_image_begin(b->site.registry, "golden", path_of(b, "images"),
+                                          &version, &path, &b->site.error),
                      0);
     free(path);
     close(open(path_of(b, "images/golden/2.raw.tmp"), O_CREAT | O_WRONLY, 0600));
@@ -341,14 +340,16 @@ static void leftovers_are_cleared_at_start(void **state)
                                    .owned = true,
                                    .size = 4096,
                                    .block_size = 512};
-    assert_int_equal(registry_volume_add(b->registry, &half, &b->error), 0);
+    assert_int_equal(registry_volume_add(b->site.registry, &half, &b->site.error), 0);
     close(open(volume_path, O_CREAT | O_WRONLY, 0600)); /* renamed, but not yet ready */
     close(open(path_of(b, "volumes/stray.raw.tmp"), O_CREAT | O_WRONLY, 0600));
     assert_int_equal(create(b, (struct storage_volume){.name = "kept", .size = 4096}), 0);
-    assert_int_equal(registry_volume_remove_begin(b->registry, "kept", NULL, &path, &b->error), 0);
+    assert_int_equal(
+        registry_volume_remove_begin(b->site.registry, "kept", NULL, &path, &b->site.error), 0);
     free(path);
     assert_int_equal(create(b, (struct storage_volume){.name = "gone", .size = 4096}), 0);
-    assert_int_equal(registry_volume_remove_begin(b->registry, "gone", NULL, &path, &b->error), 0);
+    assert_int_equal(
+        registry_volume_remove_begin(b->site.registry, "gone", NULL, &path, &b->site.error), 0);
     unlink(path);
     free(path);
     stop(b);
@@ -357,7 +358,7 @@ static void leftovers_are_cleared_at_start(void **state)
     assert_false(exists(b, "images/golden/2.raw.tmp"));
     assert_false(exists(b, "volumes/half.raw"));
     assert_false(exists(b, "volumes/stray.raw.tmp"));
-    cleanup_catalog struct catalog *c = catalog_slot_get(b->slot);
+    cleanup_catalog struct catalog *c = catalog_slot_get(b->site.slot);
     assert_null(catalog_volume_by_name(c, "half"));
     assert_null(catalog_volume_by_name(c, "gone"));
     assert_int_equal(catalog_volume_by_name(c, "kept")->state, VOLUME_READY);
@@ -370,15 +371,15 @@ static void no_more_than_a_few_copy_at_once(void **state)
     struct bench *b = *state;
     struct storage_job *jobs[STORAGE_MAX_COPIES + 1];
     for (size_t i = 0; i < ARRAY_SIZE(jobs); i++)
-        assert_int_equal(
-            storage_image_import(b->storage, path_of(b, "source"), "golden", &jobs[i], &b->error),
-            0);
+        assert_int_equal(storage_image_import(b->storage, path_of(b, "source"), "golden", &jobs[i],
+                                              &b->site.error),
+                         0);
     for (size_t i = 0; i < ARRAY_SIZE(jobs); i++)
-        assert_int_equal(storage_job_step(jobs[i], &b->error), 1);
+        assert_int_equal(storage_job_step(jobs[i], &b->site.error), 1);
     assert_true(storage_job_progress(jobs[STORAGE_MAX_COPIES]).waiting);
     for (size_t i = 0; i < ARRAY_SIZE(jobs); i++)
         assert_int_equal(run(b, jobs[i]), 0);
-    cleanup_catalog struct catalog *c = catalog_slot_get(b->slot);
+    cleanup_catalog struct catalog *c = catalog_slot_get(b->site.slot);
     assert_int_equal(catalog_image_find(c, "golden", 0)->version, 3);
 }
 

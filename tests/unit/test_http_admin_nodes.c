@@ -1,0 +1,262 @@
+/* /v1/nodes: what can be asked, what is refused, and what is left alone while a node runs. */
+#include "admin_lab.h"
+
+static struct admin_lab *lab;
+
+static int setup(void **state)
+{
+    lab = admin_lab_new();
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    admin_lab_free(lab);
+    return 0;
+}
+
+#define ONE_MAC "\"macs\": [\"52:54:00:00:00:01\"]"
+
+static void add_web1(void)
+{
+    admin_must(lab, "POST", "/v1/nodes", "{\"name\": \"web1\", " ONE_MAC "}");
+}
+
+/* An image of 1 MiB. */
+static void import_golden(void)
+{
+    admin_must(
+        lab, "POST", "/v1/images",
+        admin_body("{\"name\": \"golden\", \"path\": \"%s\"}", admin_lab_file(lab, "golden", MIB)));
+}
+
+static void a_node_is_added_and_shown(void **state)
+{
+    admin_must(lab, "POST", "/v1/groups", "{\"name\": \"rack1\"}");
+    admin_must(lab, "POST", "/v1/nodes",
+               "{\"name\": \"web1\", \"macs\": [\"52-54-00-00-00-02\", \"525400000001\"],"
+               " \"address\": \"10.0.0.11\", \"group\": \"rack1\"}");
+    admin_assert_text(lab, "result.name", "web1");
+    admin_must(lab, "GET", "/v1/nodes/web1", NULL);
+    admin_assert_text(lab, "name", "web1");
+    admin_assert_list(lab, "macs", "52:54:00:00:00:02 52:54:00:00:00:01");
+    admin_assert_text(lab, "address", "10.0.0.11");
+    admin_assert_text(lab, "last_address", NULL);
+    admin_assert_text(lab, "group", "rack1");
+    admin_assert_text(lab, "volume", NULL);
+    admin_assert_text(lab, "image", NULL);
+    admin_assert_text(lab, "initiator", SITE_IQN ":web1");
+    assert_int_equal(json_array_size(admin_member(lab, "boots")), 0);
+    admin_must(lab, "GET", "/v1/nodes", NULL);
+    assert_int_equal(json_array_size(admin_member(lab, "nodes")), 1);
+}
+
+static void with_an_image_it_gets_a_disk_of_its_own(void **state)
+{
+    import_golden();
+    admin_must(lab, "POST", "/v1/nodes",
+               "{\"name\": \"web1\", " ONE_MAC ", \"image\": \"golden\"}");
+    assert_contains(lab->body, "\"progress\""); /* before the result */
+    admin_assert_text(lab, "result.volume", "web1");
+    admin_assert_text(lab, "result.volume_state", "ready");
+    admin_assert_text(lab, "result.image", "golden@1");
+    admin_must(lab, "GET", "/v1/volumes/web1", NULL);
+    admin_assert_number(lab, "size", MIB);
+    admin_assert_list(lab, "nodes", "web1");
+}
+
+static void what_makes_no_node_is_refused(void **state)
+{
+    static const struct {
+        const char *body;
+        unsigned status;
+        const char *words;
+    } cases[] = {
+        {"", 400, "has no body"},
+        {"{" ONE_MAC "}", 400, "'name' is missing"},
+        {"{\"name\": \"Web\", " ONE_MAC "}", 400, "'Web'"},
+        {"{\"name\": \"web2\"}", 400, "mac"},
+        {"{\"name\": \"web2\", \"macs\": [\"x\"]}", 400, "'x'"},
+        {"{\"name\": \"web1\", \"macs\": [\"52:54:00:00:00:02\"]}", 409, "there is a node 'web1'"},
+        {"{\"name\": \"web2\", " ONE_MAC "}", 409, "already belongs to node 'web1'"},
+        {"{\"name\": \"web2\", \"macs\": [\"52:54:00:00:00:02\"], \"group\": \"x\"}", 404,
+         "no group 'x'"},
+        {"{\"name\": \"web2\", \"macs\": [\"52:54:00:00:00:02\"], \"volume\": \"x\"}", 404,
+         "no volume 'x'"},
+        {"{\"name\": \"web2\", \"macs\": [\"52:54:00:00:00:02\"], \"image\": \"x@3\"}", 404,
+         "no image 'x@3'"},
+    };
+    add_web1();
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+        admin_refused(lab, "POST", "/v1/nodes", cases[i].body, cases[i].status, cases[i].words);
+    admin_must(lab, "GET", "/v1/nodes", NULL);
+    assert_int_equal(json_array_size(admin_member(lab, "nodes")), 1);
+}
+
+static void a_node_is_changed_piece_by_piece(void **state)
+{
+    add_web1();
+    admin_must(lab, "POST", "/v1/groups", "{\"name\": \"rack1\"}");
+    admin_must(lab, "POST", "/v1/volumes", "{\"name\": \"blank\", \"size\": 4096}");
+    admin_must(lab, "PATCH", "/v1/nodes/web1", "{\"address\": \"10.0.0.12\"}");
+    admin_must(lab, "PATCH", "/v1/nodes/web1", "{\"group\": \"rack1\", \"volume\": \"blank\"}");
+    admin_assert_text(lab, "result.address", "10.0.0.12");
+    admin_assert_text(lab, "result.group", "rack1");
+    admin_assert_text(lab, "result.volume", "blank");
+    admin_assert_list(lab, "result.macs", "52:54:00:00:00:01");
+    admin_must(lab, "PATCH", "/v1/nodes/web1",
+               "{\"address\": null, \"group\": null, \"volume\": null,"
+               " \"macs\": [\"52:54:00:00:00:09\"]}");
+    admin_assert_text(lab, "result.address", NULL);
+    admin_assert_text(lab, "result.group", NULL);
+    admin_assert_text(lab, "result.volume", NULL);
+    admin_assert_list(lab, "result.macs", "52:54:00:00:00:09");
+}
+
+static void a_node_keeps_its_name(void **state)
+{
+    add_web1();
+    admin_refused(lab, "PATCH", "/v1/nodes/web1", "{\"name\": \"web2\"}", 400,
+                  "a node keeps its name");
+}
+
+static void nobody_is_told_so(void **state)
+{
+    admin_refused(lab, "GET", "/v1/nodes/x", NULL, 404, "there is no node 'x'");
+    admin_refused(lab, "PATCH", "/v1/nodes/x", "{\"address\": null}", 404, "there is no node 'x'");
+    admin_refused(lab, "DELETE", "/v1/nodes/x", NULL, 404, "there is no node 'x'");
+    admin_refused(lab, "DELETE", "/v1/nodes/x?with-volume=true", NULL, 404, "there is no node 'x'");
+}
+
+/* --- a node that runs --- */
+
+/* web1 with a disk of its own, which a session is open on. */
+static void run_web1(void)
+{
+    import_golden();
+    admin_must(lab, "POST", "/v1/nodes",
+               "{\"name\": \"web1\", " ONE_MAC ", \"image\": \"golden\"}");
+    admin_must(lab, "POST", "/v1/groups", "{\"name\": \"rack1\"}");
+    admin_must(lab, "POST", "/v1/volumes", "{\"name\": \"blank\", \"size\": 4096}");
+    cleanup_catalog struct catalog *c = catalog_slot_get(lab->site.slot);
+    lab->used_volume = catalog_volume_by_name(c, "web1")->id;
+    str_copy(lab->user, sizeof(lab->user), SITE_IQN ":web1 from 10.0.0.7");
+}
+
+static void what_it_hangs_on_is_not_taken_from_it(void **state)
+{
+    static const struct {
+        const char *method, *path, *body;
+    } cases[] = {
+        {"PATCH", "/v1/nodes/web1", "{\"volume\": \"blank\"}"},
+        {"PATCH", "/v1/nodes/web1", "{\"volume\": null}"},
+        {"PATCH", "/v1/nodes/web1", "{\"image\": \"golden\"}"},
+        {"PATCH", "/v1/nodes/web1", "{\"macs\": [\"52:54:00:00:00:02\"]}"},
+        {"DELETE", "/v1/nodes/web1", NULL},
+        {"DELETE", "/v1/nodes/web1?with-volume=true", NULL},
+    };
+    run_web1();
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+        admin_refused(lab, cases[i].method, cases[i].path, cases[i].body, 409,
+                      "node 'web1' is up: its disk is in use by " SITE_IQN ":web1 from 10.0.0.7");
+    admin_must(lab, "GET", "/v1/nodes/web1", NULL);
+    admin_assert_text(lab, "volume", "web1");
+    lab->user[0] = '\0'; /* it was shut down */
+    admin_must(lab, "PATCH", "/v1/nodes/web1", "{\"volume\": \"blank\"}");
+}
+
+static void what_holds_from_its_next_boot_on_may_change(void **state)
+{
+    run_web1();
+    admin_must(lab, "PATCH", "/v1/nodes/web1", "{\"address\": \"10.0.0.13\"}");
+    admin_must(lab, "PATCH", "/v1/nodes/web1", "{\"group\": \"rack1\"}");
+    admin_must(lab, "PATCH", "/v1/nodes/web1",
+               "{\"macs\": [\"52:54:00:00:00:03\", \"52:54:00:00:00:01\"]}"); /* one more */
+    admin_assert_list(lab, "result.macs", "52:54:00:00:00:03 52:54:00:00:00:01");
+}
+
+/* --- removal --- */
+
+static void a_removed_node_leaves_its_volume(void **state)
+{
+    import_golden();
+    admin_must(lab, "POST", "/v1/nodes",
+               "{\"name\": \"web1\", " ONE_MAC ", \"image\": \"golden\"}");
+    admin_must(lab, "DELETE", "/v1/nodes/web1", NULL);
+    admin_refused(lab, "GET", "/v1/nodes/web1", NULL, 404, "no node");
+    admin_must(lab, "GET", "/v1/volumes/web1", NULL);
+    admin_assert_list(lab, "nodes", "");
+}
+
+static void unless_it_takes_it_along(void **state)
+{
+    import_golden();
+    admin_must(lab, "POST", "/v1/nodes",
+               "{\"name\": \"web1\", " ONE_MAC ", \"image\": \"golden\"}");
+    admin_refused(lab, "DELETE", "/v1/nodes/web1?with-volume=yes", NULL, 400,
+                  "with-volume must be true");
+    admin_must(lab, "GET", "/v1/nodes/web1", NULL);
+    admin_must(lab, "DELETE", "/v1/nodes/web1?with-volume=true", NULL);
+    admin_refused(lab, "GET", "/v1/nodes/web1", NULL, 404, "no node");
+    admin_refused(lab, "GET", "/v1/volumes/web1", NULL, 404, "no volume");
+}
+
+static void a_volume_of_two_nodes_stays(void **state)
+{
+    add_web1();
+    admin_must(lab, "POST", "/v1/volumes",
+               "{\"name\": \"both\", \"size\": 4096, \"allow_any\": true}");
+    admin_must(lab, "PATCH", "/v1/nodes/web1", "{\"volume\": \"both\"}");
+    admin_must(lab, "POST", "/v1/nodes",
+               "{\"name\": \"web2\", \"macs\": [\"52:54:00:00:00:02\"], \"volume\": \"both\"}");
+    admin_refused(lab, "DELETE", "/v1/nodes/web1?with-volume=true", NULL, 409,
+                  "is the disk of node 'web2'");
+    admin_must(lab, "GET", "/v1/nodes/web1", NULL); /* nothing has happened */
+    admin_assert_text(lab, "volume", "both");
+}
+
+static void its_last_boots_are_shown(void **state)
+{
+    add_web1();
+    for (unsigned i = 0; i < 7; i++) {
+        struct registry_boot boot = {.id = registry_boot_new_id(lab->site.registry),
+                                     .node_id = 1,
+                                     .mac = site_mac(1),
+                                     .started_at = 100 + i};
+        struct registry_boot_stage stage = {
+            .boot_id = boot.id, .stage = "address", .detail = "10.0.0.11", .reached_at = 200 + i};
+        assert_int_equal(registry_boot_store(lab->site.registry, &boot, NULL), 0);
+        assert_int_equal(registry_boot_stage_store(lab->site.registry, &stage, NULL), 0);
+    }
+    admin_must(lab, "GET", "/v1/nodes/web1", NULL);
+    const json_t *boots = admin_member(lab, "boots");
+    assert_int_equal(json_array_size(boots), 5);
+    const json_t *last = json_array_get(boots, 4);
+    assert_int_equal(json_integer_value(json_object_get(last, "started_at")), 106);
+    assert_string_equal(json_string_value(json_object_get(last, "mac")), "52:54:00:00:00:01");
+    const json_t *stage = json_array_get(json_object_get(last, "stages"), 0);
+    assert_string_equal(json_string_value(json_object_get(stage, "stage")), "address");
+    assert_string_equal(json_string_value(json_object_get(stage, "detail")), "10.0.0.11");
+    assert_int_equal(json_integer_value(json_object_get(stage, "at")), 206);
+}
+
+#define NODES_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        NODES_TEST(a_node_is_added_and_shown),
+        NODES_TEST(with_an_image_it_gets_a_disk_of_its_own),
+        NODES_TEST(what_makes_no_node_is_refused),
+        NODES_TEST(a_node_is_changed_piece_by_piece),
+        NODES_TEST(a_node_keeps_its_name),
+        NODES_TEST(nobody_is_told_so),
+        NODES_TEST(what_it_hangs_on_is_not_taken_from_it),
+        NODES_TEST(what_holds_from_its_next_boot_on_may_change),
+        NODES_TEST(a_removed_node_leaves_its_volume),
+        NODES_TEST(unless_it_takes_it_along),
+        NODES_TEST(a_volume_of_two_nodes_stays),
+        NODES_TEST(its_last_boots_are_shown),
+    };
+    return RUN_TESTS(tests);
+}

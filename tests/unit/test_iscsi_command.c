@@ -1,0 +1,431 @@
+/*
+ * Data that comes unasked and data that was asked for: what is taken, what is let pass, and what
+ * ends the connection. (How commands go through as a whole is in test_iscsi_session.c.)
+ */
+#include "iscsi_lab.h"
+
+#include <errno.h>
+
+#define BLOCK     512
+#define DISK_SIZE (4 * MIB)
+#define BURST     BUFFER_MAX_SIZE
+
+static uint8_t pattern[DISK_SIZE];
+
+static int setup(void **state)
+{
+    for (size_t i = 0; i < sizeof(pattern); i++)
+        pattern[i] = (uint8_t)(1 + i * 7 + (i >> 8));
+    lab_set_up(DISK_SIZE);
+    lab->disk->immediate = true;
+    return 0;
+}
+
+/* InitialR2T and ImmediateData as given, FirstBurstLength 4096, MaxBurstLength 8192. */
+static void log_in(const char *initial_r2t, const char *immediate_data)
+{
+    char text[512];
+    int n = snprintf(text, sizeof(text),
+                     "InitiatorName=%s%cTargetName=%s%cInitialR2T=%s%cImmediateData=%s%c"
+                     "FirstBurstLength=4096%cMaxBurstLength=8192%cMaxRecvDataSegmentLength=4096%c",
+                     LAB_INITIATOR, 0, LAB_TARGET, 0, initial_r2t, 0, immediate_data, 0, 0, 0, 0);
+    send_login(node, 0x87, text, (size_t)n);
+    expect_login_status(node, ISCSI_LOGIN_OK);
+}
+
+/* A WRITE(10) at block 0; expected: what the initiator says that it has. */
+static uint32_t write_blocks(uint16_t blocks, bool final, uint32_t expected, uint32_t immediate)
+{
+    uint8_t cdb[10] = {SCSI_WRITE_10, 0, 0, 0, 0, 0, 0, (uint8_t)(blocks >> 8), (uint8_t)blocks};
+    return send_command(node, ISCSI_FLAG_WRITE | (final ? ISCSI_FLAG_FINAL : 0), cdb, 10, expected,
+                        pattern, immediate);
+}
+
+static void send_unasked(uint32_t itt, uint32_t datasn, uint32_t offset, uint32_t size, bool final)
+{
+    send_data_out(node, itt, ISCSI_RESERVED_TAG, datasn, offset, pattern + offset, size, final);
+}
+
+static const struct answer *expect_response(uint32_t itt, uint8_t status)
+{
+    const struct answer *a = expect_answer(node, ISCSI_SCSI_RESPONSE, itt);
+    assert_int_equal(a->bhs[BHS_STATUS], status);
+    return a;
+}
+
+static void expect_good(uint32_t itt)
+{
+    assert_int_equal(expect_response(itt, SCSI_GOOD)->bhs[BHS_FLAGS], 0x80);
+}
+
+/* The next R2T, copied. */
+static struct answer expect_r2t(uint32_t itt, uint32_t offset, uint32_t length)
+{
+    struct answer r2t = *expect_answer(node, ISCSI_R2T, itt);
+    assert_int_equal(bhs_get32(r2t.bhs, BHS_BUFFER_OFFSET), offset);
+    assert_int_equal(bhs_get32(r2t.bhs, BHS_DESIRED_LENGTH), length);
+    assert_int_equal(r2t.size, 0);
+    return r2t;
+}
+
+static void fulfil(const struct answer *r2t)
+{
+    uint32_t offset = bhs_get32(r2t->bhs, BHS_BUFFER_OFFSET);
+    send_data_out(node, bhs_get32(r2t->bhs, BHS_ITT), bhs_get32(r2t->bhs, BHS_TTT), 0, offset,
+                  pattern + offset, bhs_get32(r2t->bhs, BHS_DESIRED_LENGTH), true);
+}
+
+static void expect_violation(const char *words)
+{
+    initiator_run(node);
+    assert_int_equal(node->conn.state, ISCSI_CONN_CLOSED);
+    assert_true(node->conn.violated);
+    assert_contains(node->conn.end_reason, words);
+    assert_int_equal(buffer_pool_used(lab->thread->buffers), 0);
+}
+
+/* --- the four ways to begin a write (RFC 7143 13.11) --- */
+
+static void nothing_comes_unasked(void **state)
+{
+    log_in("Yes", "No");
+    uint32_t itt = write_blocks(16, true, 16 * BLOCK, 0);
+    struct answer r2t = expect_r2t(itt, 0, 8192);
+    fulfil(&r2t);
+    expect_good(itt);
+}
+
+static void immediate_data_alone(void **state)
+{
+    log_in("Yes", "Yes");
+    uint32_t itt = write_blocks(16, true, 16 * BLOCK, 1000); /* not a whole block */
+    struct answer r2t = expect_r2t(itt, 1000, 8192 - 1000);
+    fulfil(&r2t);
+    expect_good(itt);
+    assert_memory_equal(lab->disk->data, pattern, 16 * BLOCK);
+}
+
+static void unsolicited_data_alone(void **state)
+{
+    log_in("No", "No");
+    uint32_t itt = write_blocks(16, false, 16 * BLOCK, 0);
+    assert_null(initiator_next(node));
+    send_unasked(itt, 0, 0, 1024, false);
+    send_unasked(itt, 1, 1024, 3072, true);
+    struct answer r2t = expect_r2t(itt, 4096, 4096);
+    fulfil(&r2t);
+    expect_good(itt);
+    assert_memory_equal(lab->disk->data, pattern, 16 * BLOCK);
+}
+
+static void all_of_it_unsolicited(void **state)
+{
+    log_in("No", "Yes");
+    uint32_t itt = write_blocks(8, false, 8 * BLOCK, 512);
+    send_unasked(itt, 0, 512, 3584, true);
+    expect_good(itt);
+    assert_memory_equal(lab->disk->data, pattern, 8 * BLOCK);
+    assert_int_equal(lab->disk->writes, 1);
+}
+
+static void an_empty_end_of_the_unsolicited_data(void **state)
+{
+    log_in("No", "Yes");
+    uint32_t itt = write_blocks(8, false, 8 * BLOCK, 512);
+    send_unasked(itt, 0, 512, 0, true);
+    struct answer r2t = expect_r2t(itt, 512, 3584);
+    fulfil(&r2t);
+    expect_good(itt);
+}
+
+/* --- what is asked for --- */
+
+static void bursts_are_no_longer_than_agreed(void **state)
+{
+    log_in("Yes", "No");
+    uint32_t itt = write_blocks(40, true, 40 * BLOCK, 0), got = 0;
+    for (uint32_t sn = 0; got < 40 * BLOCK; sn++) {
+        uint32_t length = MIN(8192, 40 * BLOCK - got);
+        struct answer r2t = expect_r2t(itt, got, length);
+        assert_int_equal(bhs_get32(r2t.bhs, BHS_R2TSN), sn);
+        assert_null(initiator_next(node)); /* MaxOutstandingR2T is 1 */
+        fulfil(&r2t);
+        got += length;
+    }
+    const struct answer *a = expect_response(itt, SCSI_GOOD);
+    assert_int_equal(bhs_get32(a->bhs, BHS_EXPDATASN), 3); /* R2Ts that were sent */
+    assert_memory_equal(lab->disk->data, pattern, 40 * BLOCK);
+}
+
+static void two_bursts_may_be_asked_for_at_once(void **state)
+{
+    SEND_LOGIN(node, 0x87, LAB_NAMES "InitialR2T=Yes\0ImmediateData=No\0MaxOutstandingR2T=8\0");
+    expect_login_status(node, ISCSI_LOGIN_OK);
+    lab->disk->immediate = false;
+    uint32_t itt = write_blocks(3 * BURST / BLOCK, true, 3 * BURST, 0);
+    struct answer first = expect_r2t(itt, 0, BURST), second = expect_r2t(itt, BURST, BURST);
+    assert_null(initiator_next(node));
+    assert_int_not_equal(bhs_get32(first.bhs, BHS_TTT), bhs_get32(second.bhs, BHS_TTT));
+    fulfil(&second); /* in any order */
+    fulfil(&first);
+    memdisk_run(lab->disk, false);
+    struct answer third = expect_r2t(itt, 2 * BURST, BURST);
+    fulfil(&third);
+    memdisk_run(lab->disk, false);
+    expect_good(itt);
+    assert_memory_equal(lab->disk->data, pattern, 3 * BURST);
+}
+
+static void the_reserved_tag_is_no_tag_of_ours(void **state)
+{
+    log_in("Yes", "No");
+    node->conn.session->next_ttt = ISCSI_RESERVED_TAG;
+    uint32_t itt = write_blocks(1, true, BLOCK, 0);
+    struct answer r2t = expect_r2t(itt, 0, BLOCK);
+    assert_int_equal(bhs_get32(r2t.bhs, BHS_TTT), 0);
+    fulfil(&r2t);
+    expect_good(itt);
+}
+
+static void a_write_waits_for_a_buffer_before_it_asks(void **state)
+{
+    struct buffer *all[32];
+    log_in("Yes", "No");
+    for (size_t i = 0; i < ARRAY_SIZE(all); i++)
+        all[i] = buffer_get(lab->thread->buffers, BURST);
+    uint32_t itt = write_blocks(16, true, 16 * BLOCK, 0);
+    assert_null(initiator_next(node));
+    for (size_t i = 0; i < ARRAY_SIZE(all); i++)
+        buffer_unref(lab->thread->buffers, all[i]);
+    struct answer r2t = expect_r2t(itt, 0, 8192);
+    fulfil(&r2t);
+    expect_good(itt);
+}
+
+static void a_write_that_waits_for_a_buffer_may_be_aborted(void **state)
+{
+    struct buffer *all[32];
+    log_in("Yes", "No");
+    for (size_t i = 0; i < ARRAY_SIZE(all); i++)
+        all[i] = buffer_get(lab->thread->buffers, BURST);
+    uint32_t itt = write_blocks(16, true, 16 * BLOCK, 0);
+    send_task_management(node, 1, itt, node->cmdsn - 1);
+    const struct answer *a = expect_answer(node, ISCSI_TASK_MANAGEMENT_RESPONSE, node->itt);
+    assert_int_equal(a->bhs[BHS_RESPONSE], 0);
+    for (size_t i = 0; i < ARRAY_SIZE(all); i++)
+        buffer_unref(lab->thread->buffers, all[i]);
+    assert_null(initiator_next(node));
+}
+
+/* --- residuals of writes --- */
+
+static void more_than_the_command_moves_is_told(void **state)
+{
+    log_in("No", "Yes");
+    uint32_t itt = write_blocks(1, true, 3 * BLOCK, 3 * BLOCK);
+    const struct answer *a = expect_response(itt, SCSI_GOOD);
+    assert_int_equal(a->bhs[BHS_FLAGS], 0x80 | ISCSI_FLAG_DATA_UNDERFLOW);
+    assert_int_equal(bhs_get32(a->bhs, BHS_RESIDUAL), 2 * BLOCK);
+    assert_memory_equal(lab->disk->data, pattern, BLOCK);
+    assert_int_equal(lab->disk->data[BLOCK], 0);
+}
+
+static void less_than_the_command_moves_is_told(void **state)
+{
+    log_in("Yes", "No");
+    uint32_t itt = write_blocks(3, true, 2 * BLOCK, 0);
+    struct answer r2t = expect_r2t(itt, 0, 2 * BLOCK);
+    fulfil(&r2t);
+    const struct answer *a = expect_response(itt, SCSI_GOOD);
+    assert_int_equal(a->bhs[BHS_FLAGS], 0x80 | ISCSI_FLAG_DATA_OVERFLOW);
+    assert_int_equal(bhs_get32(a->bhs, BHS_RESIDUAL), BLOCK);
+    assert_memory_equal(lab->disk->data, pattern, 2 * BLOCK);
+}
+
+static void unsolicited_data_that_is_too_much_for_the_command_is_let_pass(void **state)
+{
+    log_in("No", "Yes");
+    lab->disk->immediate = false;
+    uint32_t itt = write_blocks(2, false, 8 * BLOCK, 512);
+    send_unasked(itt, 0, 512, 3584, true); /* the command takes 512 bytes of them */
+    assert_int_equal(node->conn.state, ISCSI_CONN_FULL);
+    struct answer r2t = expect_r2t(itt, 512, 512);
+    fulfil(&r2t);
+    memdisk_run(lab->disk, false);
+    assert_int_equal(expect_response(itt, SCSI_GOOD)->bhs[BHS_FLAGS],
+                     0x80 | ISCSI_FLAG_DATA_UNDERFLOW);
+    assert_memory_equal(lab->disk->data, pattern, 2 * BLOCK);
+}
+
+/* --- what ends the connection --- */
+
+static void more_immediate_data_than_the_first_burst(void **state)
+{
+    log_in("No", "Yes");
+    write_blocks(16, true, 16 * BLOCK, 4096);
+    assert_int_equal(node->conn.state, ISCSI_CONN_FULL);
+    write_blocks(16, true, 16 * BLOCK, 4100);
+    expect_violation("more immediate data than FirstBurstLength");
+}
+
+static void more_unsolicited_data_than_the_first_burst(void **state)
+{
+    log_in("No", "Yes");
+    uint32_t itt = write_blocks(16, false, 16 * BLOCK, 1024);
+    send_unasked(itt, 0, 1024, 3076, true);
+    expect_violation("more unsolicited data than FirstBurstLength");
+}
+
+static void unsolicited_data_out_of_order(void **state)
+{
+    log_in("No", "Yes");
+    uint32_t itt = write_blocks(16, false, 16 * BLOCK, 512);
+    send_unasked(itt, 0, 1024, 512, false);
+    expect_violation("unsolicited data out of order");
+}
+
+static void unsolicited_data_with_a_wrong_number(void **state)
+{
+    log_in("No", "Yes");
+    uint32_t itt = write_blocks(16, false, 16 * BLOCK, 512);
+    send_unasked(itt, 1, 512, 512, false);
+    expect_violation("wrong DataSN");
+}
+
+static void unsolicited_data_after_its_end(void **state)
+{
+    log_in("No", "Yes");
+    uint32_t itt = write_blocks(16, false, 16 * BLOCK, 512);
+    send_unasked(itt, 0, 512, 512, true);
+    send_unasked(itt, 1, 1024, 512, true);
+    expect_violation("after its end");
+}
+
+static void a_sequence_that_ends_too_early(void **state)
+{
+    log_in("Yes", "No");
+    uint32_t itt = write_blocks(16, true, 16 * BLOCK, 0);
+    struct answer r2t = expect_r2t(itt, 0, 8192);
+    send_data_out(node, itt, bhs_get32(r2t.bhs, BHS_TTT), 0, 0, pattern, 4096, true);
+    expect_violation("Data-Out sequence of a wrong length");
+}
+
+static void a_sequence_that_does_not_end(void **state)
+{
+    log_in("Yes", "No");
+    uint32_t itt = write_blocks(16, true, 16 * BLOCK, 0);
+    struct answer r2t = expect_r2t(itt, 0, 8192);
+    send_data_out(node, itt, bhs_get32(r2t.bhs, BHS_TTT), 0, 0, pattern, 8192, false);
+    expect_violation("Data-Out sequence of a wrong length");
+}
+
+static void more_than_was_asked_for(void **state)
+{
+    log_in("Yes", "No");
+    uint32_t itt = write_blocks(4, true, 4 * BLOCK, 0);
+    struct answer r2t = expect_r2t(itt, 0, 2048);
+    send_data_out(node, itt, bhs_get32(r2t.bhs, BHS_TTT), 0, 0, pattern, 2052, true);
+    expect_violation("not asked for");
+}
+
+/* --- what is let pass --- */
+
+static void data_for_a_tag_that_is_none_is_let_pass(void **state)
+{
+    log_in("Yes", "No");
+    uint32_t itt = write_blocks(4, true, 4 * BLOCK, 0);
+    struct answer r2t = expect_r2t(itt, 0, 2048);
+    send_data_out(node, itt, bhs_get32(r2t.bhs, BHS_TTT) + 1, 0, 0, pattern, 512, true);
+    send_data_out(node, itt + 1, bhs_get32(r2t.bhs, BHS_TTT), 0, 0, pattern, 512, true);
+    assert_int_equal(node->conn.state, ISCSI_CONN_FULL);
+    fulfil(&r2t);
+    expect_good(itt);
+}
+
+static void unsolicited_data_of_a_command_without_data_is_let_pass(void **state)
+{
+    static const uint8_t tur[6] = {SCSI_TEST_UNIT_READY};
+    log_in("No", "Yes");
+    uint32_t itt = send_command(node, ISCSI_FLAG_WRITE, tur, 6, 1024, pattern, 512);
+    assert_int_equal(expect_response(itt, SCSI_GOOD)->bhs[BHS_FLAGS],
+                     0x80 | ISCSI_FLAG_DATA_UNDERFLOW);
+    send_unasked(itt, 0, 512, 512, true);
+    assert_int_equal(node->conn.state, ISCSI_CONN_FULL);
+}
+
+/* --- reading --- */
+
+static void data_in_is_cut_at_bursts_and_segments(void **state)
+{
+    memcpy(lab->disk->data, pattern, DISK_SIZE);
+    SEND_LOGIN(node, 0x87,
+               LAB_NAMES "MaxBurstLength=5120\0FirstBurstLength=512\0"
+                         "MaxRecvDataSegmentLength=2048\0");
+    expect_login_status(node, ISCSI_LOGIN_OK);
+    static const struct {
+        uint32_t size;
+        bool final;
+    } expected[] = {{2048, false}, {2048, false}, {1024, true}, {2048, false}, {1024, true}};
+    uint32_t itt = read_10(node, 0, 16, BLOCK), offset = 0;
+    for (size_t i = 0; i < ARRAY_SIZE(expected); i++) {
+        const struct answer *a = expect_answer(node, ISCSI_DATA_IN, itt);
+        bool last = i + 1 == ARRAY_SIZE(expected);
+        assert_int_equal(a->size, expected[i].size);
+        assert_int_equal(a->bhs[BHS_FLAGS],
+                         (expected[i].final ? 0x80 : 0) | (last ? ISCSI_FLAG_DATA_STATUS : 0));
+        assert_int_equal(bhs_get32(a->bhs, BHS_BUFFER_OFFSET), offset);
+        assert_int_equal(bhs_get32(a->bhs, BHS_DATASN), i);
+        assert_memory_equal(a->data, pattern + offset, a->size);
+        offset += a->size;
+    }
+    assert_int_equal(offset, 16 * BLOCK);
+}
+
+/* An error after the first burst: what was read is sent, and then the sense. */
+static void an_error_in_the_middle_of_a_read(void **state)
+{
+    login_like_linux(node);
+    lab->disk->immediate = false;
+    uint32_t itt = read_10(node, 0, 3 * BURST / BLOCK, BLOCK);
+    memdisk_run_one(lab->disk, false);
+    lab->disk->fail_with = -EIO;
+    memdisk_run(lab->disk, false);
+    assert_int_equal(expect_answer(node, ISCSI_DATA_IN, itt)->size, BURST);
+    const struct answer *a = expect_response(itt, SCSI_CHECK_CONDITION);
+    assert_int_equal(a->data[2 + 2], SENSE_MEDIUM_READ_ERROR >> 16);
+    assert_int_equal(bhs_get32(a->bhs, BHS_EXPDATASN), 1);
+}
+
+#define COMMAND_TEST(f) cmocka_unit_test_setup_teardown(f, setup, lab_tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        COMMAND_TEST(nothing_comes_unasked),
+        COMMAND_TEST(immediate_data_alone),
+        COMMAND_TEST(unsolicited_data_alone),
+        COMMAND_TEST(all_of_it_unsolicited),
+        COMMAND_TEST(an_empty_end_of_the_unsolicited_data),
+        COMMAND_TEST(bursts_are_no_longer_than_agreed),
+        COMMAND_TEST(two_bursts_may_be_asked_for_at_once),
+        COMMAND_TEST(the_reserved_tag_is_no_tag_of_ours),
+        COMMAND_TEST(a_write_waits_for_a_buffer_before_it_asks),
+        COMMAND_TEST(a_write_that_waits_for_a_buffer_may_be_aborted),
+        COMMAND_TEST(more_than_the_command_moves_is_told),
+        COMMAND_TEST(less_than_the_command_moves_is_told),
+        COMMAND_TEST(unsolicited_data_that_is_too_much_for_the_command_is_let_pass),
+        COMMAND_TEST(more_immediate_data_than_the_first_burst),
+        COMMAND_TEST(more_unsolicited_data_than_the_first_burst),
+        COMMAND_TEST(unsolicited_data_out_of_order),
+        COMMAND_TEST(unsolicited_data_with_a_wrong_number),
+        COMMAND_TEST(unsolicited_data_after_its_end),
+        COMMAND_TEST(a_sequence_that_ends_too_early),
+        COMMAND_TEST(a_sequence_that_does_not_end),
+        COMMAND_TEST(more_than_was_asked_for),
+        COMMAND_TEST(data_for_a_tag_that_is_none_is_let_pass),
+        COMMAND_TEST(unsolicited_data_of_a_command_without_data_is_let_pass),
+        COMMAND_TEST(data_in_is_cut_at_bursts_and_segments),
+        COMMAND_TEST(an_error_in_the_middle_of_a_read),
+    };
+    return RUN_TESTS(tests);
+}

@@ -1,0 +1,215 @@
+/* Functions that end tasks early, beyond what test_iscsi_session.c has of aborts and resets. */
+#include "iscsi_lab.h"
+
+#define BLOCK 512
+
+enum {
+    ABORT_TASK = 1,
+    ABORT_TASK_SET,
+    CLEAR_ACA,
+    CLEAR_TASK_SET,
+    LU_RESET,
+    WARM_RESET,
+    COLD_RESET,
+    REASSIGN,
+};
+
+enum { COMPLETE = 0, NO_TASK = 1, NO_LUN = 2, NO_REASSIGN = 4, NOT_SUPPORTED = 5 };
+
+static struct initiator *other; /* of the same volume, which is for several here */
+
+static int setup(void **state)
+{
+    lab_set_up(1 * MIB);
+    lab->target->single_writer = false;
+    other = initiator_new(lab, 12);
+    login_like_linux(node);
+    SEND_LOGIN(other, 0x87, "InitiatorName=" LAB_INITIATOR "2\0TargetName=" LAB_TARGET "\0");
+    expect_login_status(other, ISCSI_LOGIN_OK);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    memdisk_run(lab->disk, false);
+    initiator_free(other);
+    return lab_tear_down(state);
+}
+
+static uint32_t start_read(struct initiator *i)
+{
+    return read_10(i, 0, 8, BLOCK);
+}
+
+static void expect_function(struct initiator *i, uint8_t response)
+{
+    const struct answer *a = expect_answer(i, ISCSI_TASK_MANAGEMENT_RESPONSE, i->itt);
+    assert_int_equal(a->bhs[BHS_RESPONSE], response);
+}
+
+/* Its next command is told this; SENSE_NONE: it goes through. */
+static void expect_attention(struct initiator *i, enum scsi_sense sense)
+{
+    static const uint8_t tur[6] = {SCSI_TEST_UNIT_READY};
+    uint32_t itt = send_command(i, ISCSI_FLAG_FINAL, tur, 6, 0, NULL, 0);
+    const struct answer *a = expect_answer(i, ISCSI_SCSI_RESPONSE, itt);
+    assert_int_equal(a->bhs[BHS_STATUS], sense ? SCSI_CHECK_CONDITION : SCSI_GOOD);
+    if (sense)
+        assert_int_equal(a->data[4] << 16 | a->data[14] << 8 | a->data[15], sense);
+}
+
+static void a_task_set_is_that_of_the_session(void **state)
+{
+    start_read(node);
+    start_read(node);
+    uint32_t itt = start_read(other);
+    send_task_management(node, ABORT_TASK_SET, 0, 0);
+    assert_null(initiator_next(node));
+    memdisk_run(lab->disk, false);
+    expect_function(node, COMPLETE);
+    expect_answer(other, ISCSI_DATA_IN, itt); /* another's task goes on */
+    expect_attention(node, SENSE_NONE);
+    expect_attention(other, SENSE_NONE);
+}
+
+static void clearing_ends_everybodys_tasks_and_tells_who_lost_some(void **state)
+{
+    start_read(node);
+    start_read(other);
+    send_task_management(node, CLEAR_TASK_SET, 0, 0);
+    assert_null(initiator_next(node));
+    memdisk_run(lab->disk, false);
+    expect_function(node, COMPLETE);
+    assert_null(initiator_next(other));
+    expect_attention(node, SENSE_NONE); /* it knows */
+    expect_attention(other, SENSE_COMMANDS_CLEARED);
+    expect_attention(other, SENSE_NONE);
+}
+
+static void clearing_tells_nobody_who_had_none(void **state)
+{
+    start_read(node);
+    send_task_management(node, CLEAR_TASK_SET, 0, 0);
+    memdisk_run(lab->disk, false);
+    expect_function(node, COMPLETE);
+    expect_attention(other, SENSE_NONE);
+}
+
+static void resets_tell_everybody(void **state)
+{
+    static const struct {
+        uint8_t function;
+        enum scsi_sense attention;
+    } resets[] = {{LU_RESET, SENSE_LU_RESET}, {WARM_RESET, SENSE_RESET}, {COLD_RESET, SENSE_RESET}};
+    for (size_t i = 0; i < ARRAY_SIZE(resets); i++) {
+        start_read(other);
+        send_task_management(node, resets[i].function, 0, 0);
+        assert_null(initiator_next(node)); /* waits for the other's task, too */
+        memdisk_run(lab->disk, false);
+        expect_function(node, COMPLETE);
+        assert_null(initiator_next(other));
+        expect_attention(node, resets[i].attention);
+        expect_attention(other, resets[i].attention);
+    }
+}
+
+static void an_abort_waits_for_its_own_tasks_alone(void **state)
+{
+    uint32_t mine = start_read(node);
+    start_read(other);
+    send_task_management(node, ABORT_TASK, mine, node->cmdsn - 1);
+    memdisk_run_one(lab->disk, false);
+    expect_function(node, COMPLETE);
+    assert_int_equal(lab->disk->n_pending, 1);
+    assert_int_equal(node->conn.session->counters.round_trips, 0); /* no response was sent */
+}
+
+/* RFC 7143 11.5.1: its command may still be on its way; then it counts as received. */
+static void a_task_that_may_still_come(void **state)
+{
+    uint32_t next = node->cmdsn;
+    node->cmdsn += 2; /* two commands got lost with a part of the stream, so to say */
+    send_task_management(node, ABORT_TASK, 4711, next);
+    expect_function(node, COMPLETE);
+    send_task_management(node, ABORT_TASK, 4711, next + 2);
+    expect_function(node, NO_TASK);
+    send_task_management(node, ABORT_TASK, 4711, next - 1);
+    expect_function(node, NO_TASK);
+    node->cmdsn = next;
+    expect_attention(node, SENSE_NONE);
+}
+
+static void functions_name_a_lun(void **state)
+{
+    for (uint8_t function = ABORT_TASK; function <= REASSIGN; function++) {
+        uint8_t bhs[ISCSI_BHS_SIZE] = {ISCSI_TASK_MANAGEMENT | ISCSI_IMMEDIATE,
+                                       (uint8_t)(ISCSI_FLAG_FINAL | function)};
+        bool names_lun = function <= LU_RESET;
+        bhs_put64(bhs, BHS_LUN, UINT64_C(1) << 48);
+        bhs_put32(bhs, BHS_ITT, ++node->itt);
+        bhs_put32(bhs, BHS_CMDSN, node->cmdsn);
+        initiator_send(node, bhs, NULL, 0);
+        expect_function(node, names_lun ? NO_LUN : function == REASSIGN ? NO_REASSIGN : COMPLETE);
+    }
+}
+
+static void what_is_not_supported(void **state)
+{
+    send_task_management(node, CLEAR_ACA, 0, 0);
+    expect_function(node, NOT_SUPPORTED);
+    send_task_management(node, REASSIGN, 0, 0);
+    expect_function(node, NO_REASSIGN);
+    for (uint8_t function = REASSIGN + 1; function < 16; function++) {
+        send_task_management(node, function, 0, 0);
+        expect_function(node, NOT_SUPPORTED);
+    }
+    send_task_management(node, 0, 0, 0);
+    expect_function(node, NOT_SUPPORTED);
+}
+
+static void a_session_that_ends_is_not_answered(void **state)
+{
+    start_read(other);
+    send_task_management(node, LU_RESET, 0, 0);
+    iscsi_conn_close(&node->conn, "cable pulled");
+    initiator_run(node);
+    assert_true(node->released); /* it had no task of its own */
+    memdisk_run(lab->disk, false);
+    expect_attention(other, SENSE_LU_RESET);
+}
+
+/* The write that waits for its data goes, though an older task still waits for the disk. */
+static void an_aborted_task_does_not_hold_the_session_of_others(void **state)
+{
+    uint32_t aborted = start_read(node);
+    uint32_t itt =
+        send_command(node, ISCSI_FLAG_FINAL | ISCSI_FLAG_WRITE,
+                     (const uint8_t[10]){SCSI_WRITE_10, [8] = 8}, 10, 8 * BLOCK, NULL, 0);
+    expect_answer(node, ISCSI_R2T, itt);
+    send_task_management(node, ABORT_TASK, aborted, node->cmdsn - 2);
+    iscsi_conn_close(&node->conn, "cable pulled");
+    initiator_run(node);
+    assert_false(node->released);
+    memdisk_run(lab->disk, false);
+    initiator_run(node);
+    assert_true(node->released);
+}
+
+#define FUNCTION_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        FUNCTION_TEST(a_task_set_is_that_of_the_session),
+        FUNCTION_TEST(clearing_ends_everybodys_tasks_and_tells_who_lost_some),
+        FUNCTION_TEST(clearing_tells_nobody_who_had_none),
+        FUNCTION_TEST(resets_tell_everybody),
+        FUNCTION_TEST(an_abort_waits_for_its_own_tasks_alone),
+        FUNCTION_TEST(a_task_that_may_still_come),
+        FUNCTION_TEST(functions_name_a_lun),
+        FUNCTION_TEST(what_is_not_supported),
+        FUNCTION_TEST(a_session_that_ends_is_not_answered),
+        FUNCTION_TEST(an_aborted_task_does_not_hold_the_session_of_others),
+    };
+    return RUN_TESTS(tests);
+}
