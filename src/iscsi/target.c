@@ -174,13 +174,13 @@ static void attach(struct iscsi_target *target, struct iscsi_conn *conn)
     struct iscsi_session *replaced = find_replaced(target, &conn->login->identity);
     if (!check_rules(target, conn, replaced))
         return;
+    if (replaced)
+        iscsi_conn_close(replaced->conn, "replaced by a new login of the same initiator");
     bool waits = replaced && (!is_harmless(replaced) || conn->replaces);
     if (waits || somebody_lingers(target))
         list_append(&target->attaching, &conn->attach_link);
     else
         start_session(target, conn);
-    if (replaced)
-        iscsi_conn_close(replaced->conn, "replaced by a new login of the same initiator");
 }
 
 void iscsi_target_attach(struct iscsi_target *target, struct iscsi_conn *conn)

@@ -66,6 +66,7 @@ struct scsi_port *scsi_port_new(uint64_t disk_size, uint32_t block_size)
     static const uint8_t serial[16] = {0xab, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 0xfe};
     struct scsi_port *port = calloc(1, sizeof(*port));
     port->thread = fake_thread_new(8 * MIB);
+    buffer_share_init(&port->share);
     port->disk = memdisk_new(disk_size);
     port->lu = scsi_lu_new(port->thread, &port->disk->device, block_size, serial);
     port->in = malloc(SCSI_PORT_ROOM);
@@ -80,6 +81,7 @@ void scsi_port_free(struct scsi_port *port)
     assert(!port->task);
     scsi_nexus_disconnect(&port->nexus);
     scsi_lu_free(port->lu);
+    buffer_share_clear(&port->share);
     fake_thread_free(port->thread);
     free(port->in);
     free(port);
@@ -96,6 +98,7 @@ void scsi_port_begin(struct scsi_port *port, const uint8_t cdb[static SCSI_CDB_S
     task->target = &port->target;
     task->nexus = port->no_such_lun ? NULL : &port->nexus;
     task->thread = port->thread;
+    task->share = &port->share;
     task->expected_out = out_size;
     task->expected_in = in_size;
     memcpy(task->cdb, cdb, SCSI_CDB_SIZE);

@@ -17,6 +17,7 @@
 
 struct scsi_port {
     struct io_thread *thread;
+    struct buffer_share share;
     struct memdisk *disk;
     struct scsi_lu *lu;
     struct scsi_nexus nexus;

@@ -107,7 +107,9 @@ static int teardown(void **state)
 static char *get_script(struct bench *b, const char *from, unsigned mac)
 {
     char request[128];
-    snprintf(request, sizeof(request), "GET /boot.ipxe?mac=52-54-00-00-00-%02x HTTP/1.0\r\n\r\n",
+    snprintf(request, sizeof(request),
+             "GET /boot.ipxe?mac=52-54-00-00-00-%02x HTTP/1.0\r\n"
+             "User-Agent: iPXE/1.21.1+\r\n\r\n",
              mac);
     char *answer = http_ask(&b->where, from, request);
     if (!str_has_prefix(answer, ANSWERED) || !strstr(answer, "Content-Type: text/plain\r\n"))

@@ -220,26 +220,30 @@ static void timers_expire_once_and_not_too_early(void **state)
 /* --- buffers and receiving --- */
 
 struct hungry {
-    struct buffer *all[4];
+    struct buffer_share share;
+    struct buffer *all[5];
     struct buffer_waiter waiter;
     struct buffer *got;
+    struct io_deferred deferred;
     struct bell bell;
 };
 
-static void fed(struct buffer_waiter *waiter)
+static void fed(struct buffer_waiter *waiter, struct buffer *buffer)
 {
     struct hungry *h = container_of(waiter, struct hungry, waiter);
-    h->got = buffer_get(thread->buffers, h->waiter.size);
+    h->got = buffer;
     bell_ring(&h->bell);
 }
 
 static void take_all_buffers(void *context)
 {
     struct hungry *h = context;
-    for (size_t i = 0; i < ARRAY_SIZE(h->all); i++)
-        h->all[i] = buffer_get(thread->buffers, BUFFER_MAX_SIZE);
+    buffer_share_init(&h->share);
     h->waiter = (struct buffer_waiter){.size = 1, .ready = fed};
-    assert_null(buffer_get_or_wait(thread->buffers, &h->waiter));
+    h->all[0] = buffer_get_or_wait(thread->buffers, &h->share, &h->waiter); /* it has one */
+    for (size_t i = 1; i < ARRAY_SIZE(h->all); i++)
+        h->all[i] = buffer_get(thread->buffers, BUFFER_MAX_SIZE);
+    assert_null(buffer_get_or_wait(thread->buffers, &h->share, &h->waiter));
 }
 
 static void give_buffers_back(void *context)
@@ -250,6 +254,13 @@ static void give_buffers_back(void *context)
     buffer_unref(thread->buffers, take_ptr(h->got));
 }
 
+static void go_away(void *context)
+{
+    struct hungry *h = context;
+    give_buffers_back(h);
+    buffer_share_clear(&h->share);
+}
+
 static void who_waits_for_a_buffer_is_served_in_the_round_that_frees_one(void **state)
 {
     struct hungry h = {.bell = BELL_NEW};
@@ -257,7 +268,30 @@ static void who_waits_for_a_buffer_is_served_in_the_round_that_frees_one(void **
     thread_call(thread, give_buffers_back, &h);
     bell_wait(&h.bell, 1);
     assert_non_null(h.got);
-    thread_call(thread, give_buffers_back, &h);
+    thread_call(thread, go_away, &h);
+}
+
+static void give_back_later(struct io_deferred *deferred)
+{
+    give_buffers_back(container_of(deferred, struct hungry, deferred));
+}
+
+static void defer_giving_back(void *context)
+{
+    struct hungry *h = context;
+    h->deferred.run = give_back_later;
+    io_thread_defer(thread, &h->deferred);
+}
+
+/* Nothing else would wake the thread. */
+static void also_if_it_becomes_free_at_the_end_of_the_round(void **state)
+{
+    struct hungry h = {.bell = BELL_NEW};
+    thread_call(thread, take_all_buffers, &h);
+    thread_call(thread, defer_giving_back, &h);
+    bell_wait(&h.bell, 1);
+    assert_non_null(h.got);
+    thread_call(thread, go_away, &h);
 }
 
 /* A socket pair of which the thread receives one end, a datagram a buffer. */
@@ -375,6 +409,7 @@ int main(void)
         THREAD_TEST(deferred_work_may_be_called_off),
         THREAD_TEST(timers_expire_once_and_not_too_early),
         THREAD_TEST(who_waits_for_a_buffer_is_served_in_the_round_that_frees_one),
+        THREAD_TEST(also_if_it_becomes_free_at_the_end_of_the_round),
         THREAD_TEST(receive_buffers_go_round),
         THREAD_TEST(when_receive_buffers_run_out_it_is_told),
     };

@@ -297,6 +297,25 @@ static void a_segment_that_is_too_long_is_dropped(void **state)
     assert_int_equal(node->conn.state, ISCSI_CONN_CLOSED);
 }
 
+static void nobody_changes_who_he_is(void **state)
+{
+    static const char *const changes[] = {"InitiatorName=iqn.2020-01.x:other",
+                                          "TargetName=iqn.2020-01.x:other",
+                                          "SessionType=Discovery"};
+    for (size_t i = 0; i < ARRAY_SIZE(changes); i++) {
+        struct initiator *again = initiator_new(lab, 11);
+        SEND_LOGIN(again, 0x81, LAB_NAMES "AuthMethod=None\0");
+        assert_int_equal(login_status(initiator_next(again)), ISCSI_LOGIN_OK);
+        SEND_LOGIN(again, 0x04, LAB_NAMES); /* to say it again does no harm */
+        assert_int_equal(login_status(initiator_next(again)), ISCSI_LOGIN_OK);
+        send_login(again, 0x04, changes[i], strlen(changes[i]) + 1);
+        assert_int_equal(login_status(initiator_next(again)), ISCSI_LOGIN_INITIATOR_ERROR);
+        assert_string_equal(again->conn.login->identity.initiator, LAB_INITIATOR);
+        assert_string_equal(again->conn.login->identity.target, LAB_TARGET);
+        initiator_free(again);
+    }
+}
+
 static void a_session_that_does_not_exist(void **state)
 {
     uint8_t bhs[ISCSI_BHS_SIZE] = {ISCSI_LOGIN | ISCSI_IMMEDIATE, 0x87};
@@ -313,8 +332,9 @@ static void the_same_initiator_port_replaces_its_session(void **state)
     login_like_ipxe(node);
     struct initiator *again = initiator_new(lab, 11);
     SEND_LOGIN(again, 0x87, LAB_NAMES);
-    assert_int_equal(again->conn.state, ISCSI_CONN_ATTACHING);
-    initiator_run(node); /* its end */
+    assert_int_equal(again->conn.state, ISCSI_CONN_FULL); /* there is nothing to wait for */
+    assert_int_equal(node->conn.state, ISCSI_CONN_CLOSED);
+    initiator_run(node);
     assert_true(node->released);
     assert_int_equal(login_status(initiator_next(again)), 0);
     assert_int_equal(again->logins, 1);
@@ -401,6 +421,7 @@ int main(void)
         LOGIN_TEST(requests_without_end),
         LOGIN_TEST(what_does_not_speak_iscsi_is_dropped),
         LOGIN_TEST(a_segment_that_is_too_long_is_dropped),
+        LOGIN_TEST(nobody_changes_who_he_is),
         LOGIN_TEST(a_session_that_does_not_exist),
         LOGIN_TEST(the_same_initiator_port_replaces_its_session),
         LOGIN_TEST(replacing_waits_for_the_disk),

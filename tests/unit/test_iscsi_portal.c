@@ -22,6 +22,9 @@ struct bench {
     struct iscsi_target *targets[THREADS]; /* each touched by its owner's thread alone */
     enum iscsi_login_status admit_status;
     bool cannot_open;
+    bool opens_late;                    /* by open_at_last() */
+    struct iscsi_target_request *asked; /* of the owner's thread */
+    struct bell asking;
 
     pthread_mutex_t lock; /* protects what follows */
     unsigned admitted, released;
@@ -70,22 +73,39 @@ static void target_idle(struct iscsi_target *target)
     iscsi_target_free(take_ptr(b.targets[i]));
 }
 
-static struct iscsi_target *find_target(void *context, struct io_thread *thread,
-                                        const void *admission, const char **ret_reason)
+static void make_target(struct io_thread *thread, struct iscsi_target **ret_target)
 {
     static const uint8_t serial[16] = {1};
-    struct iscsi_target **target = &b.targets[thread->index];
-    assert_int_equal(thread->index, b.owner);
-    assert_true(pthread_equal(pthread_self(), thread->thread));
-    *ret_reason = "it cannot be opened";
-    if (*target || b.cannot_open)
-        return *target;
     struct memdisk *disk = memdisk_new(DISK_SIZE);
     disk->immediate = true;
     memcpy(disk->data, pattern, DISK_SIZE);
-    *target = iscsi_target_new(
+    *ret_target = iscsi_target_new(
         thread, LAB_TARGET, scsi_lu_new(thread, &disk->device, BLOCK, serial), true, target_idle);
-    return *target;
+}
+
+static void find_target(void *context, struct io_thread *thread, const void *admission,
+                        const struct iscsi_login_traits *traits,
+                        struct iscsi_target_request *request)
+{
+    struct iscsi_target **target = &b.targets[thread->index];
+    assert_int_equal(thread->index, b.owner);
+    assert_true(pthread_equal(pthread_self(), thread->thread));
+    if (b.opens_late) {
+        b.asked = request;
+        bell_ring(&b.asking);
+        return;
+    }
+    if (!*target && !b.cannot_open)
+        make_target(thread, target);
+    request->done(request, *target, "it cannot be opened");
+}
+
+static void open_at_last(void *context)
+{
+    struct iscsi_target **target = &b.targets[b.owner];
+    make_target(b.threads[b.owner], target);
+    b.asked->done(b.asked, *target, NULL);
+    iscsi_target_check_idle(*target);
 }
 
 static void list_targets(void *context, struct iscsi_conn *conn,
@@ -145,7 +165,9 @@ static void start_threads(unsigned count)
 
 static int setup_with(unsigned n_threads)
 {
-    b = (struct bench){.lock = PTHREAD_MUTEX_INITIALIZER, .bells = {BELL_NEW, BELL_NEW, BELL_NEW}};
+    b = (struct bench){.lock = PTHREAD_MUTEX_INITIALIZER,
+                       .asking = BELL_NEW,
+                       .bells = {BELL_NEW, BELL_NEW, BELL_NEW}};
     for (size_t i = 0; i < sizeof(pattern); i++)
         pattern[i] = (uint8_t)(i * 7 + (i >> 8));
     start_threads(n_threads);
@@ -414,12 +436,34 @@ static void allow_connections(unsigned n)
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
 }
 
-static void too_many_logins_at_once_are_closed_on_arrival(void **state)
+/* Whoever comes to log in says so at once: the oldest that says nothing makes room. */
+static void silent_connections_make_room_for_others(void **state)
 {
     static struct initiator *crowd[ISCSI_MAX_LOGINS];
     allow_connections(ISCSI_MAX_LOGINS);
     for (unsigned i = 0; i < ISCSI_MAX_LOGINS; i++)
         crowd[i] = connect_from("127.0.0.1");
+    struct initiator *one_more = log_in();
+    expect_closed(crowd[0]);
+    assert_int_equal(COUNT(busy), 1);
+    expect_event(ISCSI_EVENT_END, 1);
+    assert_string_equal(b.reason, "said nothing, and others want to log in");
+    expect_read(one_more, 8);
+    initiator_free(one_more);
+    for (unsigned i = 0; i < ISCSI_MAX_LOGINS; i++)
+        initiator_free(crowd[i]);
+    expect_event(ISCSI_EVENT_END, ISCSI_MAX_LOGINS + 1);
+}
+
+static void those_who_have_said_who_they_are_stay(void **state)
+{
+    static struct initiator *crowd[ISCSI_MAX_LOGINS];
+    allow_connections(ISCSI_MAX_LOGINS);
+    for (unsigned i = 0; i < ISCSI_MAX_LOGINS; i++) {
+        crowd[i] = connect_from("127.0.0.1");
+        SEND_LOGIN(crowd[i], 0x81, LAB_NAMES "AuthMethod=None\0");
+        expect_login_status(crowd[i], ISCSI_LOGIN_OK);
+    }
     struct initiator *one_more = connect_from("127.0.0.1");
     expect_closed(one_more);
     initiator_free(one_more);
@@ -428,10 +472,64 @@ static void too_many_logins_at_once_are_closed_on_arrival(void **state)
     expect_event(ISCSI_EVENT_END, 1);
     thread_end_round(b.threads[0]);
     crowd[0] = log_in(); /* there is room again */
-    initiator_free(crowd[0]);
-    for (unsigned i = 1; i < ISCSI_MAX_LOGINS; i++)
+    for (unsigned i = 0; i < ISCSI_MAX_LOGINS; i++)
         initiator_free(crowd[i]);
     expect_event(ISCSI_EVENT_END, ISCSI_MAX_LOGINS + 1);
+}
+
+/* --- targets that take long to open --- */
+
+static struct initiator *log_in_halfway(void)
+{
+    struct initiator *node = connect_from("127.0.0.1");
+    b.opens_late = true;
+    SEND_LOGIN(node, 0x87, LAB_NAMES);
+    bell_wait(&b.asking, b.asking.count + 1);
+    return node;
+}
+
+static void a_login_waits_for_its_target(void **state)
+{
+    struct initiator *node = log_in_halfway();
+    thread_call(b.threads[b.owner], open_at_last, NULL);
+    expect_login_status(node, ISCSI_LOGIN_OK);
+    expect_event(ISCSI_EVENT_LOGIN, 1);
+    initiator_free(node);
+}
+
+static void who_goes_away_meanwhile_leaves_nothing_behind(void **state)
+{
+    struct initiator *node = log_in_halfway();
+    shutdown(node->fd, SHUT_RDWR);
+    thread_call(b.threads[b.owner], open_at_last, NULL);
+    initiator_free(node);
+    expect_event(ISCSI_EVENT_END, 1);
+}
+
+static void open_and_ring(void *context)
+{
+    open_at_last(NULL);
+    bell_ring(context);
+}
+
+static void *stop_main(void *context)
+{
+    stop_portal();
+    return NULL;
+}
+
+static void stopping_waits_for_a_target_that_is_being_opened(void **state)
+{
+    struct initiator *node = log_in_halfway();
+    struct bell opened = BELL_NEW;
+    pthread_t stopping;
+    assert_int_equal(pthread_create(&stopping, NULL, stop_main, NULL), 0);
+    expect_event(ISCSI_EVENT_END, 1);
+    assert_string_equal(b.reason, "the daemon stops");
+    thread_call(b.threads[b.owner], open_and_ring, &opened);
+    bell_wait(&opened, 1);
+    pthread_join(stopping, NULL);
+    initiator_free(node);
 }
 
 static int setup_one_thread(void **state)
@@ -515,8 +613,13 @@ int main(void)
         PORTAL_TEST(the_same_initiator_port_replaces_its_session),
         PORTAL_TEST(another_machine_is_kept_away),
         PORTAL_TEST(discovery),
-        cmocka_unit_test_setup_teardown(too_many_logins_at_once_are_closed_on_arrival,
-                                        setup_one_thread, teardown),
+        cmocka_unit_test_setup_teardown(silent_connections_make_room_for_others, setup_one_thread,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(those_who_have_said_who_they_are_stay, setup_one_thread,
+                                        teardown),
+        PORTAL_TEST(a_login_waits_for_its_target),
+        PORTAL_TEST(who_goes_away_meanwhile_leaves_nothing_behind),
+        PORTAL_TEST(stopping_waits_for_a_target_that_is_being_opened),
         TEST(without_descriptors_it_waits_for_some),
         PORTAL_TEST(stopping_ends_every_session),
     };

@@ -591,7 +591,8 @@ static void a_reset_ends_everybodys_tasks_and_tells_them(void **state)
     node = second;
     SEND_LOGIN(node, 0x87, "InitiatorName=" LAB_INITIATOR "2\0TargetName=" LAB_TARGET "\0");
     assert_non_null(initiator_next(node));
-    read_10(first, 0, 8, BLOCK);
+    static const uint8_t write[10] = {SCSI_WRITE_10, [8] = 1};
+    send_command(first, ISCSI_FLAG_FINAL | ISCSI_FLAG_WRITE, write, 10, BLOCK, pattern, BLOCK);
     send_task_management(second, LU_RESET, 0, 0);
     assert_null(initiator_next(second));
     memdisk_run(lab->disk, false);

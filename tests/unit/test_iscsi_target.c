@@ -172,13 +172,41 @@ static void a_rival_comes_in_when_the_first_is_gone(void **state)
 
 /* Its connection is gone, but a write of it is still on the disk: it must not land on what the
  * next one writes. */
+/* All its data is there: it is on the disk until memdisk_run(). */
+static void start_write(struct initiator *i)
+{
+    static const uint8_t cdb[10] = {SCSI_WRITE_10, [8] = 1}, data[BLOCK];
+    send_command(i, ISCSI_FLAG_FINAL | ISCSI_FLAG_WRITE, cdb, 10, BLOCK, data, BLOCK);
+}
+
+/* Reads change nothing: nobody waits for them, not even who replaces that session. */
+static void nobody_waits_for_the_firsts_last_reads(void **state)
+{
+    for (uint8_t isid = 1; isid <= 2; isid++) {
+        struct initiator *next = initiator_new(lab, 11);
+        log_in(first);
+        read_10(first, 0, 1, BLOCK);
+        iscsi_conn_close(&first->conn, "the probe was not answered");
+        initiator_run(first);
+        assert_false(first->released);
+        next->isid_qualifier = isid;
+        SEND_LOGIN(next, 0x87, LAB_NAMES);
+        expect_login_status(next, ISCSI_LOGIN_OK);
+        memdisk_run(lab->disk, false);
+        initiator_run(first);
+        initiator_free(next);
+        initiator_free(first);
+        first = initiator_new(lab, 11);
+    }
+}
+
 static void whoever_is_next_waits_for_the_firsts_last_writes(void **state)
 {
     for (uint8_t address = 11; address <= 12; address++) { /* the same machine, another one */
         for (uint8_t isid = 1; isid <= 2; isid++) {        /* firmware and Linux differ in it */
             struct initiator *next = initiator_new(lab, address);
             log_in(first);
-            read_10(first, 0, 1, BLOCK);
+            start_write(first);
             iscsi_conn_close(&first->conn, "the probe was not answered");
             initiator_run(first);
             assert_false(first->released);
@@ -211,7 +239,7 @@ static void a_shared_volume_has_no_rivals(void **state)
 static void a_login_waits_until_the_old_session_has_let_go(void **state)
 {
     log_in(first);
-    read_10(first, 0, 8, BLOCK);
+    start_write(first);
     ask_to_log_in(second);
     assert_null(initiator_next(second));
     assert_int_equal(second->conn.state, ISCSI_CONN_ATTACHING);
@@ -224,7 +252,7 @@ static void a_login_waits_until_the_old_session_has_let_go(void **state)
 static void of_several_that_wait_the_last_one_stays(void **state)
 {
     log_in(first);
-    read_10(first, 0, 8, BLOCK);
+    start_write(first);
     ask_to_log_in(second);
     struct initiator *third = initiator_new(lab, 11);
     ask_to_log_in(third);
@@ -239,10 +267,29 @@ static void of_several_that_wait_the_last_one_stays(void **state)
     initiator_free(third);
 }
 
-static void one_that_waits_may_give_up(void **state)
+static void also_if_there_is_nothing_to_wait_for(void **state)
 {
     log_in(first);
     read_10(first, 0, 8, BLOCK);
+    struct initiator *third = initiator_new(lab, 11);
+    ask_to_log_in(second);
+    expect_login_status(second, ISCSI_LOGIN_OK);
+    ask_to_log_in(third);
+    expect_login_status(third, ISCSI_LOGIN_OK);
+    memdisk_run(lab->disk, false);
+    initiator_run(first);
+    initiator_run(second);
+    initiator_run(third);
+    assert_true(first->released && second->released);
+    expect_sessions(1);
+    expect_alive(third);
+    initiator_free(third);
+}
+
+static void one_that_waits_may_give_up(void **state)
+{
+    log_in(first);
+    start_write(first);
     ask_to_log_in(second);
     iscsi_conn_close(&second->conn, "took too long to log in");
     initiator_run(second);
@@ -256,7 +303,7 @@ static void one_that_waits_may_give_up(void **state)
 static void a_tsih_still_counts_after_waiting(void **state)
 {
     second->tsih = log_in(first);
-    read_10(first, 0, 8, BLOCK);
+    start_write(first);
     ask_to_log_in(second);
     assert_null(initiator_next(second));
     memdisk_run(lab->disk, false);
@@ -337,10 +384,12 @@ int main(void)
         TARGET_TEST(a_tsih_is_never_0_and_never_anothers),
         TARGET_TEST(a_rival_stays_outside_while_the_first_lives),
         TARGET_TEST(a_rival_comes_in_when_the_first_is_gone),
+        TARGET_TEST(nobody_waits_for_the_firsts_last_reads),
         TARGET_TEST(whoever_is_next_waits_for_the_firsts_last_writes),
         TARGET_TEST(a_shared_volume_has_no_rivals),
         TARGET_TEST(a_login_waits_until_the_old_session_has_let_go),
         TARGET_TEST(of_several_that_wait_the_last_one_stays),
+        TARGET_TEST(also_if_there_is_nothing_to_wait_for),
         TARGET_TEST(one_that_waits_may_give_up),
         TARGET_TEST(a_tsih_still_counts_after_waiting),
         TARGET_TEST(it_is_told_when_the_last_session_has_gone),

@@ -41,6 +41,13 @@ static uint32_t start_read(struct initiator *i)
     return read_10(i, 0, 8, BLOCK);
 }
 
+/* A write whose data is all there: it is on the disk until memdisk_run(). */
+static uint32_t start_write(struct initiator *i)
+{
+    static const uint8_t cdb[10] = {SCSI_WRITE_10, [8] = 1}, data[BLOCK];
+    return send_command(i, ISCSI_FLAG_FINAL | ISCSI_FLAG_WRITE, cdb, 10, BLOCK, data, BLOCK);
+}
+
 static void expect_function(struct initiator *i, uint8_t response)
 {
     const struct answer *a = expect_answer(i, ISCSI_TASK_MANAGEMENT_RESPONSE, i->itt);
@@ -60,22 +67,24 @@ static void expect_attention(struct initiator *i, enum scsi_sense sense)
 
 static void a_task_set_is_that_of_the_session(void **state)
 {
-    start_read(node);
-    start_read(node);
+    start_write(node);
+    start_write(node);
     uint32_t itt = start_read(other);
+    start_write(other);
     send_task_management(node, ABORT_TASK_SET, 0, 0);
     assert_null(initiator_next(node));
     memdisk_run(lab->disk, false);
     expect_function(node, COMPLETE);
-    expect_answer(other, ISCSI_DATA_IN, itt); /* another's task goes on */
+    expect_answer(other, ISCSI_DATA_IN, itt); /* another's tasks go on */
+    expect_answer(other, ISCSI_SCSI_RESPONSE, other->itt);
     expect_attention(node, SENSE_NONE);
     expect_attention(other, SENSE_NONE);
 }
 
 static void clearing_ends_everybodys_tasks_and_tells_who_lost_some(void **state)
 {
-    start_read(node);
-    start_read(other);
+    start_write(node);
+    start_write(other);
     send_task_management(node, CLEAR_TASK_SET, 0, 0);
     assert_null(initiator_next(node));
     memdisk_run(lab->disk, false);
@@ -102,7 +111,7 @@ static void resets_tell_everybody(void **state)
         enum scsi_sense attention;
     } resets[] = {{LU_RESET, SENSE_LU_RESET}, {WARM_RESET, SENSE_RESET}, {COLD_RESET, SENSE_RESET}};
     for (size_t i = 0; i < ARRAY_SIZE(resets); i++) {
-        start_read(other);
+        start_write(other);
         send_task_management(node, resets[i].function, 0, 0);
         assert_null(initiator_next(node)); /* waits for the other's task, too */
         memdisk_run(lab->disk, false);
@@ -113,15 +122,59 @@ static void resets_tell_everybody(void **state)
     }
 }
 
-static void an_abort_waits_for_its_own_tasks_alone(void **state)
+static void an_abort_waits_for_its_own_task_alone(void **state)
 {
-    uint32_t mine = start_read(node);
-    start_read(other);
-    send_task_management(node, ABORT_TASK, mine, node->cmdsn - 1);
+    uint32_t mine = start_write(node);
+    uint32_t stuck = start_write(node);
+    start_write(other);
+    send_task_management(node, ABORT_TASK, stuck, node->cmdsn - 1);
+    send_task_management(node, ABORT_TASK, mine, node->cmdsn - 2);
+    assert_null(initiator_next(node));
     memdisk_run_one(lab->disk, false);
     expect_function(node, COMPLETE);
-    assert_int_equal(lab->disk->n_pending, 1);
+    assert_int_equal(lab->disk->n_pending, 2);
     assert_int_equal(node->conn.session->counters.round_trips, 0); /* no response was sent */
+}
+
+/* It changes nothing on the medium. */
+static void nothing_waits_for_a_read(void **state)
+{
+    static const uint8_t functions[] = {ABORT_TASK_SET, CLEAR_TASK_SET, LU_RESET};
+    uint32_t itt = start_read(node);
+    send_task_management(node, ABORT_TASK, itt, node->cmdsn - 1);
+    expect_function(node, COMPLETE);
+    for (size_t i = 0; i < ARRAY_SIZE(functions); i++) {
+        start_read(node);
+        start_read(other);
+        send_task_management(node, functions[i], 0, 0);
+        expect_function(node, COMPLETE);
+    }
+    assert_int_equal(lab->disk->n_pending, 6); /* one was told of the clearing instead */
+    memdisk_run(lab->disk, false);             /* their data goes nowhere */
+    assert_null(initiator_next(node));
+}
+
+static void a_tag_is_free_when_its_task_was_aborted(void **state)
+{
+    uint32_t itt = start_read(node);
+    send_task_management(node, ABORT_TASK, itt, node->cmdsn - 1);
+    expect_function(node, COMPLETE);
+    node->itt = itt - 1;
+    assert_int_equal(start_read(node), itt);
+    memdisk_run(lab->disk, false);
+    expect_answer(node, ISCSI_DATA_IN, itt);
+    assert_null(initiator_next(node));
+}
+
+static void too_many_functions_that_wait(void **state)
+{
+    start_write(node);
+    for (unsigned i = 0; i < 64; i++)
+        send_task_management(node, ABORT_TASK_SET, 0, 0);
+    assert_int_equal(node->conn.state, ISCSI_CONN_FULL);
+    send_task_management(node, ABORT_TASK_SET, 0, 0);
+    initiator_run(node);
+    assert_true(node->conn.violated);
 }
 
 /* RFC 7143 11.5.1: its command may still be on its way; then it counts as received. */
@@ -204,7 +257,10 @@ int main(void)
         FUNCTION_TEST(clearing_ends_everybodys_tasks_and_tells_who_lost_some),
         FUNCTION_TEST(clearing_tells_nobody_who_had_none),
         FUNCTION_TEST(resets_tell_everybody),
-        FUNCTION_TEST(an_abort_waits_for_its_own_tasks_alone),
+        FUNCTION_TEST(an_abort_waits_for_its_own_task_alone),
+        FUNCTION_TEST(nothing_waits_for_a_read),
+        FUNCTION_TEST(a_tag_is_free_when_its_task_was_aborted),
+        FUNCTION_TEST(too_many_functions_that_wait),
         FUNCTION_TEST(a_task_that_may_still_come),
         FUNCTION_TEST(functions_name_a_lun),
         FUNCTION_TEST(what_is_not_supported),

@@ -44,7 +44,7 @@ static void standard_data(void **state)
     assert_int_equal(d[4], 96 - 5);
     assert_int_equal(d[7] & 0x02, 0x02); /* commands are queued */
     assert_memory_equal(d + 8, "NODISK  VOLUME          1   ", 28);
-    static const uint8_t versions[] = {0x00, 0xa0, 0x09, 0x60, 0x04, 0x60, 0x06, 0x00};
+    static const uint8_t versions[] = {0x00, 0xa0, 0x09, 0x60, 0x04, 0x60, 0x04, 0xc0};
     assert_memory_equal(d + 58, versions, sizeof(versions));
     for (size_t i = 66; i < 96; i++)
         assert_int_equal(d[i], 0);

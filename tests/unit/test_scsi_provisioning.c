@@ -362,10 +362,12 @@ static void assert_status(const struct status *expected, size_t count)
 static void extents_are_listed(void **state)
 {
     SET_EXTENTS({10 * BLOCK, false}, {25 * BLOCK, true}, {1000 * BLOCK, false});
-    lba_status(0, 65536);
-    ASSERT_STATUS({0, 10, true}, {10, 15, false}, {25, 975, true}, {1000, BLOCKS - 1000, false});
+    lba_status(0, 65536); /* two at a time */
+    ASSERT_STATUS({0, 10, true}, {10, 15, false});
+    lba_status(25, 65536);
+    ASSERT_STATUS({25, 975, true}, {1000, BLOCKS - 1000, false});
     lba_status(24, 65536);
-    ASSERT_STATUS({24, 1, false}, {25, 975, true}, {1000, BLOCKS - 1000, false});
+    ASSERT_STATUS({24, 1, false}, {25, 975, true});
     lba_status(BLOCKS - 1, 65536);
     ASSERT_STATUS({BLOCKS - 1, 1, false});
 }
@@ -416,8 +418,11 @@ static void a_hole_that_ends_inside_a_block(void **state)
     SET_EXTENTS({2 * 4096 + 512, false}, {3 * 4096, true}, {3 * 4096 + 1024, false},
                 {5 * 4096 + 1, true}, {6 * 4096, false});
     lba_status(0, 65536);
-    ASSERT_STATUS({0, 2, true}, {2, 1, false}, {3, 1, false}, {4, 2, false},
-                  {6, DISK_SIZE / 4096 - 6, false});
+    ASSERT_STATUS({0, 2, true}, {2, 1, false});
+    lba_status(3, 65536);
+    ASSERT_STATUS({3, 1, false}, {4, 2, false});
+    lba_status(6, 65536);
+    ASSERT_STATUS({6, DISK_SIZE / 4096 - 6, false});
 }
 
 #define PROVISIONING_TEST(f) cmocka_unit_test_setup_teardown(f, setup, scsi_tear_down)

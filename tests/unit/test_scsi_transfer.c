@@ -175,7 +175,7 @@ static void a_read_waits_for_buffers(void **state)
     struct buffer *all[32];
     take_all_buffers(all);
     begin_read(0, 2 * PER_BURST);
-    assert_int_equal(port->disk->n_pending, 0);
+    assert_int_equal(port->disk->n_pending, 1); /* it gets one in any case */
     give_back(all);
     fake_thread_round(port->thread);
     assert_int_equal(port->disk->n_pending, 2);
@@ -190,6 +190,7 @@ static void a_read_that_waits_for_buffers_is_aborted_at_once(void **state)
     take_all_buffers(all);
     begin_read(0, 2 * PER_BURST);
     scsi_port_abort(port);
+    memdisk_run(port->disk, false); /* of the burst that has a buffer; the other one is gone */
     assert_null(port->task);
     assert_true(port->aborted);
     give_back(all);

@@ -111,6 +111,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
+    targets_drain(b.targets);
     for (unsigned i = 0; i < N_THREADS; i++)
         io_thread_stop(b.threads[i]);
     targets_free(b.targets);
@@ -258,66 +259,122 @@ static void a_login_is_visible_before_it_is_admitted(void **state)
 struct opening {
     struct io_thread *thread;
     const void *admission;
+    bool begins_anew;
+    struct iscsi_target_request request;
     struct iscsi_target *target;
     const char *reason;
+    struct bell done;
 };
+
+static void opened(struct iscsi_target_request *request, struct iscsi_target *target,
+                   const char *reason)
+{
+    struct opening *o = container_of(request, struct opening, request);
+    assert_true(pthread_equal(pthread_self(), o->thread->thread));
+    o->target = target;
+    o->reason = reason;
+    if (target) /* a session, or it would be closed again */
+        list_append(&target->sessions, &request->link);
+    bell_ring(&o->done);
+}
 
 static void open_on_thread(void *context)
 {
     struct opening *o = context;
-    o->target = b.ops->target(b.ops->context, o->thread, o->admission, &o->reason);
+    struct iscsi_login_traits traits = {.no_immediate_data = o->begins_anew};
+    b.ops->target(b.ops->context, o->thread, o->admission, &traits, &o->request);
 }
 
-static struct opening open_target(const void *admission)
+static void begin_opening(struct opening *o, const void *admission)
 {
-    struct opening o = {.thread = b.threads[b.ops->owner(b.ops->context, admission)],
-                        .admission = admission};
-    thread_call(o.thread, open_on_thread, &o);
-    return o;
+    *o = (struct opening){.thread = b.threads[b.ops->owner(b.ops->context, admission)],
+                          .admission = admission,
+                          .begins_anew = o->begins_anew,
+                          .request.done = opened,
+                          .done = BELL_NEW};
+    thread_call(o->thread, open_on_thread, o);
 }
 
-static void close_if_idle(void *context)
+static struct iscsi_target *open_target(struct opening *o, const void *admission)
 {
-    struct iscsi_target *target = context;
-    io_thread_defer(target->thread, &target->idle_check);
+    begin_opening(o, admission);
+    bell_wait(&o->done, 1);
+    return o->target;
+}
+
+static void end_session(void *context)
+{
+    struct opening *o = context;
+    list_remove(&o->request.link);
+    iscsi_target_check_idle(o->target);
+}
+
+/* The session of an opening, and all that its end brings about. */
+static void end(struct opening *o)
+{
+    thread_call(o->thread, end_session, o);
+    thread_end_round(o->thread);
 }
 
 static void a_target_is_opened_once(void **state)
 {
     void *admission = admit("web1", "disk1");
-    struct iscsi_target *target = open_target(admission).target;
+    struct opening one = {0}, two = {0};
+    struct iscsi_target *target = open_target(&one, admission);
     assert_non_null(target);
     assert_string_equal(target->name, IQN ":disk1");
     assert_true(target->single_writer);
     assert_int_equal(target->lun0.lu->n_blocks, SIZE / 512);
     assert_int_equal(target->lun0.lu->serial[0], 1);
     assert_false(target->lun0.lu->read_only);
-    assert_ptr_equal(open_target(admission).target, target);
+    assert_ptr_equal(open_target(&two, admission), target);
+    end(&one);
+    end(&two);
+    let_go(admission);
+}
+
+/* While nobody has it open yet, and while it is being closed. */
+static void many_may_ask_at_once(void **state)
+{
+    void *admission = admit("web1", "disk1");
+    struct opening all[8] = {0};
+    for (unsigned round = 0; round < 50; round++) {
+        for (size_t i = 0; i < ARRAY_SIZE(all); i++)
+            begin_opening(&all[i], admission);
+        for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+            bell_wait(&all[i].done, 1);
+            assert_ptr_equal(all[i].target, all[0].target);
+        }
+        for (size_t i = 0; i < ARRAY_SIZE(all); i++)
+            end(&all[i]);
+    }
     let_go(admission);
 }
 
 static void an_idle_target_is_closed_and_opened_again(void **state)
 {
     void *admission = admit("web1", "disk1");
-    struct iscsi_target *target = open_target(admission).target;
+    struct opening o = {0};
+    assert_non_null(open_target(&o, admission));
     cleanup_close int fd = open(b.path, O_RDWR);
     assert_int_equal(ftruncate(fd, 0), 0); /* so that it cannot be opened a second time */
-    assert_ptr_equal(open_target(admission).target, target);
-    thread_call(target->thread, close_if_idle, target);
-    thread_end_round(b.threads[1]);
-    assert_null(open_target(admission).target);
+    end(&o);
+    assert_null(open_target(&o, admission));
     assert_int_equal(ftruncate(fd, SIZE), 0);
-    assert_non_null(open_target(admission).target);
+    assert_non_null(open_target(&o, admission));
+    end(&o);
     let_go(admission);
 }
 
 static void shared_and_read_only_volumes_have_many_users(void **state)
 {
     void *shared = admit("x", "shared"), *golden = admit("x", "golden");
-    assert_false(open_target(shared).target->single_writer);
-    struct iscsi_target *target = open_target(golden).target;
-    assert_false(target->single_writer);
-    assert_true(target->lun0.lu->read_only);
+    struct opening one = {0}, two = {0};
+    assert_false(open_target(&one, shared)->single_writer);
+    assert_false(open_target(&two, golden)->single_writer);
+    assert_true(two.target->lun0.lu->read_only);
+    end(&one);
+    end(&two);
     let_go(shared);
     let_go(golden);
 }
@@ -325,9 +382,85 @@ static void shared_and_read_only_volumes_have_many_users(void **state)
 static void a_volume_that_cannot_be_opened_is_told(void **state)
 {
     void *admission = admit("x", "gone");
-    struct opening o = open_target(admission);
-    assert_null(o.target);
+    struct opening o = {0};
+    assert_null(open_target(&o, admission));
     assert_non_null(strstr(o.reason, "cannot be opened"));
+    let_go(admission);
+}
+
+/* --- volumes whose flush has failed --- */
+
+static void fail_flush(void *context)
+{
+    struct opening *o = context;
+    struct block_device *device = o->target->lun0.lu->device;
+    device->failed = true;
+    device->on_error(device, BLOCK_FLUSH, -EIO);
+}
+
+static bool is_failed(const struct opening *o)
+{
+    return o->target->lun0.lu->device->failed;
+}
+
+static void a_failed_volume_stays_failed_until_somebody_begins_anew(void **state)
+{
+    void *admission = admit("web1", "disk1");
+    struct opening o = {0}, anew = {.begins_anew = true};
+    open_target(&o, admission);
+    assert_false(is_failed(&o));
+    thread_call(o.thread, fail_flush, &o);
+    end(&o);
+    for (unsigned i = 0; i < 3; i++) {
+        open_target(&o, admission);
+        assert_true(is_failed(&o));
+        end(&o);
+    }
+    open_target(&anew, admission);
+    assert_false(is_failed(&anew));
+    end(&anew);
+    open_target(&o, admission);
+    assert_false(is_failed(&o));
+    end(&o);
+    let_go(admission);
+}
+
+static void log_out(void *context)
+{
+    struct opening *o = context;
+    struct iscsi_login_identity id = identity("web1", "disk1", 9);
+    struct iscsi_login_traits traits = {0};
+    struct iscsi_session_counters counters = {0};
+    struct iscsi_event event = {.kind = ISCSI_EVENT_LOGIN,
+                                .identity = &id,
+                                .traits = &traits,
+                                .target = o->target,
+                                .peer = &id.source};
+    b.ops->event(b.ops->context, &event);
+    event.kind = ISCSI_EVENT_END;
+    event.counters = &counters;
+    event.reason = "logged out";
+    event.orderly = true;
+    b.ops->event(b.ops->context, &event);
+}
+
+static void the_last_one_to_log_out_has_let_go_of_it(void **state)
+{
+    void *admission = admit("web1", "disk1");
+    struct opening one = {0}, two = {0};
+    open_target(&one, admission);
+    open_target(&two, admission);
+    thread_call(one.thread, fail_flush, &one);
+    thread_call(one.thread, log_out, &one); /* the other one still hopes */
+    end(&one);
+    end(&two);
+    open_target(&one, admission);
+    assert_true(is_failed(&one));
+    thread_call(one.thread, log_out, &one);
+    end(&one);
+    open_target(&one, admission);
+    assert_false(is_failed(&one));
+    end(&one);
     let_go(admission);
 }
 
@@ -413,10 +546,11 @@ static void a_session_uses_its_volume_until_it_ends(void **state)
     struct iscsi_login_identity id = identity("web1", "disk1", 9);
     struct iscsi_login_traits traits = {0};
     struct iscsi_session_counters counters = {0};
+    struct opening o = {0};
     struct iscsi_event event = {.kind = ISCSI_EVENT_LOGIN,
                                 .identity = &id,
                                 .traits = &traits,
-                                .target = open_target(admission).target,
+                                .target = open_target(&o, admission),
                                 .peer = &id.source};
     b.ops->event(b.ops->context, &event);
     let_go(admission); /* as soon as there is a session */
@@ -426,6 +560,7 @@ static void a_session_uses_its_volume_until_it_ends(void **state)
     event.reason = "gone";
     b.ops->event(b.ops->context, &event);
     assert_used(1, NULL);
+    end(&o);
     mailbox_run(&b.control);
     assert_int_equal(b.events, 2);
 }
@@ -442,9 +577,12 @@ int main(void)
         TARGETS_TEST(a_login_on_its_way_uses_its_volume),
         TARGETS_TEST(a_login_is_visible_before_it_is_admitted),
         TARGETS_TEST(a_target_is_opened_once),
+        TARGETS_TEST(many_may_ask_at_once),
         TARGETS_TEST(an_idle_target_is_closed_and_opened_again),
         TARGETS_TEST(shared_and_read_only_volumes_have_many_users),
         TARGETS_TEST(a_volume_that_cannot_be_opened_is_told),
+        TARGETS_TEST(a_failed_volume_stays_failed_until_somebody_begins_anew),
+        TARGETS_TEST(the_last_one_to_log_out_has_let_go_of_it),
         TARGETS_TEST(one_sees_what_one_may_use),
         TARGETS_TEST(an_event_reaches_the_control_thread_whole),
         TARGETS_TEST(an_event_of_somebody_without_a_name),
