@@ -343,8 +343,10 @@ static void the_same_initiator_port_replaces_its_session(void **state)
 
 static void replacing_waits_for_the_disk(void **state)
 {
-    login_like_ipxe(node);
-    read_10(node, 0, 8, 512); /* on the disk, which does not answer yet */
+    static const uint8_t write[10] = {SCSI_WRITE_10, [8] = 1}, data[512];
+    login_like_linux(node);
+    /* it is on the disk, which does not answer yet */
+    send_command(node, ISCSI_FLAG_FINAL | ISCSI_FLAG_WRITE, write, 10, 512, data, 512);
     struct initiator *again = initiator_new(lab, 11);
     SEND_LOGIN(again, 0x87, LAB_NAMES);
     initiator_run(node);
