@@ -78,7 +78,10 @@ def test_a_node_gets_its_own_script(daemon, machine, wire):
     assert re.search(rf"sanboot iscsi:127\.0\.0\.1::\d+:0:{IQN}:disk1 ", script)
     assert "where nothing of [iscsi] listens: they cannot boot" in daemon.output()
     assert f"chain --replace http://{SERVER}/boot.ipxe?mac={NODE.replace(':', '-')}" in script
-    (node,) = [n for n in daemon.get("/v1/status").json["nodes"] if n["name"] == "web1"]
+    node = next(n for n in daemon.get("/v1/status").json["nodes"] if n["name"] == "web1")
+    assert node["boot"] is None  # somebody only had a look
+    assert curl(machine, script_path(NODE), "-A", "iPXE/1.21.1+")[1] == script
+    node = next(n for n in daemon.get("/v1/status").json["nodes"] if n["name"] == "web1")
     assert node["boot"]["stage"] == "script" and node["boot"]["detail"] == NODE_ADDRESS
     assert counters(daemon)["scripts"] == 1
 
