@@ -83,7 +83,7 @@ def test_a_node_gets_its_own_script(daemon, machine, wire):
     assert curl(machine, script_path(NODE), "-A", "iPXE/1.21.1+")[1] == script
     node = next(n for n in daemon.get("/v1/status").json["nodes"] if n["name"] == "web1")
     assert node["boot"]["stage"] == "script" and node["boot"]["detail"] == NODE_ADDRESS
-    assert counters(daemon)["scripts"] == 1
+    assert counters(daemon)["scripts"] == 2
 
 
 def test_nobody_gets_the_script_of_another(daemon, machine, wire):
