@@ -125,11 +125,21 @@ static void respond_when_gone(struct iscsi_session *session, uint32_t itt, enum 
     iscsi_task_management_continue(session->target);
 }
 
+/* Under way, or cancelled and not gone yet. */
+static struct iscsi_task *find_task(struct iscsi_session *session, uint32_t itt)
+{
+    struct iscsi_task *task = iscsi_task_find(session, itt);
+    list_for_each(node, &session->cancelled)
+        if (!task && container_of(node, struct iscsi_task, link)->itt == itt)
+            task = container_of(node, struct iscsi_task, link);
+    return task;
+}
+
 /* RFC 7143 11.5.1: a task that does not exist but whose CmdSN could still come counts as done. */
 static void abort_task(struct iscsi_session *session, const struct iscsi_input *in)
 {
     uint32_t itt = bhs_get32(in->bhs, BHS_ITT);
-    struct iscsi_task *task = iscsi_task_find(session, bhs_get32(in->bhs, BHS_REFERENCED_TAG));
+    struct iscsi_task *task = find_task(session, bhs_get32(in->bhs, BHS_REFERENCED_TAG));
     if (!task) {
         uint32_t cmdsn = bhs_get32(in->bhs, BHS_REFCMDSN);
         bool in_window =

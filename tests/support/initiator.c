@@ -224,10 +224,23 @@ static void feed(struct initiator *i, const uint8_t *data, size_t size)
 
 void initiator_send_bytes(struct initiator *i, const void *data, size_t size)
 {
-    if (i->fd)
+    if (i->collects) {
+        i->collected = realloc(i->collected, i->n_collected + size);
+        memcpy(i->collected + i->n_collected, data, size);
+        i->n_collected += size;
+    } else if (i->fd) {
         send_to_socket(i, data, size);
-    else
+    } else {
         feed(i, data, size);
+    }
+}
+
+void initiator_send_collected(struct initiator *i)
+{
+    i->collects = false;
+    initiator_send_bytes(i, i->collected, i->n_collected);
+    free(take_ptr(i->collected));
+    i->n_collected = 0;
 }
 
 /* CRC32C bit by bit, as RFC 7143 13.1 describes it: what the target computes is checked with it. */
@@ -294,6 +307,31 @@ static void check_digest(struct initiator *i, const uint8_t *data, size_t size)
     assert(memcmp(take(i, ISCSI_DIGEST_SIZE), w.start, ISCSI_DIGEST_SIZE) == 0);
 }
 
+/* Does a PDU of the target use up a StatSN (RFC 7143 4.2.2.2)? */
+static bool has_status(const uint8_t *bhs)
+{
+    switch (bhs_opcode(bhs)) {
+    case ISCSI_DATA_IN:
+        return bhs[BHS_FLAGS] & ISCSI_FLAG_DATA_STATUS;
+    case ISCSI_LOGIN_RESPONSE:
+        return bhs[BHS_STATUS_CLASS] == 0;
+    case ISCSI_NOP_IN:
+        return bhs_get32(bhs, BHS_ITT) != ISCSI_RESERVED_TAG;
+    default:
+        return bhs_opcode(bhs) != ISCSI_R2T;
+    }
+}
+
+static void check_statsn(struct initiator *i, const uint8_t *bhs)
+{
+    if (!has_status(bhs))
+        return;
+    uint32_t statsn = bhs_get32(bhs, BHS_STATSN);
+    assert(!i->has_statsn || statsn == i->statsn + 1);
+    i->has_statsn = true;
+    i->statsn = statsn;
+}
+
 const struct answer *initiator_next(struct initiator *i)
 {
     static struct answer answer;
@@ -305,6 +343,7 @@ const struct answer *initiator_next(struct initiator *i)
     memcpy(answer.bhs, take(i, ISCSI_BHS_SIZE), ISCSI_BHS_SIZE);
     if (i->header_digest)
         check_digest(i, answer.bhs, ISCSI_BHS_SIZE);
+    check_statsn(i, answer.bhs);
     answer.size = bhs_get24(answer.bhs, BHS_DATA_LENGTH);
     bool digest = i->data_digest && answer.size > 0;
     size_t padded = answer.size + iscsi_padding(answer.size);

@@ -40,11 +40,16 @@ struct initiator {
     bool dropped;
     unsigned probes, logins, refusals, ends;
     enum iscsi_login_status refused_with;
-    size_t piece; /* bytes fed at a time; 0: all at once */
+    size_t piece;  /* bytes fed at a time; 0: all at once */
+    bool collects; /* bytes are kept for initiator_send_collected() */
+    uint8_t *collected;
+    size_t n_collected;
     bool header_digest, data_digest;
     uint32_t itt, cmdsn;
     uint8_t isid_qualifier; /* the last byte of its ISID */
     uint16_t tsih, cid;     /* of its login requests */
+    bool has_statsn;
+    uint32_t statsn; /* of the last answer that had one; each is checked */
     /* bytes that the target sent; those before `taken` were answers of initiator_next() */
     uint8_t *received;
     size_t taken, n_received, room;
@@ -64,6 +69,8 @@ void initiator_run(struct initiator *initiator);
 void initiator_send(struct initiator *initiator, uint8_t bhs[static ISCSI_BHS_SIZE],
                     const void *data, uint32_t size);
 void initiator_send_bytes(struct initiator *initiator, const void *data, size_t size);
+/* All that was collected, in one piece. */
+void initiator_send_collected(struct initiator *initiator);
 /* The next PDU of the target, or NULL if there is none. Valid until the next call. Over TCP it is
  * waited for; NULL: the target has closed the connection. */
 const struct answer *initiator_next(struct initiator *initiator);

@@ -153,5 +153,6 @@ enum scsi_sense scsi_port_sense(const struct scsi_port *port)
     assert(port->status == SCSI_CHECK_CONDITION && port->sense_size == SCSI_SENSE_SIZE);
     assert((s[0] & 0x7f) == 0x70 && s[1] == 0 && s[7] == SCSI_SENSE_SIZE - 8);
     assert(s[2] > 0 && s[2] <= 0x0e);
+    assert(s[0] & 0x80 || (s[3] | s[4] | s[5] | s[6]) == 0); /* no information that is none */
     return (enum scsi_sense)(s[2] << 16 | s[12] << 8 | s[13]);
 }

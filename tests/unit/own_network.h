@@ -9,6 +9,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <linux/if_tun.h>
+#include <linux/ipv6.h>
 #include <net/if.h>
 #include <sched.h>
 #include <sys/ioctl.h>
@@ -30,6 +31,14 @@ static inline void own_network_ioctl(unsigned long what, struct ifreq *request)
 {
     cleanup_close int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     assert_int_equal(ioctl(fd, what, request), 0);
+}
+
+static inline void own_network_raise(const char *name)
+{
+    struct ifreq request = own_network_request(name);
+    own_network_ioctl(SIOCGIFFLAGS, &request);
+    request.ifr_flags |= IFF_UP;
+    own_network_ioctl(SIOCSIFFLAGS, &request);
 }
 
 /* An Ethernet interface that is there until the descriptor is closed. */
@@ -54,6 +63,16 @@ static inline void own_network_set_address(const char *name, const char *address
     assert_int_equal(inet_pton(AF_INET, mask, &in.sin_addr), 1);
     memcpy(&request.ifr_netmask, &in, sizeof(in));
     own_network_ioctl(SIOCSIFNETMASK, &request);
+}
+
+/* Does not bring the interface up, so that there is no other link-local one. */
+static inline void own_network_add_ipv6(const char *name, const char *address)
+{
+    struct in6_ifreq request = {.ifr6_prefixlen = 64, .ifr6_ifindex = (int)if_nametoindex(name)};
+    assert_int_equal(inet_pton(AF_INET6, address, &request.ifr6_addr), 1);
+    cleanup_close int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || ioctl(fd, SIOCSIFADDR, &request) < 0)
+        skip(); /* no IPv6 here */
 }
 
 static inline void own_network_set_mac(const char *name, struct mac_address mac)

@@ -9,10 +9,23 @@
 
 static struct scsi_port *port;
 
+/* Buffers hold what somebody else read before: nothing of it may ever be sent. */
+static inline void scsi_soil_buffers(struct buffer_pool *pool)
+{
+    for (uint32_t size = 4 * KIB; size <= BUFFER_MAX_SIZE; size *= 4) {
+        struct buffer *buffers[] = {buffer_get(pool, size), buffer_get(pool, size)};
+        for (size_t i = 0; i < ARRAY_SIZE(buffers); i++) {
+            memset(buffers[i]->data, 0xe5, size);
+            buffer_unref(pool, buffers[i]);
+        }
+    }
+}
+
 /* A disk of 1 MiB in blocks of 512 bytes. */
 static inline int scsi_set_up(void **state)
 {
     port = scsi_port_new(1 * MIB, 512);
+    scsi_soil_buffers(port->thread->buffers);
     return 0;
 }
 

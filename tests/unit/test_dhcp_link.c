@@ -49,6 +49,24 @@ static void one_without_addresses_is_read_too(void **state)
     close(tap);
 }
 
+static void the_link_local_address_is_found(void **state)
+{
+    char text[INET6_ADDRSTRLEN];
+    if (!may_make_networks)
+        skip();
+    int tap = own_network_add("lab0");
+    assert_int_equal(link_read("lab0", &info, &error), 0);
+    assert_false(info.has_link_local);
+    own_network_add_ipv6("lab0", "2001:db8::1");
+    assert_int_equal(link_read("lab0", &info, &error), 0);
+    assert_false(info.has_link_local);
+    own_network_add_ipv6("lab0", "fe80::4711");
+    assert_int_equal(link_read("lab0", &info, &error), 0);
+    assert_true(info.has_link_local);
+    assert_string_equal(inet_ntop(AF_INET6, info.link_local, text, sizeof(text)), "fe80::4711");
+    close(tap);
+}
+
 static void what_cannot_be_served_is_told(void **state)
 {
     struct link_info untouched = {.index = 4711};
@@ -85,9 +103,8 @@ static void forwarding_of_ipv6_is_seen(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(an_interface_is_read_whole),
-        TEST(one_without_addresses_is_read_too),
-        TEST(what_cannot_be_served_is_told),
+        TEST(an_interface_is_read_whole),      TEST(one_without_addresses_is_read_too),
+        TEST(the_link_local_address_is_found), TEST(what_cannot_be_served_is_told),
         TEST(forwarding_of_ipv6_is_seen),
     };
     may_make_networks = own_network_enter();

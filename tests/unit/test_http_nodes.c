@@ -1,5 +1,6 @@
 /* What machines fetch, over loopback: each 127.0.0.x is a machine of its own. */
 #include "http_client.h"
+#include "own_network.h"
 #include "site.h"
 
 #include "http/nodes.h"
@@ -23,6 +24,8 @@ struct bench {
     char peer[ENDPOINT_TEXT_SIZE];
     char name[256]; /* path or node */
 };
+
+static bool has_own_network;
 
 static void portal_for(void *context, const struct endpoint *local, struct endpoint *ret_portal)
 {
@@ -59,24 +62,10 @@ static struct registry_volume add_volume(struct bench *b, const char *name)
     return volume;
 }
 
-/* web1 (MAC 1) has 127.0.0.11 and a volume; web2 (MAC 2) 127.0.0.12 and none. MAC 3, a stranger,
- * has 127.0.0.13. Nobody has been seen at 127.0.0.99. */
-static int setup(void **state)
+static void start_http(struct bench *b, const char *where)
 {
-    struct bench *b = calloc(1, sizeof(*b));
     struct endpoint listen;
-    site_make(&b->site);
-    sem_init(&b->told, 0, 0);
-    add_volume(b, "disk1");
-    site_add_node(&b->site, "web1", 1, "disk1");
-    site_add_node(&b->site, "web2", 2, NULL);
-    site_must(boot_tracker_new(b->site.registry, b->site.slot, &b->tracker, &b->site.error),
-              &b->site.error);
-    for (uint8_t i = 1; i <= 3; i++)
-        boot_tracker_set_address(b->tracker, loopback((uint8_t)(10 + i)), site_mac(i));
-    b->ours = true;
-    assert_int_equal(endpoint_parse("0.0.0.0:3260", &b->portal), 0);
-    assert_int_equal(endpoint_parse("127.0.0.1:0", &listen), 0);
+    assert_int_equal(endpoint_parse(where, &listen), 0);
     struct node_http_settings settings = {.listen = &listen,
                                           .n_listen = 1,
                                           .catalog = b->site.slot,
@@ -89,6 +78,25 @@ static int setup(void **state)
     size_t count;
     b->where = *node_http_endpoints(b->http, &count);
     assert_int_equal(count, 1);
+}
+
+/* web1 (MAC 1) has 127.0.0.11 and a volume; web2 (MAC 2) 127.0.0.12 and none. MAC 3, a stranger,
+ * has 127.0.0.13. Nobody has been seen at 127.0.0.99. */
+static int setup(void **state)
+{
+    struct bench *b = calloc(1, sizeof(*b));
+    site_make(&b->site);
+    sem_init(&b->told, 0, 0);
+    add_volume(b, "disk1");
+    site_add_node(&b->site, "web1", 1, "disk1");
+    site_add_node(&b->site, "web2", 2, NULL);
+    site_must(boot_tracker_new(b->site.registry, b->site.slot, &b->tracker, &b->site.error),
+              &b->site.error);
+    for (uint8_t i = 1; i <= 3; i++)
+        boot_tracker_set_address(b->tracker, loopback((uint8_t)(10 + i)), site_mac(i));
+    b->ours = true;
+    assert_int_equal(endpoint_parse("0.0.0.0:3260", &b->portal), 0);
+    start_http(b, "127.0.0.1:0");
     *state = b;
     return 0;
 }
@@ -178,6 +186,17 @@ static void a_node_gets_its_own_script(void **state)
     assert_int_equal(COUNT(b, refused), 0);
     assert_stage(b, "script");
     assert_nothing_odd(b);
+}
+
+static void the_usual_port_is_left_out_of_urls(void **state)
+{
+    struct bench *b = *state;
+    if (!has_own_network)
+        skip();
+    node_http_stop(take_ptr(b->http));
+    start_http(b, "127.0.0.1:80");
+    cleanup_free char *script = get_script(b, "127.0.0.11", 1);
+    assert_contains(script, "chain --replace http://127.0.0.1/boot.ipxe?mac=52-54-00-00-00-01 ");
 }
 
 static void a_node_without_a_volume_is_told_to_wait(void **state)
@@ -454,6 +473,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         NODES_TEST(a_node_gets_its_own_script),
+        NODES_TEST(the_usual_port_is_left_out_of_urls),
         NODES_TEST(a_node_without_a_volume_is_told_to_wait),
         NODES_TEST(a_change_of_the_catalog_shows_in_the_next_script),
         NODES_TEST(the_portal_is_the_one_that_is_told),
@@ -473,5 +493,8 @@ int main(void)
         NODES_TEST(a_crowd_is_served),
         NODES_TEST(a_port_that_is_taken_is_told),
     };
+    has_own_network = own_network_enter();
+    if (has_own_network)
+        own_network_raise("lo");
     return RUN_TESTS(tests);
 }

@@ -187,18 +187,30 @@ static void the_reserved_tag_is_no_tag_of_ours(void **state)
     expect_good(itt);
 }
 
-static void a_write_waits_for_a_buffer_before_it_asks(void **state)
+/* As if other sessions had all memory for data that there is. */
+static struct buffer *all[32];
+
+static void take_all_buffers(void)
 {
-    struct buffer *all[32];
-    log_in("Yes", "No");
     for (size_t i = 0; i < ARRAY_SIZE(all); i++)
         all[i] = buffer_get(lab->thread->buffers, BURST);
+}
+
+static void give_them_back(void)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(all); i++)
+        buffer_unref(lab->thread->buffers, all[i]);
+}
+
+static void a_write_waits_for_a_buffer_before_it_asks(void **state)
+{
+    log_in("Yes", "No");
+    take_all_buffers();
     uint32_t first = write_blocks(16, true, 16 * BLOCK, 0);
     struct answer r2t = expect_r2t(first, 0, 8192); /* it gets one buffer in any case */
     uint32_t itt = write_blocks(16, true, 16 * BLOCK, 0);
     assert_null(initiator_next(node));
-    for (size_t i = 0; i < ARRAY_SIZE(all); i++)
-        buffer_unref(lab->thread->buffers, all[i]);
+    give_them_back();
     fake_thread_round(lab->thread);
     struct answer second = expect_r2t(itt, 0, 8192);
     fulfil(&r2t);
@@ -207,20 +219,32 @@ static void a_write_waits_for_a_buffer_before_it_asks(void **state)
     expect_good(itt);
 }
 
-static void a_write_that_waits_for_a_buffer_may_be_aborted(void **state)
+/* It goes at once, not when there are buffers again. */
+static void abort_while_it_waits(uint32_t itt)
 {
-    struct buffer *all[32];
-    log_in("Yes", "No");
-    for (size_t i = 0; i < ARRAY_SIZE(all); i++)
-        all[i] = buffer_get(lab->thread->buffers, BURST);
-    expect_r2t(write_blocks(16, true, 16 * BLOCK, 0), 0, 8192); /* it gets one in any case */
-    uint32_t itt = write_blocks(16, true, 16 * BLOCK, 0);
+    assert_null(initiator_next(node));
     send_task_management(node, 1, itt, node->cmdsn - 1);
     const struct answer *a = expect_answer(node, ISCSI_TASK_MANAGEMENT_RESPONSE, node->itt);
     assert_int_equal(a->bhs[BHS_RESPONSE], 0);
-    for (size_t i = 0; i < ARRAY_SIZE(all); i++)
-        buffer_unref(lab->thread->buffers, all[i]);
+    give_them_back();
     assert_null(initiator_next(node));
+}
+
+static void a_write_that_waits_for_a_buffer_may_be_aborted(void **state)
+{
+    log_in("Yes", "No");
+    take_all_buffers();
+    expect_r2t(write_blocks(16, true, 16 * BLOCK, 0), 0, 8192); /* it gets one in any case */
+    abort_while_it_waits(write_blocks(16, true, 16 * BLOCK, 0));
+}
+
+static void a_read_that_waits_for_a_buffer_may_be_aborted(void **state)
+{
+    log_in("Yes", "No");
+    take_all_buffers();
+    expect_r2t(write_blocks(16, true, 16 * BLOCK, 0), 0, 8192); /* it gets one in any case */
+    abort_while_it_waits(read_10(node, 0, 16, BLOCK));
+    assert_int_equal(lab->disk->reads, 0);
 }
 
 /* --- residuals of writes --- */
@@ -307,30 +331,30 @@ static void unsolicited_data_after_its_end(void **state)
     expect_violation("after its end");
 }
 
-static void a_sequence_that_ends_too_early(void **state)
+/* Asked for 8192 bytes of a write, it sends this many. */
+static void answer_r2t_with(uint32_t size, bool final)
 {
     log_in("Yes", "No");
     uint32_t itt = write_blocks(16, true, 16 * BLOCK, 0);
     struct answer r2t = expect_r2t(itt, 0, 8192);
-    send_data_out(node, itt, bhs_get32(r2t.bhs, BHS_TTT), 0, 0, pattern, 4096, true);
+    send_data_out(node, itt, bhs_get32(r2t.bhs, BHS_TTT), 0, 0, pattern, size, final);
+}
+
+static void a_sequence_that_ends_too_early(void **state)
+{
+    answer_r2t_with(4096, true);
     expect_violation("Data-Out sequence of a wrong length");
 }
 
 static void a_sequence_that_does_not_end(void **state)
 {
-    log_in("Yes", "No");
-    uint32_t itt = write_blocks(16, true, 16 * BLOCK, 0);
-    struct answer r2t = expect_r2t(itt, 0, 8192);
-    send_data_out(node, itt, bhs_get32(r2t.bhs, BHS_TTT), 0, 0, pattern, 8192, false);
+    answer_r2t_with(8192, false);
     expect_violation("Data-Out sequence of a wrong length");
 }
 
 static void more_than_was_asked_for(void **state)
 {
-    log_in("Yes", "No");
-    uint32_t itt = write_blocks(4, true, 4 * BLOCK, 0);
-    struct answer r2t = expect_r2t(itt, 0, 2048);
-    send_data_out(node, itt, bhs_get32(r2t.bhs, BHS_TTT), 0, 0, pattern, 2052, true);
+    answer_r2t_with(8196, true);
     expect_violation("not asked for");
 }
 
@@ -417,6 +441,7 @@ int main(void)
         COMMAND_TEST(the_reserved_tag_is_no_tag_of_ours),
         COMMAND_TEST(a_write_waits_for_a_buffer_before_it_asks),
         COMMAND_TEST(a_write_that_waits_for_a_buffer_may_be_aborted),
+        COMMAND_TEST(a_read_that_waits_for_a_buffer_may_be_aborted),
         COMMAND_TEST(more_than_the_command_moves_is_told),
         COMMAND_TEST(less_than_the_command_moves_is_told),
         COMMAND_TEST(unsolicited_data_that_is_too_much_for_the_command_is_let_pass),

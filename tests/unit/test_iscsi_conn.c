@@ -1,8 +1,6 @@
 /* The stream: digests, headers with more behind them, output in pieces, and the end. */
 #include "iscsi_lab.h"
 
-#include <sys/socket.h>
-
 #define BLOCK     512
 #define DISK_SIZE (1 * MIB)
 
@@ -30,6 +28,16 @@ static void login_with_digests(bool header, bool data)
     expect_login_status(node, ISCSI_LOGIN_OK); /* the login itself has none */
     node->header_digest = header;
     node->data_digest = data;
+}
+
+static void the_answer_to_a_login_has_its_text(void **state)
+{
+    SEND_LOGIN(node, 0x87, LAB_NAMES "MaxBurstLength=8192\0InitialR2T=No\0");
+    const struct answer *a = initiator_next(node);
+    assert_int_equal(login_status(a), ISCSI_LOGIN_OK);
+    assert_string_equal(text_value(a, "TargetPortalGroupTag"), "1");
+    assert_string_equal(text_value(a, "MaxBurstLength"), "8192");
+    assert_string_equal(text_value(a, "InitialR2T"), "No");
 }
 
 /* odd lengths of data: the padding is covered, too */
@@ -84,6 +92,24 @@ static void every_mix_of_digests(void **state)
     }
 }
 
+static void several_pdus_may_come_at_once(void **state)
+{
+    for (unsigned mix = 0; mix < 4; mix++) {
+        login_with_digests(mix & 1, mix & 2);
+        node->collects = true;
+        for (uint32_t size = 0; size <= 4; size++)
+            ping("news", size);
+        uint32_t itt = write_blocks(16);
+        initiator_send_collected(node);
+        for (uint32_t size = 0; size <= 4; size++)
+            expect_echo("news", size);
+        expect_answer(node, ISCSI_SCSI_RESPONSE, itt);
+        assert_memory_equal(lab->disk->data, pattern, 16 * BLOCK);
+        initiator_free(node);
+        node = initiator_new(lab, 11);
+    }
+}
+
 static void expect_violation(void)
 {
     initiator_run(node);
@@ -96,21 +122,11 @@ static void expect_violation(void)
 /* Sends a ping with one byte of the PDU turned over. */
 static void ping_with_damage(size_t at)
 {
-    uint8_t pdu[ISCSI_BHS_SIZE + 4 + 8 + 4], bhs[ISCSI_BHS_SIZE];
-    struct initiator recorder = {.header_digest = true, .data_digest = true};
-    int fds[2];
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
-    recorder.fd = fds[0]; /* what it sends is read here, damaged and sent on */
-    memset(bhs, 0, sizeof(bhs));
-    bhs[BHS_OPCODE] = ISCSI_NOP_OUT | ISCSI_IMMEDIATE;
-    bhs[BHS_FLAGS] = ISCSI_FLAG_FINAL;
-    bhs_put32(bhs, BHS_CMDSN, node->cmdsn);
-    initiator_send(&recorder, bhs, "damage", 6);
-    assert_int_equal(recv(fds[1], pdu, sizeof(pdu), MSG_WAITALL), sizeof(pdu));
-    close(fds[0]);
-    close(fds[1]);
-    pdu[at] ^= 0x10;
-    initiator_send_bytes(node, pdu, sizeof(pdu));
+    node->collects = true;
+    ping("damage", 6);
+    assert_int_equal(node->n_collected, ISCSI_BHS_SIZE + 4 + 8 + 4);
+    node->collected[at] ^= 0x10;
+    initiator_send_collected(node);
 }
 
 static void damage_is_noticed(void **state)
@@ -297,7 +313,9 @@ static void it_may_end_in_the_middle_of_a_pdu(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        CONN_TEST(the_answer_to_a_login_has_its_text),
         CONN_TEST(every_mix_of_digests),
+        CONN_TEST(several_pdus_may_come_at_once),
         CONN_TEST(damage_is_noticed),
         CONN_TEST(additional_headers_are_skipped),
         CONN_TEST(a_segment_longer_than_agreed_ends_it),

@@ -20,6 +20,7 @@ static void ipxe_logs_in_in_two_stages(void **state)
     const struct answer *a = initiator_next(node);
     assert_int_equal(login_status(a), 0);
     assert_int_equal(a->bhs[BHS_FLAGS], 0x81);
+    uint32_t statsn = bhs_get32(a->bhs, BHS_STATSN);
     assert_string_equal(text_value(a, "AuthMethod"), "None");
     assert_string_equal(text_value(a, "TargetPortalGroupTag"), "1");
     assert_int_equal(bhs_get32(a->bhs, BHS_EXPCMDSN), 100);
@@ -28,6 +29,7 @@ static void ipxe_logs_in_in_two_stages(void **state)
     a = initiator_next(node);
     assert_int_equal(login_status(a), 0);
     assert_int_equal(a->bhs[BHS_FLAGS], 0x87);
+    assert_int_equal(bhs_get32(a->bhs, BHS_STATSN), statsn + 1);
     assert_true(bhs_get16(a->bhs, BHS_TSIH) != 0);
     assert_string_equal(text_value(a, "ImmediateData"), "No");
     assert_string_equal(text_value(a, "MaxRecvDataSegmentLength"), "262144");
@@ -276,9 +278,12 @@ static void text_without_end(void **state)
 static void requests_without_end(void **state)
 {
     SEND_LOGIN(node, 0x04, LAB_NAMES);
-    for (int i = 0; i < 40 && node->conn.state == ISCSI_CONN_LOGIN; i++)
+    for (int i = 1; i < 32; i++)
         SEND_LOGIN(node, 0x04, "");
+    assert_int_equal(node->conn.state, ISCSI_CONN_LOGIN);
+    SEND_LOGIN(node, 0x04, "");
     assert_int_equal(node->refusals, 1);
+    assert_int_equal(node->conn.state, ISCSI_CONN_CLOSED);
 }
 
 static void what_does_not_speak_iscsi_is_dropped(void **state)

@@ -5,6 +5,7 @@
 #include "thread_call.h"
 
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <sched.h>
 #include <sys/resource.h>
 
@@ -28,6 +29,7 @@ struct bench {
 
     pthread_mutex_t lock; /* protects what follows */
     unsigned admitted, released;
+    unsigned with_target;                   /* events */
     unsigned events[3];                     /* by kind */
     struct iscsi_session_counters counters; /* of the last END of a session */
     bool violated;
@@ -119,8 +121,11 @@ static void list_targets(void *context, struct iscsi_conn *conn,
 
 static void on_event(void *context, const struct iscsi_event *event)
 {
+    if (event->kind == ISCSI_EVENT_LOGIN && event->target)
+        assert_ptr_equal(event->target, b.targets[b.owner]);
     pthread_mutex_lock(&b.lock);
     b.events[event->kind]++;
+    b.with_target += event->target != NULL;
     str_copy(b.initiator, sizeof(b.initiator), event->identity ? event->identity->initiator : "");
     if (event->kind != ISCSI_EVENT_LOGIN)
         str_copy(b.reason, sizeof(b.reason), event->reason);
@@ -249,6 +254,7 @@ static void a_login_ends_up_on_the_thread_of_its_target(void **state)
         expect_event(ISCSI_EVENT_END, i + 1);
     }
     assert_int_equal(b.events[ISCSI_EVENT_LOGIN], 20);
+    assert_int_equal(b.with_target, 40); /* of the end, too */
     assert_int_equal(COUNT(logins), 20);
     assert_int_equal(COUNT(connections), 20);
     assert_int_equal(COUNT(busy) + COUNT(refused) + COUNT(violations), 0);
@@ -340,6 +346,48 @@ static void what_is_no_login_is_dropped_and_counted(void **state)
     initiator_free(node);
 }
 
+/* The other end of its connection, which is in this process, too. */
+static int find_other_end(const struct initiator *node)
+{
+    struct endpoint here, peer;
+    assert_int_equal(endpoint_from_socket(node->fd, &here), 0);
+    for (int fd = 0; fd < 1024; fd++)
+        if (endpoint_from_peer(fd, &peer) == 0 && endpoint_port(&peer) == endpoint_port(&here))
+            return fd;
+    fail_msg("no such socket");
+    return -1;
+}
+
+static int option(int fd, int level, int name)
+{
+    int value = -1;
+    socklen_t size = sizeof(value);
+    assert_int_equal(getsockopt(fd, level, name, &value, &size), 0);
+    return value;
+}
+
+static void small_answers_go_out_at_once_and_dead_peers_are_noticed(void **state)
+{
+    struct initiator *node = log_in();
+    int fd = find_other_end(node);
+    assert_int_equal(option(fd, IPPROTO_TCP, TCP_NODELAY), 1);
+    assert_int_equal(option(fd, SOL_SOCKET, SO_KEEPALIVE), 1);
+    int idle = option(fd, IPPROTO_TCP, TCP_KEEPIDLE); /* the kernel's default: 7200 seconds */
+    int timeout = option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT);
+    assert_in_range(idle, 1, 60);
+    assert_in_range(timeout, 1, 120 * 1000);
+    initiator_free(node);
+}
+
+static void nothing_of_the_login_is_held_by_its_session(void **state)
+{
+    struct initiator *node = log_in();
+    expect_read(node, 1);
+    assert_int_equal(b.admitted, 1);
+    assert_int_equal(b.released, 1);
+    initiator_free(node);
+}
+
 /* --- data --- */
 
 static void much_data_in_both_directions(void **state)
@@ -399,6 +447,31 @@ static void another_machine_is_kept_away(void **state)
     expect_read(node, 8);
     initiator_free(node);
     expect_event(ISCSI_EVENT_END, 2);
+    initiator_free(other);
+    other = connect_from("127.0.0.2");
+    login_like_linux(other);
+    initiator_free(other);
+}
+
+/* Its machine is without power: nobody says that the connection is gone. */
+static void die(struct initiator *node)
+{
+    const int on = 1;
+    int r = setsockopt(node->fd, IPPROTO_TCP, TCP_REPAIR, &on, sizeof(on));
+    initiator_free(node);
+    if (r < 0)
+        skip(); /* not root */
+}
+
+static void the_place_of_a_dead_machine_is_free_within_seconds(void **state)
+{
+    die(log_in());
+    struct initiator *other = connect_from("127.0.0.2");
+    SEND_LOGIN(other, 0x87, LAB_NAMES);
+    expect_login_status(other, ISCSI_LOGIN_UNAVAILABLE);
+    expect_event(ISCSI_EVENT_END, 2); /* of the attempt, and then of the dead one */
+    assert_string_equal(b.reason, "connection lost");
+    assert_false(b.violated);
     initiator_free(other);
     other = connect_from("127.0.0.2");
     login_like_linux(other);
@@ -608,10 +681,13 @@ int main(void)
         PORTAL_TEST(a_target_that_cannot_be_opened_is_told),
         PORTAL_TEST(who_goes_away_during_its_login_leaves_nothing_behind),
         PORTAL_TEST(what_is_no_login_is_dropped_and_counted),
+        PORTAL_TEST(small_answers_go_out_at_once_and_dead_peers_are_noticed),
+        PORTAL_TEST(nothing_of_the_login_is_held_by_its_session),
         PORTAL_TEST(much_data_in_both_directions),
         PORTAL_TEST(many_commands_at_once),
         PORTAL_TEST(the_same_initiator_port_replaces_its_session),
         PORTAL_TEST(another_machine_is_kept_away),
+        PORTAL_TEST(the_place_of_a_dead_machine_is_free_within_seconds),
         PORTAL_TEST(discovery),
         cmocka_unit_test_setup_teardown(silent_connections_make_room_for_others, setup_one_thread,
                                         teardown),

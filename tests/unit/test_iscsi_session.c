@@ -33,6 +33,7 @@ static void expect_sense(uint32_t itt, enum scsi_sense sense)
     const struct answer *a = expect(ISCSI_SCSI_RESPONSE, itt);
     assert_int_equal(a->bhs[BHS_STATUS], SCSI_CHECK_CONDITION);
     assert_int_equal(a->size, 2 + SCSI_SENSE_SIZE);
+    assert_int_equal(bhs_get16(a->data, (enum iscsi_field)0), SCSI_SENSE_SIZE);
     assert_int_equal(a->data[2 + 2], sense >> 16);
     assert_int_equal(a->data[2 + 12], sense >> 8 & 0xff);
     assert_int_equal(a->data[2 + 13], sense & 0xff);
@@ -338,6 +339,28 @@ static void commands_outside_the_window_are_ignored(void **state)
     expect_good(send_command(node, ISCSI_FLAG_FINAL, tur, 6, 0, NULL, 0));
 }
 
+/* All of them have their place in the order, unless they are immediate (RFC 7143 4.2.2.1). */
+static void other_requests_are_numbered_too(void **state)
+{
+    static const uint8_t requests[] = {ISCSI_NOP_OUT, ISCSI_TEXT, ISCSI_TASK_MANAGEMENT,
+                                       ISCSI_LOGOUT};
+    login_like_linux(node);
+    for (size_t i = 0; i < ARRAY_SIZE(requests); i++) {
+        uint8_t bhs[ISCSI_BHS_SIZE] = {requests[i], ISCSI_FLAG_FINAL};
+        bhs_put32(bhs, BHS_ITT, 1000);
+        bhs_put32(bhs, BHS_TTT, ISCSI_RESERVED_TAG);
+        bhs_put32(bhs, BHS_CMDSN, node->cmdsn - 1);
+        initiator_send(node, bhs, NULL, 0);
+        assert_null(initiator_next(node)); /* it has been there already */
+        bhs_put32(bhs, BHS_CMDSN, node->cmdsn++);
+        initiator_send(node, bhs, NULL, 0);
+        const struct answer *a = initiator_next(node);
+        assert_int_equal(bhs_opcode(a->bhs), requests[i] | 0x20);
+        assert_int_equal(bhs_get32(a->bhs, BHS_EXPCMDSN), node->cmdsn);
+    }
+    assert_int_equal(node->conn.state, ISCSI_CONN_CLOSED); /* logged out */
+}
+
 static void the_window_closes_and_opens_with_the_commands_under_way(void **state)
 {
     login_like_linux(node);
@@ -360,6 +383,22 @@ static void the_window_closes_and_opens_with_the_commands_under_way(void **state
     }
     /* After the last answer the whole window is open again, or nobody could ever go on. */
     assert_int_equal(max, first + 2 * ISCSI_QUEUE_DEPTH - 1);
+}
+
+/* Responses for which the initiator waited with nothing else under way. */
+static void round_trips_are_counted(void **state)
+{
+    static const uint8_t tur[6] = {SCSI_TEST_UNIT_READY};
+    login_like_linux(node);
+    for (unsigned i = 0; i < 3; i++)
+        expect_good(send_command(node, ISCSI_FLAG_FINAL, tur, 6, 0, NULL, 0));
+    assert_int_equal(node->conn.session->counters.round_trips, 3);
+    uint32_t first = read_10(node, 0, 8, BLOCK), second = read_10(node, 8, 8, BLOCK);
+    memdisk_run(lab->disk, false);
+    expect(ISCSI_DATA_IN, first);
+    expect(ISCSI_DATA_IN, second);
+    assert_int_equal(node->conn.session->counters.round_trips, 4);
+    assert_int_equal(node->conn.session->counters.commands, 5);
 }
 
 static void a_tag_in_use_ends_the_connection(void **state)
@@ -684,7 +723,9 @@ int main(void)
         SESSION_TEST(write_same_repeats_its_block),
         SESSION_TEST(unknown_commands_and_luns),
         SESSION_TEST(commands_outside_the_window_are_ignored),
+        SESSION_TEST(other_requests_are_numbered_too),
         SESSION_TEST(the_window_closes_and_opens_with_the_commands_under_way),
+        SESSION_TEST(round_trips_are_counted),
         SESSION_TEST(a_tag_in_use_ends_the_connection),
         SESSION_TEST(a_gap_in_the_numbering_ends_the_connection),
         SESSION_TEST(an_immediate_command_takes_no_number),

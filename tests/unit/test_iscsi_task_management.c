@@ -48,6 +48,13 @@ static uint32_t start_write(struct initiator *i)
     return send_command(i, ISCSI_FLAG_FINAL | ISCSI_FLAG_WRITE, cdb, 10, BLOCK, data, BLOCK);
 }
 
+/* It is asked for its data. */
+static uint32_t start_unfilled_write(struct initiator *i)
+{
+    static const uint8_t cdb[10] = {SCSI_WRITE_10, [8] = 8};
+    return send_command(i, ISCSI_FLAG_FINAL | ISCSI_FLAG_WRITE, cdb, 10, 8 * BLOCK, NULL, 0);
+}
+
 static void expect_function(struct initiator *i, uint8_t response)
 {
     const struct answer *a = expect_answer(i, ISCSI_TASK_MANAGEMENT_RESPONSE, i->itt);
@@ -222,7 +229,7 @@ static void what_is_not_supported(void **state)
 
 static void a_session_that_ends_is_not_answered(void **state)
 {
-    start_read(other);
+    start_write(other);
     send_task_management(node, LU_RESET, 0, 0);
     iscsi_conn_close(&node->conn, "cable pulled");
     initiator_run(node);
@@ -231,13 +238,66 @@ static void a_session_that_ends_is_not_answered(void **state)
     expect_attention(other, SENSE_LU_RESET);
 }
 
+static void another_that_waits_is_still_answered_then(void **state)
+{
+    uint32_t itt = start_write(other);
+    send_task_management(node, LU_RESET, 0, 0);
+    send_task_management(other, ABORT_TASK, itt, other->cmdsn - 1);
+    iscsi_conn_close(&node->conn, "cable pulled");
+    initiator_run(node);
+    assert_null(initiator_next(other));
+    memdisk_run(lab->disk, false);
+    expect_function(other, COMPLETE);
+}
+
+static void an_aborted_task_goes_to_the_disk_no_more(void **state)
+{
+    uint32_t itt = read_10(node, 0, 1 * MIB / BLOCK, BLOCK);
+    assert_int_equal(lab->disk->n_pending, 2); /* two bursts of it */
+    send_task_management(node, ABORT_TASK, itt, node->cmdsn - 1);
+    memdisk_run(lab->disk, false);
+    expect_function(node, COMPLETE);
+    assert_int_equal(lab->disk->reads, 2);
+    assert_null(initiator_next(node));
+}
+
+static void aborted_tasks_give_their_places_in_the_window_back(void **state)
+{
+    for (unsigned i = 0; i < 2 * ISCSI_QUEUE_DEPTH; i++) {
+        uint32_t itt = start_read(node);
+        send_task_management(node, ABORT_TASK, itt, node->cmdsn - 1);
+        memdisk_run(lab->disk, false);
+        expect_function(node, COMPLETE);
+    }
+    expect_attention(node, SENSE_NONE);
+}
+
+/* One half of a PDU has come when the memory for the other goes. */
+static void data_on_its_way_when_another_ends_the_task(void **state)
+{
+    static const uint8_t data[8 * BLOCK] = {[0 ... 8 * BLOCK - 1] = 0xa5};
+    uint32_t itt = start_unfilled_write(node);
+    uint32_t ttt = bhs_get32(expect_answer(node, ISCSI_R2T, itt)->bhs, BHS_TTT);
+    uint8_t bhs[ISCSI_BHS_SIZE] = {ISCSI_DATA_OUT, ISCSI_FLAG_FINAL};
+    bhs_put24(bhs, BHS_DATA_LENGTH, sizeof(data));
+    bhs_put32(bhs, BHS_ITT, itt);
+    bhs_put32(bhs, BHS_TTT, ttt);
+    initiator_send_bytes(node, bhs, sizeof(bhs));
+    initiator_send_bytes(node, data, sizeof(data) / 2);
+    send_task_management(other, LU_RESET, 0, 0);
+    expect_function(other, COMPLETE);
+    assert_int_equal(buffer_pool_used(lab->thread->buffers), 0);
+    initiator_send_bytes(node, data + sizeof(data) / 2, sizeof(data) / 2);
+    expect_attention(node, SENSE_LU_RESET);
+    memdisk_run(lab->disk, false);
+    assert_int_equal(lab->disk->writes, 0);
+}
+
 /* The write that waits for its data goes, though an older task still waits for the disk. */
 static void an_aborted_task_does_not_hold_the_session_of_others(void **state)
 {
-    uint32_t aborted = start_read(node);
-    uint32_t itt =
-        send_command(node, ISCSI_FLAG_FINAL | ISCSI_FLAG_WRITE,
-                     (const uint8_t[10]){SCSI_WRITE_10, [8] = 8}, 10, 8 * BLOCK, NULL, 0);
+    uint32_t aborted = start_write(node);
+    uint32_t itt = start_unfilled_write(node);
     expect_answer(node, ISCSI_R2T, itt);
     send_task_management(node, ABORT_TASK, aborted, node->cmdsn - 2);
     iscsi_conn_close(&node->conn, "cable pulled");
@@ -265,6 +325,10 @@ int main(void)
         FUNCTION_TEST(functions_name_a_lun),
         FUNCTION_TEST(what_is_not_supported),
         FUNCTION_TEST(a_session_that_ends_is_not_answered),
+        FUNCTION_TEST(another_that_waits_is_still_answered_then),
+        FUNCTION_TEST(an_aborted_task_goes_to_the_disk_no_more),
+        FUNCTION_TEST(aborted_tasks_give_their_places_in_the_window_back),
+        FUNCTION_TEST(data_on_its_way_when_another_ends_the_task),
         FUNCTION_TEST(an_aborted_task_does_not_hold_the_session_of_others),
     };
     return RUN_TESTS(tests);

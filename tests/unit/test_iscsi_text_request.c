@@ -53,6 +53,9 @@ static void discovery_lists_all_or_the_one_that_is_named(void **state)
     assert_string_equal(text_value(a, "TargetAddress"), "10.0.0.1:3260,1");
     ASK("SendTargets=" LAB_TARGET);
     assert_string_equal(text_value(expect_text(), "TargetName"), LAB_TARGET);
+    send_text(ISCSI_FLAG_FINAL, 7, ISCSI_RESERVED_TAG, "SendTargets=" LAB_TARGET "x",
+              strlen("SendTargets=" LAB_TARGET)); /* without its NUL */
+    assert_string_equal(text_value(expect_text(), "TargetName"), LAB_TARGET);
     ASK("SendTargets=iqn.2026-11.lan.example:other");
     assert_int_equal(expect_text()->size, 0);
     ASK("SendTargets="); /* its own target: it has none */

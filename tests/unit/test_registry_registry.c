@@ -11,6 +11,7 @@
 
 static int check_address(void *context, uint32_t address, struct error *ret_error)
 {
+    assert_true(address != 0); /* that is none */
     if (address == REFUSED_ADDRESS)
         return error_set(ret_error, -EINVAL, "that is the server's own address");
     return 0;
@@ -251,11 +252,16 @@ struct answer {
     unsigned *answered;
 };
 
+static void note_answer(struct message *message)
+{
+    ++*container_of(message, struct answer, reply.message)->answered;
+}
+
 static void count_answer(struct message *message)
 {
     struct answer *a = container_of(message, struct answer, reply.message);
     assert_int_equal(a->reply.error.code, 0);
-    ++*a->answered;
+    note_answer(message);
 }
 
 static void wait_for(struct mailbox *mailbox, const unsigned *answered, unsigned expected)
@@ -471,6 +477,28 @@ static void what_has_no_room_is_refused_and_nothing_is_half_done(void **state)
     assert_int_equal(count_groups(&d->site), added + 1);
 }
 
+static void who_asked_is_told_that_there_is_no_room(void **state)
+{
+    struct full_disk *d = *state;
+    struct mailbox mailbox;
+    unsigned answered = 0;
+    struct answer a = {.answered = &answered, .reply.message.run = note_answer};
+    struct registry_lease lease = {.address = 0x0a000100};
+    if (!d->ballast[0])
+        skip();
+    assert_int_equal(mailbox_open(&mailbox), 0);
+    a.reply.mailbox = &mailbox;
+    while (a.reply.error.code == 0 && answered < 10000) {
+        lease.address++;
+        assert_int_equal(registry_lease_store(d->site.registry, &lease, &a.reply), 0);
+        wait_for(&mailbox, &answered, answered + 1);
+    }
+    assert_int_equal(a.reply.error.code, -ENOSPC);
+    assert_contains(a.reply.error.text, "no space left for the registry");
+    assert_int_equal(d->lost, 0);
+    mailbox_close(&mailbox);
+}
+
 /* --- many at once --- */
 
 struct adder {
@@ -532,6 +560,8 @@ int main(void)
         REGISTRY_TEST(the_last_boots_of_a_node_are_kept),
         cmocka_unit_test_setup_teardown(what_has_no_room_is_refused_and_nothing_is_half_done,
                                         set_up_full_disk, tear_down_full_disk),
+        cmocka_unit_test_setup_teardown(who_asked_is_told_that_there_is_no_room, set_up_full_disk,
+                                        tear_down_full_disk),
         REGISTRY_TEST(a_refused_request_harms_no_other_of_its_batch),
     };
     return RUN_TESTS(tests);

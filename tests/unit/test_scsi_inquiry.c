@@ -100,11 +100,19 @@ static void the_designators_identify_the_volume(void **state)
     assert_int_equal(size, sizeof(naa) + 44);
 }
 
+static void assert_zeroes(unsigned from, unsigned to)
+{
+    for (; from < to; from++)
+        assert_int_equal(port->in[from], 0);
+}
+
 static void extended_inquiry(void **state)
 {
     assert_int_equal(fetch_page(0x86), 60);
+    assert_int_equal(port->in[4], 0);
     assert_int_equal(port->in[5], 0x07); /* head of queue, ordered, simple */
     assert_int_equal(port->in[6], 0x01); /* a volatile cache */
+    assert_zeroes(7, 64);
 }
 
 static void block_limits(void **state)
@@ -112,14 +120,15 @@ static void block_limits(void **state)
     for (unsigned size = 512; size <= 4096; size += 4096 - 512) {
         port->lu->block_size = size;
         assert_int_equal(fetch_page(0xb0), 0x3c);
-        assert_int_equal(port->in[4] & 0x01, 0); /* WSNZ: 0 blocks means up to the end */
+        assert_zeroes(4, 6); /* WSNZ: 0 blocks means up to the end; no COMPARE AND WRITE */
         assert_int_equal(be32(4) & 0xffff, 4096 / size);
-        assert_int_equal(be32(8), 0); /* a command may move any number of blocks */
+        assert_zeroes(8, 20); /* a command may move any number of blocks */
         assert_true(be32(20) == 512 * MIB / size);
         assert_int_equal(be32(24), 256);
         assert_int_equal(be32(28), 4096 / size);
         assert_true(be32(32) == 0x80000000); /* UNMAP is aligned at LBA 0 */
         assert_true(be64(36) == 512 * MIB / size);
+        assert_zeroes(44, 64);
     }
     port->lu->block_size = 512;
 }
@@ -128,9 +137,12 @@ static void characteristics_and_provisioning(void **state)
 {
     assert_int_equal(fetch_page(0xb1), 0x3c);
     assert_int_equal(port->in[4] << 8 | port->in[5], 1); /* does not rotate */
+    assert_zeroes(6, 64);
     assert_int_equal(fetch_page(0xb2), 4);
-    assert_int_equal(port->in[5], 0xe4);     /* UNMAP, both WRITE SAMEs; zeroes afterwards */
-    assert_int_equal(port->in[6] & 0x07, 2); /* thin */
+    assert_int_equal(port->in[4], 0);    /* no thresholds */
+    assert_int_equal(port->in[5], 0xe4); /* UNMAP, both WRITE SAMEs; zeroes afterwards */
+    assert_int_equal(port->in[6], 2);    /* thin */
+    assert_int_equal(port->in[7], 0);
 }
 
 /* What does not fit is cut; lengths inside still tell of the whole. */

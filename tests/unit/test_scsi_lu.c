@@ -6,6 +6,7 @@ static void an_lu_takes_after_its_device(void **state)
     struct memdisk *disk = memdisk_new(MIB + 4096);
     disk->device.read_only = true;
     struct scsi_lu *lu = scsi_lu_new(port->thread, &disk->device, 4096, serial);
+    assert_ptr_equal(lu->thread, port->thread);
     assert_int_equal(lu->n_blocks, 257);
     assert_int_equal(lu->block_size, 4096);
     assert_true(lu->read_only);
@@ -22,6 +23,7 @@ static void unit_attentions_are_queued_in_order_and_once(void **state)
     scsi_nexus_establish_unit_attention(nexus, SENSE_LU_RESET);
     scsi_nexus_establish_unit_attention(nexus, SENSE_CAPACITY_CHANGED);
     scsi_nexus_establish_unit_attention(nexus, SENSE_LU_RESET);
+    assert_int_equal(nexus->n_unit_attentions, 2);
     assert_int_equal(scsi_nexus_take_unit_attention(nexus), SENSE_LU_RESET);
     scsi_nexus_establish_unit_attention(nexus, SENSE_LU_RESET); /* once more, now at the end */
     assert_int_equal(scsi_nexus_take_unit_attention(nexus), SENSE_CAPACITY_CHANGED);

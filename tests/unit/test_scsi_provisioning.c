@@ -401,6 +401,18 @@ static void very_many_extents_are_cut(void **state)
     assert_int_equal((port->moved - 8) % 16, 0);
 }
 
+static void a_hole_that_is_larger_than_a_descriptor_can_tell(void **state)
+{
+    const uint64_t n_blocks = port->lu->n_blocks;
+    SET_EXTENTS({(uint64_t)BLOCK << 33, false});
+    port->lu->n_blocks = UINT64_C(1) << 33;
+    lba_status(0, 65536);
+    ASSERT_STATUS({0, UINT32_MAX, true}, {UINT32_MAX, UINT32_MAX, true});
+    lba_status(UINT64_C(2) * UINT32_MAX, 65536);
+    ASSERT_STATUS({UINT64_C(2) * UINT32_MAX, 2, true});
+    port->lu->n_blocks = n_blocks;
+}
+
 static void behind_the_end_there_is_nothing(void **state)
 {
     uint8_t cdb[SCSI_CDB_SIZE] = {SCSI_SERVICE_ACTION_IN_16, SCSI_GET_LBA_STATUS};
@@ -454,6 +466,7 @@ int main(void)
         PROVISIONING_TEST(extents_are_listed),
         PROVISIONING_TEST(only_as_many_as_have_room),
         PROVISIONING_TEST(very_many_extents_are_cut),
+        PROVISIONING_TEST(a_hole_that_is_larger_than_a_descriptor_can_tell),
         PROVISIONING_TEST(behind_the_end_there_is_nothing),
         PROVISIONING_TEST(a_hole_that_ends_inside_a_block),
     };

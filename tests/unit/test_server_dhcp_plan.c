@@ -102,6 +102,16 @@ static void a_network_behind_a_relay_knows_us_by_another_address(void **state)
                     "[subnet far]: lab0 has no address in it: served through relays");
 }
 
+static void the_first_address_that_will_do_is_taken(void **state)
+{
+    add("near", "lab0", "10.0.0.0/24")->mode = SUBNET_OFF;
+    add("far", "lab0", "10.7.0.0/16");
+    add("also", "lab0", "10.1.0.0/24")->mode = SUBNET_OFF;
+    assert_int_equal(make(&plan), 0);
+    assert_int_equal(plan.n_networks, 1);
+    assert_true(plan.networks[0].server == ip("10.0.0.1"));
+}
+
 static void a_subnet_that_is_off_is_not_looked_at(void **state)
 {
     add("off", "nosuch0", "10.0.0.0/24")->mode = SUBNET_OFF;
@@ -146,10 +156,18 @@ static void the_port_of_scripts_is_that_of_the_address(void **state)
     assert_int_equal(make(&plan), 0);
     assert_int_equal(plan.networks[0].http_port, 8080);
     assert_int_equal(plan.networks[1].http_port, 8081);
+
+    memset(&plan, 0, sizeof(plan));
+    http.endpoints[0] = http.endpoints[1]; /* nobody serves at 10.0.0.1 */
+    http.count = 1;
+    assert_int_equal(make(&plan), 0);
+    assert_int_equal(plan.networks[0].http_port, 80);
 }
 
 static void router_advertisements_are_wanted_by_interface(void **state)
 {
+    if (!may_make_networks)
+        skip();
     add("a", "lab0", "10.0.0.0/24");
     add("b", "lab0", "10.1.0.0/24")->router_advertisement = true;
     own_network_set_address("lab1", "10.2.0.1", "255.255.255.0");
@@ -175,7 +193,10 @@ static void changes_of_interfaces_and_addresses_are_noticed(void **state)
     assert_int_equal(make(&other), 0);
     assert_true(dhcp_plan_same_links(&plan, &other));
 
-    own_network_set_address("lab0:1", "10.1.0.2", "255.255.255.0"); /* another address */
+    own_network_set_address("lab0", "10.0.0.2", "255.255.255.0"); /* another address */
+    assert_different();
+    own_network_set_address("lab0", "10.0.0.1", "255.255.255.0");
+    own_network_set_address("lab0:1", "10.1.0.2", "255.255.255.0");
     assert_different();
     own_network_set_address("lab0:1", "10.8.0.1", "255.255.255.0"); /* none in it any more */
     assert_different();
@@ -206,6 +227,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         PLAN_TEST(a_subnet_is_served_from_our_address_in_it),
         PLAN_TEST(a_network_behind_a_relay_knows_us_by_another_address),
+        PLAN_TEST(the_first_address_that_will_do_is_taken),
         PLAN_TEST(a_subnet_that_is_off_is_not_looked_at),
         PLAN_TEST(what_cannot_be_served_is_told_and_left_out),
         PLAN_TEST(if_nothing_can_be_served_that_is_an_error),
