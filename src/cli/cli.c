@@ -4,7 +4,6 @@
 #include "cli/command.h"
 
 #include <locale.h>
-#include <signal.h>
 
 #define DEFAULT_SOCKET "/run/nodisk/nodisk.sock"
 
@@ -85,18 +84,6 @@ static int usage_error(const struct args *args, const char *problem)
     return CLI_USAGE;
 }
 
-/* Makes a blocked read end with EINTR, so that the end of a command can be told. */
-static void on_signal(int number)
-{
-}
-
-static void catch_signals(void)
-{
-    struct sigaction action = {.sa_handler = on_signal};
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-}
-
 static int run(const struct args *args)
 {
     const char *environment = getenv("NODISK_SOCKET");
@@ -106,7 +93,7 @@ static int run(const struct args *args)
                   : environment && environment[0] ? environment
                                                   : DEFAULT_SOCKET,
     };
-    catch_signals();
+    client_catch_signals();
     int status = args->verb->run(&cli, args);
     if (fflush(stdout) != 0 || ferror(stdout)) {
         if (status == CLI_OK)

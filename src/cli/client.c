@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <strings.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -51,6 +52,20 @@ static int connect_to(const char *path, struct connection *c, struct error *ret_
     return 0;
 }
 
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int number)
+{
+    interrupted = 1;
+}
+
+void client_catch_signals(void)
+{
+    struct sigaction action = {.sa_handler = on_signal};
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
 static int lost(int errnum, struct error *ret_error)
 {
     if (errnum == EINTR)
@@ -95,9 +110,33 @@ static int send_request(const struct connection *c, const struct client_request 
     return send_all(c->fd, text, (size_t)n, ret_error);
 }
 
+/* The only place that waits for the daemon's answer. A signal that came while nothing waited ends
+ * it, too: the handler is kept out between the look at `interrupted` and the wait itself.
+ * seconds: -1 for ever. 1: there is something to read; 0: time is up. */
+static int wait_readable(const struct connection *c, int seconds, struct error *ret_error)
+{
+    const struct timespec time = {.tv_sec = seconds};
+    struct pollfd pollfd = {.fd = c->fd, .events = POLLIN};
+    sigset_t kept_out, usual;
+    sigemptyset(&kept_out);
+    sigaddset(&kept_out, SIGINT);
+    sigaddset(&kept_out, SIGTERM);
+    sigprocmask(SIG_BLOCK, &kept_out, &usual);
+    int n = interrupted ? -EINTR : ppoll(&pollfd, 1, seconds < 0 ? NULL : &time, &usual);
+    if (n == -1)
+        n = -errno;
+    if (n < 0)
+        interrupted = 0;
+    sigprocmask(SIG_SETMASK, &usual, NULL);
+    return n < 0 ? lost(-n, ret_error) : n;
+}
+
 /* Reads some more. 1: got some; 0: the end. */
 static int receive(struct connection *c, struct error *ret_error)
 {
+    int r = wait_readable(c, -1, ret_error);
+    if (r < 0)
+        return r;
     if (c->size + 1 >= c->room) {
         size_t room = c->room ? c->room * 2 : 4096;
         char *grown = room <= MAX_BODY ? realloc(c->data, room) : NULL;
@@ -324,18 +363,13 @@ int client_call(const struct client_request *request, json_t **ret_json, struct 
 }
 
 /* Calls tick() once a second until there is something to read. */
-static int wait_readable(const struct connection *c, const struct client_request *request,
+static int wait_and_tick(const struct connection *c, const struct client_request *request,
                          void (*tick)(void *), struct error *ret_error)
 {
-    struct pollfd pollfd = {.fd = c->fd, .events = POLLIN};
-    for (;;) {
-        int n = poll(&pollfd, 1, tick ? 1000 : -1);
-        if (n > 0)
-            return 0;
-        if (n < 0)
-            return lost(errno, ret_error);
+    int r;
+    while ((r = wait_readable(c, tick ? 1 : -1, ret_error)) == 0)
         tick(request->context);
-    }
+    return r;
 }
 
 static int watch_lines(struct connection *c, const struct client_request *request,
@@ -345,7 +379,7 @@ static int watch_lines(struct connection *c, const struct client_request *reques
     for (;;) {
         char *newline = c->size ? memchr(c->data, '\n', c->size) : NULL;
         if (!newline) {
-            int r = wait_readable(c, request, tick, ret_error);
+            int r = wait_and_tick(c, request, tick, ret_error);
             if (r >= 0)
                 r = receive(c, ret_error);
             if (r <= 0)

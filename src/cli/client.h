@@ -26,6 +26,9 @@ struct client_request {
     void *context;
 };
 
+/* From now on SIGINT and SIGTERM end the call under way, or else the next one, with -EINTR. */
+void client_catch_signals(void);
+
 /* Carries it out. *ret_json: the answer, or the result at the end of a stream; json_decref() it.
  * Errors: -ECONNREFUSED and -ENOENT (no daemon: the sentence says what to do), -EINTR (SIGINT or
  * SIGTERM), -EREMOTE (the daemon refused or failed: its sentence), -EPROTO. */

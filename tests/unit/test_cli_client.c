@@ -265,10 +265,30 @@ static void an_interrupted_call_is_told(void **state)
     assert_string_equal(error.text, "interrupted");
 }
 
+static void interrupt_at_progress(void *context, const struct client_progress *p)
+{
+    raise(SIGINT);
+}
+
+/* Between two reads: it must not be lost. */
+static void a_call_that_is_interrupted_while_it_does_not_wait_ends_too(void **state)
+{
+    struct daemon d = {.stays = true};
+    struct client_request request = {
+        .socket = d.socket, .method = "GET", .path = "/", .progress = interrupt_at_progress};
+    client_catch_signals();
+    daemon_start(&d, OK_LINES "{\"progress\":{\"done\":1,\"total\":2}}\n");
+    int r = client_call(&request, &json, &error);
+    daemon_stop(&d);
+    assert_int_equal(r, -EINTR);
+    assert_string_equal(error.text, "interrupted");
+}
+
 /* --- watching --- */
 
 struct watcher {
-    unsigned lines, ticks, wanted;
+    unsigned lines, wanted;
+    bool interrupts; /* at its first line */
     char last[128];
 };
 
@@ -277,6 +297,8 @@ static bool take_line(void *context, const char *text, json_t *line)
     struct watcher *w = context;
     assert_true(json_is_object(line));
     str_copy(w->last, sizeof(w->last), text);
+    if (w->interrupts)
+        raise(SIGINT);
     return ++w->lines < w->wanted;
 }
 
@@ -304,6 +326,56 @@ static void lines_are_watched_until_the_daemon_or_the_watcher_ends_it(void **sta
     assert_int_equal(w.lines, 2);
 }
 
+static void never(void *context)
+{
+    fail();
+}
+
+static void a_watcher_that_is_interrupted_while_it_shows_a_line_ends(void **state)
+{
+    struct daemon d = {.stays = true};
+    struct watcher w = {.interrupts = true, .wanted = 100};
+    struct client_request request = {
+        .socket = d.socket, .method = "GET", .path = "/", .context = &w};
+    client_catch_signals();
+    daemon_start(&d, OK_LINES "{\"n\":1}\n");
+    int r = client_watch(&request, take_line, never, &error);
+    daemon_stop(&d);
+    assert_int_equal(r, -EINTR);
+    assert_int_equal(w.lines, 1);
+}
+
+struct ticker {
+    struct daemon *daemon;
+    unsigned ticks;
+};
+
+/* The daemon says nothing for a while, and then ends. */
+static void count_tick(void *context)
+{
+    struct ticker *t = context;
+    t->ticks++;
+    shutdown(t->daemon->connection, SHUT_RDWR);
+}
+
+static bool no_line(void *context, const char *text, json_t *line)
+{
+    fail();
+    return false;
+}
+
+static void a_watcher_is_woken_when_nothing_comes(void **state)
+{
+    struct daemon d = {.stays = true};
+    struct ticker t = {&d, 0};
+    struct client_request request = {
+        .socket = d.socket, .method = "GET", .path = "/", .context = &t};
+    daemon_start(&d, OK_LINES);
+    assert_int_equal(client_watch(&request, no_line, count_tick, &error), 0);
+    assert_int_equal(t.ticks, 1);
+    daemon_stop(&d);
+}
+
 static void a_watcher_that_is_refused_is_told(void **state)
 {
     struct watcher w;
@@ -326,7 +398,10 @@ int main(void)
         TEST(what_the_daemon_refuses_is_its_sentence),
         TEST(a_daemon_that_breaks_off_is_told),
         TEST(an_interrupted_call_is_told),
+        TEST(a_call_that_is_interrupted_while_it_does_not_wait_ends_too),
         TEST(lines_are_watched_until_the_daemon_or_the_watcher_ends_it),
+        TEST(a_watcher_that_is_interrupted_while_it_shows_a_line_ends),
+        TEST(a_watcher_is_woken_when_nothing_comes),
         TEST(a_watcher_that_is_refused_is_told),
     };
     return RUN_TESTS(tests);
