@@ -5,6 +5,8 @@
 
 #include <ftw.h>
 #include <limits.h>
+#include <sched.h>
+#include <sys/mount.h>
 
 static inline char *scratch_dir_make(void)
 {
@@ -24,4 +26,12 @@ static inline void scratch_dir_remove(char *path)
 {
     nftw(path, scratch_dir_unlink, 16, FTW_DEPTH | FTW_PHYS);
     free(path);
+}
+
+/* Once for a test program that mounts something, before it makes threads: what it mounts goes with
+ * it, however it ends. Without the right to it, mount() fails later, too. */
+static inline void scratch_dir_own_mounts(void)
+{
+    if (unshare(CLONE_NEWNS) == 0 && mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+        abort();
 }

@@ -10,7 +10,6 @@
 #include <linux/loop.h>
 #include <signal.h>
 #include <sys/ioctl.h>
-#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
@@ -485,5 +484,6 @@ int main(void)
         FILE_TEST(a_file_that_is_longer_than_the_volume_ends_with_it),
         FILE_TEST(what_cannot_be_a_volume_is_refused),
     };
+    scratch_dir_own_mounts();
     return RUN_TESTS(tests);
 }

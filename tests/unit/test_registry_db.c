@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 
 static char *directory;
@@ -236,5 +235,6 @@ int main(void)
         DB_TEST(a_full_file_system_is_told_and_survived),
         DB_TEST(a_read_only_file_system_is_told),
     };
+    scratch_dir_own_mounts();
     return RUN_TESTS(tests);
 }

@@ -5,7 +5,6 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <sys/mount.h>
 
 #define REFUSED_ADDRESS 0x0a000001
 
@@ -564,5 +563,6 @@ int main(void)
                                         tear_down_full_disk),
         REGISTRY_TEST(a_refused_request_harms_no_other_of_its_batch),
     };
+    scratch_dir_own_mounts();
     return RUN_TESTS(tests);
 }

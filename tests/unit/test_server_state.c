@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -151,5 +150,6 @@ int main(void)
         STATE_TEST(a_full_file_system_does_not_matter),
         STATE_TEST(the_directory_of_a_socket_is_made),
     };
+    scratch_dir_own_mounts();
     return RUN_TESTS(tests);
 }

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 
 struct place {
@@ -174,5 +173,6 @@ int main(void)
         COPY_TEST(a_source_that_shrinks_is_told),
         COPY_TEST(no_room_is_told_before_and_while),
     };
+    scratch_dir_own_mounts();
     return RUN_TESTS(tests);
 }
