@@ -97,25 +97,24 @@ def test_nothing_acknowledged_is_lost_and_nothing_is_left_behind(tmp_path, capsy
     chance = random.Random(SEED)
     image = make_image(tmp_path / "image", size=4 << 20, data=1 << 20)
     golden = image.read_bytes()
-    daemon = Daemon(tmp_path / "d").start()
-    assert daemon.post("/v1/images", name="golden", path=str(image)).result
-    there: list[set[str]] = [set() for _ in range(4)]
-    for _ in range(ROUNDS):
-        clients = [Client(daemon, n, there[n], chance.random()) for n in range(4)]
-        for c in clients:
-            c.start()
-        time.sleep(chance.uniform(0.05, 0.6))
-        daemon.kill()
-        for c in clients:
-            c.join(30)
-            assert not c.is_alive() and c.refused == []
-        daemon.start()
-        found = look(daemon, golden)
-        unsure = {c.under_way for c in clients if c.under_way}
-        acknowledged = set().union(*there)
-        assert found - unsure == acknowledged - unsure
-        for name in unsure:
-            forget_half_done(daemon, name)
-            there[int(name[:-2].lstrip("abcdefghijklmnopqrstuvwxyz"))].discard(name)
-    daemon.stop()
+    with Daemon(tmp_path / "d") as daemon:
+        assert daemon.post("/v1/images", name="golden", path=str(image)).result
+        there: list[set[str]] = [set() for _ in range(4)]
+        for _ in range(ROUNDS):
+            clients = [Client(daemon, n, there[n], chance.random()) for n in range(4)]
+            for c in clients:
+                c.start()
+            time.sleep(chance.uniform(0.05, 0.6))
+            daemon.kill()
+            for c in clients:
+                c.join(30)
+                assert not c.is_alive() and c.refused == []
+            daemon.start()
+            found = look(daemon, golden)
+            unsure = {c.under_way for c in clients if c.under_way}
+            acknowledged = set().union(*there)
+            assert found - unsure == acknowledged - unsure
+            for name in unsure:
+                forget_half_done(daemon, name)
+                there[int(name[:-2].lstrip("abcdefghijklmnopqrstuvwxyz"))].discard(name)
     assert (daemon.state / "images/golden/1.raw").read_bytes() == golden
