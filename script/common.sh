@@ -18,19 +18,31 @@ need_root() {
 	[ "$(id -u)" = 0 ] || fail "needs root (packages, network namespaces): sudo $0 $*"
 }
 
-# Packages of a section of script/packages that this Debian has and that are not installed yet.
+# Packages of a section of script/packages that are not installed yet. Of a|b one is enough.
 missing_packages() {
 	local section=$1 package rest
 	sed -n "/^\[$section\]/,/^\[/p" "$tree/script/packages" | while read -r package rest; do
 		case "$package" in '' | '['* | '#'*) continue ;; esac
-		dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed && continue
+		# shellcheck disable=SC2086
+		dpkg-query -W -f '${db:Status-Status}\n' ${package//|/ } 2>/dev/null | grep -qx installed && continue
 		printf '%s ' "$package"
+	done
+}
+
+# The names of packages, of a|b the first that this Debian has.
+choose_packages() {
+	local package name
+	for package in "$@"; do
+		for name in ${package//|/ }; do
+			apt-cache show "$name" >/dev/null 2>&1 && break
+		done
+		printf '%s ' "$name"
 	done
 }
 
 # install_packages SECTION...: from script/packages; says what it does.
 install_packages() {
-	local wanted='' section
+	local wanted='' section log
 	for section in "$@"; do
 		wanted+=$(missing_packages "$section")' '
 	done
@@ -39,9 +51,10 @@ install_packages() {
 	[ $# -gt 0 ] || return 0
 	say "installing $# packages: $*"
 	export DEBIAN_FRONTEND=noninteractive
-	local log
 	log=$(mktemp)
-	if ! { apt-get -q update && apt-get -q -y --no-install-recommends install "$@"; } >"$log" 2>&1; then
+	# shellcheck disable=SC2046
+	if ! { apt-get -q update &&
+		apt-get -q -y --no-install-recommends install $(choose_packages "$@"); } >"$log" 2>&1; then
 		tail -n 20 "$log" >&2
 		rm -f "$log"
 		fail "the packages cannot be installed; apt-get said why above"
