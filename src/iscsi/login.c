@@ -262,7 +262,7 @@ static void declare_segment(struct iscsi_login *login, struct iscsi_text *answer
     iscsi_text_addf(answer, "MaxRecvDataSegmentLength", "%u", ISCSI_MAX_RECEIVE_SEGMENT);
 }
 
-static void fill_response(const struct iscsi_login *login, uint8_t *bhs)
+static void fill_response(const struct iscsi_login *login, uint8_t bhs[static ISCSI_BHS_SIZE])
 {
     memset(bhs, 0, ISCSI_BHS_SIZE);
     bhs[BHS_OPCODE] = ISCSI_LOGIN_RESPONSE;

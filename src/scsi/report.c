@@ -142,10 +142,8 @@ void scsi_report_supported_tmf(struct scsi_task *task)
     struct wire_writer w;
     if (!scsi_reply_begin(task, 16, &w))
         return;
-    wire_put_u8(&w, 0xd8); /* ABORT TASK, ABORT TASK SET, CLEAR TASK SET, LOGICAL UNIT RESET */
-    wire_put_u8(&w, 0);
-    wire_put_u8(&w, 0);
-    wire_put_u8(&w, extended ? 12 : 0);
+    /* ABORT TASK, ABORT TASK SET, CLEAR TASK SET, LOGICAL UNIT RESET; how much follows */
+    wire_put_be32(&w, 0xd8000000 | (extended ? 12 : 0));
     if (extended)
         wire_put_zeros(&w, 12);
     scsi_reply_end(task, &w, be32_at(task->cdb + 6));
