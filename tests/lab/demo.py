@@ -4,7 +4,6 @@ import argparse
 import os
 import select
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -29,7 +28,7 @@ RUN = Path("/run/nodisk-demo")  # sockets of a demonstration that is kept
 PASSWORD = "nodisk"
 BOOT_TIMEOUT = 600  # seconds; a boot takes one or two minutes without hardware acceleration
 LOGIN_PROMPT = r"(?m)^\S+ login: "
-STARTED = time.monotonic()
+STARTED = time.monotonic() - int(os.environ.get("DEMO_SECONDS", "0"))  # what script/demo has taken already
 
 
 @dataclass
@@ -258,7 +257,6 @@ def main() -> int:
     options = parser.parse_args()
     if options.console:
         return attach(options.console)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     work = Path(tempfile.mkdtemp(prefix="nodisk-demo-", dir="/var/tmp"))
     try:
         with clean_exit():
@@ -267,7 +265,7 @@ def main() -> int:
         say(f"demo: FAILED: {error}")
         print(f"what every program said is in {work}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit):  # Ctrl-C, SIGTERM
         status = 130
     shutil.rmtree(work, ignore_errors=True)
     return status
