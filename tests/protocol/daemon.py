@@ -4,6 +4,7 @@ The program is named by the environment variable NODISK (the build sets it); wit
 look for build/nodisk.
 """
 
+import contextlib
 import http.client
 import json
 import os
@@ -11,8 +12,11 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
+T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[2]
 NODISK = os.environ.get("NODISK", str(ROOT / "build" / "nodisk"))
 BASE_IQN = "iqn.2026-11.lan.example"
@@ -194,6 +198,15 @@ def make_image(path: Path, size: int = 8 << 20, data: int = 64 << 10) -> Path:
         file.seek(size // 2)
         file.write(os.urandom(data))
     return path
+
+
+def listing(directory: str, look: Callable[[Path], T]) -> list[T]:
+    """What look() finds of each entry of a directory of /proc, without those that go meanwhile."""
+    found = []
+    for entry in Path(directory).iterdir():
+        with contextlib.suppress(OSError):
+            found.append(look(entry))
+    return found
 
 
 def wait_until(check, what: str, seconds: float = 30) -> None:

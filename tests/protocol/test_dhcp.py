@@ -600,13 +600,17 @@ def test_rdisc6_sees_it(ra_lab):
 # --- starting, reloading ---
 
 def test_what_can_be_wrong_is_one_sentence(lab, tmp_path):
+    loaders = tmp_path / "loaders"
+    loaders.mkdir()
+    (loaders / "out.kpxe").symlink_to("/usr/lib/ipxe/undionly.kpxe")
     cases = [
         (SUBNET.replace("br0", "eth7"), {}, "[subnet lab]: this server has no interface eth7"),
         (SUBNET.replace("br0", "lo"), {}, "interface lo is not Ethernet"),
         (SUBNET.replace("10.0.0.", "10.5.0."), {}, "[subnet lab]: br0 has no address in 10.5.0.0/24; give it one"),
         (SUBNET, {"loaders": "/nonexistent"}, "cannot open /nonexistent: No such file or directory; install the "
                                               "package ipxe"),
-        (SUBNET + "loader-bios = ipxe.efi\n", {}, "cannot serve the boot loader /usr/lib/ipxe/ipxe.efi"),
+        (SUBNET + "loader-bios = out.kpxe\n", {"loaders": loaders},
+         f"cannot serve the boot loader {loaders}/out.kpxe"),
         (SUBNET + "loader-bios = none.kpxe\n", {}, "cannot serve the boot loader /usr/lib/ipxe/none.kpxe: No such "
                                                    "file or directory; install the package ipxe"),
         (SUBNET, {"tftp": "10.77.0.1:69"}, "tftp: this server has no address 10.77.0.1:69"),

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 import pytest
-from daemon import BASE_IQN, wait_until
+from daemon import BASE_IQN, listing, wait_until
 from iscsilab import INITIATOR, MIB, PLAIN, SanDaemon, Session, Volume, loop_device, refusal, run
 from lab import iscsi
 from lab.iscsi import FIRMWARE, LINUX, LoginRefused, discover
@@ -756,6 +756,9 @@ def conformance(volume: Volume, suite: str) -> dict[str, str]:
 def test_libiscsis_conformance_suites(daemon):
     """Each in a process of its own: a skipped test of CompareAndWrite spoils those behind it."""
     need("iscsi-test-cu")
+    version = run("dpkg-query", "-W", "-f", "${Version}", "libiscsi-bin").stdout
+    if not version.startswith("1.19"):
+        pytest.skip(f"libiscsi {version} has other tests than Debian 12's 1.19")
     volume = daemon.volume(size=256 * MIB, allow=("any",))
     wrong = {}
     for suite, tests in CONFORMANCE.items():
@@ -808,12 +811,13 @@ def test_an_idle_session_takes_less_than_16_kib(tmp_path, capsys):
 
 def activity(pid: int) -> tuple[int, int]:
     """CPU time, in ticks, and voluntary context switches of all threads."""
-    ticks = switches = 0
-    for task in Path(f"/proc/{pid}/task").iterdir():
+    def look(task: Path) -> tuple[int, int]:
         fields = (task / "stat").read_text().rsplit(")", 1)[1].split()
-        ticks += int(fields[11]) + int(fields[12])
-        switches += int(re.search(r"\nvoluntary_ctxt_switches:\s+(\d+)", (task / "status").read_text())[1])
-    return ticks, switches
+        switches = re.search(r"\nvoluntary_ctxt_switches:\s+(\d+)", (task / "status").read_text())
+        return int(fields[11]) + int(fields[12]), int(switches[1])
+
+    ticks, switches = zip(*listing(f"/proc/{pid}/task", look))
+    return sum(ticks), sum(switches)
 
 
 def test_an_idle_daemon_sleeps(tmp_path):

@@ -8,7 +8,7 @@ import threading
 import time
 
 import pytest
-from daemon import wait_until
+from daemon import listing, wait_until
 from iscsilab import MIB, SanDaemon, Volume, loop_device, refusal, run
 from lab import iscsi
 from lab.iscsi import ABORT_TASK, FIRMWARE, LUN_RESET, Session
@@ -272,12 +272,7 @@ def test_a_disk_that_is_slow_to_let_go_holds_up_only_its_own_machine(daemon, oth
 
 def is_open(daemon: SanDaemon, device: str) -> bool:
     """Does the daemon have it open?"""
-    descriptors = f"/proc/{daemon.process.pid}/fd"
-    for descriptor in os.listdir(descriptors):
-        with contextlib.suppress(OSError):
-            if os.readlink(f"{descriptors}/{descriptor}") == device:
-                return True
-    return False
+    return device in listing(f"/proc/{daemon.process.pid}/fd", os.readlink)
 
 
 # --- peers that do not read ---

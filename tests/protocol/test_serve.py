@@ -7,11 +7,10 @@ import signal
 import socket
 import subprocess
 import threading
-import time
 from pathlib import Path
 
 import pytest
-from daemon import NODISK, ROOT, Daemon, wait_until
+from daemon import NODISK, ROOT, Daemon, listing, wait_until
 
 
 class Manager:
@@ -194,8 +193,7 @@ def test_a_log_that_nobody_reads_holds_nobody_up(tmp_path):
 
 def listening_port(pid: int) -> int:
     """The TCP port of the daemon where iSCSI is spoken: the one that closes upon an HTTP request."""
-    inodes = {os.readlink(f)[8:-1] for f in Path(f"/proc/{pid}/fd").iterdir()
-              if os.readlink(f).startswith("socket:[")}
+    inodes = {to[8:-1] for to in listing(f"/proc/{pid}/fd", os.readlink) if to.startswith("socket:[")}
     ports = [int(fields[1].split(":")[1], 16)
              for fields in map(str.split, Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:])
              if fields[3] == "0A" and fields[9] in inodes]
@@ -205,18 +203,3 @@ def listening_port(pid: int) -> int:
             if not s.recv(16).startswith(b"HTTP"):
                 return port
     raise AssertionError(f"no iSCSI port among {ports}")
-
-
-# --- nothing to do ---
-
-
-def test_an_idle_daemon_sleeps(tmp_path):
-    with Daemon(tmp_path / "d") as d:
-        def switches() -> int:
-            return sum(int(line.split()[1]) for task in Path(f"/proc/{d.process.pid}/task").iterdir()
-                       for line in (task / "status").read_text().splitlines()
-                       if line.startswith("voluntary_ctxt_switches"))
-        time.sleep(1)
-        before = switches()
-        time.sleep(3)
-        assert switches() - before <= 3, "threads that wake up for nothing"
