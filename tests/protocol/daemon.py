@@ -12,9 +12,11 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
+
+import pytest
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[2]
@@ -198,6 +200,18 @@ def make_image(path: Path, size: int = 8 << 20, data: int = 64 << 10) -> Path:
         file.seek(size // 2)
         file.write(os.urandom(data))
     return path
+
+
+@contextlib.contextmanager
+def mounted(*arguments: object, place: Path) -> Iterator[Path]:
+    """A file system, mounted with these arguments at a directory that is made for it."""
+    place.mkdir()
+    if subprocess.run(["mount", *map(str, arguments), place]).returncode:
+        pytest.skip("needs root to mount")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "-l", place], check=True)
 
 
 def listing(directory: str, look: Callable[[Path], T]) -> list[T]:

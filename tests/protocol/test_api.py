@@ -9,7 +9,7 @@ import threading
 import time
 
 import pytest
-from daemon import BASE_IQN, Daemon, UnixConnection, make_image, sanitized, wait_until
+from daemon import BASE_IQN, Daemon, UnixConnection, make_image, mounted, sanitized, wait_until
 
 
 @pytest.fixture
@@ -21,12 +21,8 @@ def daemon(tmp_path):
 @pytest.fixture
 def tmpfs(tmp_path):
     """A file system of 4 MiB."""
-    place = tmp_path / "small"
-    place.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", place]).returncode:
-        pytest.skip("needs root to mount")
-    yield place
-    subprocess.run(["umount", "-l", place], check=True)
+    with mounted("-t", "tmpfs", "-o", "size=4m", "tmpfs", place=tmp_path / "small") as place:
+        yield place
 
 
 def names(answer, what):
@@ -233,16 +229,10 @@ def test_a_block_device_is_a_volume_and_an_image(daemon, tmp_path):
 def test_a_mounted_device_is_refused(daemon, tmp_path):
     image = make_image(tmp_path / "image", data=0)
     subprocess.run(["mkfs.ext4", "-q", "-F", image], check=True)
-    (tmp_path / "mnt").mkdir()
-    if subprocess.run(["mount", "-o", "loop", image, tmp_path / "mnt"]).returncode:
-        pytest.skip("needs root and loop devices")
-    try:
-        device = subprocess.run(["findmnt", "-no", "SOURCE", tmp_path / "mnt"],
-                                capture_output=True, text=True).stdout.strip()
+    with mounted("-o", "loop", image, place=tmp_path / "mnt") as place:
+        device = subprocess.run(["findmnt", "-no", "SOURCE", place], capture_output=True, text=True).stdout.strip()
         answer = daemon.post("/v1/volumes", name="x", device=device)
         assert answer.status == 409 and "is in use (mounted" in answer.error
-    finally:
-        subprocess.run(["umount", tmp_path / "mnt"], check=True)
 
 
 def begin(daemon, path, body):

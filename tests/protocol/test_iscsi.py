@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 import pytest
-from daemon import BASE_IQN, listing, wait_until
+from daemon import BASE_IQN, listing, mounted, wait_until
 from iscsilab import INITIATOR, MIB, PLAIN, SanDaemon, Session, Volume, loop_device, refusal, run
 from lab import iscsi
 from lab.iscsi import FIRMWARE, LINUX, LoginRefused, discover
@@ -46,12 +46,8 @@ def disk(daemon) -> Volume:
 @pytest.fixture
 def small_tmpfs(tmp_path):
     """A file system of 4 MiB."""
-    place = tmp_path / "small"
-    place.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", place]).returncode:
-        pytest.skip("needs root to mount")
-    yield place
-    subprocess.run(["umount", "-l", place], check=True)
+    with mounted("-t", "tmpfs", "-o", "size=4m", "tmpfs", place=tmp_path / "small") as place:
+        yield place
 
 
 def closed(session: Session) -> bool:

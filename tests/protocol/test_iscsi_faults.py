@@ -8,7 +8,7 @@ import threading
 import time
 
 import pytest
-from daemon import listing, wait_until
+from daemon import listing, mounted, wait_until
 from iscsilab import MIB, SanDaemon, Volume, loop_device, refusal, run
 from lab import iscsi
 from lab.iscsi import ABORT_TASK, FIRMWARE, LUN_RESET, Session
@@ -38,17 +38,6 @@ def works(session: Session) -> None:
     session.write(0, b"o" * 4096)
     session.flush()
     session.socket.settimeout(60)
-
-
-@contextlib.contextmanager
-def mounted(*arguments: object, place):
-    place.mkdir()
-    if subprocess.run(["mount", *map(str, arguments), place]).returncode:
-        pytest.skip("needs root to mount")
-    try:
-        yield place
-    finally:
-        subprocess.run(["umount", "-l", place], check=True)
 
 
 @pytest.fixture
