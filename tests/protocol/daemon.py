@@ -62,8 +62,8 @@ class Answer:
 class Daemon:
     """One daemon and how to ask it."""
 
-    def __init__(self, work: Path, state: Path | None = None) -> None:
-        self.work = work
+    def __init__(self, work: Path, state: Path | None = None, program: str = NODISK) -> None:
+        self.work, self.program = work, program
         self.state = state or work / "state"
         self.socket = work / "socket"
         self.config = work / "nodisk.conf"
@@ -81,7 +81,7 @@ class Daemon:
 
     def launch(self) -> None:
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen([NODISK, "serve", "--config", self.config],
+            self.process = subprocess.Popen([self.program, "serve", "--config", self.config],
                                             stdout=log, stderr=log, stdin=subprocess.DEVNULL)
 
     def start(self) -> "Daemon":
@@ -187,10 +187,18 @@ class Daemon:
         return int(status.split("VmRSS:")[1].split()[0])
 
 
-def sanitized() -> bool:
-    """Is the program built with a sanitizer? Then its memory says nothing."""
-    program = Path(NODISK).read_bytes()
-    return b"__asan_init" in program or b"__tsan_init" in program
+def sanitized(program: str = NODISK) -> bool:
+    """Is it built with a sanitizer? Then its memory says nothing."""
+    code = Path(program).read_bytes()
+    return b"__asan_init" in code or b"__tsan_init" in code
+
+
+def plain_program() -> str:
+    """The program without sanitizers, for a test that looks at memory: NODISK_PLAIN names it."""
+    named = os.environ.get("NODISK_PLAIN", NODISK if not sanitized() else str(ROOT / "build" / "nodisk"))
+    if not Path(named).exists() or sanitized(named):
+        pytest.skip(f"{named} is not there without sanitizers; build it, or name one by NODISK_PLAIN")
+    return named
 
 
 def make_image(path: Path, size: int = 8 << 20, data: int = 64 << 10) -> Path:

@@ -11,13 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from daemon import BASE_IQN, NODISK, ROOT, Daemon, sanitized, wait_until
+from daemon import BASE_IQN, NODISK, ROOT, Daemon, wait_until
 
 sys.path.insert(0, str(ROOT / "tests"))
 from lab.iscsi import INITIATOR, LoginRefused, Session  # noqa: E402
-
-#: The program without sanitizers, for tests that look at memory.
-PLAIN = os.environ.get("NODISK_PLAIN", NODISK if not sanitized() else str(ROOT / "build" / "nodisk"))
 
 MIB = 1 << 20
 _daemons = itertools.count()
@@ -67,8 +64,8 @@ class SanDaemon(Daemon):
                  threads: int = 2, program: str = NODISK, prefix: tuple[str, ...] = ()) -> None:
         pid, n = os.getpid(), next(_daemons)
         self.portal = portal or (f"127.{64 + n % 64}.{pid >> 8 & 255}.{pid & 255}", 3260)
-        self.threads, self.program, self.prefix = threads, program, prefix
-        super().__init__(work, state)
+        self.threads, self.prefix = threads, prefix
+        super().__init__(work, state, program)
 
     def write_config(self, more: str = "") -> None:
         self.config.write_text(

@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from daemon import NODISK, Daemon
+from daemon import Daemon
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from lab.netns import Namespace  # noqa: E402
@@ -71,7 +71,7 @@ class LabDaemon(Daemon):
     def launch(self, *prefix: str) -> None:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                ["ip", "netns", "exec", self.namespace.name, *prefix, NODISK, "serve", "--config", self.config],
+                ["ip", "netns", "exec", self.namespace.name, *prefix, self.program, "serve", "--config", self.config],
                 stdout=log, stderr=log, stdin=subprocess.DEVNULL)
 
     def reload(self) -> None:

@@ -1,7 +1,4 @@
-"""iSCSI: real clients, and an initiator made of bytes, against the real daemon.
-
-NODISK_PLAIN names a program without sanitizers for what looks at memory (build/nodisk).
-"""
+"""iSCSI: real clients, and an initiator made of bytes, against the real daemon."""
 
 import contextlib
 import json
@@ -15,8 +12,8 @@ import time
 from pathlib import Path
 
 import pytest
-from daemon import BASE_IQN, listing, mounted, wait_until
-from iscsilab import INITIATOR, MIB, PLAIN, SanDaemon, Session, Volume, loop_device, refusal, run
+from daemon import BASE_IQN, listing, mounted, plain_program, wait_until
+from iscsilab import INITIATOR, MIB, SanDaemon, Session, Volume, loop_device, refusal, run
 from lab import iscsi
 from lab.iscsi import FIRMWARE, LINUX, LoginRefused, discover
 
@@ -766,15 +763,6 @@ def test_libiscsis_conformance_suites(daemon):
 # --- what an idle session costs ---
 
 
-def plain(tmp_path: Path) -> SanDaemon:
-    """The program without sanitizers."""
-    if not Path(PLAIN).exists():
-        pytest.skip(f"{PLAIN} is not there; build it, or name a program without sanitizers by NODISK_PLAIN")
-    if b"__asan_init" in Path(PLAIN).read_bytes():
-        pytest.skip(f"{PLAIN} is built with sanitizers; name one without by NODISK_PLAIN")
-    return SanDaemon(tmp_path / "d", program=PLAIN)
-
-
 @contextlib.contextmanager
 def idle_sessions(volumes: list[Volume], count: int):
     """So many sessions that have done a little and are silent now."""
@@ -790,7 +778,7 @@ def test_an_idle_session_takes_less_than_16_kib(tmp_path, capsys):
     count = 1000
     if resource.getrlimit(resource.RLIMIT_NOFILE)[0] < count + 100:
         pytest.skip("too few open files are allowed")
-    with plain(tmp_path) as daemon:
+    with SanDaemon(tmp_path / "d", program=plain_program()) as daemon:
         volumes = [daemon.volume(f"v{n}", allow=("any",)) for n in range(4)]
         with idle_sessions(volumes, 20):
             pass
@@ -818,7 +806,7 @@ def activity(pid: int) -> tuple[int, int]:
 
 def test_an_idle_daemon_sleeps(tmp_path):
     """No CPU time and no wake-up in two seconds in a row, with sessions and without."""
-    with plain(tmp_path) as daemon:
+    with SanDaemon(tmp_path / "d", program=plain_program()) as daemon:
         volume = daemon.volume(allow=("any",))
 
         def sleeps() -> bool:

@@ -1,9 +1,7 @@
 """What happens when a disk hangs, fills up or is slow to let go: nobody else notices, nothing that was
 lost is called safe, and a machine gets its disk back as soon as there is one."""
 
-import contextlib
 import os
-import subprocess
 import threading
 import time
 

@@ -3,7 +3,7 @@
 Each peer has an address of its own. Whatever it has done, afterwards the daemon serves others as
 before, has let go of the connection, has counted it, and has said so in one line.
 
-NODISK_SEED and NODISK_MUTATIONS choose the noise. NODISK_PLAIN: see test_iscsi.py.
+NODISK_SEED and NODISK_MUTATIONS choose the noise.
 """
 
 import contextlib
@@ -18,8 +18,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from daemon import BASE_IQN, wait_until
-from iscsilab import INITIATOR, MIB, PLAIN, SanDaemon, Session, Volume
+from daemon import BASE_IQN, plain_program, wait_until
+from iscsilab import INITIATOR, MIB, SanDaemon, Session, Volume
 from lab import iscsi
 from lab.iscsi import FINAL, FIRMWARE, FULL_FEATURE, IMMEDIATE, LINUX, OPERATIONAL, LoginRefused, Pdu, discover
 
@@ -762,9 +762,7 @@ UNREAD: dict[str, tuple[Callable[[Session], bytes], int]] = {
 @pytest.fixture(scope="module")
 def plain_daemon(tmp_path_factory):
     """The program without sanitizers, for its memory, with a single I/O thread."""
-    if not Path(PLAIN).exists() or b"__asan_init" in Path(PLAIN).read_bytes():
-        pytest.skip(f"{PLAIN} is not there without sanitizers; build it, or name one by NODISK_PLAIN")
-    with SanDaemon(tmp_path_factory.mktemp("plain") / "d", program=PLAIN, threads=1) as d:
+    with SanDaemon(tmp_path_factory.mktemp("plain") / "d", program=plain_program(), threads=1) as d:
         d.volume(size=MIB, allow=("any",))
         yield d
 
