@@ -412,17 +412,25 @@ static bool in_network(const struct subnet *subnet, uint32_t address)
            address != (subnet->network | ~subnet->mask);
 }
 
-static void check_subnet(struct parser *parser, const struct subnet *subnet, unsigned line)
+/* A value that is wrong was told already where it stands. */
+static void check_is_set(struct parser *parser, size_t subnet, const char *name, const char *advice)
 {
+    for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+        if (str_eq(keys[i].section, "subnet") && str_eq(keys[i].name, name) &&
+            !(parser->seen[subnet] & UINT32_C(1) << i))
+            problem(parser, parser->subnet_line[subnet], "[subnet %s] %s: is not set; %s",
+                    parser->config->subnets[subnet].name, name, advice);
+}
+
+static void check_subnet(struct parser *parser, size_t number)
+{
+    const struct subnet *subnet = &parser->config->subnets[number];
+    unsigned line = parser->subnet_line[number];
     char text[IPV4_TEXT_SIZE];
-    if (!subnet->interface[0])
-        problem(parser, line, "[subnet %s] interface: is not set; name the network interface",
-                subnet->name);
-    if (!subnet->mask) {
-        problem(parser, line, "[subnet %s] network: is not set; set it as in 10.0.0.0/24",
-                subnet->name);
+    check_is_set(parser, number, "interface", "name the network interface");
+    check_is_set(parser, number, "network", "set it as in 10.0.0.0/24");
+    if (!subnet->mask)
         return;
-    }
     for (size_t i = 0; i < subnet->n_ranges; i++) {
         const struct address_range *range = &subnet->ranges[i];
         uint32_t outside = !in_network(subnet, range->first) ? range->first : range->last;
@@ -441,7 +449,7 @@ static void check_subnets(struct parser *parser)
     const struct config *config = parser->config;
     for (size_t i = 0; i < config->n_subnets; i++) {
         const struct subnet *subnet = &config->subnets[i];
-        check_subnet(parser, subnet, parser->subnet_line[i]);
+        check_subnet(parser, i);
         for (size_t k = 0; k < i; k++) {
             const struct subnet *other = &config->subnets[k];
             uint32_t mask = subnet->mask & other->mask;

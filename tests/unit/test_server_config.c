@@ -126,6 +126,18 @@ static void each_problem_names_line_and_key(void **state)
     }
 }
 
+static void what_is_wrong_is_not_called_missing_too(void **state)
+{
+    struct config config;
+    struct reports reports;
+    assert_int_equal(
+        read_text("[subnet a]\ninterface = a/b\nnetwork = 10.0.0.0/33\n", &reports, &config),
+        -EINVAL);
+    assert_contains(reports.all, ":2: [subnet a] interface: 'a/b' is not an interface name");
+    assert_contains(reports.all, ":3: [subnet a] network: '10.0.0.0/33' must");
+    assert_null(strstr(reports.all, "is not set"));
+}
+
 static void a_line_that_is_too_long_is_told(void **state)
 {
     char text[4096] = "[server]\nsocket = /";
@@ -149,8 +161,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(an_empty_file_gives_the_defaults), TEST(a_full_file_is_understood),
-        TEST(each_problem_names_line_and_key),  TEST(a_line_that_is_too_long_is_told),
-        TEST(a_missing_file_is_told),
+        TEST(each_problem_names_line_and_key),  TEST(what_is_wrong_is_not_called_missing_too),
+        TEST(a_line_that_is_too_long_is_told),  TEST(a_missing_file_is_told),
     };
     return RUN_TESTS(tests);
 }
