@@ -24,7 +24,8 @@ missing_packages() {
 	sed -n "/^\[$section\]/,/^\[/p" "$tree/script/packages" | while read -r package rest; do
 		case "$package" in '' | '['* | '#'*) continue ;; esac
 		# shellcheck disable=SC2086
-		dpkg-query -W -f '${db:Status-Status}\n' ${package//|/ } 2>/dev/null | grep -qx installed && continue
+		rest=$(dpkg-query -W -f '.${db:Status-Status}.' ${package//|/ } 2>/dev/null || true)
+		case "$rest" in *.installed.*) continue ;; esac
 		printf '%s ' "$package"
 	done
 }
