@@ -101,8 +101,10 @@ class Daemon:
         """Starts it, expects that it refuses, and returns what it says."""
         self.log.unlink(missing_ok=True)
         self.launch()
-        assert self.process.wait(timeout=30) == 1, self.output()
-        self.process = None
+        try:
+            assert self.process.wait(timeout=30) == 1, self.output()
+        finally:
+            self.kill()
         return self.output()
 
     def stop(self) -> None:
