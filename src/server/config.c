@@ -335,13 +335,19 @@ static const struct key *find_key(const char *section, const char *name, bool *r
     return NULL;
 }
 
+/* Its bit in parser.seen. */
+static uint32_t key_bit(const struct key *key)
+{
+    return UINT32_C(1) << (key - keys);
+}
+
 /* Marks the key of this section as set; true if it was already. base: the struct that it is in. */
 static bool mark_seen(struct parser *parser, const struct key *key, const void *base)
 {
     const struct subnet *subnets = parser->config->subnets;
     size_t which = base == parser->config ? CONFIG_MAX_SUBNETS
                                           : (size_t)((const struct subnet *)base - subnets);
-    uint32_t bit = UINT32_C(1) << (key - keys);
+    uint32_t bit = key_bit(key);
     bool seen = parser->seen[which] & bit;
     parser->seen[which] |= bit;
     return seen;
@@ -415,11 +421,11 @@ static bool in_network(const struct subnet *subnet, uint32_t address)
 /* A value that is wrong was told already where it stands. */
 static void check_is_set(struct parser *parser, size_t subnet, const char *name, const char *advice)
 {
-    for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
-        if (str_eq(keys[i].section, "subnet") && str_eq(keys[i].name, name) &&
-            !(parser->seen[subnet] & UINT32_C(1) << i))
-            problem(parser, parser->subnet_line[subnet], "[subnet %s] %s: is not set; %s",
-                    parser->config->subnets[subnet].name, name, advice);
+    bool known;
+    const struct key *key = find_key("subnet", name, &known);
+    if (!(parser->seen[subnet] & key_bit(key)))
+        problem(parser, parser->subnet_line[subnet], "[subnet %s] %s: is not set; %s",
+                parser->config->subnets[subnet].name, name, advice);
 }
 
 static void check_subnet(struct parser *parser, size_t number)
