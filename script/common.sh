@@ -20,12 +20,12 @@ need_root() {
 
 # Packages of a section of script/packages that are not installed yet. Of a|b one is enough.
 missing_packages() {
-	local section=$1 package rest
+	local section=$1 package rest status
 	sed -n "/^\[$section\]/,/^\[/p" "$tree/script/packages" | while read -r package rest; do
 		case "$package" in '' | '['* | '#'*) continue ;; esac
 		# shellcheck disable=SC2086
-		rest=$(dpkg-query -W -f '.${db:Status-Status}.' ${package//|/ } 2>/dev/null || true)
-		case "$rest" in *.installed.*) continue ;; esac
+		status=$(dpkg-query -W -f '.${db:Status-Status}.' ${package//|/ } 2>/dev/null || true)
+		case "$status" in *.installed.*) continue ;; esac
 		printf '%s ' "$package"
 	done
 }
@@ -34,9 +34,13 @@ missing_packages() {
 choose_packages() {
 	local package name
 	for package in "$@"; do
-		for name in ${package//|/ }; do
-			apt-cache show "$name" >/dev/null 2>&1 && break
-		done
+		name=$package
+		case "$package" in *'|'*)
+			for name in ${package//|/ }; do
+				apt-cache show "$name" >/dev/null 2>&1 && break
+			done
+			;;
+		esac
 		printf '%s ' "$name"
 	done
 }
