@@ -8,11 +8,16 @@
  * Data-Out: the command set asks for bursts. The first is filled from immediate data, then from
  * unsolicited Data-Out PDUs; what is missing then is asked for by R2T. The bytes of Data-Out PDUs
  * go straight from the receive buffer to their place in the burst.
+ *
+ * Data that does not come as it should (RFC 7143 7.7, 7.9, 11.4.7.2) costs the command, not the
+ * session: what still comes for it is dropped, and when the initiator has sent all that it was
+ * asked for the command ends with CHECK CONDITION.
  */
 #include "iscsi/target.h"
 #include "iscsi/task.h"
 
 static void solicit(struct iscsi_task *task);
+static void finish_bursts(struct iscsi_task *task);
 
 static struct iscsi_task *task_of(struct scsi_task *scsi)
 {
@@ -275,7 +280,7 @@ static uint32_t new_ttt(struct iscsi_session *session)
 static void solicit(struct iscsi_task *task)
 {
     struct iscsi_session *session = task->session;
-    if (task->unsolicited_open)
+    if (task->unsolicited_open || task->data_error)
         return; /* wait for the end of what comes by itself */
     for (size_t i = 0; i < task->n_wanted; i++) {
         struct scsi_burst *burst = task->wanted[i];
@@ -304,17 +309,53 @@ static struct iscsi_r2t *r2t_by_ttt(struct iscsi_task *task, uint32_t ttt)
     return NULL;
 }
 
-/* NULL: right; else what is wrong with this Data-Out. */
+static void spoil(struct iscsi_task *task, enum scsi_sense sense)
+{
+    if (!task->data_error)
+        task->data_error = sense;
+}
+
+/* RFC 7143 7.7: not before the initiator has sent all that it was asked for. May free the task. */
+static void fail_if_all_came(struct iscsi_task *task)
+{
+    bool waits = task->n_wanted > 0; /* if so, it cannot end inside scsi_task_fail() */
+    if (task->unsolicited_open || open_r2ts(task) > 0)
+        return;
+    scsi_task_fail(&task->scsi, task->data_error);
+    if (waits)
+        finish_bursts(task);
+}
+
+/* A Data-Out that goes nowhere, but may be the last of its sequence. */
+static void spoiled_pdu(struct iscsi_task *task, const struct iscsi_input *in)
+{
+    uint32_t ttt = bhs_get32(in->bhs, BHS_TTT);
+    struct iscsi_r2t *r2t = ttt == ISCSI_RESERVED_TAG ? NULL : r2t_by_ttt(task, ttt);
+    if (in->bhs[BHS_FLAGS] & ISCSI_FLAG_FINAL) {
+        if (ttt == ISCSI_RESERVED_TAG)
+            task->unsolicited_open = false;
+        else if (r2t)
+            r2t->burst = NULL;
+    }
+    fail_if_all_came(task);
+}
+
+/* NULL: right, or it costs the command only; else what is wrong with this Data-Out. */
 static const char *solicited_header(struct iscsi_task *task, struct iscsi_input *in)
 {
     struct iscsi_r2t *r2t = r2t_by_ttt(task, bhs_get32(in->bhs, BHS_TTT));
     if (!r2t)
         return NULL; /* of a burst that was given up: let it pass */
-    if (bhs_get32(in->bhs, BHS_DATASN) != r2t->datasn)
-        return "Data-Out with a wrong DataSN";
-    if (bhs_get32(in->bhs, BHS_BUFFER_OFFSET) != r2t->offset ||
-        in->data_size > r2t->end - r2t->offset)
+    if (bhs_get32(in->bhs, BHS_DATASN) != r2t->datasn) {
+        spoil(task, SENSE_PROTOCOL_SERVICE_CRC_ERROR);
+        return NULL;
+    }
+    if (bhs_get32(in->bhs, BHS_BUFFER_OFFSET) != r2t->offset)
         return "Data-Out that was not asked for";
+    if (in->data_size > r2t->end - r2t->offset) {
+        spoil(task, SENSE_INCORRECT_AMOUNT_OF_DATA);
+        return NULL;
+    }
     in->place = r2t->burst->buffer->data + (r2t->offset - r2t->burst->offset);
     in->task = task;
     return NULL;
@@ -325,12 +366,14 @@ static const char *unsolicited_header(struct iscsi_task *task, struct iscsi_inpu
     const struct iscsi_parameters *parameters = &task->session->parameters;
     uint32_t offset = bhs_get32(in->bhs, BHS_BUFFER_OFFSET);
     if (!task->unsolicited_open)
-        return "unsolicited data after its end";
-    if (bhs_get32(in->bhs, BHS_DATASN) != task->unsolicited_datasn)
-        return "Data-Out with a wrong DataSN";
-    if (in->data_size > parameters->first_burst_length ||
-        offset > parameters->first_burst_length - in->data_size)
-        return "more unsolicited data than FirstBurstLength";
+        spoil(task, SENSE_UNEXPECTED_UNSOLICITED_DATA);
+    else if (bhs_get32(in->bhs, BHS_DATASN) != task->unsolicited_datasn)
+        spoil(task, SENSE_PROTOCOL_SERVICE_CRC_ERROR);
+    else if (in->data_size > parameters->first_burst_length ||
+             offset > parameters->first_burst_length - in->data_size)
+        spoil(task, SENSE_INCORRECT_AMOUNT_OF_DATA);
+    if (task->data_error)
+        return NULL;
     struct scsi_burst *burst = task->n_wanted > 0 ? task->wanted[0] : NULL;
     if (!burst || burst->offset != 0 || !burst->buffer)
         return NULL; /* the command does not want it: let it pass */
@@ -346,8 +389,8 @@ static const char *unsolicited_header(struct iscsi_task *task, struct iscsi_inpu
 void iscsi_data_out_header(struct iscsi_session *session, struct iscsi_input *in)
 {
     struct iscsi_task *task = iscsi_task_find(session, bhs_get32(in->bhs, BHS_ITT));
-    if (!task)
-        return; /* of a command that has ended already: let it pass */
+    if (!task || task->data_error)
+        return; /* of a command that has ended already, or that is about to fail: let it pass */
     const char *wrong = bhs_get32(in->bhs, BHS_TTT) == ISCSI_RESERVED_TAG
                             ? unsolicited_header(task, in)
                             : solicited_header(task, in);
@@ -383,9 +426,11 @@ static void solicited_pdu(struct iscsi_task *task, const struct iscsi_input *in)
     bool final = in->bhs[BHS_FLAGS] & ISCSI_FLAG_FINAL;
     if (r2t->offset == r2t->end)
         r2t->burst = NULL;
-    if (final != (r2t->burst == NULL))
-        iscsi_conn_violation(task->session->conn, "Data-Out sequence of a wrong length");
-    else if (burst->received == burst->length)
+    if (final != (r2t->burst == NULL)) {
+        r2t->burst = final ? NULL : burst;
+        spoil(task, SENSE_INCORRECT_AMOUNT_OF_DATA);
+        fail_if_all_came(task);
+    } else if (burst->received == burst->length)
         burst_filled(task, burst);
     else
         solicit(task);
@@ -396,10 +441,21 @@ void iscsi_data_out_pdu(struct iscsi_session *session, struct iscsi_input *in)
     struct iscsi_task *task = iscsi_task_find(session, bhs_get32(in->bhs, BHS_ITT));
     if (!task)
         return;
-    if (bhs_get32(in->bhs, BHS_TTT) == ISCSI_RESERVED_TAG)
+    if (task->data_error)
+        spoiled_pdu(task, in);
+    else if (bhs_get32(in->bhs, BHS_TTT) == ISCSI_RESERVED_TAG)
         unsolicited_pdu(task, in);
     else
         solicited_pdu(task, in);
+}
+
+void iscsi_data_out_damaged(struct iscsi_session *session, struct iscsi_input *in)
+{
+    struct iscsi_task *task = iscsi_task_find(session, bhs_get32(in->bhs, BHS_ITT));
+    if (!task)
+        return;
+    spoil(task, SENSE_PROTOCOL_SERVICE_CRC_ERROR);
+    spoiled_pdu(task, in);
 }
 
 /* --- the end of a task --- */
@@ -489,20 +545,25 @@ static const struct scsi_transport transport = {
     .complete = complete_task,
 };
 
+/* What is wrong with the data that comes with a command; SENSE_NONE: nothing. */
+static enum scsi_sense immediate_data_error(const struct iscsi_session *session,
+                                            const struct iscsi_input *in)
+{
+    const struct iscsi_parameters *parameters = &session->parameters;
+    if (in->data_size > 0 && !parameters->immediate_data)
+        return SENSE_UNEXPECTED_UNSOLICITED_DATA;
+    if (in->data_size > parameters->first_burst_length)
+        return SENSE_INCORRECT_AMOUNT_OF_DATA;
+    return SENSE_NONE;
+}
+
 /* Immediate data goes to a buffer of its own, which becomes the first burst if it is all of it. */
 void iscsi_command_header(struct iscsi_session *session, struct iscsi_input *in)
 {
-    const struct iscsi_parameters *parameters = &session->parameters;
     if (in->data_size == 0)
         return;
-    if (!parameters->immediate_data) {
-        iscsi_conn_violation(session->conn, "immediate data although ImmediateData=No");
-        return;
-    }
-    if (in->data_size > parameters->first_burst_length) {
-        iscsi_conn_violation(session->conn, "more immediate data than FirstBurstLength");
-        return;
-    }
+    if (immediate_data_error(session, in))
+        return; /* it goes nowhere */
     in->buffer = buffer_get(session->conn->thread->buffers, in->data_size);
     if (in->buffer)
         in->place = in->buffer->data;
@@ -524,6 +585,7 @@ static struct iscsi_task *new_task(struct iscsi_session *session, struct iscsi_i
     task->immediate = take_ptr(in->buffer);
     task->immediate_size = in->data_size;
     task->unsolicited_open = flags & ISCSI_FLAG_WRITE && !(flags & ISCSI_FLAG_FINAL);
+    task->data_error = immediate_data_error(session, in);
 
     struct scsi_task *scsi = &task->scsi;
     scsi->transport = &transport;
@@ -552,5 +614,8 @@ void iscsi_command_pdu(struct iscsi_session *session, struct iscsi_input *in)
     }
     session->counters.commands++;
     link_task(session, task);
-    scsi_task_start(&task->scsi);
+    if (task->data_error)
+        fail_if_all_came(task); /* and is never started */
+    else
+        scsi_task_start(&task->scsi);
 }

@@ -345,11 +345,13 @@ static void header_complete(struct iscsi_conn *conn)
         iscsi_session_header(conn->session, in);
 }
 
-static void pdu_complete(struct iscsi_conn *conn)
+static void pdu_complete(struct iscsi_conn *conn, bool damaged)
 {
     struct iscsi_input *in = &conn->in;
     if (conn->state == ISCSI_CONN_LOGIN)
         login_request(conn);
+    else if (damaged)
+        iscsi_session_damaged_pdu(conn->session, in);
     else
         iscsi_session_pdu(conn->session, in);
     buffer_unref(conn->thread->buffers, in->buffer);
@@ -410,6 +412,7 @@ static void finish_step(struct iscsi_conn *conn)
 {
     struct iscsi_input *in = &conn->in;
     uint32_t padding = iscsi_padding(in->data_size);
+    bool damaged;
     in->got = 0;
     switch (in->step) {
     case INPUT_BHS:
@@ -439,13 +442,10 @@ static void finish_step(struct iscsi_conn *conn)
         in->step = INPUT_TRAILER;
         break;
     case INPUT_TRAILER:
-        if (conn->data_digest && in->data_size > 0 &&
-            !digest_matches(in->trailer + padding, crc32c(in->crc, in->trailer, padding))) {
-            iscsi_conn_violation(conn, "data digest error");
-            return;
-        }
+        damaged = conn->data_digest && in->data_size > 0 &&
+                  !digest_matches(in->trailer + padding, crc32c(in->crc, in->trailer, padding));
         in->crc = CRC_INIT;
-        pdu_complete(conn);
+        pdu_complete(conn, damaged);
         break;
     }
 }

@@ -238,9 +238,19 @@ static void logout(struct iscsi_session *session, const struct iscsi_input *in)
     iscsi_conn_close_after_output(conn, "logged out");
 }
 
+enum reject_reason {
+    REJECT_DATA_DIGEST = 0x02,
+    REJECT_SNACK = 0x03,
+    REJECT_PROTOCOL = 0x04,
+    REJECT_NOT_SUPPORTED = 0x05,
+    REJECT_TOO_MANY_IMMEDIATE = 0x06,
+    REJECT_INVALID_FIELD = 0x09,
+};
+
 /* Reject (11.17) with the header that is at fault. Never to firmware: iPXE's receiver does not
  * know the PDU and gives the session up, which closing does as well. */
-static void reject(struct iscsi_session *session, const struct iscsi_input *in, uint8_t reason)
+static void reject(struct iscsi_session *session, const struct iscsi_input *in,
+                   enum reject_reason reason)
 {
     struct iscsi_conn *conn = session->conn;
     struct buffer *buffer = buffer_get(conn->thread->buffers, ISCSI_BHS_SIZE);
@@ -254,16 +264,12 @@ static void reject(struct iscsi_session *session, const struct iscsi_input *in, 
         buffer_unref(conn->thread->buffers, buffer);
         return;
     }
-    out->header[BHS_RESPONSE] = reason;
+    out->header[BHS_RESPONSE] = (uint8_t)reason;
     iscsi_out_take_statsn(conn, out);
     memcpy(buffer->data, in->bhs, ISCSI_BHS_SIZE);
     iscsi_out_set_data(out, buffer->data, ISCSI_BHS_SIZE, buffer);
     iscsi_conn_queue(conn, out);
 }
-
-#define REJECT_SNACK         0x03
-#define REJECT_PROTOCOL      0x04
-#define REJECT_NOT_SUPPORTED 0x05
 
 static void dispatch(struct iscsi_session *session, struct iscsi_input *in)
 {
@@ -304,6 +310,28 @@ static void dispatch(struct iscsi_session *session, struct iscsi_input *in)
     }
 }
 
+/* Counts a request that no window holds back; false: it is one too many. */
+static bool count_unnumbered(struct iscsi_session *session)
+{
+    if (++session->n_unnumbered <= ISCSI_MAX_UNNUMBERED && session->n_tasks <= ISCSI_MAX_TASKS)
+        return true;
+    iscsi_conn_violation(session->conn, "sends requests without reading the answers");
+    return false;
+}
+
+void iscsi_session_damaged_pdu(struct iscsi_session *session, struct iscsi_input *in)
+{
+    if (bhs_opcode(in->bhs) != ISCSI_DATA_OUT || session->traits.no_immediate_data) {
+        /* A lost command is a gap in the numbering, which only a new session can fill. */
+        iscsi_conn_violation(session->conn, "data digest error");
+        return;
+    }
+    if (!count_unnumbered(session))
+        return;
+    reject(session, in, REJECT_DATA_DIGEST);
+    iscsi_data_out_damaged(session, in);
+}
+
 /* Is it a request that is answered, and that no window holds back? */
 static bool is_unnumbered(const struct iscsi_input *in)
 {
@@ -313,15 +341,6 @@ static bool is_unnumbered(const struct iscsi_input *in)
     if (opcode == ISCSI_DATA_OUT || only_acknowledges)
         return false;
     return !is_numbered(opcode) || is_immediate(in);
-}
-
-/* Counts a request that no window holds back; false: it is one too many. */
-static bool count_unnumbered(struct iscsi_session *session)
-{
-    if (++session->n_unnumbered <= ISCSI_MAX_UNNUMBERED && session->n_tasks <= ISCSI_MAX_TASKS)
-        return true;
-    iscsi_conn_violation(session->conn, "sends requests without reading the answers");
-    return false;
 }
 
 void iscsi_session_pdu(struct iscsi_session *session, struct iscsi_input *in)

@@ -74,6 +74,8 @@ void iscsi_session_answered(struct iscsi_session *session);
 /* The connection's calls: a header has come (decide where the data goes); the PDU is complete. */
 void iscsi_session_header(struct iscsi_session *session, struct iscsi_input *in);
 void iscsi_session_pdu(struct iscsi_session *session, struct iscsi_input *in);
+/* Instead: its data digest does not fit its data (RFC 7143 7.7). */
+void iscsi_session_damaged_pdu(struct iscsi_session *session, struct iscsi_input *in);
 
 /* Cancels all of its tasks. It stays, even if the last of them is gone at once. */
 void iscsi_session_cancel_tasks(struct iscsi_session *session);
@@ -89,6 +91,8 @@ void iscsi_command_header(struct iscsi_session *session, struct iscsi_input *in)
 void iscsi_command_pdu(struct iscsi_session *session, struct iscsi_input *in);
 void iscsi_data_out_header(struct iscsi_session *session, struct iscsi_input *in);
 void iscsi_data_out_pdu(struct iscsi_session *session, struct iscsi_input *in);
+/* The data of this Data-Out is damaged (its digest tells): it costs the command. */
+void iscsi_data_out_damaged(struct iscsi_session *session, struct iscsi_input *in);
 struct iscsi_task *iscsi_task_find(struct iscsi_session *session, uint32_t itt);
 /* Ends a task early without a response. May free it at once. */
 void iscsi_task_cancel(struct iscsi_task *task);

@@ -30,7 +30,8 @@ struct iscsi_task {
     struct buffer *immediate;
     uint32_t immediate_size;
     uint32_t unsolicited_datasn;
-    bool unsolicited_open; /* more is to come */
+    bool unsolicited_open;      /* more is to come */
+    enum scsi_sense data_error; /* what is wrong with its data; SENSE_NONE: nothing */
 
     struct scsi_burst *wanted[SCSI_BURSTS]; /* bursts to be filled, in order */
     size_t n_wanted;

@@ -99,6 +99,11 @@ void scsi_task_start(struct scsi_task *task);
 /* The transport's answer to send() or receive(). ok: false if the connection or the task is gone.
  */
 void scsi_burst_moved(struct scsi_burst *burst, bool ok);
+/* The transport gives up its data, which did not come as it should: no more bursts are begun, and
+ * the task ends with this sense (unless it has failed already). The bursts that the transport holds
+ * are still to be answered; if it holds none, complete() may follow at once. A task that was never
+ * started may be ended this way, too. */
+void scsi_task_fail(struct scsi_task *task, enum scsi_sense sense);
 /* Does its command change the medium? If so, nobody may be told that it is gone before it is. */
 bool scsi_task_writes(const struct scsi_task *task);
 /* Ends it as early as what is on the disk allows. complete() follows, perhaps at once; the

@@ -181,6 +181,11 @@ void scsi_task_check(struct scsi_task *task, enum scsi_sense sense)
     advance(task);
 }
 
+void scsi_task_fail(struct scsi_task *task, enum scsi_sense sense)
+{
+    scsi_task_check(task, sense);
+}
+
 void scsi_task_check_errno(struct scsi_task *task, int result, enum scsi_sense otherwise)
 {
     scsi_task_check(task, result == -ENOSPC ? SENSE_NO_SPACE : otherwise);

@@ -367,12 +367,6 @@ def text_pdu(session: Session, data: bytes, **fields: int) -> None:
                                                      "cmdsn": session.cmdsn, **fields}))
 
 
-def unsolicited_after_the_end(session: Session) -> None:
-    unsolicited(session, flags=FINAL)
-    assert session.receive().opcode == iscsi.R2T
-    session.send(Pdu(iscsi.DATA_OUT, b"w" * 512, itt=session.itt, ttt=iscsi.RESERVED_TAG, offset=4096, datasn=1))
-
-
 #: What is done in a session, with which keys, and what the log says of it.
 VIOLATIONS: dict[str, tuple[Callable[[Session], object], dict[str, str], str]] = {
     "a segment of 16 MiB": (lambda s: ping(s, length=0xffffff), LINUX, "longer than agreed"),
@@ -386,23 +380,9 @@ VIOLATIONS: dict[str, tuple[Callable[[Session], object], dict[str, str], str]] =
     "a login after the login": (lambda s: s.send(s.login_pdu(LINUX, 3)), LINUX, "login request after the login"),
     "a gap in CmdSN": (lambda s: ping(s, cmdsn=s.cmdsn + 1), LINUX, "left out a CmdSN"),
     "a tag in use": (same_tag_twice, LINUX, "the tag of another one under way"),
-    "immediate data although No": (lambda s: immediate_data(s, 512), FIRMWARE, "although ImmediateData=No"),
-    "too much immediate data": (lambda s: immediate_data(s, 5120), {**LINUX, "FirstBurstLength": "4096"},
-                                "more immediate data than FirstBurstLength"),
-    "Data-Out with a wrong DataSN": (lambda s: answer_r2t(s, datasn=1), LINUX, "wrong DataSN"),
     "Data-Out at a wrong place": (lambda s: answer_r2t(s, offset=512), LINUX, "not asked for"),
     "Data-Out far behind the end": (lambda s: answer_r2t(s, offset=0xfffffe00), LINUX, "not asked for"),
-    "more Data-Out than asked for": (lambda s: answer_r2t(s, size=65536, offset=0, length=66048), LINUX,
-                                     "not asked for"),
-    "Data-Out that ends early": (lambda s: answer_r2t(s, flags=FINAL), LINUX, "sequence of a wrong length"),
-    "Data-Out that does not end": (lambda s: answer_r2t(s, size=65536), LINUX, "sequence of a wrong length"),
     "unsolicited data out of order": (lambda s: unsolicited(s, offset=512), LINUX, "out of order"),
-    "unsolicited data with a wrong DataSN": (lambda s: unsolicited(s, datasn=7), LINUX, "wrong DataSN"),
-    "too much unsolicited data": (lambda s: unsolicited(s, size=8192), {**LINUX, "FirstBurstLength": "4096"},
-                                  "more unsolicited data than FirstBurstLength"),
-    "unsolicited data far behind the end": (lambda s: unsolicited(s, offset=0xfffffff0), LINUX,
-                                            "more unsolicited data than FirstBurstLength"),
-    "unsolicited data after its end": (unsolicited_after_the_end, LINUX, "after its end"),
     "a damaged header": (lambda s: damaged(s, 20), DIGESTS, "header digest error"),
     "a damaged length": (lambda s: damaged(s, 6), DIGESTS, "header digest error"),
     "damaged data": (lambda s: damaged(s, 55), DIGESTS, "data digest error"),
@@ -430,6 +410,63 @@ def test_a_violation_ends_the_connection_and_is_told(peer, name):
 
 
 # --- what is wrong but harms nobody but its sender ---
+
+
+def spoiled_r2t(session: Session, size: int = 8192, **fields: int) -> None:
+    """A Data-Out that is wrong in `fields`, and what ends its sequence."""
+    task, r2t = r2t_of(session)
+    right = {"itt": task.itt, "ttt": r2t.ttt, "offset": r2t.offset}
+    session.send(Pdu(iscsi.DATA_OUT, task.data_out[:size], **{**right, **fields}))
+    if not fields.get("flags"):
+        session.send(Pdu(iscsi.DATA_OUT, b"", flags=FINAL, **right))
+
+
+def spoiled_unsolicited(session: Session, **how: int) -> None:
+    unsolicited(session, **how)
+    session.send(Pdu(iscsi.DATA_OUT, b"", flags=FINAL, itt=session.itt, ttt=iscsi.RESERVED_TAG))
+
+
+def damaged_data_out(session: Session) -> None:
+    task, r2t = r2t_of(session)
+    pdu = bytearray(Pdu(iscsi.DATA_OUT, task.data_out, flags=FINAL, itt=task.itt, ttt=r2t.ttt).encode(True, True))
+    pdu[1000] ^= 1
+    session.send_bytes(pdu)
+    assert session.receive().response == 2  # a Reject
+
+
+UNEXPECTED, AMOUNT, SEQUENCE = (0x0b, 0x0c, 0x0c), (0x0b, 0x0c, 0x0d), (0x0b, 0x47, 0x05)
+SHORT_BURST = {**LINUX, "FirstBurstLength": "4096"}
+
+#: Data that does not come as agreed, with which keys, and the sense that its command ends with (11.4.7.2).
+SPOILED: dict[str, tuple[Callable[[Session], object], dict[str, str], tuple[int, int, int]]] = {
+    "immediate data although No": (lambda s: immediate_data(s, 512), FIRMWARE, UNEXPECTED),
+    "too much immediate data": (lambda s: immediate_data(s, 5120), SHORT_BURST, AMOUNT),
+    "a wrong DataSN": (lambda s: spoiled_r2t(s, datasn=1), LINUX, SEQUENCE),
+    "a wrong DataSN from firmware": (lambda s: spoiled_r2t(s, datasn=1), FIRMWARE, SEQUENCE),
+    "more than asked for": (lambda s: spoiled_r2t(s, size=66048), LINUX, AMOUNT),
+    "a sequence that ends early": (lambda s: spoiled_r2t(s, flags=FINAL), LINUX, AMOUNT),
+    "a sequence that does not end": (lambda s: spoiled_r2t(s, size=65536), LINUX, AMOUNT),
+    "unsolicited data with a wrong DataSN": (lambda s: spoiled_unsolicited(s, datasn=7), LINUX, SEQUENCE),
+    "too much unsolicited data": (lambda s: spoiled_unsolicited(s, size=8192), SHORT_BURST, AMOUNT),
+    "unsolicited data far behind the end": (lambda s: spoiled_unsolicited(s, offset=0xfffffff0), LINUX, AMOUNT),
+    "damaged data": (damaged_data_out, DIGESTS, SEQUENCE),
+}
+
+
+@pytest.mark.parametrize("name", SPOILED)
+def test_data_that_does_not_come_as_agreed_costs_its_command_only(peer, name):
+    act, keys, sense = SPOILED[name]
+    with peer.session(keys=keys) as session:
+        session.write(0, b"k" * 65536)
+        for _ in range(2):
+            act(session)
+            while (pdu := session.receive()).opcode != iscsi.RESPONSE:
+                assert pdu.opcode == iscsi.R2T
+            assert pdu.header[3] == 0x02
+            assert (pdu.data[4] & 15, pdu.data[14], pdu.data[15]) == sense
+        assert session.read(0, 128) == b"k" * 65536
+        assert session.logout() == 0
+    assert peer.lines() == []
 
 
 @pytest.mark.parametrize("opcode", [0x07, 0x0f, 0x11, 0x1c, 0x1f, 0x20, 0x21, 0x25, 0x31, 0x32, 0x3f])

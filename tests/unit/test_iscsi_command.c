@@ -287,15 +287,41 @@ static void unsolicited_data_that_is_too_much_for_the_command_is_let_pass(void *
     assert_memory_equal(lab->disk->data, pattern, 2 * BLOCK);
 }
 
-/* --- what ends the connection --- */
+/* --- what costs the command (RFC 7143 7.9, 11.4.7.2) --- */
+
+/* The session lives on, and nothing is kept. */
+static void expect_sense(uint32_t itt, enum scsi_sense sense)
+{
+    static const uint8_t tur[6] = {SCSI_TEST_UNIT_READY};
+    const struct answer *a = expect_response(itt, SCSI_CHECK_CONDITION);
+    assert_int_equal(a->data[2 + 2] << 16 | a->data[2 + 12] << 8 | a->data[2 + 13], sense);
+    assert_null(initiator_next(node));
+    expect_good(send_command(node, ISCSI_FLAG_FINAL, tur, 6, 0, NULL, 0));
+    assert_int_equal(buffer_pool_used(lab->thread->buffers), 0);
+}
 
 static void more_immediate_data_than_the_first_burst(void **state)
 {
     log_in("No", "Yes");
     write_blocks(16, true, 16 * BLOCK, 4096);
-    assert_int_equal(node->conn.state, ISCSI_CONN_FULL);
-    write_blocks(16, true, 16 * BLOCK, 4100);
-    expect_violation("more immediate data than FirstBurstLength");
+    expect_r2t(node->itt, 4096, 4096);
+    send_task_management(node, 1, node->itt, node->cmdsn - 1);
+    expect_answer(node, ISCSI_TASK_MANAGEMENT_RESPONSE, node->itt);
+    expect_sense(write_blocks(16, true, 16 * BLOCK, 4100), SENSE_INCORRECT_AMOUNT_OF_DATA);
+    uint32_t itt = write_blocks(16, false, 16 * BLOCK, 4100);
+    assert_null(initiator_next(node)); /* more is to come */
+    send_unasked(itt, 0, 4100, 512, false);
+    assert_null(initiator_next(node));
+    send_unasked(itt, 1, 4612, 512, true);
+    expect_sense(itt, SENSE_INCORRECT_AMOUNT_OF_DATA);
+    assert_int_equal(lab->disk->writes, 0);
+}
+
+static void immediate_data_that_was_not_agreed_on(void **state)
+{
+    log_in("Yes", "No");
+    expect_sense(write_blocks(16, true, 16 * BLOCK, 512), SENSE_UNEXPECTED_UNSOLICITED_DATA);
+    assert_int_equal(lab->disk->writes, 0);
 }
 
 static void more_unsolicited_data_than_the_first_burst(void **state)
@@ -303,15 +329,7 @@ static void more_unsolicited_data_than_the_first_burst(void **state)
     log_in("No", "Yes");
     uint32_t itt = write_blocks(16, false, 16 * BLOCK, 1024);
     send_unasked(itt, 0, 1024, 3076, true);
-    expect_violation("more unsolicited data than FirstBurstLength");
-}
-
-static void unsolicited_data_out_of_order(void **state)
-{
-    log_in("No", "Yes");
-    uint32_t itt = write_blocks(16, false, 16 * BLOCK, 512);
-    send_unasked(itt, 0, 1024, 512, false);
-    expect_violation("unsolicited data out of order");
+    expect_sense(itt, SENSE_INCORRECT_AMOUNT_OF_DATA);
 }
 
 static void unsolicited_data_with_a_wrong_number(void **state)
@@ -319,7 +337,9 @@ static void unsolicited_data_with_a_wrong_number(void **state)
     log_in("No", "Yes");
     uint32_t itt = write_blocks(16, false, 16 * BLOCK, 512);
     send_unasked(itt, 1, 512, 512, false);
-    expect_violation("wrong DataSN");
+    assert_null(initiator_next(node)); /* not before all has come */
+    send_unasked(itt, 1, 1024, 512, true);
+    expect_sense(itt, SENSE_PROTOCOL_SERVICE_CRC_ERROR);
 }
 
 static void unsolicited_data_after_its_end(void **state)
@@ -327,35 +347,87 @@ static void unsolicited_data_after_its_end(void **state)
     log_in("No", "Yes");
     uint32_t itt = write_blocks(16, false, 16 * BLOCK, 512);
     send_unasked(itt, 0, 512, 512, true);
+    struct answer r2t = expect_r2t(itt, 1024, 7168);
     send_unasked(itt, 1, 1024, 512, true);
-    expect_violation("after its end");
+    assert_null(initiator_next(node)); /* what was asked for is still to come */
+    fulfil(&r2t);
+    expect_sense(itt, SENSE_UNEXPECTED_UNSOLICITED_DATA);
+    assert_int_equal(lab->disk->writes, 0);
 }
 
-/* Asked for 8192 bytes of a write, it sends this many. */
-static void answer_r2t_with(uint32_t size, bool final)
+static uint32_t ttt_of(const struct answer *r2t)
+{
+    return bhs_get32(r2t->bhs, BHS_TTT);
+}
+
+/* Asked for 8192 bytes of a write, it sends this many. Returns the R2T. */
+static struct answer answer_r2t_with(uint32_t size, bool final)
 {
     log_in("Yes", "No");
     uint32_t itt = write_blocks(16, true, 16 * BLOCK, 0);
     struct answer r2t = expect_r2t(itt, 0, 8192);
-    send_data_out(node, itt, bhs_get32(r2t.bhs, BHS_TTT), 0, 0, pattern, size, final);
+    send_data_out(node, itt, ttt_of(&r2t), 0, 0, pattern, size, final);
+    return r2t;
 }
 
 static void a_sequence_that_ends_too_early(void **state)
 {
     answer_r2t_with(4096, true);
-    expect_violation("Data-Out sequence of a wrong length");
+    expect_sense(node->itt, SENSE_INCORRECT_AMOUNT_OF_DATA);
 }
 
 static void a_sequence_that_does_not_end(void **state)
 {
-    answer_r2t_with(8192, false);
-    expect_violation("Data-Out sequence of a wrong length");
+    struct answer r2t = answer_r2t_with(8192, false);
+    assert_null(initiator_next(node));
+    send_data_out(node, node->itt, ttt_of(&r2t), 1, 8192, pattern, 0, true);
+    expect_sense(node->itt, SENSE_INCORRECT_AMOUNT_OF_DATA);
 }
 
 static void more_than_was_asked_for(void **state)
 {
     answer_r2t_with(8196, true);
-    expect_violation("not asked for");
+    expect_sense(node->itt, SENSE_INCORRECT_AMOUNT_OF_DATA);
+}
+
+static void a_number_that_is_left_out(void **state)
+{
+    struct answer r2t = answer_r2t_with(4096, false);
+    send_data_out(node, node->itt, ttt_of(&r2t), 2, 4096, pattern, 4096, true);
+    expect_sense(node->itt, SENSE_PROTOCOL_SERVICE_CRC_ERROR);
+    assert_int_equal(lab->disk->writes, 0);
+}
+
+/* The other R2T is waited for, too, and what is with the disk already. */
+static void one_of_two_sequences_is_wrong(void **state)
+{
+    SEND_LOGIN(node, 0x87, LAB_NAMES "MaxOutstandingR2T=2\0MaxBurstLength=262144\0");
+    expect_login_status(node, ISCSI_LOGIN_OK);
+    uint32_t itt = write_blocks(1024, true, 1024 * BLOCK, 0);
+    struct answer first = expect_r2t(itt, 0, BURST), second = expect_r2t(itt, BURST, BURST);
+    send_data_out(node, itt, ttt_of(&second), 5, BURST, pattern, 512, true);
+    assert_null(initiator_next(node));
+    fulfil(&first);
+    expect_sense(itt, SENSE_PROTOCOL_SERVICE_CRC_ERROR);
+}
+
+static void a_spoiled_write_may_be_aborted(void **state)
+{
+    struct answer r2t = answer_r2t_with(4096, false);
+    send_data_out(node, node->itt, ttt_of(&r2t), 2, 4096, pattern, 4096, false);
+    send_task_management(node, 1, node->itt, node->cmdsn - 1);
+    expect_answer(node, ISCSI_TASK_MANAGEMENT_RESPONSE, node->itt);
+    assert_int_equal(buffer_pool_used(lab->thread->buffers), 0);
+}
+
+/* --- what ends the connection --- */
+
+static void unsolicited_data_out_of_order(void **state)
+{
+    log_in("No", "Yes");
+    uint32_t itt = write_blocks(16, false, 16 * BLOCK, 512);
+    send_unasked(itt, 0, 1024, 512, false);
+    expect_violation("unsolicited data out of order");
 }
 
 /* --- what is let pass --- */
@@ -447,6 +519,10 @@ int main(void)
         COMMAND_TEST(unsolicited_data_that_is_too_much_for_the_command_is_let_pass),
         COMMAND_TEST(more_immediate_data_than_the_first_burst),
         COMMAND_TEST(more_unsolicited_data_than_the_first_burst),
+        COMMAND_TEST(immediate_data_that_was_not_agreed_on),
+        COMMAND_TEST(a_number_that_is_left_out),
+        COMMAND_TEST(one_of_two_sequences_is_wrong),
+        COMMAND_TEST(a_spoiled_write_may_be_aborted),
         COMMAND_TEST(unsolicited_data_out_of_order),
         COMMAND_TEST(unsolicited_data_with_a_wrong_number),
         COMMAND_TEST(unsolicited_data_after_its_end),

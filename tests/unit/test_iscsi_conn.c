@@ -146,6 +146,30 @@ static void damage_is_noticed(void **state)
     }
 }
 
+/* RFC 7143 7.7: it is rejected and costs the command; a lost command would be a gap. */
+static void a_damaged_data_out_costs_the_command(void **state)
+{
+    static const uint8_t cdb[10] = {SCSI_WRITE_10, [8] = 2};
+    static uint8_t data[1024];
+    login_with_digests(true, true);
+    uint32_t itt = send_command(node, ISCSI_FLAG_FINAL | ISCSI_FLAG_WRITE, cdb, 10, 1024, NULL, 0);
+    uint32_t ttt = bhs_get32(expect_answer(node, ISCSI_R2T, itt)->bhs, BHS_TTT);
+    node->collects = true;
+    send_data_out(node, itt, ttt, 0, 0, data, 512, false);
+    node->collected[ISCSI_BHS_SIZE + 4 + 100] ^= 1;
+    initiator_send_collected(node);
+    assert_int_equal(expect_answer(node, ISCSI_REJECT, ISCSI_RESERVED_TAG)->bhs[BHS_RESPONSE], 2);
+    assert_null(initiator_next(node));
+    send_data_out(node, itt, ttt, 1, 512, data, 512, true);
+    const struct answer *a = expect_answer(node, ISCSI_SCSI_RESPONSE, itt);
+    assert_int_equal(a->bhs[BHS_STATUS], SCSI_CHECK_CONDITION);
+    assert_int_equal(a->data[2 + 2], 0x0b);
+    assert_int_equal(a->data[2 + 12], 0x47);
+    assert_int_equal(a->data[2 + 13], 0x05);
+    ping("hello", 5);
+    expect_echo("hello", 5);
+}
+
 /* --- headers --- */
 
 /* The additional header is skipped, and covered by the digest of the header. */
@@ -317,6 +341,7 @@ int main(void)
         CONN_TEST(every_mix_of_digests),
         CONN_TEST(several_pdus_may_come_at_once),
         CONN_TEST(damage_is_noticed),
+        CONN_TEST(a_damaged_data_out_costs_the_command),
         CONN_TEST(additional_headers_are_skipped),
         CONN_TEST(a_segment_longer_than_agreed_ends_it),
         CONN_TEST(a_login_after_the_login_ends_it),

@@ -251,22 +251,6 @@ static void data_that_was_not_asked_for_ends_the_connection(void **state)
     assert_int_equal(node->conn.state, ISCSI_CONN_CLOSED);
 }
 
-static void wrong_data_sn_ends_the_connection(void **state)
-{
-    login_like_ipxe(node);
-    uint32_t itt = write_10(0, 16, 0, true, NULL, 0);
-    struct answer r2t = *expect(ISCSI_R2T, itt);
-    send_data_out(node, itt, bhs_get32(r2t.bhs, BHS_TTT), 1, 0, pattern, 512, false);
-    assert_int_equal(node->conn.state, ISCSI_CONN_CLOSED);
-}
-
-static void immediate_data_from_firmware_ends_the_connection(void **state)
-{
-    login_like_ipxe(node); /* ImmediateData=No */
-    write_10(0, 1, 0, true, pattern, 512);
-    assert_int_equal(node->conn.state, ISCSI_CONN_CLOSED);
-}
-
 /* --- the rest of the commands --- */
 
 static void flush_and_unmap(void **state)
@@ -717,8 +701,6 @@ int main(void)
         SESSION_TEST(a_full_disk_is_told),
         SESSION_TEST(unsolicited_data_of_a_refused_command_is_let_pass),
         SESSION_TEST(data_that_was_not_asked_for_ends_the_connection),
-        SESSION_TEST(wrong_data_sn_ends_the_connection),
-        SESSION_TEST(immediate_data_from_firmware_ends_the_connection),
         SESSION_TEST(flush_and_unmap),
         SESSION_TEST(write_same_repeats_its_block),
         SESSION_TEST(unknown_commands_and_luns),
