@@ -206,6 +206,22 @@ bool endpoint_same_host(const struct endpoint *a, const struct endpoint *b)
            IN6_ARE_ADDR_EQUAL(&a->v6.sin6_addr, &b->v6.sin6_addr);
 }
 
+bool endpoint_is_any(const struct endpoint *endpoint)
+{
+    uint32_t address;
+    if (endpoint_ipv4(endpoint, &address))
+        return address == INADDR_ANY;
+    return IN6_IS_ADDR_UNSPECIFIED(&endpoint->v6.sin6_addr);
+}
+
+bool endpoint_is_loopback(const struct endpoint *endpoint)
+{
+    uint32_t address;
+    if (endpoint_ipv4(endpoint, &address))
+        return address >> 24 == IN_LOOPBACKNET;
+    return IN6_IS_ADDR_LOOPBACK(&endpoint->v6.sin6_addr);
+}
+
 int endpoint_from_socket(int fd, struct endpoint *ret_endpoint)
 {
     struct endpoint e = {0};

@@ -59,6 +59,9 @@ socklen_t endpoint_size(const struct endpoint *endpoint);
 bool endpoint_ipv4(const struct endpoint *endpoint, uint32_t *ret_address);
 /* Same address, whatever the port. */
 bool endpoint_same_host(const struct endpoint *a, const struct endpoint *b);
+/* The wildcard address; an address that only this machine reaches. */
+bool endpoint_is_any(const struct endpoint *endpoint);
+bool endpoint_is_loopback(const struct endpoint *endpoint);
 int endpoint_from_socket(int fd, struct endpoint *ret_endpoint) MUST_CHECK;
 int endpoint_from_peer(int fd, struct endpoint *ret_endpoint) MUST_CHECK;
 

@@ -407,6 +407,17 @@ static void take_bytes(struct iscsi_conn *conn, const uint8_t *data, uint32_t si
     in->got += size;
 }
 
+/* Who has begun a login is told (RFC 7143 11.13.5, 020b); of all others not even the lengths in the
+ * header can be believed. */
+static void not_a_login(struct iscsi_conn *conn)
+{
+    if (conn->login->requests == 0)
+        iscsi_conn_violation(conn, "does not speak iSCSI login");
+    else
+        iscsi_conn_refuse(conn, ISCSI_LOGIN_INVALID_REQUEST,
+                          "sent another request during the login");
+}
+
 /* A step has all its bytes: go on to the next. */
 static void finish_step(struct iscsi_conn *conn)
 {
@@ -417,8 +428,7 @@ static void finish_step(struct iscsi_conn *conn)
     switch (in->step) {
     case INPUT_BHS:
         if (conn->state == ISCSI_CONN_LOGIN && bhs_opcode(in->bhs) != ISCSI_LOGIN) {
-            iscsi_conn_violation(conn,
-                                 "does not speak iSCSI login"); /* its lengths are none either */
+            not_a_login(conn);
             return;
         }
         in->ahs_size = 4U * in->bhs[BHS_AHS_LENGTH];

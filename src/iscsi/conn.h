@@ -43,6 +43,9 @@ struct iscsi_conn_operations {
     /* Discovery: calls add() for each target that this initiator may see, or for the one named. */
     void (*list_targets)(struct iscsi_conn *conn, const char *only,
                          void (*add)(struct iscsi_conn *conn, const char *target));
+    /* Discovery: calls add() for each portal but conn->local that this initiator may reach. */
+    void (*list_portals)(struct iscsi_conn *conn,
+                         void (*add)(struct iscsi_conn *conn, const struct endpoint *portal));
     /* For logs and boot stages. */
     void (*logged_in)(struct iscsi_conn *conn);
     void (*refused)(struct iscsi_conn *conn, enum iscsi_login_status status, const char *reason);

@@ -7,8 +7,6 @@
 #define MAX_REQUESTS 32
 #define MAX_TEXT     (16 * KIB)
 
-#define PORTAL_GROUP_TAG "1"
-
 void iscsi_login_init(struct iscsi_login *login, const struct iscsi_login_policy *policy,
                       const struct endpoint *source)
 {
@@ -78,8 +76,10 @@ static int check_header(struct iscsi_login *login, const uint8_t *bhs)
     if (current_stage(bhs) != login->stage)
         return refuse(login, ISCSI_LOGIN_INITIATOR_ERROR, "login stages out of order");
     if (memcmp(bhs + BHS_ISID, login->identity.isid, sizeof(login->identity.isid)) != 0 ||
-        bhs_get16(bhs, BHS_CID) != login->identity.cid)
-        return refuse(login, ISCSI_LOGIN_INITIATOR_ERROR, "ISID or CID changed during the login");
+        bhs_get16(bhs, BHS_CID) != login->identity.cid ||
+        bhs_get16(bhs, BHS_TSIH) != login->identity.tsih)
+        return refuse(login, ISCSI_LOGIN_INITIATOR_ERROR,
+                      "ISID, TSIH or CID changed during the login");
     if (++login->requests > MAX_REQUESTS)
         return refuse(login, ISCSI_LOGIN_INITIATOR_ERROR, "too many login requests");
     return 0;
@@ -153,20 +153,16 @@ static void note_traits(struct iscsi_login *login, const char *key, const char *
             iscsi_text_list_find(value, "None") >= 0 && iscsi_text_list_find(value, "CRC32C") >= 0;
 }
 
-/* Answers to keys of ours, which need no answer back. */
-static bool is_answer(const char *value)
-{
-    return str_eq(value, "NotUnderstood") || str_eq(value, "Irrelevant") || str_eq(value, "Reject");
-}
-
 static int take_operational(struct iscsi_login *login, const char *key, const char *value,
                             struct iscsi_text *answer)
 {
     note_traits(login, key, value);
     enum iscsi_negotiation r =
         iscsi_negotiate(&login->parameters, key, value, login->identity.discovery, answer);
-    if (r == NEGOTIATION_UNKNOWN)
-        iscsi_text_add(answer, key, "NotUnderstood");
+    if (r == NEGOTIATION_TWICE)
+        return refuse(login, ISCSI_LOGIN_INITIATOR_ERROR, "negotiates a key twice");
+    if (r == NEGOTIATION_UNKNOWN) /* a key of the standard is never that */
+        iscsi_text_add(answer, key, iscsi_key_is_standard(key) ? "Reject" : "NotUnderstood");
     return 0;
 }
 
@@ -211,8 +207,8 @@ static int take_key(struct iscsi_login *login, const char *key, const char *valu
         copy_alias(identity->alias, sizeof(identity->alias), value);
         return 0;
     }
-    if (is_answer(value))
-        return 0;
+    if (iscsi_text_is_answer(value))
+        return 0; /* to a key of ours */
     return take_operational(login, key, value, answer);
 }
 
@@ -249,7 +245,7 @@ static int admit(struct iscsi_login *login, struct iscsi_text *answer)
     if (status != ISCSI_LOGIN_OK)
         return refuse(login, status, reason);
     if (identity->target[0])
-        iscsi_text_add(answer, "TargetPortalGroupTag", PORTAL_GROUP_TAG);
+        iscsi_text_add(answer, "TargetPortalGroupTag", ISCSI_PORTAL_GROUP_TAG);
     return 0;
 }
 

@@ -10,6 +10,9 @@
 #include "iscsi/negotiate.h"
 #include "iscsi/pdu.h"
 
+/* All portals are one group: a session may come through any of them. */
+#define ISCSI_PORTAL_GROUP_TAG "1"
+
 /* Status-Class << 8 | Status-Detail (RFC 7143 11.13.5). */
 enum iscsi_login_status {
     ISCSI_LOGIN_OK = 0x0000,

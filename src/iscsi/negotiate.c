@@ -44,8 +44,10 @@ static const struct key keys[] = {
     {"IFMarkInt", FUNCTION_OBSOLETE},
     {"OFMarkInt", FUNCTION_OBSOLETE},
     {"TaskReporting", FUNCTION_CONSTANT, true, 0, 0, 0, 0, "RFC3720"},
-    {"iSCSIProtocolLevel", FUNCTION_CONSTANT, true, 0, 0, 0, 0, "1"},
+    {"iSCSIProtocolLevel", FUNCTION_MIN, true, AT(protocol_level), 1, 0, 31},
 };
+
+_Static_assert(ARRAY_SIZE(keys) <= 32, "one bit each in iscsi_parameters.negotiated");
 
 void iscsi_parameters_init(struct iscsi_parameters *parameters)
 {
@@ -61,6 +63,7 @@ void iscsi_parameters_init(struct iscsi_parameters *parameters)
         .default_time2wait = 2,
         .default_time2retain = 20,
         .max_outstanding_r2t = 1,
+        .protocol_level = 1,
     };
 }
 
@@ -119,15 +122,36 @@ static enum iscsi_negotiation number(const struct key *key, void *place, const c
     return NEGOTIATION_DONE;
 }
 
+static const struct key *find_key(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+        if (str_eq(keys[i].name, name))
+            return &keys[i];
+    return NULL;
+}
+
+bool iscsi_key_is_standard(const char *name)
+{
+    static const char *const others[] = {
+        "AuthMethod",    "InitiatorAlias", "InitiatorName", "SendTargets",          "SessionType",
+        "TargetAddress", "TargetAlias",    "TargetName",    "TargetPortalGroupTag",
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+        if (str_eq(others[i], name))
+            return true;
+    return find_key(name) != NULL;
+}
+
 enum iscsi_negotiation iscsi_negotiate(struct iscsi_parameters *parameters, const char *name,
                                        const char *value, bool discovery, struct iscsi_text *answer)
 {
-    const struct key *key = NULL;
-    for (size_t i = 0; i < ARRAY_SIZE(keys) && !key; i++)
-        if (str_eq(keys[i].name, name))
-            key = &keys[i];
+    const struct key *key = find_key(name);
     if (!key)
         return NEGOTIATION_UNKNOWN;
+    uint32_t bit = UINT32_C(1) << (key - keys);
+    if (parameters->negotiated & bit)
+        return NEGOTIATION_TWICE;
+    parameters->negotiated |= bit;
     void *place = (char *)parameters + key->offset;
     if (discovery && key->normal_only) {
         iscsi_text_add(answer, key->name, "Irrelevant");

@@ -22,6 +22,8 @@ struct iscsi_parameters {
     uint32_t default_time2retain;
     uint32_t max_outstanding_r2t;
     uint32_t error_recovery_level;
+    uint32_t protocol_level; /* iSCSIProtocolLevel: RFC 7144 */
+    uint32_t negotiated;     /* private: a bit for each key of the table that has been taken */
 };
 
 /* Our own MaxRecvDataSegmentLength: what a data segment may have, full feature phase. */
@@ -34,6 +36,7 @@ void iscsi_parameters_init(struct iscsi_parameters *parameters);
 enum iscsi_negotiation {
     NEGOTIATION_DONE,    /* answered, if it needs an answer */
     NEGOTIATION_UNKNOWN, /* not an operational key */
+    NEGOTIATION_TWICE,   /* it was negotiated before: a protocol error (RFC 7143 6.3) */
     NEGOTIATION_INVALID, /* the value is none that the key may have: answered "Reject" */
 };
 
@@ -41,5 +44,7 @@ enum iscsi_negotiation {
 enum iscsi_negotiation iscsi_negotiate(struct iscsi_parameters *parameters, const char *key,
                                        const char *value, bool discovery,
                                        struct iscsi_text *answer);
+/* Is it a key of RFC 7143, of any stage? Those are never NotUnderstood. */
+bool iscsi_key_is_standard(const char *key);
 /* After all keys: what depends on several (FirstBurstLength <= MaxBurstLength). */
 void iscsi_parameters_finish(struct iscsi_parameters *parameters);

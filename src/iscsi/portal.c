@@ -446,6 +446,32 @@ static void list_targets(struct iscsi_conn *conn, const char *only,
     operations->list_targets(operations->context, conn, &conn->session->identity, only, add);
 }
 
+static bool is_ipv4(const struct endpoint *endpoint)
+{
+    uint32_t address;
+    return endpoint_ipv4(endpoint, &address);
+}
+
+/* The addresses of this server that are like the one which the initiator has reached: of the same
+ * family, and loopback only for loopback. A wildcard stands for that one. */
+static void list_portals(struct iscsi_conn *conn,
+                         void (*add)(struct iscsi_conn *conn, const struct endpoint *portal))
+{
+    const struct iscsi_portal *portal = socket_of(conn)->owner->portal;
+    for (unsigned i = 0; i < portal->n_listeners; i++) {
+        struct endpoint address;
+        if (endpoint_from_socket(portal->listeners[i], &address) < 0)
+            continue;
+        if (endpoint_is_any(&address))
+            address = endpoint_with_port(&conn->local, endpoint_port(&address));
+        bool same = endpoint_same_host(&address, &conn->local) &&
+                    endpoint_port(&address) == endpoint_port(&conn->local);
+        if (!same && is_ipv4(&address) == is_ipv4(&conn->local) &&
+            endpoint_is_loopback(&address) == endpoint_is_loopback(&conn->local))
+            add(conn, &address);
+    }
+}
+
 static void emit(struct iscsi_socket *s, struct iscsi_event *event)
 {
     const struct iscsi_portal_operations *operations = operations_of(s);
@@ -508,6 +534,7 @@ static const struct iscsi_conn_operations conn_operations = {
     .probe = probe,
     .released = released,
     .list_targets = list_targets,
+    .list_portals = list_portals,
     .logged_in = logged_in,
     .refused = refused,
     .ended = ended,

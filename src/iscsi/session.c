@@ -225,6 +225,10 @@ static void logout(struct iscsi_session *session, const struct iscsi_input *in)
         response = LOGOUT_NO_RECOVERY;
     else if (reason == LOGOUT_CONNECTION && bhs_get16(in->bhs, BHS_CID) != session->identity.cid)
         response = LOGOUT_NO_CID;
+    if (reason > LOGOUT_RECOVERY) {
+        iscsi_session_reject(session, in, ISCSI_REJECT_INVALID_FIELD);
+        return;
+    }
     struct iscsi_out *out = iscsi_out_new(conn, ISCSI_LOGOUT_RESPONSE, bhs_get32(in->bhs, BHS_ITT));
     if (!out)
         return;
@@ -238,19 +242,10 @@ static void logout(struct iscsi_session *session, const struct iscsi_input *in)
     iscsi_conn_close_after_output(conn, "logged out");
 }
 
-enum reject_reason {
-    REJECT_DATA_DIGEST = 0x02,
-    REJECT_SNACK = 0x03,
-    REJECT_PROTOCOL = 0x04,
-    REJECT_NOT_SUPPORTED = 0x05,
-    REJECT_TOO_MANY_IMMEDIATE = 0x06,
-    REJECT_INVALID_FIELD = 0x09,
-};
-
 /* Reject (11.17) with the header that is at fault. Never to firmware: iPXE's receiver does not
  * know the PDU and gives the session up, which closing does as well. */
-static void reject(struct iscsi_session *session, const struct iscsi_input *in,
-                   enum reject_reason reason)
+void iscsi_session_reject(struct iscsi_session *session, const struct iscsi_input *in,
+                          enum iscsi_reject reason)
 {
     struct iscsi_conn *conn = session->conn;
     struct buffer *buffer = buffer_get(conn->thread->buffers, ISCSI_BHS_SIZE);
@@ -278,7 +273,8 @@ static void dispatch(struct iscsi_session *session, struct iscsi_input *in)
         if (session->target)
             iscsi_command_pdu(session, in);
         else
-            reject(session, in, REJECT_PROTOCOL); /* discovery: RFC 7143 7.4.3 */
+            iscsi_session_reject(session, in,
+                                 ISCSI_REJECT_PROTOCOL); /* discovery: RFC 7143 7.4.3 */
         break;
     case ISCSI_DATA_OUT:
         iscsi_data_out_pdu(session, in);
@@ -290,7 +286,7 @@ static void dispatch(struct iscsi_session *session, struct iscsi_input *in)
         if (session->target)
             iscsi_task_management_pdu(session, in);
         else
-            reject(session, in, REJECT_PROTOCOL);
+            iscsi_session_reject(session, in, ISCSI_REJECT_PROTOCOL);
         break;
     case ISCSI_TEXT:
         iscsi_text_request_pdu(session, in);
@@ -302,10 +298,10 @@ static void dispatch(struct iscsi_session *session, struct iscsi_input *in)
         iscsi_conn_violation(session->conn, "login request after the login");
         break;
     case ISCSI_SNACK:
-        reject(session, in, REJECT_SNACK);
+        iscsi_session_reject(session, in, ISCSI_REJECT_SNACK);
         break;
     default:
-        reject(session, in, REJECT_NOT_SUPPORTED);
+        iscsi_session_reject(session, in, ISCSI_REJECT_NOT_SUPPORTED);
         break;
     }
 }
@@ -328,7 +324,7 @@ void iscsi_session_damaged_pdu(struct iscsi_session *session, struct iscsi_input
     }
     if (!count_unnumbered(session))
         return;
-    reject(session, in, REJECT_DATA_DIGEST);
+    iscsi_session_reject(session, in, ISCSI_REJECT_DATA_DIGEST);
     iscsi_data_out_damaged(session, in);
 }
 
@@ -359,5 +355,8 @@ void iscsi_session_pdu(struct iscsi_session *session, struct iscsi_input *in)
                 session->exp_cmdsn++;
         }
     }
-    dispatch(session, in);
+    if (is_unnumbered(in) && is_immediate(in) && session->n_unnumbered > ISCSI_MAX_IMMEDIATE)
+        iscsi_session_reject(session, in, ISCSI_REJECT_TOO_MANY_IMMEDIATE);
+    else
+        dispatch(session, in);
 }

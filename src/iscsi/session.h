@@ -19,6 +19,7 @@
 /* Who has more requests under way than these that no window holds back (immediate ones, and what
  * is rejected), or more tasks, does not read our answers: an initiator has one or two. */
 #define ISCSI_MAX_UNNUMBERED     64
+#define ISCSI_MAX_IMMEDIATE      32 /* of those, immediate ones; more are rejected */
 #define ISCSI_MAX_TASKS          (4 * ISCSI_QUEUE_DEPTH)
 
 struct iscsi_target;
@@ -84,6 +85,19 @@ bool iscsi_session_may_write(const struct iscsi_session *session);
 
 /* Frees the session if nothing holds it any more. For command.c. */
 void iscsi_session_task_ended(struct iscsi_session *session);
+
+/* Reject reasons (RFC 7143 11.17.1). */
+enum iscsi_reject {
+    ISCSI_REJECT_DATA_DIGEST = 0x02,
+    ISCSI_REJECT_SNACK = 0x03,
+    ISCSI_REJECT_PROTOCOL = 0x04,
+    ISCSI_REJECT_NOT_SUPPORTED = 0x05,
+    ISCSI_REJECT_TOO_MANY_IMMEDIATE = 0x06,
+    ISCSI_REJECT_INVALID_FIELD = 0x09,
+};
+/* Sends the header back, with the reason; or, to firmware, ends the connection. */
+void iscsi_session_reject(struct iscsi_session *session, const struct iscsi_input *in,
+                          enum iscsi_reject reason);
 
 /* --- command.c --- */
 

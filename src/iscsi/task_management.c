@@ -39,6 +39,7 @@ struct iscsi_task_management {
     uint32_t itt;
     enum scope scope;              /* which cancelled tasks it waits for */
     const struct iscsi_task *task; /* OF_TASK; only to be compared: it may be gone */
+    bool ends_all;                 /* a cold reset: all connections are closed then */
 };
 
 static void respond(struct iscsi_session *session, uint32_t itt, enum response response)
@@ -72,6 +73,14 @@ static bool must_wait(const struct iscsi_task_management *function)
     return false;
 }
 
+/* RFC 7143 11.5.1: a cold reset ends every session. The answer still leaves. */
+static void close_all(struct iscsi_target *target)
+{
+    list_for_each(node, &target->sessions)
+        iscsi_conn_close_after_output(container_of(node, struct iscsi_session, link)->conn,
+                                      "an initiator has asked for a cold reset of the target");
+}
+
 void iscsi_task_management_continue(struct iscsi_target *target)
 {
     list_for_each(node, &target->task_management) {
@@ -83,6 +92,8 @@ void iscsi_task_management_continue(struct iscsi_target *target)
         list_remove(&function->link);
         if (session->conn->state == ISCSI_CONN_FULL)
             respond(session, function->itt, FUNCTION_COMPLETE);
+        if (function->ends_all)
+            close_all(target);
         free(function);
     }
 }
@@ -108,7 +119,7 @@ static unsigned count_waiting(const struct iscsi_session *session)
 }
 
 static void respond_when_gone(struct iscsi_session *session, uint32_t itt, enum scope scope,
-                              const struct iscsi_task *task)
+                              const struct iscsi_task *task, bool ends_all)
 {
     if (count_waiting(session) >= MAX_WAITING) {
         iscsi_conn_violation(session->conn, "asks for too many task management functions at once");
@@ -120,7 +131,7 @@ static void respond_when_gone(struct iscsi_session *session, uint32_t itt, enum 
         return;
     }
     *function = (struct iscsi_task_management){
-        .session = session, .itt = itt, .scope = scope, .task = task};
+        .session = session, .itt = itt, .scope = scope, .task = task, .ends_all = ends_all};
     list_append(&session->target->task_management, &function->link);
     iscsi_task_management_continue(session->target);
 }
@@ -144,22 +155,24 @@ static void abort_task(struct iscsi_session *session, const struct iscsi_input *
         uint32_t cmdsn = bhs_get32(in->bhs, BHS_REFCMDSN);
         bool in_window =
             serial_le(session->exp_cmdsn, cmdsn) && serial_lt(cmdsn, bhs_get32(in->bhs, BHS_CMDSN));
+        if (in_window && cmdsn == session->exp_cmdsn)
+            session->exp_cmdsn++; /* it counts as received: what comes with it is old */
         respond(session, itt, in_window ? FUNCTION_COMPLETE : TASK_DOES_NOT_EXIST);
         return;
     }
     iscsi_task_cancel(task);
-    respond_when_gone(session, itt, OF_TASK, task);
+    respond_when_gone(session, itt, OF_TASK, task, false);
 }
 
 static void abort_task_set(struct iscsi_session *session, uint32_t itt)
 {
     iscsi_session_cancel_tasks(session);
-    respond_when_gone(session, itt, OF_SESSION, NULL);
+    respond_when_gone(session, itt, OF_SESSION, NULL, false);
 }
 
 /* Every session's tasks, and whoever lost some is told by a unit attention (SAM-5 6.3.3, 6.3.5). */
 static void clear_everywhere(struct iscsi_session *session, uint32_t itt, enum scsi_sense attention,
-                             bool tell_all)
+                             bool tell_all, bool cold)
 {
     struct iscsi_target *target = session->target;
     list_for_each(node, &target->sessions) {
@@ -171,7 +184,7 @@ static void clear_everywhere(struct iscsi_session *session, uint32_t itt, enum s
     }
     if (tell_all)
         scsi_nexus_establish_unit_attention(&session->nexus, attention);
-    respond_when_gone(session, itt, OF_TARGET, NULL);
+    respond_when_gone(session, itt, OF_TARGET, NULL, cold);
 }
 
 void iscsi_task_management_pdu(struct iscsi_session *session, const struct iscsi_input *in)
@@ -191,14 +204,14 @@ void iscsi_task_management_pdu(struct iscsi_session *session, const struct iscsi
         abort_task_set(session, itt);
         break;
     case CLEAR_TASK_SET:
-        clear_everywhere(session, itt, SENSE_COMMANDS_CLEARED, false);
+        clear_everywhere(session, itt, SENSE_COMMANDS_CLEARED, false, false);
         break;
     case LOGICAL_UNIT_RESET:
-        clear_everywhere(session, itt, SENSE_LU_RESET, true);
+        clear_everywhere(session, itt, SENSE_LU_RESET, true, false);
         break;
     case TARGET_WARM_RESET:
     case TARGET_COLD_RESET:
-        clear_everywhere(session, itt, SENSE_RESET, true);
+        clear_everywhere(session, itt, SENSE_RESET, true, function == TARGET_COLD_RESET);
         break;
     case TASK_REASSIGN:
         respond(session, itt, REASSIGN_NOT_SUPPORTED);

@@ -3,6 +3,14 @@
 #include <errno.h>
 #include <stdarg.h>
 
+/* RFC 7143 6.1: the characters of a standard-label. */
+static bool is_label(const char *key, size_t length)
+{
+    static const char characters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                                     "0123456789.-+@_";
+    return strspn(key, characters) == length;
+}
+
 int iscsi_text_next(char *data, size_t length, size_t *cursor, const char **ret_key,
                     const char **ret_value)
 {
@@ -13,7 +21,8 @@ int iscsi_text_next(char *data, size_t length, size_t *cursor, const char **ret_
     char *key = data + *cursor;
     char *value = strchr(key, '=');
     size_t pair = strlen(key);
-    if (!value || value == key || value - key > ISCSI_KEY_MAX)
+    if (!value || value == key || value - key > ISCSI_KEY_MAX ||
+        !is_label(key, (size_t)(value - key)))
         return -EINVAL;
     *cursor += pair + 1;
     *value = '\0';
@@ -46,6 +55,11 @@ void iscsi_text_addf(struct iscsi_text *text, const char *key, const char *forma
         iscsi_text_add(text, key, value);
 }
 
+bool iscsi_text_is_answer(const char *value)
+{
+    return str_eq(value, "NotUnderstood") || str_eq(value, "Irrelevant") || str_eq(value, "Reject");
+}
+
 int iscsi_text_list_find(const char *list, const char *word)
 {
     size_t n = strlen(word);
@@ -65,7 +79,8 @@ int iscsi_text_number(const char *value, uint32_t *ret_number)
     bool hex = value[0] == '0' && (value[1] == 'x' || value[1] == 'X');
     const char *digits = hex ? value + 2 : value;
     char *end;
-    if (!strchr(hex ? "0123456789abcdefABCDEF" : "0123456789", *digits) || *digits == '\0')
+    if (!strchr(hex ? "0123456789abcdefABCDEF" : "0123456789", *digits) || *digits == '\0' ||
+        strlen(value) > ISCSI_VALUE_MAX)
         return -EINVAL;
     errno = 0;
     unsigned long long n = strtoull(digits, &end, hex ? 16 : 10);

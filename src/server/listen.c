@@ -9,14 +9,6 @@ bool listen_list_eq(const struct listen_list *a, const struct listen_list *b)
     return a->count == b->count;
 }
 
-static bool listens_on_all(const struct endpoint *endpoint)
-{
-    uint32_t address;
-    if (endpoint_ipv4(endpoint, &address))
-        return address == INADDR_ANY;
-    return IN6_IS_ADDR_UNSPECIFIED(&endpoint->v6.sin6_addr);
-}
-
 /* One that names the address itself before one for all. */
 const struct endpoint *listen_list_find(const struct listen_list *list,
                                         const struct endpoint *address)
@@ -26,7 +18,7 @@ const struct endpoint *listen_list_find(const struct listen_list *list,
         const struct endpoint *e = &list->endpoints[i - 1];
         if (endpoint_same_host(e, address))
             return e;
-        if (listens_on_all(e))
+        if (endpoint_is_any(e))
             found = e;
     }
     return found;

@@ -38,6 +38,14 @@ static void list_targets(struct iscsi_conn *conn, const char *only,
         add(conn, LAB_TARGET);
 }
 
+static void list_portals(struct iscsi_conn *conn,
+                         void (*add)(struct iscsi_conn *conn, const struct endpoint *portal))
+{
+    struct endpoint second = endpoint_with_port(&conn->local, 3261);
+    if (initiator_of(conn)->lab->two_portals)
+        add(conn, &second);
+}
+
 static void logged_in(struct iscsi_conn *conn)
 {
     initiator_of(conn)->logins++;
@@ -62,6 +70,7 @@ static const struct iscsi_conn_operations operations = {
     .probe = probe,
     .released = released,
     .list_targets = list_targets,
+    .list_portals = list_portals,
     .logged_in = logged_in,
     .refused = refused,
     .ended = ended,

@@ -294,6 +294,15 @@ static void what_does_not_speak_iscsi_is_dropped(void **state)
     assert_null(initiator_next(node));
 }
 
+static void another_request_during_the_login(void **state)
+{
+    uint8_t bhs[ISCSI_BHS_SIZE] = {ISCSI_NOP_OUT | ISCSI_IMMEDIATE, ISCSI_FLAG_FINAL};
+    SEND_LOGIN(node, 0x04, LAB_NAMES);
+    assert_int_equal(login_status(initiator_next(node)), 0);
+    initiator_send(node, bhs, NULL, 0);
+    expect_refusal(ISCSI_LOGIN_INVALID_REQUEST);
+}
+
 static void a_segment_that_is_too_long_is_dropped(void **state)
 {
     uint8_t bhs[ISCSI_BHS_SIZE] = {ISCSI_LOGIN | ISCSI_IMMEDIATE, 0x87};
@@ -319,6 +328,34 @@ static void nobody_changes_who_he_is(void **state)
         assert_string_equal(again->conn.login->identity.target, LAB_TARGET);
         initiator_free(again);
     }
+}
+
+static void a_key_that_is_negotiated_twice(void **state)
+{
+    SEND_LOGIN(node, 0x04, LAB_NAMES "MaxBurstLength=8192\0InitiatorAlias=x\0");
+    assert_int_equal(login_status(initiator_next(node)), ISCSI_LOGIN_OK);
+    SEND_LOGIN(node, 0x04, "InitiatorAlias=x\0"); /* as libiscsi says it in every stage */
+    assert_int_equal(login_status(initiator_next(node)), ISCSI_LOGIN_OK);
+    SEND_LOGIN(node, 0x87, "MaxBurstLength=8192\0");
+    expect_refusal(ISCSI_LOGIN_INITIATOR_ERROR);
+}
+
+static void another_tsih_than_before(void **state)
+{
+    SEND_LOGIN(node, 0x04, LAB_NAMES);
+    assert_int_equal(login_status(initiator_next(node)), 0);
+    node->tsih++;
+    SEND_LOGIN(node, 0x87, "");
+    expect_refusal(ISCSI_LOGIN_INITIATOR_ERROR);
+}
+
+static void a_key_of_the_standard_is_never_not_understood(void **state)
+{
+    SEND_LOGIN(node, 0x87, LAB_NAMES "SendTargets=All\0TargetAlias=x\0");
+    const struct answer *a = initiator_next(node);
+    assert_int_equal(login_status(a), 0);
+    assert_string_equal(text_value(a, "SendTargets"), "Reject");
+    assert_string_equal(text_value(a, "TargetAlias"), "Reject");
 }
 
 static void a_session_that_does_not_exist(void **state)
@@ -427,8 +464,12 @@ int main(void)
         LOGIN_TEST(text_without_end),
         LOGIN_TEST(requests_without_end),
         LOGIN_TEST(what_does_not_speak_iscsi_is_dropped),
+        LOGIN_TEST(another_request_during_the_login),
         LOGIN_TEST(a_segment_that_is_too_long_is_dropped),
         LOGIN_TEST(nobody_changes_who_he_is),
+        LOGIN_TEST(a_key_that_is_negotiated_twice),
+        LOGIN_TEST(another_tsih_than_before),
+        LOGIN_TEST(a_key_of_the_standard_is_never_not_understood),
         LOGIN_TEST(a_session_that_does_not_exist),
         LOGIN_TEST(the_same_initiator_port_replaces_its_session),
         LOGIN_TEST(replacing_waits_for_the_disk),

@@ -71,10 +71,40 @@ static void every_key_has_its_result_function(void **state)
         {"TaskReporting", "FastAbort", "Reject", NEGOTIATION_INVALID},
         {"TaskReporting", "RFC37200", "Reject", NEGOTIATION_INVALID},
         {"iSCSIProtocolLevel", "1", "1"},
-        {"iSCSIProtocolLevel", "2,1", "1"},
-        {"iSCSIProtocolLevel", "2", "Reject", NEGOTIATION_INVALID},
+        {"iSCSIProtocolLevel", "2", "1"},
+        {"iSCSIProtocolLevel", "0", "0"},
+        {"iSCSIProtocolLevel", "32", "Reject", NEGOTIATION_INVALID},
     };
     check(examples, ARRAY_SIZE(examples), false);
+}
+
+static void no_key_is_negotiated_twice(void **state)
+{
+    char room[64];
+    struct iscsi_text answer = {.data = room, .size = sizeof(room)};
+    assert_int_equal(negotiate("MaxBurstLength", "1024"), NEGOTIATION_DONE);
+    assert_int_equal(iscsi_negotiate(&parameters, "MaxBurstLength", "2048", false, &answer),
+                     NEGOTIATION_TWICE);
+    assert_int_equal(answer.used, 0);
+    assert_int_equal(parameters.max_burst_length, 1024);
+    assert_int_equal(iscsi_negotiate(&parameters, "FirstBurstLength", "512", false, &answer),
+                     NEGOTIATION_DONE);
+}
+
+static void a_number_is_no_longer_than_a_simple_value(void **state)
+{
+    char text[300];
+    snprintf(text, sizeof(text), "%0*u", ISCSI_VALUE_MAX, 1024);
+    assert_int_equal(negotiate("MaxBurstLength", text), NEGOTIATION_DONE);
+    snprintf(text, sizeof(text), "%0*u", ISCSI_VALUE_MAX + 1, 1024);
+    assert_int_equal(negotiate("MaxBurstLength", text), NEGOTIATION_INVALID);
+}
+
+static void the_keys_of_the_standard(void **state)
+{
+    assert_true(iscsi_key_is_standard("TargetAlias"));
+    assert_true(iscsi_key_is_standard("OFMarkInt"));
+    assert_false(iscsi_key_is_standard("X-org.example.Colour"));
 }
 
 static void a_boolean_is_yes_or_no(void **state)
@@ -160,6 +190,7 @@ static void what_concerns_only_disks_is_irrelevant_in_discovery(void **state)
     iscsi_parameters_init(&parameters);
     struct iscsi_parameters defaults = parameters;
     negotiate_in(true, "MaxBurstLength", "512");
+    parameters.negotiated = 0; /* which keys were taken is remembered */
     assert_memory_equal(&parameters, &defaults, sizeof(defaults));
 }
 
@@ -225,6 +256,7 @@ static void what_is_rejected_changes_nothing(void **state)
     };
     for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
         negotiate(wrong[i].key, wrong[i].value);
+        parameters.negotiated = 0; /* which keys were taken is remembered */
         assert_memory_equal(&parameters, &defaults, sizeof(defaults));
     }
 }
@@ -246,6 +278,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(every_key_has_its_result_function),
         TEST(a_boolean_is_yes_or_no),
+        TEST(no_key_is_negotiated_twice),
+        TEST(a_number_is_no_longer_than_a_simple_value),
+        TEST(the_keys_of_the_standard),
         TEST(every_number_has_its_range),
         TEST(obsolete_keys_are_rejected_but_no_mistake),
         TEST(other_keys_are_left_to_the_caller),

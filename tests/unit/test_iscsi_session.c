@@ -449,6 +449,16 @@ static void logout(void **state)
     assert_true(node->released);
 }
 
+static void a_reason_for_logout_that_does_not_exist(void **state)
+{
+    uint8_t bhs[ISCSI_BHS_SIZE] = {ISCSI_LOGOUT | ISCSI_IMMEDIATE, ISCSI_FLAG_FINAL | 3};
+    login_like_linux(node);
+    bhs_put32(bhs, BHS_CMDSN, node->cmdsn);
+    initiator_send(node, bhs, NULL, 0);
+    assert_int_equal(expect(ISCSI_REJECT, ISCSI_RESERVED_TAG)->bhs[BHS_RESPONSE], 0x09);
+    assert_int_equal(node->conn.state, ISCSI_CONN_FULL);
+}
+
 static void the_answer_to_a_ping_of_ours_needs_none(void **state)
 {
     uint8_t bhs[ISCSI_BHS_SIZE] = {ISCSI_NOP_OUT | ISCSI_IMMEDIATE, ISCSI_FLAG_FINAL};
@@ -487,6 +497,23 @@ static void who_does_not_read_its_answers_is_dropped(void **state)
     iscsi_conn_input(&node->conn, bhs, sizeof(bhs));
     assert_int_equal(node->conn.state, ISCSI_CONN_CLOSED);
     assert_true(node->conn.violated);
+}
+
+/* RFC 7143 11.17.1, 06: before that, it is told. */
+static void too_many_immediate_requests_are_rejected(void **state)
+{
+    uint8_t bhs[ISCSI_BHS_SIZE];
+    login_like_linux(node);
+    ping(5, bhs);
+    for (unsigned i = 0; i < ISCSI_MAX_IMMEDIATE + 2; i++)
+        iscsi_conn_input(&node->conn, bhs, sizeof(bhs));
+    initiator_run(node);
+    for (unsigned i = 0; i < ISCSI_MAX_IMMEDIATE; i++)
+        expect(ISCSI_NOP_IN, 5);
+    for (unsigned i = 0; i < 2; i++)
+        assert_int_equal(expect(ISCSI_REJECT, ISCSI_RESERVED_TAG)->bhs[BHS_RESPONSE], 0x06);
+    initiator_send(node, bhs, NULL, 0); /* it has read */
+    expect(ISCSI_NOP_IN, 5);
 }
 
 /* RFC 7143 11.18: a NOP-Out without a tag only acknowledges, and is not answered. */
@@ -718,6 +745,8 @@ int main(void)
         SESSION_TEST(a_connection_is_logged_out_by_its_number),
         SESSION_TEST(an_unknown_opcode_is_rejected),
         SESSION_TEST(logout),
+        SESSION_TEST(a_reason_for_logout_that_does_not_exist),
+        SESSION_TEST(too_many_immediate_requests_are_rejected),
         SESSION_TEST(what_is_not_supported_is_rejected_but_not_to_firmware),
         SESSION_TEST(aborting_waits_for_the_disk_and_silences_the_task),
         SESSION_TEST(aborting_a_task_that_waits_for_data),

@@ -116,7 +116,7 @@ static void resets_tell_everybody(void **state)
     static const struct {
         uint8_t function;
         enum scsi_sense attention;
-    } resets[] = {{LU_RESET, SENSE_LU_RESET}, {WARM_RESET, SENSE_RESET}, {COLD_RESET, SENSE_RESET}};
+    } resets[] = {{LU_RESET, SENSE_LU_RESET}, {WARM_RESET, SENSE_RESET}};
     for (size_t i = 0; i < ARRAY_SIZE(resets); i++) {
         start_write(other);
         send_task_management(node, resets[i].function, 0, 0);
@@ -175,11 +175,19 @@ static void a_tag_is_free_when_its_task_was_aborted(void **state)
 
 static void too_many_functions_that_wait(void **state)
 {
+    uint8_t bhs[ISCSI_BHS_SIZE] = {ISCSI_TASK_MANAGEMENT, ISCSI_FLAG_FINAL | ABORT_TASK_SET};
     start_write(node);
-    for (unsigned i = 0; i < 64; i++)
+    for (unsigned i = 0; i < ISCSI_MAX_IMMEDIATE; i++)
         send_task_management(node, ABORT_TASK_SET, 0, 0);
-    assert_int_equal(node->conn.state, ISCSI_CONN_FULL);
+    assert_null(initiator_next(node));
     send_task_management(node, ABORT_TASK_SET, 0, 0);
+    const struct answer *a = expect_answer(node, ISCSI_REJECT, ISCSI_RESERVED_TAG);
+    assert_int_equal(a->bhs[BHS_RESPONSE], ISCSI_REJECT_TOO_MANY_IMMEDIATE);
+    for (unsigned i = ISCSI_MAX_IMMEDIATE; i <= 64; i++) { /* numbered ones, too, have an end */
+        assert_int_equal(node->conn.state, ISCSI_CONN_FULL);
+        bhs_put32(bhs, BHS_CMDSN, node->cmdsn++);
+        initiator_send(node, bhs, NULL, 0);
+    }
     initiator_run(node);
     assert_true(node->conn.violated);
 }
@@ -195,13 +203,49 @@ static void a_task_that_may_still_come(void **state)
     expect_function(node, NO_TASK);
     send_task_management(node, ABORT_TASK, 4711, next - 1);
     expect_function(node, NO_TASK);
+    node->cmdsn = next + 1;
+    expect_attention(node, SENSE_NONE);
+}
+
+/* RFC 7143 11.5.1: it counts as received; should it come after all, it is old. */
+static void a_command_that_never_came_is_aborted(void **state)
+{
+    static const uint8_t tur[6] = {SCSI_TEST_UNIT_READY};
+    uint32_t lost = node->cmdsn++;
+    send_task_management(node, ABORT_TASK, 4711, lost);
+    expect_function(node, 0);
+    uint32_t next = node->cmdsn;
+    node->cmdsn = lost;
+    send_command(node, ISCSI_FLAG_FINAL, tur, 6, 0, NULL, 0);
+    assert_null(initiator_next(node));
     node->cmdsn = next;
     expect_attention(node, SENSE_NONE);
+}
+
+/* The answer still comes; the write of the other session is waited for, as by any reset. */
+static void a_cold_reset_ends_every_session(void **state)
+{
+    start_write(other);
+    send_task_management(node, COLD_RESET, 0, 0);
+    assert_null(initiator_next(node));
+    assert_int_equal(other->conn.state, ISCSI_CONN_FULL);
+    memdisk_run(lab->disk, false);
+    initiator_run(node);
+    initiator_run(other);
+    expect_function(node, 0);
+    assert_int_equal(node->conn.state, ISCSI_CONN_CLOSED);
+    assert_null(initiator_next(other));
+    iscsi_conn_sent(&other->conn, 0); /* there is nothing left to be sent */
+    initiator_run(other);
+    assert_int_equal(other->conn.state, ISCSI_CONN_CLOSED);
+    assert_true(other->released && !other->conn.violated);
 }
 
 static void functions_name_a_lun(void **state)
 {
     for (uint8_t function = ABORT_TASK; function <= REASSIGN; function++) {
+        if (function == COLD_RESET)
+            continue; /* as a warm one, but it ends the session */
         uint8_t bhs[ISCSI_BHS_SIZE] = {ISCSI_TASK_MANAGEMENT | ISCSI_IMMEDIATE,
                                        (uint8_t)(ISCSI_FLAG_FINAL | function)};
         bool names_lun = function <= LU_RESET;
@@ -322,6 +366,8 @@ int main(void)
         FUNCTION_TEST(a_tag_is_free_when_its_task_was_aborted),
         FUNCTION_TEST(too_many_functions_that_wait),
         FUNCTION_TEST(a_task_that_may_still_come),
+        FUNCTION_TEST(a_command_that_never_came_is_aborted),
+        FUNCTION_TEST(a_cold_reset_ends_every_session),
         FUNCTION_TEST(functions_name_a_lun),
         FUNCTION_TEST(what_is_not_supported),
         FUNCTION_TEST(a_session_that_ends_is_not_answered),

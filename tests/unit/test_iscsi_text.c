@@ -23,7 +23,8 @@ static void pairs_are_taken_apart(void **state)
 static void what_is_no_pair_is_refused(void **state)
 {
     static const char *const bad[] = {
-        "novalue", "=x", "a123456789012345678901234567890123456789012345678901234567890123=x"};
+        "novalue", "=x",     "a b=x",
+        "\x80=x",  "a\nb=x", "a123456789012345678901234567890123456789012345678901234567890123=x"};
     for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
         char text[128];
         size_t cursor = 0;

@@ -44,6 +44,22 @@ static void expect_violation(void)
     assert_true(node->conn.violated);
 }
 
+static void expect_reject(void)
+{
+    const struct answer *a = expect_answer(node, ISCSI_REJECT, ISCSI_RESERVED_TAG);
+    assert_int_equal(a->bhs[BHS_RESPONSE], 4); /* protocol error */
+}
+
+/* An empty answer that asks for more; its tag. */
+static uint32_t expect_empty(void)
+{
+    const struct answer *a = expect_answer(node, ISCSI_TEXT_RESPONSE, 7);
+    assert_int_equal(a->bhs[BHS_FLAGS], 0);
+    assert_int_equal(a->size, 0);
+    assert_true(bhs_get32(a->bhs, BHS_TTT) != ISCSI_RESERVED_TAG);
+    return bhs_get32(a->bhs, BHS_TTT);
+}
+
 static void discovery_lists_all_or_the_one_that_is_named(void **state)
 {
     start_discovery("8192");
@@ -91,6 +107,24 @@ static void a_segment_size_may_be_declared_anew(void **state)
         assert_string_equal(text_value(expect_text(), "MaxRecvDataSegmentLength"), "Reject");
         assert_int_equal(node->conn.session->parameters.max_send_segment_length, 4096);
     }
+}
+
+/* RFC 7143 13: those keys belong to the login. */
+static void keys_of_the_login_are_rejected(void **state)
+{
+    static const char *const keys[] = {"MaxBurstLength", "InitialR2T",    "HeaderDigest",
+                                       "AuthMethod",     "InitiatorName", "SessionType",
+                                       "IFMarker",       "TargetAlias",   "iSCSIProtocolLevel"};
+    login_like_linux(node);
+    for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+        char text[64];
+        int n = snprintf(text, sizeof(text), "%s=512", keys[i]);
+        send_text(ISCSI_FLAG_FINAL, 7, ISCSI_RESERVED_TAG, text, (size_t)n + 1);
+        assert_string_equal(text_value(expect_text(), keys[i]), "Reject");
+    }
+    assert_int_equal(node->conn.session->parameters.max_burst_length, 16776192);
+    ASK("InitiatorAlias=somebody\0TargetAlias=NotUnderstood"); /* may be declared; an answer */
+    assert_int_equal(expect_text()->size, 0);
 }
 
 static void other_keys_are_not_understood(void **state)
@@ -148,7 +182,7 @@ static void a_long_answer_comes_in_parts(void **state)
     }
     assert_int_equal(p - whole, size);
     send_text(ISCSI_FLAG_FINAL, 7, 1, NULL, 0); /* there is no more of it */
-    expect_violation();
+    expect_reject();
 }
 
 static void a_new_request_drops_what_was_left_of_the_last_answer(void **state)
@@ -161,7 +195,7 @@ static void a_new_request_drops_what_was_left_of_the_last_answer(void **state)
     ASK("SendTargets=All");
     assert_string_equal(text_value(expect_text(), "TargetName"), LAB_TARGET);
     send_text(ISCSI_FLAG_FINAL, 7, ttt, NULL, 0);
-    expect_violation();
+    expect_reject();
 }
 
 static void one_that_ends_in_the_middle_leaves_nothing(void **state)
@@ -179,22 +213,75 @@ static void what_is_no_text_ends_it(void **state)
     expect_violation();
 }
 
-static void a_request_in_parts_ends_it(void **state)
+/* RFC 7143 6.2: the C bit; a pair may be cut anywhere. */
+static void a_request_may_come_in_parts(void **state)
 {
     start_discovery("8192");
     send_text(ISCSI_FLAG_CONTINUE, 7, ISCSI_RESERVED_TAG, "SendTar", 7);
-    expect_violation();
+    uint32_t ttt = expect_empty();
+    send_text(ISCSI_FLAG_CONTINUE, 7, ttt, NULL, 0);
+    assert_int_equal(expect_empty(), ttt);
+    send_text(ISCSI_FLAG_CONTINUE, 7, ttt, "gets=A", 6);
+    assert_int_equal(expect_empty(), ttt);
+    send_text(ISCSI_FLAG_FINAL, 7, ttt, "ll\0Y=1", 7);
+    const struct answer *a = expect_text();
+    assert_string_equal(text_value(a, "TargetName"), LAB_TARGET);
+    assert_string_equal(text_value(a, "Y"), "NotUnderstood");
+}
+
+/* RFC 7143 11.10.1: without the F bit, the initiator has more to ask. */
+static void a_negotiation_may_take_several_requests(void **state)
+{
+    start_discovery("8192");
+    send_text(0, 7, ISCSI_RESERVED_TAG, "X=1", 4);
+    const struct answer *a = expect_answer(node, ISCSI_TEXT_RESPONSE, 7);
+    assert_int_equal(a->bhs[BHS_FLAGS], 0);
+    assert_string_equal(text_value(a, "X"), "NotUnderstood");
+    send_text(ISCSI_FLAG_FINAL, 7, bhs_get32(a->bhs, BHS_TTT), "Y=1", 4);
+    a = expect_text();
+    assert_null(text_value(a, "X"));
+    assert_string_equal(text_value(a, "Y"), "NotUnderstood");
+}
+
+static void what_is_out_of_order_is_rejected(void **state)
+{
+    char text[2048];
+    start_discovery("512");
+    send_text(ISCSI_FLAG_FINAL | ISCSI_FLAG_CONTINUE, 7, ISCSI_RESERVED_TAG, "X=1", 4);
+    expect_reject();
+    send_text(ISCSI_FLAG_FINAL, 7, 99, "X=1", 4);
+    expect_reject();
+    send_text(ISCSI_FLAG_FINAL, 7, ISCSI_RESERVED_TAG, text, many_keys(text, sizeof(text)));
+    uint32_t ttt = bhs_get32(expect_answer(node, ISCSI_TEXT_RESPONSE, 7)->bhs, BHS_TTT);
+    send_text(ISCSI_FLAG_FINAL, 7, ttt, "X=1", 4); /* it must fetch first */
+    expect_reject();
+    ASK("SendTargets=All");
+    assert_string_equal(text_value(expect_text(), "TargetName"), LAB_TARGET);
+}
+
+static void every_portal_is_listed(void **state)
+{
+    lab->two_portals = true;
+    start_discovery("8192");
+    ASK("SendTargets=All");
+    const struct answer *a = expect_text();
+    static const char expected[] = "TargetName=" LAB_TARGET "\0"
+                                   "TargetAddress=10.0.0.1:3260,1\0TargetAddress=10.0.0.1:3261,1";
+    assert_int_equal(a->size, sizeof(expected));
+    assert_memory_equal(a->data, expected, sizeof(expected));
 }
 
 static void a_request_that_is_too_long_ends_it(void **state)
 {
-    static char text[ISCSI_DEFAULT_SEGMENT + 1];
+    static char text[64 * KIB + 1];
     start_discovery("8192");
     memset(text, 'x', sizeof(text) - 1);
     text[1] = '=';
     send_text(ISCSI_FLAG_FINAL, 7, ISCSI_RESERVED_TAG, text, sizeof(text) - 1);
     assert_string_equal(text_value(expect_text(), "x"), "NotUnderstood");
-    send_text(ISCSI_FLAG_FINAL, 7, ISCSI_RESERVED_TAG, text, sizeof(text));
+    send_text(ISCSI_FLAG_CONTINUE, 7, ISCSI_RESERVED_TAG, text, sizeof(text) - 1);
+    uint32_t ttt = expect_empty();
+    send_text(ISCSI_FLAG_FINAL, 7, ttt, "y", 1);
     expect_violation();
 }
 
@@ -224,7 +311,11 @@ int main(void)
         TEXT_TEST(a_new_request_drops_what_was_left_of_the_last_answer),
         TEXT_TEST(one_that_ends_in_the_middle_leaves_nothing),
         TEXT_TEST(what_is_no_text_ends_it),
-        TEXT_TEST(a_request_in_parts_ends_it),
+        TEXT_TEST(keys_of_the_login_are_rejected),
+        TEXT_TEST(a_request_may_come_in_parts),
+        TEXT_TEST(a_negotiation_may_take_several_requests),
+        TEXT_TEST(what_is_out_of_order_is_rejected),
+        TEXT_TEST(every_portal_is_listed),
         TEXT_TEST(a_request_that_is_too_long_ends_it),
         TEXT_TEST(discovery_has_no_disks),
     };
