@@ -269,7 +269,7 @@ static unsigned open_r2ts(const struct iscsi_task *task)
     return n;
 }
 
-static uint32_t new_ttt(struct iscsi_session *session)
+uint32_t iscsi_session_new_ttt(struct iscsi_session *session)
 {
     if (session->next_ttt == ISCSI_RESERVED_TAG)
         session->next_ttt = 0;
@@ -293,7 +293,7 @@ static void solicit(struct iscsi_task *task)
         uint32_t offset = burst->offset + burst->received;
         *r2t = (struct iscsi_r2t){
             .burst = burst,
-            .ttt = new_ttt(session),
+            .ttt = iscsi_session_new_ttt(session),
             .offset = offset,
             .end = offset + MIN(left, session->parameters.max_burst_length),
         };

@@ -7,6 +7,8 @@
 
 #define CRC_INIT 0xffffffff
 
+static const struct iscsi_limits default_limits = ISCSI_DEFAULT_LIMITS;
+
 static uint32_t crc32c(uint32_t crc, const uint8_t *data, size_t size)
 {
     return crc32_iscsi((unsigned char *)data, (int)size, crc);
@@ -34,6 +36,7 @@ int iscsi_conn_init(struct iscsi_conn *conn, const struct iscsi_conn_operations 
     if (!conn->login)
         return -ENOMEM;
     iscsi_login_init(conn->login, policy, peer);
+    conn->limits = &default_limits;
     conn->operations = operations;
     conn->thread = thread;
     conn->peer = *peer;

@@ -12,6 +12,7 @@
  */
 #pragma once
 
+#include "iscsi/limits.h"
 #include "iscsi/login.h"
 #include "scsi/task.h"
 
@@ -38,6 +39,8 @@ struct iscsi_conn_operations {
     void (*attach)(struct iscsi_conn *conn);
     /* Find out whether the peer still lives, and soon: another login waits for its place. */
     void (*probe)(struct iscsi_conn *conn);
+    /* May there be one session more, in all? */
+    bool (*has_room)(struct iscsi_conn *conn);
     /* The session of a connection is gone, or it never had one: it may be freed. */
     void (*released)(struct iscsi_conn *conn);
     /* Discovery: calls add() for each target that this initiator may see, or for the one named. */
@@ -84,8 +87,9 @@ struct iscsi_input {
 struct iscsi_conn {
     const struct iscsi_conn_operations *operations;
     struct io_thread *thread;
-    struct endpoint peer;  /* the initiator */
-    struct endpoint local; /* the portal that it came to */
+    struct endpoint peer;              /* the initiator */
+    struct endpoint local;             /* the portal that it came to */
+    const struct iscsi_limits *limits; /* set by the runner, or the defaults */
     enum iscsi_conn_state state;
     struct iscsi_login *login; /* until FULL; owned */
     struct iscsi_session *session;

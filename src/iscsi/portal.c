@@ -52,6 +52,7 @@ struct accept_op {
 struct iscsi_portal {
     struct iscsi_portal_operations operations;
     struct iscsi_login_policy policy;
+    struct iscsi_limits limits;
     struct portal_thread *threads;
     unsigned n_threads;
     int *listeners;
@@ -85,6 +86,8 @@ struct iscsi_socket {
     struct io_op receive_op, send_op;
     struct io_deferred flush;
     struct io_timer deadline; /* of the login; later, of a probe; in the end, of the last output */
+    struct io_timer ping;     /* see ping_due() */
+    bool heard, pinged;       /* since it was set */
     struct message move;
     struct iscsi_target_request request;
     struct msghdr message;
@@ -158,6 +161,7 @@ static void continue_closing(struct iscsi_socket *s)
     if (!s->shut_down) {
         s->shut_down = true;
         leave_login(s);
+        io_timer_stop(&s->ping);
         shutdown(s->fd, SHUT_RDWR);
     }
     if (!s->receiving && !s->conn.sending && !s->opening && !s->dropped) {
@@ -291,6 +295,7 @@ static void received(struct io_op *op, int32_t result, uint32_t cqe_flags)
     struct io_thread *thread = s->owner->thread;
     if (!(cqe_flags & IORING_CQE_F_MORE))
         s->receiving = false;
+    s->heard |= result > 0;
     if (result > 0)
         take_input(s, io_receive_buffer(thread, cqe_flags), (size_t)result);
     else
@@ -364,7 +369,7 @@ static void enter_thread(struct iscsi_socket *s, struct portal_thread *owner)
     s->logging_in = true;
     owner->n_logins++;
     list_append(&owner->logins, &s->link);
-    io_timer_start(owner->thread, &s->deadline, ISCSI_LOGIN_SECONDS * USEC_PER_SEC);
+    io_timer_start(owner->thread, &s->deadline, owner->portal->limits.login_seconds * USEC_PER_SEC);
 }
 
 static void leave_thread(struct iscsi_socket *s)
@@ -488,6 +493,31 @@ static void emit(struct iscsi_socket *s, struct iscsi_event *event)
     operations->event(operations->context, event);
 }
 
+/* A peer whose kernel lives may still hang. Who says nothing for a while, although he has pinged us
+ * before, is pinged, and his connection closed if he does not answer. */
+static void ping_due(struct io_timer *timer)
+{
+    struct iscsi_socket *s = container_of(timer, struct iscsi_socket, ping);
+    const struct iscsi_limits *limits = &s->owner->portal->limits;
+    if (s->conn.state != ISCSI_CONN_FULL)
+        return;
+    if (s->pinged && !s->heard) {
+        iscsi_conn_close(&s->conn, "it does not answer pings");
+        return;
+    }
+    s->pinged = !s->heard && iscsi_session_ping(s->conn.session);
+    s->heard = false;
+    io_timer_start(s->owner->thread, &s->ping,
+                   (s->pinged ? limits->ping_timeout : limits->ping_seconds) * USEC_PER_SEC);
+}
+
+static bool has_room(struct iscsi_conn *conn)
+{
+    const struct iscsi_portal *portal = socket_of(conn)->owner->portal;
+    uint32_t most = portal->limits.sessions;
+    return most == 0 || counter_get(&portal->counters.sessions) < most;
+}
+
 static void logged_in(struct iscsi_conn *conn)
 {
     struct iscsi_socket *s = socket_of(conn);
@@ -497,6 +527,9 @@ static void logged_in(struct iscsi_conn *conn)
     counter_add(&s->owner->portal->counters.sessions, 1);
     emit(s, &event);
     release_admission(s);
+    if (conn->session->target && s->owner->portal->limits.ping_seconds > 0)
+        io_timer_start(s->owner->thread, &s->ping,
+                       s->owner->portal->limits.ping_seconds * USEC_PER_SEC);
     if (s->n_unread > 0) {
         take_input(s, s->unread, s->n_unread);
         free(take_ptr(s->unread));
@@ -532,6 +565,7 @@ static const struct iscsi_conn_operations conn_operations = {
     .wake = wake,
     .attach = attach,
     .probe = probe,
+    .has_room = has_room,
     .released = released,
     .list_targets = list_targets,
     .list_portals = list_portals,
@@ -564,10 +598,12 @@ static int open_socket(struct portal_thread *owner, int fd)
         return -ENOMEM;
     }
     s->fd = fd;
+    s->conn.limits = &owner->portal->limits;
     s->receive_op.complete = received;
     s->send_op.complete = sent;
     s->flush.run = flush;
     s->deadline.expired = login_expired;
+    s->ping.expired = ping_due;
     s->request.done = target_found;
     set_options(fd);
     atomic_fetch_add(&owner->portal->live, 1);
@@ -579,7 +615,7 @@ static int open_socket(struct portal_thread *owner, int fd)
 /* Those who are here to log in say who they are at once. */
 static bool make_room(struct portal_thread *owner)
 {
-    if (owner->n_logins < ISCSI_MAX_LOGINS)
+    if (owner->n_logins < owner->portal->limits.logins)
         return true;
     list_for_each(node, &owner->logins) {
         struct iscsi_socket *s = container_of(node, struct iscsi_socket, link);
@@ -697,13 +733,15 @@ static bool init_thread(struct iscsi_portal *portal, struct portal_thread *owner
 }
 
 int iscsi_portal_start(struct io_thread *const *threads, unsigned n_threads, const int *listeners,
-                       unsigned n_listeners, const struct iscsi_portal_operations *operations,
+                       unsigned n_listeners, const struct iscsi_limits *limits,
+                       const struct iscsi_portal_operations *operations,
                        struct iscsi_portal **ret_portal, struct error *ret_error)
 {
     struct iscsi_portal *portal = calloc(1, sizeof(*portal));
     bool ok = portal != NULL;
     if (ok) {
         portal->operations = *operations;
+        portal->limits = *limits;
         portal->policy = (struct iscsi_login_policy){operations->admit, operations->context};
         pthread_mutex_init(&portal->lock, NULL);
         pthread_cond_init(&portal->changed, NULL);

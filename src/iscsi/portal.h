@@ -9,10 +9,6 @@
 #include "core/counter.h"
 #include "iscsi/target.h"
 
-/* Connections of one thread that have not finished their login. When there are more, the oldest of
- * those that have not said who they are makes room; if all have, the new one is closed. */
-#define ISCSI_MAX_LOGINS    1024
-#define ISCSI_LOGIN_SECONDS 15
 /* For what is still to be sent on a connection that ends. */
 #define ISCSI_CLOSE_SECONDS 5
 
@@ -62,10 +58,14 @@ struct iscsi_portal_operations {
 
 struct iscsi_portal;
 
-/* Accepts on each of listeners[0..n_listeners) (owned from now on, also on failure). The arrays
+/* limits: copied. When there are more logins than they say, the oldest of those that have not said
+ * who they are makes room; if all have, the new one is closed.
+ *
+ * Accepts on each of listeners[0..n_listeners) (owned from now on, also on failure). The arrays
  * are copied, the threads and operations are not owned. */
 int iscsi_portal_start(struct io_thread *const *threads, unsigned n_threads, const int *listeners,
-                       unsigned n_listeners, const struct iscsi_portal_operations *operations,
+                       unsigned n_listeners, const struct iscsi_limits *limits,
+                       const struct iscsi_portal_operations *operations,
                        struct iscsi_portal **ret_portal, struct error *ret_error) MUST_CHECK;
 /* Closes every connection, waits until disk and sockets have let go, and frees it. The targets of
  * `operations` are idle afterwards. */

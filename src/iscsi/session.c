@@ -7,8 +7,10 @@
 
 static uint32_t queue_depth(const struct iscsi_session *session)
 {
-    return buffer_pool_scarce(session->conn->thread->buffers) ? ISCSI_QUEUE_DEPTH_SCARCE
-                                                              : ISCSI_QUEUE_DEPTH;
+    uint32_t depth = session->conn->limits->queue_depth;
+    if (buffer_pool_scarce(session->conn->thread->buffers))
+        return MIN(depth, ISCSI_QUEUE_DEPTH_SCARCE);
+    return depth;
 }
 
 /* The window: as many commands as may still come. MaxCmdSN never goes back (RFC 7143 4.2.2.1). */
@@ -199,6 +201,7 @@ static void nop_out(struct iscsi_session *session, struct iscsi_input *in)
     uint32_t itt = bhs_get32(in->bhs, BHS_ITT);
     if (itt == ISCSI_RESERVED_TAG)
         return; /* an answer to a ping of ours */
+    session->pings = true;
     struct iscsi_out *out = iscsi_out_new(conn, ISCSI_NOP_IN, itt);
     if (!out)
         return;
@@ -211,6 +214,20 @@ static void nop_out(struct iscsi_session *session, struct iscsi_input *in)
         iscsi_out_set_data(out, echo->data, size, echo);
     }
     iscsi_conn_queue(conn, out);
+}
+
+bool iscsi_session_ping(struct iscsi_session *session)
+{
+    struct iscsi_conn *conn = session->conn;
+    if (!session->pings || session->traits.no_immediate_data || conn->state != ISCSI_CONN_FULL)
+        return false;
+    struct iscsi_out *out = iscsi_out_new(conn, ISCSI_NOP_IN, ISCSI_RESERVED_TAG);
+    if (!out)
+        return false;
+    bhs_put32(out->header, BHS_TTT, iscsi_session_new_ttt(session));
+    iscsi_out_show_statsn(conn, out);
+    iscsi_conn_queue(conn, out);
+    return true;
 }
 
 enum logout_reason { LOGOUT_SESSION, LOGOUT_CONNECTION, LOGOUT_RECOVERY };

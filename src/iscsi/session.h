@@ -13,14 +13,13 @@
 
 #define ISCSI_TASK_BUCKETS 16
 
-/* Commands that a session may have under way: what the window grants. */
-#define ISCSI_QUEUE_DEPTH        128
-#define ISCSI_QUEUE_DEPTH_SCARCE 8 /* while buffers are scarce */
+/* Commands that a session may have under way while buffers are scarce. */
+#define ISCSI_QUEUE_DEPTH_SCARCE 8
 /* Who has more requests under way than these that no window holds back (immediate ones, and what
  * is rejected), or more tasks, does not read our answers: an initiator has one or two. */
 #define ISCSI_MAX_UNNUMBERED     64
 #define ISCSI_MAX_IMMEDIATE      32 /* of those, immediate ones; more are rejected */
-#define ISCSI_MAX_TASKS          (4 * ISCSI_QUEUE_DEPTH)
+#define ISCSI_MAX_TASKS          (2 * ISCSI_QUEUE_DEPTH_MAX)
 
 struct iscsi_target;
 struct iscsi_task;
@@ -52,6 +51,7 @@ struct iscsi_session {
     unsigned n_tasks;                               /* in both */
     unsigned n_open; /* tasks whose status was not queued yet: they fill the window */
     bool ending;
+    bool pings;                          /* has sent a NOP-Out: it will answer one of ours */
     struct iscsi_text_reply *text_reply; /* of a long answer: what is still to be fetched */
     struct iscsi_session_counters counters;
 };
@@ -67,6 +67,10 @@ void iscsi_session_end(struct iscsi_session *session);
 
 /* ExpCmdSN and MaxCmdSN of a PDU to the initiator; nothing if session is NULL. */
 void iscsi_session_put_window(struct iscsi_session *session, uint8_t bhs[static ISCSI_BHS_SIZE]);
+
+/* Asks the initiator for a sign of life (NOP-In), if it is one that will give it: firmware would
+ * not, nor does everybody else who never pings. False: it was not asked. */
+bool iscsi_session_ping(struct iscsi_session *session);
 
 /* The connection's calls: this is the last header of what is sent now; an answer has left. */
 void iscsi_session_sending(struct iscsi_session *session, const uint8_t bhs[static ISCSI_BHS_SIZE]);
@@ -110,6 +114,9 @@ void iscsi_data_out_damaged(struct iscsi_session *session, struct iscsi_input *i
 struct iscsi_task *iscsi_task_find(struct iscsi_session *session, uint32_t itt);
 /* Ends a task early without a response. May free it at once. */
 void iscsi_task_cancel(struct iscsi_task *task);
+
+/* A tag of ours, for an R2T or a ping. */
+uint32_t iscsi_session_new_ttt(struct iscsi_session *session);
 
 /* --- task_management.c --- */
 

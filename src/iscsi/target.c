@@ -143,6 +143,31 @@ static bool check_tsih(struct iscsi_conn *conn, const struct iscsi_session *repl
     return true;
 }
 
+static unsigned count_living(const struct iscsi_target *target)
+{
+    unsigned n = 0;
+    list_for_each(node, &target->sessions)
+        n += session_of(node)->conn->state == ISCSI_CONN_FULL;
+    return n;
+}
+
+/* For one session more; false if it was refused. */
+static bool check_room(const struct iscsi_target *target, struct iscsi_conn *conn)
+{
+    uint32_t most = conn->limits->sessions_per_target;
+    if (most > 0 && count_living(target) >= most) {
+        iscsi_conn_refuse(conn, ISCSI_LOGIN_OUT_OF_RESOURCES,
+                          "the volume has as many sessions as max-sessions-per-volume in "
+                          "nodisk.conf allows");
+        return false;
+    }
+    if (conn->operations->has_room(conn))
+        return true;
+    iscsi_conn_refuse(conn, ISCSI_LOGIN_OUT_OF_RESOURCES,
+                      "there are as many sessions as max-sessions in nodisk.conf allows");
+    return false;
+}
+
 /* Refuses what must not have a session now; false if it did. */
 static bool check_rules(struct iscsi_target *target, struct iscsi_conn *conn,
                         const struct iscsi_session *replaced)
@@ -155,7 +180,7 @@ static bool check_rules(struct iscsi_target *target, struct iscsi_conn *conn,
                           "identity?); if that machine is gone, this clears within seconds");
         return false;
     }
-    return check_tsih(conn, replaced);
+    return check_tsih(conn, replaced) && (replaced || check_room(target, conn));
 }
 
 static void start_session(struct iscsi_target *target, struct iscsi_conn *conn)
@@ -190,7 +215,11 @@ void iscsi_target_attach(struct iscsi_target *target, struct iscsi_conn *conn)
 
 void iscsi_discovery_attach(struct iscsi_conn *conn)
 {
-    start_session(NULL, conn);
+    if (!conn->operations->has_room(conn))
+        iscsi_conn_refuse(conn, ISCSI_LOGIN_OUT_OF_RESOURCES,
+                          "there are as many sessions as max-sessions in nodisk.conf allows");
+    else
+        start_session(NULL, conn);
 }
 
 bool iscsi_target_stop_waiting(struct iscsi_conn *conn)

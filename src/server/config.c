@@ -20,7 +20,7 @@ struct parser {
     unsigned problems;
     unsigned subnet_line[CONFIG_MAX_SUBNETS]; /* where each subnet was first named */
     /* keys that were set already, a bit for each of `keys`: the subnets', then everything else's */
-    uint32_t seen[CONFIG_MAX_SUBNETS + 1];
+    uint64_t seen[CONFIG_MAX_SUBNETS + 1];
 };
 
 /* A key's parser: returns NULL, or what is wrong with the value (a static text). */
@@ -134,9 +134,43 @@ static const char *parse_unsigned(const char *value, unsigned max, unsigned *ret
     return NULL;
 }
 
+static int parse_in_range(const char *value, unsigned min, unsigned max, unsigned *place)
+{
+    unsigned n;
+    if (parse_unsigned(value, max, &n) || n < min)
+        return -EINVAL;
+    *place = n;
+    return 0;
+}
+
 static const char *parse_threads(const char *value, void *place)
 {
     return parse_unsigned(value, 64, place) ? "must be 0 (one per core) to 64" : NULL;
+}
+
+static const char *parse_session_count(const char *value, void *place)
+{
+    return parse_unsigned(value, 1000000, place) ? "must be 0 (any number) to 1000000" : NULL;
+}
+
+static const char *parse_login_count(const char *value, void *place)
+{
+    return parse_in_range(value, 1, 100000, place) ? "must be 1 to 100000" : NULL;
+}
+
+static const char *parse_queue_depth(const char *value, void *place)
+{
+    return parse_in_range(value, 1, ISCSI_QUEUE_DEPTH_MAX, place) ? "must be 1 to 256" : NULL;
+}
+
+static const char *parse_timeout(const char *value, void *place)
+{
+    return parse_in_range(value, 1, 3600, place) ? "must be 1 to 3600 (seconds)" : NULL;
+}
+
+static const char *parse_ping_interval(const char *value, void *place)
+{
+    return parse_unsigned(value, 3600, place) ? "must be 0 (never) to 3600 (seconds)" : NULL;
 }
 
 static const char *parse_mode(const char *value, void *place)
@@ -265,6 +299,7 @@ static const char *parse_loader(const char *value, void *place)
 }
 
 #define SERVER(field) offsetof(struct config, field)
+#define LIMIT(field)  SERVER(iscsi_limits.field)
 #define SUBNET(field) offsetof(struct subnet, field)
 
 static const struct key keys[] = {
@@ -274,6 +309,13 @@ static const struct key keys[] = {
     {"server", "log-level", parse_log_level, SERVER(log_level)},
     {"iscsi", "listen", parse_listen, SERVER(iscsi), true},
     {"iscsi", "threads", parse_threads, SERVER(iscsi_threads)},
+    {"iscsi", "max-sessions", parse_session_count, LIMIT(sessions)},
+    {"iscsi", "max-sessions-per-volume", parse_session_count, LIMIT(sessions_per_target)},
+    {"iscsi", "max-logins", parse_login_count, LIMIT(logins)},
+    {"iscsi", "login-timeout", parse_timeout, LIMIT(login_seconds)},
+    {"iscsi", "queue-depth", parse_queue_depth, LIMIT(queue_depth)},
+    {"iscsi", "ping-interval", parse_ping_interval, LIMIT(ping_seconds)},
+    {"iscsi", "ping-timeout", parse_timeout, LIMIT(ping_timeout)},
     {"http", "listen", parse_listen, SERVER(http), true},
     {"tftp", "listen", parse_listen, SERVER(tftp), true},
     {"tftp", "loaders", parse_path, SERVER(loaders)},
@@ -290,7 +332,7 @@ static const struct key keys[] = {
     {"subnet", "loader-uefi-x64", parse_loader, SUBNET(loader_uefi_x64)},
 };
 
-_Static_assert(ARRAY_SIZE(keys) <= 32, "one bit each in parser.seen");
+_Static_assert(ARRAY_SIZE(keys) <= 64, "one bit each in parser.seen");
 
 static int subnet_init(struct subnet *subnet, const char *name)
 {
@@ -336,9 +378,9 @@ static const struct key *find_key(const char *section, const char *name, bool *r
 }
 
 /* Its bit in parser.seen. */
-static uint32_t key_bit(const struct key *key)
+static uint64_t key_bit(const struct key *key)
 {
-    return UINT32_C(1) << (key - keys);
+    return UINT64_C(1) << (key - keys);
 }
 
 /* Marks the key of this section as set; true if it was already. base: the struct that it is in. */
@@ -347,7 +389,7 @@ static bool mark_seen(struct parser *parser, const struct key *key, const void *
     const struct subnet *subnets = parser->config->subnets;
     size_t which = base == parser->config ? CONFIG_MAX_SUBNETS
                                           : (size_t)((const struct subnet *)base - subnets);
-    uint32_t bit = key_bit(key);
+    uint64_t bit = key_bit(key);
     bool seen = parser->seen[which] & bit;
     parser->seen[which] |= bit;
     return seen;
@@ -475,7 +517,7 @@ static void set_default_listen(struct listen_list *list, const char *text)
 
 int config_init(struct config *ret_config)
 {
-    struct config config = {.log_level = LOG_INFO};
+    struct config config = {.log_level = LOG_INFO, .iscsi_limits = ISCSI_DEFAULT_LIMITS};
     config.subnets = calloc(CONFIG_MAX_SUBNETS, sizeof(*config.subnets));
     if (!config.subnets)
         return -ENOMEM;

@@ -10,6 +10,7 @@
 #include "core/names.h"
 #include "core/net.h"
 #include "dhcp/subnet.h"
+#include "iscsi/limits.h"
 #include "server/listen.h"
 
 #include <limits.h>
@@ -25,6 +26,7 @@ struct config {
 
     struct listen_list iscsi;
     unsigned iscsi_threads; /* 0: one per core */
+    struct iscsi_limits iscsi_limits;
     struct listen_list http;
     struct listen_list tftp;
     char loaders[PATH_MAX]; /* directory that TFTP and HTTP hand out loaders from */

@@ -47,8 +47,9 @@ static int open_listeners(const struct listen_list *list, int *fds, unsigned *re
     return 0;
 }
 
-static int start_portal(struct san *san, const struct listen_list *list, struct error *ret_error)
+static int start_portal(struct san *san, const struct config *config, struct error *ret_error)
 {
+    const struct listen_list *list = &config->iscsi;
     int fds[LISTEN_MAX];
     unsigned count;
     int r = open_listeners(list, fds, &count, ret_error);
@@ -61,7 +62,7 @@ static int start_portal(struct san *san, const struct listen_list *list, struct 
         if (endpoint_from_socket(fds[san->portals.count],
                                  &san->portals.endpoints[san->portals.count]) < 0)
             break;
-    return iscsi_portal_start(san->threads, san->n_threads, fds, count,
+    return iscsi_portal_start(san->threads, san->n_threads, fds, count, &config->iscsi_limits,
                               targets_operations(san->targets), &san->portal, ret_error);
 }
 
@@ -76,7 +77,7 @@ int san_start(const struct config *config, struct catalog_slot *catalog, struct 
     if (r >= 0)
         r = targets_new(catalog, count, control, on_event, context, &san->targets, ret_error);
     if (r >= 0)
-        r = start_portal(san, &config->iscsi, ret_error);
+        r = start_portal(san, config, ret_error);
     if (r < 0) {
         san_stop(san);
         return r;

@@ -105,7 +105,8 @@ static void warn_of_late_changes(const struct config *old, const struct config *
         !str_eq(old->socket, fresh->socket) || !str_eq(old->base_iqn, fresh->base_iqn))
         log_warning("state-directory, socket and base-iqn change only with a restart");
     if (!listen_list_eq(&old->iscsi, &fresh->iscsi) || !listen_list_eq(&old->http, &fresh->http) ||
-        old->iscsi_threads != fresh->iscsi_threads)
+        old->iscsi_threads != fresh->iscsi_threads ||
+        memcmp(&old->iscsi_limits, &fresh->iscsi_limits, sizeof(old->iscsi_limits)) != 0)
         log_warning("what [iscsi] and [http] say changes only with a restart");
 }
 

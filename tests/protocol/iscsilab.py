@@ -57,20 +57,20 @@ class Volume:
 class SanDaemon(Daemon):
     """Listens on an address of loopback that no other daemon has, so that its port is known.
 
-    program, prefix: what is run, and the words before it.
+    program, prefix: what is run, and the words before it. iscsi: more lines of that section.
     """
 
     def __init__(self, work: Path, state: Path | None = None, portal: tuple[str, int] | None = None,
-                 threads: int = 2, program: str = NODISK, prefix: tuple[str, ...] = ()) -> None:
+                 threads: int = 2, program: str = NODISK, prefix: tuple[str, ...] = (), iscsi: str = "") -> None:
         pid, n = os.getpid(), next(_daemons)
         self.portal = portal or (f"127.{64 + n % 64}.{pid >> 8 & 255}.{pid & 255}", 3260)
-        self.threads, self.prefix = threads, prefix
+        self.threads, self.prefix, self.iscsi = threads, prefix, iscsi
         super().__init__(work, state, program)
 
     def write_config(self, more: str = "") -> None:
         self.config.write_text(
             f"[server]\nstate-directory = {self.state}\nsocket = {self.socket}\nbase-iqn = {BASE_IQN}\n"
-            f"[iscsi]\nlisten = {self.portal[0]}:{self.portal[1]}\nthreads = {self.threads}\n"
+            f"[iscsi]\nlisten = {self.portal[0]}:{self.portal[1]}\nthreads = {self.threads}\n{self.iscsi}"
             f"[http]\nlisten = 127.0.0.1:0\n[tftp]\nlisten = 127.0.0.1:0\n{more}")
 
     def launch(self) -> None:

@@ -759,6 +759,32 @@ def test_silent_connections_and_slow_ones_have_15_seconds(tmp_path):
         check_service(disk)
 
 
+def test_no_more_sessions_than_the_operator_allows(tmp_path):
+    limits = "max-sessions = 3\nmax-sessions-per-volume = 2\nlogin-timeout = 1\nqueue-depth = 5\n"
+    with SanDaemon(tmp_path / "d", iscsi=limits) as daemon:
+        disk, second = (daemon.volume(name, size=MIB, allow=("any",)) for name in ("one", "two"))
+        with disk.session() as a, disk.session() as b:
+            for _ in range(3):
+                with pytest.raises(LoginRefused) as refused:
+                    disk.session()
+                assert refused.value.status == 0x0302
+            line, = daemon.lines("warning: ", "refused", disk.target)
+            assert "max-sessions-per-volume in nodisk.conf" in line
+            with second.session(), pytest.raises(LoginRefused) as refused:
+                second.session(source="127.2.0.8")
+            assert refused.value.status in (0x0301, 0x0302)
+            with Session(disk.portal, disk.target, isid=a.isid) as again:  # replaces a
+                again.login()
+                assert again.ping(b"x") == b"x"
+                a.expect_close()
+            assert b.ping(b"y") == b"y"
+            with Session(disk.portal, disk.target) as slow:
+                begun = time.monotonic()
+                slow.expect_close()
+                assert time.monotonic() - begun < 5
+        check_service(second)
+
+
 def test_one_address_cannot_keep_all_others_from_logging_in(tmp_path):
     """The oldest of those that say nothing make room."""
     with SanDaemon(tmp_path / "d", threads=1) as daemon:

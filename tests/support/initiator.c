@@ -38,6 +38,11 @@ static void list_targets(struct iscsi_conn *conn, const char *only,
         add(conn, LAB_TARGET);
 }
 
+static bool has_room(struct iscsi_conn *conn)
+{
+    return !initiator_of(conn)->lab->full;
+}
+
 static void list_portals(struct iscsi_conn *conn,
                          void (*add)(struct iscsi_conn *conn, const struct endpoint *portal))
 {
@@ -68,6 +73,7 @@ static const struct iscsi_conn_operations operations = {
     .wake = wake,
     .attach = attach,
     .probe = probe,
+    .has_room = has_room,
     .released = released,
     .list_targets = list_targets,
     .list_portals = list_portals,

@@ -19,6 +19,7 @@ struct lab {
     struct iscsi_target *target;
     struct iscsi_login_policy policy;
     enum iscsi_login_status admit_status; /* what the policy answers */
+    bool full;                            /* no session more */
     bool two_portals;                     /* the other one on port 3261 */
 };
 

@@ -411,6 +411,37 @@ static void another_machine_is_kept_away_from_a_disk_in_use(void **state)
     initiator_free(other);
 }
 
+static void there_is_room_for_so_many_sessions(void **state)
+{
+    static const struct iscsi_limits limits = {.queue_depth = 8, .sessions_per_target = 1};
+    lab->target->single_writer = false;
+    login_like_linux(node);
+    struct initiator *second = initiator_new(lab, 12);
+    second->conn.limits = &limits;
+    second->isid_qualifier = 7;
+    SEND_LOGIN(second, 0x87, LAB_NAMES);
+    assert_int_equal(login_status(initiator_next(second)), ISCSI_LOGIN_OUT_OF_RESOURCES);
+    assert_int_equal(node->conn.state, ISCSI_CONN_FULL);
+    initiator_free(second);
+
+    lab->full = true;
+    struct initiator *again = initiator_new(lab, 11); /* who replaces his own session has room */
+    again->conn.limits = &limits;
+    SEND_LOGIN(again, 0x87, LAB_NAMES);
+    assert_int_equal(login_status(initiator_next(again)), ISCSI_LOGIN_OK);
+    initiator_run(node);
+    second = initiator_new(lab, 12);
+    second->isid_qualifier = 7;
+    SEND_LOGIN(second, 0x87, LAB_NAMES);
+    assert_int_equal(login_status(initiator_next(second)), ISCSI_LOGIN_OUT_OF_RESOURCES);
+    initiator_free(second);
+    second = initiator_new(lab, 12);
+    SEND_LOGIN(second, 0x87, "InitiatorName=" LAB_INITIATOR "\0SessionType=Discovery\0");
+    assert_int_equal(login_status(initiator_next(second)), ISCSI_LOGIN_OUT_OF_RESOURCES);
+    initiator_free(second);
+    initiator_free(again);
+}
+
 static void discovery(void **state)
 {
     SEND_LOGIN(node, 0x87, "InitiatorName=" LAB_INITIATOR "\0SessionType=Discovery\0");
@@ -474,6 +505,7 @@ int main(void)
         LOGIN_TEST(the_same_initiator_port_replaces_its_session),
         LOGIN_TEST(replacing_waits_for_the_disk),
         LOGIN_TEST(another_machine_is_kept_away_from_a_disk_in_use),
+        LOGIN_TEST(there_is_room_for_so_many_sessions),
         LOGIN_TEST(discovery),
     };
     return RUN_TESTS(tests);

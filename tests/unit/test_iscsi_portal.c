@@ -13,10 +13,13 @@
 #define DISK_SIZE (2 * MIB)
 #define THREADS   2
 
+#define MAX_LOGINS 1024 /* of the default limits */
+
 struct bench {
     struct io_thread *threads[THREADS];
     unsigned n_threads;
     struct iscsi_portal *portal;
+    struct iscsi_limits limits;
     struct endpoint where;
 
     unsigned owner;                        /* of the target that everybody logs in to next */
@@ -156,8 +159,9 @@ static void start_portal(void)
     int fd = net_listen("iscsi", &any, SOCK_STREAM, &error);
     assert_true(fd >= 0);
     assert_int_equal(endpoint_from_socket(fd, &b.where), 0);
-    assert_int_equal(
-        iscsi_portal_start(b.threads, b.n_threads, &fd, 1, &operations, &b.portal, &error), 0);
+    assert_int_equal(iscsi_portal_start(b.threads, b.n_threads, &fd, 1, &b.limits, &operations,
+                                        &b.portal, &error),
+                     0);
 }
 
 static void start_threads(unsigned count)
@@ -171,6 +175,7 @@ static void start_threads(unsigned count)
 static int setup_with(unsigned n_threads)
 {
     b = (struct bench){.lock = PTHREAD_MUTEX_INITIALIZER,
+                       .limits = ISCSI_DEFAULT_LIMITS,
                        .asking = BELL_NEW,
                        .bells = {BELL_NEW, BELL_NEW, BELL_NEW}};
     for (size_t i = 0; i < sizeof(pattern); i++)
@@ -512,9 +517,9 @@ static void allow_connections(unsigned n)
 /* Whoever comes to log in says so at once: the oldest that says nothing makes room. */
 static void silent_connections_make_room_for_others(void **state)
 {
-    static struct initiator *crowd[ISCSI_MAX_LOGINS];
-    allow_connections(ISCSI_MAX_LOGINS);
-    for (unsigned i = 0; i < ISCSI_MAX_LOGINS; i++)
+    static struct initiator *crowd[MAX_LOGINS];
+    allow_connections(MAX_LOGINS);
+    for (unsigned i = 0; i < MAX_LOGINS; i++)
         crowd[i] = connect_from("127.0.0.1");
     struct initiator *one_more = log_in();
     expect_closed(crowd[0]);
@@ -523,16 +528,16 @@ static void silent_connections_make_room_for_others(void **state)
     assert_string_equal(b.reason, "said nothing, and others want to log in");
     expect_read(one_more, 8);
     initiator_free(one_more);
-    for (unsigned i = 0; i < ISCSI_MAX_LOGINS; i++)
+    for (unsigned i = 0; i < MAX_LOGINS; i++)
         initiator_free(crowd[i]);
-    expect_event(ISCSI_EVENT_END, ISCSI_MAX_LOGINS + 1);
+    expect_event(ISCSI_EVENT_END, MAX_LOGINS + 1);
 }
 
 static void those_who_have_said_who_they_are_stay(void **state)
 {
-    static struct initiator *crowd[ISCSI_MAX_LOGINS];
-    allow_connections(ISCSI_MAX_LOGINS);
-    for (unsigned i = 0; i < ISCSI_MAX_LOGINS; i++) {
+    static struct initiator *crowd[MAX_LOGINS];
+    allow_connections(MAX_LOGINS);
+    for (unsigned i = 0; i < MAX_LOGINS; i++) {
         crowd[i] = connect_from("127.0.0.1");
         SEND_LOGIN(crowd[i], 0x81, LAB_NAMES "AuthMethod=None\0");
         expect_login_status(crowd[i], ISCSI_LOGIN_OK);
@@ -545,9 +550,9 @@ static void those_who_have_said_who_they_are_stay(void **state)
     expect_event(ISCSI_EVENT_END, 1);
     thread_end_round(b.threads[0]);
     crowd[0] = log_in(); /* there is room again */
-    for (unsigned i = 0; i < ISCSI_MAX_LOGINS; i++)
+    for (unsigned i = 0; i < MAX_LOGINS; i++)
         initiator_free(crowd[i]);
-    expect_event(ISCSI_EVENT_END, ISCSI_MAX_LOGINS + 1);
+    expect_event(ISCSI_EVENT_END, MAX_LOGINS + 1);
 }
 
 /* --- targets that take long to open --- */
@@ -605,6 +610,44 @@ static void stopping_waits_for_a_target_that_is_being_opened(void **state)
     initiator_free(node);
 }
 
+static int setup_pings(void **state)
+{
+    setup_with(THREADS);
+    b.limits.ping_seconds = b.limits.ping_timeout = 1;
+    start_portal();
+    return 0;
+}
+
+/* It has pinged us, and then falls silent. */
+static void who_does_not_answer_pings_is_closed(void **state)
+{
+    uint8_t bhs[ISCSI_BHS_SIZE] = {ISCSI_NOP_OUT | ISCSI_IMMEDIATE, ISCSI_FLAG_FINAL};
+    struct initiator *silent = log_in(), *node = connect_from("127.0.0.1");
+    node->isid_qualifier = 9;
+    login_like_linux(node);
+    bhs_put32(bhs, BHS_ITT, 5);
+    bhs_put32(bhs, BHS_TTT, ISCSI_RESERVED_TAG);
+    bhs_put32(bhs, BHS_CMDSN, node->cmdsn);
+    initiator_send(node, bhs, NULL, 0);
+    expect_answer(node, ISCSI_NOP_IN, 5);
+    const struct answer *a = expect_answer(node, ISCSI_NOP_IN, ISCSI_RESERVED_TAG);
+    uint32_t ttt = bhs_get32(a->bhs, BHS_TTT);
+    bhs_put32(bhs, BHS_ITT, ISCSI_RESERVED_TAG); /* once it answers */
+    bhs_put32(bhs, BHS_TTT, ttt);
+    initiator_send(node, bhs, NULL, 0);
+    a = expect_answer(node, ISCSI_NOP_IN, ISCSI_RESERVED_TAG);
+    assert_true(bhs_get32(a->bhs, BHS_TTT) != ttt);
+    assert_null(initiator_next(node));
+    expect_event(ISCSI_EVENT_END, 1);
+    assert_string_equal(b.reason, "it does not answer pings");
+    assert_false(b.violated);
+    initiator_free(node);
+    uint32_t itt = read_10(silent, 0, 1, BLOCK); /* who has never pinged is left alone */
+    expect_answer(silent, ISCSI_DATA_IN, itt);
+    initiator_free(silent);
+    expect_event(ISCSI_EVENT_END, 2);
+}
+
 static int setup_one_thread(void **state)
 {
     setup_with(1);
@@ -632,7 +675,7 @@ static void without_descriptors_it_waits_for_some(void **state)
     struct initiator *node = connect_from("127.0.0.1"); /* waits to be accepted */
     limit = (struct rlimit){(rlim_t)node->fd + 1, old.rlim_max};
     setrlimit(RLIMIT_NOFILE, &limit);
-    int r = iscsi_portal_start(b.threads, 1, &fd, 1, &operations, &b.portal, &error);
+    int r = iscsi_portal_start(b.threads, 1, &fd, 1, &b.limits, &operations, &b.portal, &error);
     while (r == 0 && !waits) {
         thread_call(b.threads[0], see_timers, &waits);
         sched_yield();
@@ -693,6 +736,7 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(those_who_have_said_who_they_are_stay, setup_one_thread,
                                         teardown),
+        cmocka_unit_test_setup_teardown(who_does_not_answer_pings_is_closed, setup_pings, teardown),
         PORTAL_TEST(a_login_waits_for_its_target),
         PORTAL_TEST(who_goes_away_meanwhile_leaves_nothing_behind),
         PORTAL_TEST(stopping_waits_for_a_target_that_is_being_opened),

@@ -449,6 +449,34 @@ static void logout(void **state)
     assert_true(node->released);
 }
 
+/* Not who never pings, and would perhaps not answer; nor firmware. */
+static void who_pings_is_pinged(void **state)
+{
+    uint8_t bhs[ISCSI_BHS_SIZE] = {ISCSI_NOP_OUT | ISCSI_IMMEDIATE, ISCSI_FLAG_FINAL};
+    login_like_linux(node);
+    assert_false(iscsi_session_ping(node->conn.session));
+    bhs_put32(bhs, BHS_ITT, 5);
+    bhs_put32(bhs, BHS_TTT, ISCSI_RESERVED_TAG);
+    bhs_put32(bhs, BHS_CMDSN, node->cmdsn);
+    initiator_send(node, bhs, NULL, 0);
+    uint32_t statsn = bhs_get32(expect(ISCSI_NOP_IN, 5)->bhs, BHS_STATSN);
+    assert_true(iscsi_session_ping(node->conn.session));
+    initiator_run(node);
+    const struct answer *a = expect(ISCSI_NOP_IN, ISCSI_RESERVED_TAG);
+    assert_true(bhs_get32(a->bhs, BHS_TTT) != ISCSI_RESERVED_TAG);
+    assert_int_equal(bhs_get32(a->bhs, BHS_STATSN), statsn + 1); /* shown, not taken */
+    initiator_send(node, bhs, NULL, 0);
+    assert_int_equal(bhs_get32(expect(ISCSI_NOP_IN, 5)->bhs, BHS_STATSN), statsn + 1);
+}
+
+static void the_window_is_as_deep_as_is_set(void **state)
+{
+    static const struct iscsi_limits limits = {.queue_depth = 3};
+    node->conn.limits = &limits;
+    login_like_linux(node);
+    assert_int_equal(node->conn.session->max_cmdsn, node->cmdsn + 2);
+}
+
 static void a_reason_for_logout_that_does_not_exist(void **state)
 {
     uint8_t bhs[ISCSI_BHS_SIZE] = {ISCSI_LOGOUT | ISCSI_IMMEDIATE, ISCSI_FLAG_FINAL | 3};
@@ -745,6 +773,8 @@ int main(void)
         SESSION_TEST(a_connection_is_logged_out_by_its_number),
         SESSION_TEST(an_unknown_opcode_is_rejected),
         SESSION_TEST(logout),
+        SESSION_TEST(who_pings_is_pinged),
+        SESSION_TEST(the_window_is_as_deep_as_is_set),
         SESSION_TEST(a_reason_for_logout_that_does_not_exist),
         SESSION_TEST(too_many_immediate_requests_are_rejected),
         SESSION_TEST(what_is_not_supported_is_rejected_but_not_to_firmware),

@@ -42,6 +42,30 @@ static void an_empty_file_gives_the_defaults(void **state)
     assert_int_equal(config.iscsi.count, 1);
     assert_int_equal(endpoint_port(&config.iscsi.endpoints[0]), 3260);
     assert_int_equal(config.n_subnets, 0);
+    const struct iscsi_limits limits = ISCSI_DEFAULT_LIMITS;
+    assert_memory_equal(&config.iscsi_limits, &limits, sizeof(limits));
+    config_free(&config);
+}
+
+static void the_limits_of_sessions(void **state)
+{
+    struct config config;
+    struct reports reports;
+    static const struct iscsi_limits limits = {
+        .sessions = 500,
+        .sessions_per_target = 4,
+        .logins = 100,
+        .login_seconds = 5,
+        .queue_depth = 256,
+        .ping_seconds = 0,
+        .ping_timeout = 3,
+    };
+    assert_int_equal(read_text("[iscsi]\nmax-sessions = 500\nmax-sessions-per-volume = 4\n"
+                               "max-logins = 100\nlogin-timeout = 5\nqueue-depth = 256\n"
+                               "ping-interval = 0\nping-timeout = 3\n",
+                               &reports, &config),
+                     0);
+    assert_memory_equal(&config.iscsi_limits, &limits, sizeof(limits));
     config_free(&config);
 }
 
@@ -100,6 +124,11 @@ static void each_problem_names_line_and_key(void **state)
          ":2: [server] socket: 'nodisk.sock' must be an absolute"},
         {"[iscsi]\n\nlisten = 10.0.0.1\n", ":3: [iscsi] listen: '10.0.0.1' must be ADDRESS:PORT"},
         {"[iscsi]\nthreads = many\n", ":2: [iscsi] threads"},
+        {"[iscsi]\nqueue-depth = 0\n", ":2: [iscsi] queue-depth: '0' must be 1 to 256"},
+        {"[iscsi]\nlogin-timeout = 0\n", ":2: [iscsi] login-timeout"},
+        {"[iscsi]\nmax-logins = 0\n", ":2: [iscsi] max-logins"},
+        {"[iscsi]\nmax-sessions = -1\n", ":2: [iscsi] max-sessions"},
+        {"[iscsi]\nping-interval = 4000\n", ":2: [iscsi] ping-interval"},
         {"\njunk\n", ":2: is neither [section] nor key = value"},
         {"[subnet a]\nnetwork = 10.0.0.0/24\n", ":2: [subnet a] interface: is not set"},
         {"[subnet a]\ninterface = x\nnetwork = 10.0.0.1/24\n",
@@ -160,9 +189,13 @@ static void a_missing_file_is_told(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(an_empty_file_gives_the_defaults), TEST(a_full_file_is_understood),
-        TEST(each_problem_names_line_and_key),  TEST(what_is_wrong_is_not_called_missing_too),
-        TEST(a_line_that_is_too_long_is_told),  TEST(a_missing_file_is_told),
+        TEST(an_empty_file_gives_the_defaults),
+        TEST(a_full_file_is_understood),
+        TEST(the_limits_of_sessions),
+        TEST(each_problem_names_line_and_key),
+        TEST(what_is_wrong_is_not_called_missing_too),
+        TEST(a_line_that_is_too_long_is_told),
+        TEST(a_missing_file_is_told),
     };
     return RUN_TESTS(tests);
 }
