@@ -36,6 +36,7 @@ int iscsi_conn_init(struct iscsi_conn *conn, const struct iscsi_conn_operations 
     if (!conn->login)
         return -ENOMEM;
     iscsi_login_init(conn->login, policy, peer);
+    conn->login->identity.portal = *local;
     conn->limits = &default_limits;
     conn->operations = operations;
     conn->thread = thread;

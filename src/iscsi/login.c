@@ -228,6 +228,17 @@ static int take_text(struct iscsi_login *login, struct iscsi_text *answer)
     return 0;
 }
 
+/* RFC 7143 11.13.5, 13.8. Never to the portal that it has come to: it would come back for ever. */
+static bool is_elsewhere(struct iscsi_login *login)
+{
+    const struct iscsi_login_policy *policy = login->policy;
+    const struct iscsi_login_identity *identity = &login->identity;
+    return !identity->discovery && policy->redirect &&
+           policy->redirect(policy->context, identity, &login->moved_to) &&
+           !(endpoint_same_host(&login->moved_to, &identity->portal) &&
+             endpoint_port(&login->moved_to) == endpoint_port(&identity->portal));
+}
+
 /* Once, with the first complete request: who is it, and may it? */
 static int admit(struct iscsi_login *login, struct iscsi_text *answer)
 {
@@ -239,6 +250,9 @@ static int admit(struct iscsi_login *login, struct iscsi_text *answer)
         return refuse(login, ISCSI_LOGIN_MISSING_PARAMETER, "gave no InitiatorName");
     if (!identity->target[0] && !identity->discovery)
         return refuse(login, ISCSI_LOGIN_MISSING_PARAMETER, "gave no TargetName");
+    if (is_elsewhere(login))
+        return refuse(login, ISCSI_LOGIN_MOVED_TEMPORARILY,
+                      "it is sent to the portal that serves this volume");
     const char *reason = "refused";
     enum iscsi_login_status status =
         login->policy->admit(login->policy->context, identity, &login->admission, &reason);
@@ -274,9 +288,13 @@ static void fill_response(const struct iscsi_login *login, uint8_t bhs[static IS
 static enum iscsi_login_result refused(struct iscsi_login *login, uint8_t *bhs,
                                        struct iscsi_text *answer)
 {
+    char portal[ENDPOINT_TEXT_SIZE];
     answer->used = 0;
     fill_response(login, bhs);
     bhs[BHS_FLAGS] = (uint8_t)(login->stage << 2);
+    if (login->status == ISCSI_LOGIN_MOVED_TEMPORARILY) /* without a portal group, always a port */
+        iscsi_text_add(answer, "TargetAddress", endpoint_format(&login->moved_to, portal));
+    bhs_put24(bhs, BHS_DATA_LENGTH, (uint32_t)answer->used);
     return LOGIN_REFUSED;
 }
 

@@ -16,6 +16,7 @@
 /* Status-Class << 8 | Status-Detail (RFC 7143 11.13.5). */
 enum iscsi_login_status {
     ISCSI_LOGIN_OK = 0x0000,
+    ISCSI_LOGIN_MOVED_TEMPORARILY = 0x0101,
     ISCSI_LOGIN_INITIATOR_ERROR = 0x0200,
     ISCSI_LOGIN_AUTH_FAILED = 0x0201,
     ISCSI_LOGIN_NOT_AUTHORIZED = 0x0202,
@@ -47,6 +48,7 @@ struct iscsi_login_identity {
     uint16_t cid;
     bool discovery;
     struct endpoint source;
+    struct endpoint portal; /* that it came to */
 };
 
 /* What tells the programs apart that log in during a boot. */
@@ -64,6 +66,11 @@ struct iscsi_login_policy {
      * found in *ret_admission; whoever runs the login hands it back. */
     enum iscsi_login_status (*admit)(void *context, const struct iscsi_login_identity *identity,
                                      void **ret_admission, const char **ret_reason);
+    /* Is that target served by another portal? Asked before admit(); may be NULL. The port in
+     * *ret_portal must not be 0; iPXE follows IPv4 addresses only. A login that has come to that
+     * very portal is not sent there again. */
+    bool (*redirect)(void *context, const struct iscsi_login_identity *identity,
+                     struct endpoint *ret_portal);
     void *context;
 };
 
@@ -73,7 +80,8 @@ struct iscsi_login {
     struct iscsi_login_traits traits;
     struct iscsi_parameters parameters;
     void *admission;
-    const char *reason; /* why it was refused; static */
+    const char *reason;       /* why it was refused; static */
+    struct endpoint moved_to; /* MOVED_TEMPORARILY */
     enum iscsi_login_status status;
     uint32_t cmdsn;  /* of the first request: where the session's numbering begins */
     uint32_t statsn; /* of the next response */

@@ -39,6 +39,9 @@ struct iscsi_portal_operations {
     /* Who may log in to what; see login.h. Called on any thread, several at once. */
     enum iscsi_login_status (*admit)(void *context, const struct iscsi_login_identity *identity,
                                      void **ret_admission, const char **ret_reason);
+    /* Is it served elsewhere? See login.h. Any thread, several at once. */
+    bool (*redirect)(void *context, const struct iscsi_login_identity *identity,
+                     struct endpoint *ret_portal);
     /* Lets go of what admit() gave; exactly once for each. */
     void (*release)(void *context, void *admission);
     /* Index of the thread that owns the admitted target. Any thread. */

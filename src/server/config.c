@@ -118,6 +118,29 @@ static const char *add_listen(char *word, void *context)
     return NULL;
 }
 
+/* "volume=10.0.0.2:3260" */
+static const char *add_redirect(char *word, void *context)
+{
+    struct redirect_list *list = context;
+    struct redirect *entry = &list->entries[list->count];
+    char *portal = strchr(word, '=');
+    if (list->count == REDIRECT_MAX)
+        return "names more than 64 volumes";
+    if (portal)
+        *portal++ = '\0';
+    if (!portal || !name_is_object(word) || endpoint_parse(portal, &entry->portal) < 0 ||
+        endpoint_port(&entry->portal) == 0 || endpoint_is_any(&entry->portal) ||
+        !str_copy(entry->volume, sizeof(entry->volume), word))
+        return "must be VOLUME=ADDRESS:PORT, such as disk1=10.0.0.2:3260";
+    list->count++;
+    return NULL;
+}
+
+static const char *parse_redirect(const char *value, void *place)
+{
+    return for_each_word(value, add_redirect, place);
+}
+
 static const char *parse_listen(const char *value, void *place)
 {
     return for_each_word(value, add_listen, place);
@@ -309,6 +332,7 @@ static const struct key keys[] = {
     {"server", "log-level", parse_log_level, SERVER(log_level)},
     {"iscsi", "listen", parse_listen, SERVER(iscsi), true},
     {"iscsi", "threads", parse_threads, SERVER(iscsi_threads)},
+    {"iscsi", "redirect", parse_redirect, SERVER(redirects), true},
     {"iscsi", "max-sessions", parse_session_count, LIMIT(sessions)},
     {"iscsi", "max-sessions-per-volume", parse_session_count, LIMIT(sessions_per_target)},
     {"iscsi", "max-logins", parse_login_count, LIMIT(logins)},

@@ -27,6 +27,7 @@ struct config {
     struct listen_list iscsi;
     unsigned iscsi_threads; /* 0: one per core */
     struct iscsi_limits iscsi_limits;
+    struct redirect_list redirects;
     struct listen_list http;
     struct listen_list tftp;
     char loaders[PATH_MAX]; /* directory that TFTP and HTTP hand out loaders from */

@@ -1,6 +1,7 @@
 /* Where services listen. */
 #pragma once
 
+#include "core/names.h"
 #include "core/net.h"
 
 #define LISTEN_MAX 8
@@ -16,6 +17,17 @@ struct listeners {
 };
 
 /* The same endpoints in the same order? */
+#define REDIRECT_MAX 64
+
+/* Volumes that another portal serves. */
+struct redirect_list {
+    struct redirect {
+        char volume[NAME_MAX_LEN + 1];
+        struct endpoint portal;
+    } entries[REDIRECT_MAX];
+    size_t count;
+};
+
 bool listen_list_eq(const struct listen_list *a, const struct listen_list *b);
 
 /* The endpoint by which a machine that knows us by this address reaches the service; NULL: none. */

@@ -76,8 +76,10 @@ int san_start(const struct config *config, struct catalog_slot *catalog, struct 
     int r = start_threads(san, count, ret_error);
     if (r >= 0)
         r = targets_new(catalog, count, control, on_event, context, &san->targets, ret_error);
-    if (r >= 0)
+    if (r >= 0) {
+        targets_set_redirects(san->targets, &config->redirects);
         r = start_portal(san, config, ret_error);
+    }
     if (r < 0) {
         san_stop(san);
         return r;

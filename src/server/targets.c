@@ -27,6 +27,7 @@ struct targets {
     targets_event *on_event;
     void *context;
     struct iscsi_portal_operations operations;
+    struct redirect_list redirects;
     pthread_mutex_t lock; /* protects users */
     struct idmap users;   /* struct volume_users by volume id */
 };
@@ -172,6 +173,29 @@ static enum iscsi_login_status admit(void *context, const struct iscsi_login_ide
     return status;
 }
 
+/* What nodisk.conf says; read-only once the portal runs. */
+static bool redirect(void *context, const struct iscsi_login_identity *identity,
+                     struct endpoint *ret_portal)
+{
+    const struct targets *targets = context;
+    cleanup_catalog struct catalog *catalog = catalog_slot_get(targets->catalog);
+    for (size_t i = 0; i < targets->redirects.count; i++) {
+        char target[IQN_MAX_LEN + NAME_MAX_LEN + 2];
+        snprintf(target, sizeof(target), "%s:%s", catalog_base_iqn(catalog),
+                 targets->redirects.entries[i].volume);
+        if (str_eq(target, identity->target)) {
+            *ret_portal = targets->redirects.entries[i].portal;
+            return true;
+        }
+    }
+    return false;
+}
+
+void targets_set_redirects(struct targets *targets, const struct redirect_list *redirects)
+{
+    targets->redirects = *redirects;
+}
+
 static unsigned owner(void *context, const void *admission)
 {
     const struct targets *targets = context;
@@ -285,6 +309,7 @@ int targets_new(struct catalog_slot *catalog, unsigned n_threads, struct mailbox
         .on_event = on_event,
         .context = context,
         .operations = {.admit = admit,
+                       .redirect = redirect,
                        .release = release,
                        .owner = owner,
                        .target = get_target,

@@ -6,6 +6,7 @@
 
 #include "iscsi/portal.h"
 #include "registry/catalog.h"
+#include "server/listen.h"
 
 struct targets;
 
@@ -35,6 +36,8 @@ void targets_drain(struct targets *targets);
 /* After the threads were stopped. */
 void targets_free(struct targets *targets);
 
+/* Volumes that another portal serves: logins to them are sent there. Copied; before the portal. */
+void targets_set_redirects(struct targets *targets, const struct redirect_list *redirects);
 /* For iscsi_portal_start(). */
 const struct iscsi_portal_operations *targets_operations(const struct targets *targets);
 

@@ -92,6 +92,14 @@ static enum iscsi_login_status admit(void *context, const struct iscsi_login_ide
     return lab->admit_status;
 }
 
+static bool redirect(void *context, const struct iscsi_login_identity *identity,
+                     struct endpoint *ret_portal)
+{
+    const struct lab *lab = context;
+    *ret_portal = lab->elsewhere;
+    return lab->redirects;
+}
+
 struct lab *lab_new(uint64_t disk_size, uint32_t block_size)
 {
     static const uint8_t serial[16] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
@@ -100,7 +108,7 @@ struct lab *lab_new(uint64_t disk_size, uint32_t block_size)
     lab->disk = memdisk_new(disk_size);
     struct scsi_lu *lu = scsi_lu_new(lab->thread, &lab->disk->device, block_size, serial);
     lab->target = iscsi_target_new(lab->thread, LAB_TARGET, lu, true, NULL);
-    lab->policy = (struct iscsi_login_policy){admit, lab};
+    lab->policy = (struct iscsi_login_policy){admit, redirect, lab};
     return lab;
 }
 

@@ -19,8 +19,10 @@ struct lab {
     struct iscsi_target *target;
     struct iscsi_login_policy policy;
     enum iscsi_login_status admit_status; /* what the policy answers */
-    bool full;                            /* no session more */
-    bool two_portals;                     /* the other one on port 3261 */
+    bool redirects;                       /* to `elsewhere` */
+    struct endpoint elsewhere;
+    bool full;        /* no session more */
+    bool two_portals; /* the other one on port 3261 */
 };
 
 struct lab *lab_new(uint64_t disk_size, uint32_t block_size);

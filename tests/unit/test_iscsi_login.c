@@ -442,6 +442,29 @@ static void there_is_room_for_so_many_sessions(void **state)
     initiator_free(again);
 }
 
+static void a_volume_that_is_served_elsewhere(void **state)
+{
+    lab->redirects = true;
+    assert_int_equal(endpoint_parse("10.0.0.2:3260", &lab->elsewhere), 0);
+    SEND_LOGIN(node, 0x81, LAB_NAMES "AuthMethod=None\0");
+    const struct answer *a = initiator_next(node);
+    assert_int_equal(login_status(a), ISCSI_LOGIN_MOVED_TEMPORARILY);
+    assert_string_equal(text_value(a, "TargetAddress"), "10.0.0.2:3260");
+    assert_int_equal(a->bhs[BHS_FLAGS] & ISCSI_FLAG_TRANSIT, 0);
+    assert_int_equal(node->conn.state, ISCSI_CONN_CLOSED);
+
+    struct initiator *there = initiator_new(lab, 11); /* who is there already is not sent there */
+    assert_int_equal(endpoint_parse("10.0.0.1:3260", &lab->elsewhere), 0);
+    SEND_LOGIN(there, 0x87, LAB_NAMES);
+    assert_int_equal(login_status(initiator_next(there)), ISCSI_LOGIN_OK);
+    initiator_free(there);
+    lab->elsewhere = endpoint_with_port(&lab->elsewhere, 3261);
+    there = initiator_new(lab, 11); /* anybody may discover */
+    SEND_LOGIN(there, 0x87, "InitiatorName=" LAB_INITIATOR "\0SessionType=Discovery\0");
+    assert_int_equal(login_status(initiator_next(there)), ISCSI_LOGIN_OK);
+    initiator_free(there);
+}
+
 static void discovery(void **state)
 {
     SEND_LOGIN(node, 0x87, "InitiatorName=" LAB_INITIATOR "\0SessionType=Discovery\0");
@@ -506,6 +529,7 @@ int main(void)
         LOGIN_TEST(replacing_waits_for_the_disk),
         LOGIN_TEST(another_machine_is_kept_away_from_a_disk_in_use),
         LOGIN_TEST(there_is_room_for_so_many_sessions),
+        LOGIN_TEST(a_volume_that_is_served_elsewhere),
         LOGIN_TEST(discovery),
     };
     return RUN_TESTS(tests);
