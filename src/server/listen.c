@@ -1,10 +1,23 @@
 #include "server/listen.h"
 
+static bool endpoint_eq(const struct endpoint *a, const struct endpoint *b)
+{
+    return endpoint_same_host(a, b) && endpoint_port(a) == endpoint_port(b);
+}
+
 bool listen_list_eq(const struct listen_list *a, const struct listen_list *b)
 {
     for (size_t i = 0; i < a->count && i < b->count; i++)
-        if (!endpoint_same_host(&a->endpoints[i], &b->endpoints[i]) ||
-            endpoint_port(&a->endpoints[i]) != endpoint_port(&b->endpoints[i]))
+        if (!endpoint_eq(&a->endpoints[i], &b->endpoints[i]))
+            return false;
+    return a->count == b->count;
+}
+
+bool redirect_list_eq(const struct redirect_list *a, const struct redirect_list *b)
+{
+    for (size_t i = 0; i < a->count && i < b->count; i++)
+        if (!str_eq(a->entries[i].volume, b->entries[i].volume) ||
+            !endpoint_eq(&a->entries[i].portal, &b->entries[i].portal))
             return false;
     return a->count == b->count;
 }

@@ -16,7 +16,6 @@ struct listeners {
     struct listen_list iscsi, http, tftp;
 };
 
-/* The same endpoints in the same order? */
 #define REDIRECT_MAX 64
 
 /* Volumes that another portal serves. */
@@ -28,7 +27,10 @@ struct redirect_list {
     size_t count;
 };
 
+/* The same endpoints in the same order? */
 bool listen_list_eq(const struct listen_list *a, const struct listen_list *b);
+/* The same volumes and portals in the same order? */
+bool redirect_list_eq(const struct redirect_list *a, const struct redirect_list *b);
 
 /* The endpoint by which a machine that knows us by this address reaches the service; NULL: none. */
 const struct endpoint *listen_list_find(const struct listen_list *list,

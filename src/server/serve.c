@@ -106,7 +106,7 @@ static void warn_of_late_changes(const struct config *old, const struct config *
         log_warning("state-directory, socket and base-iqn change only with a restart");
     if (!listen_list_eq(&old->iscsi, &fresh->iscsi) || !listen_list_eq(&old->http, &fresh->http) ||
         old->iscsi_threads != fresh->iscsi_threads ||
-        memcmp(&old->redirects, &fresh->redirects, sizeof(old->redirects)) != 0 ||
+        !redirect_list_eq(&old->redirects, &fresh->redirects) ||
         memcmp(&old->iscsi_limits, &fresh->iscsi_limits, sizeof(old->iscsi_limits)) != 0)
         log_warning("what [iscsi] and [http] say changes only with a restart");
 }

@@ -56,12 +56,32 @@ static void lists_are_compared_in_order(void **state)
     assert_false(listen_list_eq(&a, &address));
 }
 
+static struct redirect_list one_redirect(const char *volume, const char *portal)
+{
+    struct redirect_list list = {.count = 1};
+    str_copy(list.entries[0].volume, sizeof(list.entries[0].volume), volume);
+    list.entries[0].portal = endpoint(portal);
+    return list;
+}
+
+static void redirects_are_compared_by_volume_and_portal(void **state)
+{
+    struct redirect_list a = one_redirect("disk", "10.0.0.2:3260"), b = a;
+    struct redirect_list volume = one_redirect("other", "10.0.0.2:3260"),
+                         portal = one_redirect("disk", "10.0.0.2:3261"), none = {.count = 0};
+    assert_true(redirect_list_eq(&a, &b));
+    assert_false(redirect_list_eq(&a, &volume));
+    assert_false(redirect_list_eq(&a, &portal));
+    assert_false(redirect_list_eq(&a, &none));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(the_address_itself_comes_before_all_addresses),
         TEST(where_nothing_listens_there_is_none),
         TEST(lists_are_compared_in_order),
+        TEST(redirects_are_compared_by_volume_and_portal),
     };
     return RUN_TESTS(tests);
 }
