@@ -87,6 +87,7 @@ struct iscsi_socket {
     struct io_deferred flush;
     struct io_timer deadline; /* of the login; later, of a probe; in the end, of the last output */
     struct io_timer ping;     /* see ping_due() */
+    bool watched;             /* ping is set */
     bool heard, pinged;       /* since it was set */
     struct message move;
     struct iscsi_target_request request;
@@ -289,6 +290,18 @@ static void receive_failed(struct iscsi_socket *s, int32_t result)
         iscsi_conn_close(&s->conn, "connection lost");
 }
 
+/* From the first ping of its peer on: a thread with a timer wakes each second, one whose sessions
+ * are all silent must not. */
+static void watch(struct iscsi_socket *s)
+{
+    uint32_t seconds = s->owner->portal->limits.ping_seconds;
+    if (s->watched || seconds == 0 || s->conn.state != ISCSI_CONN_FULL || !s->conn.session->pings ||
+        !s->conn.session->target)
+        return;
+    s->watched = true;
+    io_timer_start(s->owner->thread, &s->ping, seconds * USEC_PER_SEC);
+}
+
 static void received(struct io_op *op, int32_t result, uint32_t cqe_flags)
 {
     struct iscsi_socket *s = container_of(op, struct iscsi_socket, receive_op);
@@ -300,6 +313,7 @@ static void received(struct io_op *op, int32_t result, uint32_t cqe_flags)
         take_input(s, io_receive_buffer(thread, cqe_flags), (size_t)result);
     else
         receive_failed(s, result);
+    watch(s);
     if (cqe_flags & IORING_CQE_F_BUFFER)
         io_receive_buffer_return(thread, cqe_flags);
     if (s->conn.state == ISCSI_CONN_CLOSED)
@@ -527,9 +541,6 @@ static void logged_in(struct iscsi_conn *conn)
     counter_add(&s->owner->portal->counters.sessions, 1);
     emit(s, &event);
     release_admission(s);
-    if (conn->session->target && s->owner->portal->limits.ping_seconds > 0)
-        io_timer_start(s->owner->thread, &s->ping,
-                       s->owner->portal->limits.ping_seconds * USEC_PER_SEC);
     if (s->n_unread > 0) {
         take_input(s, s->unread, s->n_unread);
         free(take_ptr(s->unread));
