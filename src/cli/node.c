@@ -165,6 +165,18 @@ static void print_boots(const json_t *boots)
     }
 }
 
+static void print_attachments(const json_t *attachments)
+{
+    size_t i;
+    json_t *a;
+    json_array_foreach(attachments, i, a)
+    {
+        char name[16];
+        snprintf(name, sizeof(name), "LUN %u", (unsigned)print_number(a, "lun"));
+        print_field(name, print_text(a, "volume"));
+    }
+}
+
 static void print_node(const json_t *node)
 {
     char text[AGE_TEXT_SIZE];
@@ -180,6 +192,7 @@ static void print_node(const json_t *node)
     if (print_text(node, "volume_failure"))
         print_field("failure", print_text(node, "volume_failure"));
     print_field("image", print_text(node, "image"));
+    print_attachments(json_object_get(node, "attachments"));
     print_field("added", print_time(print_number(node, "created_at"), text));
     print_boots(json_object_get(node, "boots"));
 }

@@ -1,4 +1,4 @@
-/* nodisk volume create | list | show | remove */
+/* nodisk volume create | list | show | remove | attach | detach */
 #include "cli/command.h"
 
 #include <errno.h>
@@ -128,12 +128,21 @@ static void print_volume(const json_t *v)
     char text[AGE_TEXT_SIZE], size[64];
     cleanup_free char *nodes = cli_join(json_object_get(v, "nodes"));
     cleanup_free char *allow = cli_join(json_object_get(v, "allow"));
+    size_t i;
+    json_t *a;
     print_field("volume", print_text(v, "name"));
     print_field("state", print_text(v, "state"));
     if (print_text(v, "failure"))
         print_field("failure", print_text(v, "failure"));
     print_field("target", print_text(v, "target"));
     print_field("nodes", nodes);
+    json_array_foreach(json_object_get(v, "attached"), i, a)
+    {
+        char line[96];
+        snprintf(line, sizeof(line), "%.64s, LUN %u", print_text(a, "node"),
+                 (unsigned)print_number(a, "lun"));
+        print_field("attached to", line);
+    }
     print_field("allowed", allow);
     print_field(print_text(v, "kind"), print_text(v, "path"));
     snprintf(size, sizeof(size), "%s (%llu bytes, blocks of %llu)",
@@ -165,6 +174,46 @@ static int remove_volume(const struct cli *cli, const struct args *args)
     return cli_done(cli, json, "volume %s is removed\n", args->words[0]);
 }
 
+static const struct cli_option attach_options[] = {
+    {"lun", "1..255", "as this LUN; otherwise the lowest that is free"},
+};
+
+static int attach(const struct cli *cli, const struct args *args)
+{
+    const char *text = args_value(args, "lun");
+    char *end;
+    json_t *json, *body = json_pack("{s:s, s:s}", "volume", args->words[0], "node", args->words[1]);
+    if (text) {
+        long lun = strtol(text, &end, 10);
+        if (*text < '1' || *text > '9' || *end || lun < 1 || lun > 255) {
+            json_decref(body);
+            return cli_bad_value("lun", text, "must be a number from 1 to 255");
+        }
+        json_object_set_new(body, "lun", json_integer(lun));
+    }
+    int r = cli_ask(cli, "POST", "/v1/attachments", body, NULL, &json);
+    if (r != CLI_OK)
+        return r;
+    unsigned lun = (unsigned)print_number(json, "lun");
+    return cli_done(cli, json, "volume %s is LUN %u of node %s, from the node's next login on\n",
+                    args->words[0], lun, args->words[1]);
+}
+
+static int detach(const struct cli *cli, const struct args *args)
+{
+    json_t *json;
+    cleanup_free char *path = cli_path("/v1/attachments", args->words[1]);
+    cleanup_free char *name = cli_path("", args->words[0]); /* "/NAME", encoded */
+    cleanup_free char *full = NULL;
+    if (asprintf(&full, "%s?volume=%s", path, name + 1) < 0)
+        abort();
+    int r = cli_ask(cli, "DELETE", full, NULL, NULL, &json);
+    if (r != CLI_OK)
+        return r;
+    return cli_done(cli, json, "volume %s is detached from node %s\n", args->words[0],
+                    args->words[1]);
+}
+
 static const struct cli_verb verbs[] = {
     {"create", "NAME", 1, "Makes a volume that the server exports as <base-iqn>:NAME",
      create_options, ARRAY_SIZE(create_options),
@@ -175,6 +224,13 @@ static const struct cli_verb verbs[] = {
      "Its file goes with it if nodisk made it; a file or device of yours (--file, --device)\n"
      "stays as it is.\n",
      remove_volume},
+    {"attach", "VOLUME NODE", 2, "Makes a volume a further disk of a node", attach_options,
+     ARRAY_SIZE(attach_options),
+     "The node sees it as LUN 1 and up of its target, from its next login on. A volume that\n"
+     "belongs to another node is refused, unless it is read-only or shared (--allow any).\n",
+     attach},
+    {"detach", "VOLUME NODE", 2, "Takes a further disk from a node that is down", NULL, 0, NULL,
+     detach},
 };
 
 const struct cli_noun cli_volume = {"volume", "Disks that the server exports", verbs,

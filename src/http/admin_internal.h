@@ -81,6 +81,9 @@ void admin_create_volume(struct call *call);
 void admin_show_volume(struct call *call);
 void admin_remove_volume(struct call *call);
 
+void admin_attach_volume(struct call *call);
+void admin_detach_volume(struct call *call);
+
 void admin_list_groups(struct call *call);
 void admin_add_group(struct call *call);
 void admin_remove_group(struct call *call);

@@ -28,20 +28,33 @@ static uint32_t last_address(struct admin *admin, const struct catalog_node *nod
     return address;
 }
 
+static json_t *attachments_to_json(const struct catalog *catalog, const struct catalog_node *node)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < node->n_attachments; i++) {
+        const struct catalog_attachment *a = &node->attachments[i];
+        const struct catalog_volume *v = catalog_volume_by_id(catalog, a->volume_id);
+        if (v)
+            json_array_append_new(
+                list, json_pack("{s:I, s:s}", "lun", (json_int_t)a->lun, "volume", v->name));
+    }
+    return list;
+}
+
 json_t *node_to_json(struct admin *admin, const struct catalog *catalog,
                      const struct catalog_node *node)
 {
     char address[IPV4_TEXT_SIZE], last[IPV4_TEXT_SIZE];
     const struct catalog_volume *v = catalog_volume_by_id(catalog, node->volume_id);
     uint32_t given = last_address(admin, node);
-    return json_pack("{s:s, s:o, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:o, s:I}", "name",
+    return json_pack("{s:s, s:o, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:o, s:o, s:I}", "name",
                      node->name, "macs", macs_to_json(node), "address",
                      node->address ? ipv4_format(node->address, address) : NULL, "last_address",
                      given ? ipv4_format(given, last) : NULL, "group", node->group, "volume",
                      v ? v->name : NULL, "volume_state", v ? volume_state_text(v->state) : NULL,
                      "volume_failure", v ? v->failure : NULL, "image", v ? v->image : NULL,
-                     "initiator", iqn_of(catalog, node->name), "created_at",
-                     (json_int_t)node->created_at);
+                     "attachments", attachments_to_json(catalog, node), "initiator",
+                     iqn_of(catalog, node->name), "created_at", (json_int_t)node->created_at);
 }
 
 void admin_list_nodes(struct call *call)

@@ -17,6 +17,8 @@ static const struct route routes[] = {
     {"POST", "/v1/volumes", admin_create_volume},
     {"GET", "/v1/volumes/*", admin_show_volume},
     {"DELETE", "/v1/volumes/*", admin_remove_volume},
+    {"POST", "/v1/attachments", admin_attach_volume},
+    {"DELETE", "/v1/attachments/*", admin_detach_volume},
     {"GET", "/v1/groups", admin_list_groups},
     {"POST", "/v1/groups", admin_add_group},
     {"DELETE", "/v1/groups/*", admin_remove_group},

@@ -43,6 +43,19 @@ static json_t *users_to_json(const struct catalog *catalog, const struct catalog
     return list;
 }
 
+static json_t *attached_to_json(const struct catalog *catalog, const struct catalog_volume *v)
+{
+    json_t *list = json_array();
+    size_t count;
+    const struct catalog_node *nodes = catalog_nodes(catalog, &count);
+    for (size_t i = 0; i < count; i++)
+        for (size_t k = 0; k < nodes[i].n_attachments; k++)
+            if (nodes[i].attachments[k].volume_id == v->id)
+                json_array_append_new(list, json_pack("{s:s, s:I}", "node", nodes[i].name, "lun",
+                                                      (json_int_t)nodes[i].attachments[k].lun));
+    return list;
+}
+
 static void serial_text(const struct catalog_volume *v, char text[static 33])
 {
     for (size_t i = 0; i < sizeof(v->serial); i++)
@@ -54,15 +67,15 @@ json_t *volume_to_json(const struct catalog *catalog, const struct catalog_volum
     char serial[33];
     serial_text(v, serial);
     return json_pack(
-        "{s:s, s:s, s:s, s:s?, s:s, s:I, s:o, s:I, s:b, s:s?, s:o, s:o, s:o, s:s, s:I}", "name",
-        v->name, "kind", v->kind == VOLUME_DEVICE ? "device" : "file", "state",
+        "{s:s, s:s, s:s, s:s?, s:s, s:I, s:o, s:I, s:b, s:s?, s:o, s:o, s:o, s:o, s:s, s:I}",
+        "name", v->name, "kind", v->kind == VOLUME_DEVICE ? "device" : "file", "state",
         volume_state_text(v->state), "failure", v->failure, "path", v->path, "size",
         (json_int_t)v->size, "used",
         v->kind == VOLUME_DEVICE ? json_null() : json_integer((json_int_t)file_used(v->path)),
         "block_size", (json_int_t)v->block_size, "read_only", (int)v->read_only, "image", v->image,
-        "nodes", users_to_json(catalog, v), "allow", allow_to_json(v), "target",
-        json_sprintf("%s:%s", catalog_base_iqn(catalog), v->name), "serial", serial, "created_at",
-        (json_int_t)v->created_at);
+        "nodes", users_to_json(catalog, v), "attached", attached_to_json(catalog, v), "allow",
+        allow_to_json(v), "target", json_sprintf("%s:%s", catalog_base_iqn(catalog), v->name),
+        "serial", serial, "created_at", (json_int_t)v->created_at);
 }
 
 void admin_list_volumes(struct call *call)

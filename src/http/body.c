@@ -215,6 +215,22 @@ int body_read_group(const char *data, size_t size, struct body *body, struct bod
     return read_body(data, size, body, fields, ARRAY_SIZE(fields), ret_group, ret_error);
 }
 
+int body_read_attachment(const char *data, size_t size, struct body *body,
+                         struct body_attachment *ret_attachment, struct error *ret_error)
+{
+    static const struct field fields[] = {
+        {"volume", FIELD_TEXT, offsetof(struct body_attachment, volume), .required = true},
+        {"node", FIELD_TEXT, offsetof(struct body_attachment, node), .required = true},
+        {"lun", FIELD_NUMBER, offsetof(struct body_attachment, lun)},
+    };
+    *ret_attachment = (struct body_attachment){0};
+    int r = read_body(data, size, body, fields, ARRAY_SIZE(fields), ret_attachment, ret_error);
+    const struct body_number *lun = &ret_attachment->lun;
+    if (r >= 0 && lun->given && (lun->number < 1 || lun->number > 255))
+        return error_set(ret_error, -EINVAL, "'lun' must be from 1 to 255 (0 is what it boots)");
+    return r;
+}
+
 static int parse_version(const char *text, uint32_t *ret_version)
 {
     char *end;

@@ -71,6 +71,14 @@ struct body_group {
 int body_read_group(const char *data, size_t size, struct body *body, struct body_group *ret_group,
                     struct error *ret_error) MUST_CHECK;
 
+struct body_attachment {
+    struct body_text volume, node;
+    struct body_number lun;
+};
+int body_read_attachment(const char *data, size_t size, struct body *body,
+                         struct body_attachment *ret_attachment,
+                         struct error *ret_error) MUST_CHECK;
+
 /* "debian12" or "debian12@3" -> name and version (0: none given). */
 int body_parse_image_reference(const char *text, char name[static 64], uint32_t *ret_version,
                                struct error *ret_error) MUST_CHECK;

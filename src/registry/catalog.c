@@ -105,7 +105,9 @@ int catalog_add_node(struct catalog *c, const struct catalog_node *node)
     copy.name = arena_strdup(&c->arena, node->name);
     copy.group = arena_strdup(&c->arena, node->group);
     copy.macs = arena_copy(&c->arena, node->macs, node->n_macs * sizeof(*node->macs));
-    if (!copy.name || (node->group && !copy.group) || !copy.macs)
+    copy.attachments =
+        arena_copy(&c->arena, node->attachments, node->n_attachments * sizeof(*node->attachments));
+    if (!copy.name || (node->group && !copy.group) || !copy.macs || !copy.attachments)
         return -ENOMEM;
     struct catalog_node *place =
         array_append((void **)&c->nodes, &c->n_nodes, &c->nodes_room, sizeof(*place));

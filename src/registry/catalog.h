@@ -24,6 +24,12 @@ enum volume_state {
     VOLUME_REMOVING, /* on its way out; nobody may log in any more */
 };
 
+/* A data volume of a node. */
+struct catalog_attachment {
+    uint32_t lun; /* 1..255 */
+    uint64_t volume_id;
+};
+
 struct catalog_node {
     uint64_t id;
     const char *name;   /* host name, name_is_host() */
@@ -32,7 +38,9 @@ struct catalog_node {
     uint64_t volume_id; /* what it boots; 0: nothing */
     size_t n_macs;
     const struct mac_address *macs; /* in the order given; at least one */
-    uint64_t created_at;            /* usec since 1970 */
+    size_t n_attachments;
+    const struct catalog_attachment *attachments; /* ordered by LUN */
+    uint64_t created_at;                          /* usec since 1970 */
 };
 
 struct catalog_volume {

@@ -71,6 +71,33 @@ static int read_macs(struct db *db, sqlite3_stmt *rows, int64_t node_id, bool *m
     return 0;
 }
 
+#define MAX_ATTACHMENTS REGISTRY_MAX_LUN
+
+static int read_attachments(struct db *db, int64_t node_id,
+                            struct catalog_attachment attachments[static MAX_ATTACHMENTS],
+                            size_t *ret_count, struct error *ret_error)
+{
+    sqlite3_stmt *rows =
+        db_start(db, "SELECT lun, volume_id FROM attachments WHERE node_id = ? ORDER BY lun",
+                 DB_VALUES(db_int(node_id)), ret_error);
+    if (!rows)
+        return ret_error->code;
+    size_t n = 0;
+    int r;
+    while ((r = db_next(db, rows, ret_error)) > 0) {
+        int lun = sqlite3_column_int(rows, 0);
+        if (n == MAX_ATTACHMENTS || lun < 1 || lun > REGISTRY_MAX_LUN) {
+            r = damaged(db, "LUN", db_column_text(rows, 0), ret_error);
+            db_end(rows);
+            return r;
+        }
+        attachments[n++] = (struct catalog_attachment){
+            .lun = (uint32_t)lun, .volume_id = (uint64_t)sqlite3_column_int64(rows, 1)};
+    }
+    *ret_count = n;
+    return r;
+}
+
 static int read_node(struct db *db, sqlite3_stmt *row, const struct scratch *macs,
                      struct catalog *catalog, struct error *ret_error)
 {
@@ -83,6 +110,11 @@ static int read_node(struct db *db, sqlite3_stmt *row, const struct scratch *mac
         .macs = macs->macs,
         .n_macs = macs->count,
     };
+    struct catalog_attachment attachments[MAX_ATTACHMENTS];
+    int r = read_attachments(db, (int64_t)node.id, attachments, &node.n_attachments, ret_error);
+    if (r < 0)
+        return r;
+    node.attachments = attachments;
     const char *address = db_column_text_or_null(row, 3);
     if (!name_is_host(node.name))
         return damaged(db, "node's name", node.name, ret_error);

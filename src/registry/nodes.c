@@ -146,11 +146,17 @@ static int check_volume_free(struct db *db, int64_t node_id, int64_t volume_id, 
                              struct error *ret_error)
 {
     char holder[NAME_MAX_LEN + 1];
-    int r = find_holder(db,
-                        "SELECT n.name FROM nodes n JOIN volumes v ON v.id = n.volume_id"
-                        " WHERE v.id = ? AND n.id <> ? AND NOT v.read_only AND NOT v.allow_any"
-                        " AND (SELECT count(*) FROM volume_allow WHERE volume_id = v.id) < 2",
-                        DB_VALUES(db_int(volume_id), db_int(node_id)), holder, ret_error);
+    int64_t lun;
+    int r = db_lookup(db, "SELECT lun FROM attachments WHERE node_id = ? AND volume_id = ?",
+                      DB_VALUES(db_int(node_id), db_int(volume_id)), &lun, ret_error);
+    if (r > 0)
+        return error_set(
+            ret_error, -EBUSY,
+            "volume '%s' is attached to this node as LUN %lld; detach it first: nodisk "
+            "volume detach %s NODE",
+            volume, (long long)lun, volume);
+    if (r >= 0)
+        r = attachment_find_rival(db, node_id, volume_id, holder, ret_error);
     if (r > 0)
         return error_set(ret_error, -EBUSY,
                          "volume '%s' is already the disk of node '%s', and two nodes writing to "

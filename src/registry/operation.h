@@ -39,6 +39,11 @@ int operation_check_address(struct registry *registry, uint32_t address,
 int volume_insert(struct db *db, const struct registry_volume *volume, int64_t *ret_id,
                   struct error *ret_error) MUST_CHECK;
 
+/* Shared by attachments.c and nodes.c: another node that a volume for one machine belongs to, as
+ * its disk or attached. 1: its name was copied to `name`; 0: there is none. */
+int attachment_find_rival(struct db *db, int64_t node_id, int64_t volume_id,
+                          char name[static NAME_MAX_LEN + 1], struct error *ret_error) MUST_CHECK;
+
 /* Files in the directory of the database (the state directory) are stored relative to it, so that a
  * copy of that directory never touches the files of the original. How a path is stored: a part of
  * path. */

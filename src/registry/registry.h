@@ -93,6 +93,18 @@ int registry_volume_remove_begin(struct registry *registry, const char *name,
 int registry_volume_remove_end(struct registry *registry, const char *name, bool keep,
                                struct error *ret_error) MUST_CHECK;
 
+/* --- data volumes of nodes --- */
+
+#define REGISTRY_MAX_LUN 255
+
+/* Makes a ready volume LUN `lun` (1..REGISTRY_MAX_LUN; 0: the lowest that is free) of a node's
+ * target, from the node's next login on. -EBUSY: it belongs to another node, and is neither shared
+ * nor read-only. */
+int registry_volume_attach(struct registry *registry, const char *volume, const char *node,
+                           uint32_t lun, uint32_t *ret_lun, struct error *ret_error) MUST_CHECK;
+int registry_volume_detach(struct registry *registry, const char *volume, const char *node,
+                           struct error *ret_error) MUST_CHECK;
+
 /* --- nodes --- */
 
 struct registry_node {

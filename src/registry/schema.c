@@ -104,8 +104,19 @@ static const char version_1[] =
     "  PRIMARY KEY (boot_id, position)"
     ") STRICT, WITHOUT ROWID;";
 
+/* LUN 0 of a node is nodes.volume_id */
+static const char version_attachments[] =
+    "CREATE TABLE attachments ("
+    "  node_id INTEGER NOT NULL REFERENCES nodes(id) ON DELETE CASCADE,"
+    "  lun INTEGER NOT NULL CHECK (lun BETWEEN 1 AND 255),"
+    "  volume_id INTEGER NOT NULL REFERENCES volumes(id),"
+    "  PRIMARY KEY (node_id, lun),"
+    "  UNIQUE (node_id, volume_id)"
+    ") STRICT, WITHOUT ROWID;"
+    "CREATE INDEX attachments_by_volume ON attachments(volume_id);";
+
 /* migrations[n] brings version n to version n + 1. What was released never changes here. */
-static const char *const migrations[] = {version_1};
+static const char *const migrations[] = {version_1, version_attachments};
 
 static int check_whole(struct db *db, struct error *ret_error)
 {

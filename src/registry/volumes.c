@@ -210,6 +210,28 @@ static int check_no_node(struct db *db, const struct volume_operation *o, struct
     return r;
 }
 
+static int check_not_attached(struct db *db, const char *name, struct error *ret_error)
+{
+    sqlite3_stmt *rows = db_start(db,
+                                  "SELECT n.name, a.lun FROM attachments a"
+                                  " JOIN nodes n ON n.id = a.node_id"
+                                  " JOIN volumes v ON v.id = a.volume_id"
+                                  " WHERE v.name = ? ORDER BY n.name LIMIT 1",
+                                  DB_VALUES(db_text(name)), ret_error);
+    if (!rows)
+        return ret_error->code;
+    int r = db_next(db, rows, ret_error);
+    if (r > 0) {
+        const char *node = db_column_text(rows, 0);
+        r = error_set(ret_error, -EBUSY,
+                      "volume '%s' is attached to node '%s' as LUN %d; detach it first: nodisk "
+                      "volume detach %s %s",
+                      name, node, sqlite3_column_int(rows, 1), name, node);
+        db_end(rows);
+    }
+    return r;
+}
+
 /* Finds the volume's state and keeps its path if the file is ours. */
 static int look_up_for_removal(struct db *db, struct volume_operation *o, struct error *ret_error)
 {
@@ -241,6 +263,8 @@ static int remove_begin(struct db *db, struct operation *operation, struct error
     int r = look_up_for_removal(db, o, ret_error);
     if (r >= 0)
         r = check_no_node(db, o, ret_error);
+    if (r >= 0)
+        r = check_not_attached(db, o->name, ret_error);
     if (r >= 0)
         r = db_change(db, "UPDATE volumes SET state = 'removing' WHERE name = ?",
                       DB_VALUES(db_text(o->name)), ret_error);
