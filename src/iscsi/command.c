@@ -13,8 +13,8 @@
  * session: what still comes for it is dropped, and when the initiator has sent all that it was
  * asked for the command ends with CHECK CONDITION.
  */
+#include "iscsi/remote.h"
 #include "iscsi/target.h"
-#include "iscsi/task.h"
 
 static void solicit(struct iscsi_task *task);
 static void finish_bursts(struct iscsi_task *task);
@@ -70,6 +70,20 @@ static void unlink_task(struct iscsi_session *session, struct iscsi_task *task)
     list_remove(&task->link);
     session->n_tasks--;
     session->n_open -= !task->status_sent;
+}
+
+void iscsi_burst_moved(struct scsi_burst *burst, bool ok)
+{
+    struct iscsi_task *task = task_of(burst->task);
+    if (task->remote)
+        iscsi_remote_burst_moved(task, burst, ok);
+    else
+        scsi_burst_moved(burst, ok);
+}
+
+bool iscsi_task_writes(const struct iscsi_task *task)
+{
+    return task->remote ? task->remote->writes : scsi_task_writes(&task->scsi);
 }
 
 /* --- Data-In --- */
@@ -131,10 +145,22 @@ static bool queue_data_in(struct iscsi_task *task, struct scsi_burst *burst, uin
     } else {
         iscsi_out_show_statsn(conn, out);
     }
-    iscsi_out_set_data(out, burst->buffer->data + at, size, buffer_ref(burst->buffer));
+    /* a buffer of another thread is held by the burst alone, until the last PDU has left */
+    struct buffer *held = task->remote ? NULL : buffer_ref(burst->buffer);
+    iscsi_out_set_data(out, burst->buffer->data + at, size, held);
     out->burst = last ? burst : NULL;
     iscsi_conn_queue(conn, out);
     return true;
+}
+
+/* There is no memory for the next PDU, and the connection is closed. What is queued of a buffer of
+ * another thread may be on its way: then the burst ends when that is dropped. */
+static void give_up(struct iscsi_task *task, struct scsi_burst *burst, bool has_queued)
+{
+    if (task->remote && has_queued)
+        task->session->conn->out_last->burst = burst;
+    else
+        iscsi_burst_moved(burst, false);
 }
 
 static void send_burst(struct scsi_task *scsi, struct scsi_burst *burst)
@@ -142,7 +168,7 @@ static void send_burst(struct scsi_task *scsi, struct scsi_burst *burst)
     struct iscsi_task *task = task_of(scsi);
     const struct iscsi_parameters *parameters = &task->session->parameters;
     if (task->cancelled || task->session->conn->state != ISCSI_CONN_FULL) {
-        scsi_burst_moved(burst, false);
+        iscsi_burst_moved(burst, false);
         return;
     }
     task->session->counters.read_bytes += burst->length;
@@ -151,7 +177,7 @@ static void send_burst(struct scsi_task *scsi, struct scsi_burst *burst)
         uint32_t size = MIN(burst->length - at, parameters->max_send_segment_length);
         size = MIN(size, to_boundary);
         if (!queue_data_in(task, burst, at, size)) {
-            scsi_burst_moved(burst, false);
+            give_up(task, burst, at > 0);
             return;
         }
         at += size;
@@ -175,7 +201,7 @@ static void burst_filled(struct iscsi_task *task, struct scsi_burst *burst)
     remove_wanted(task, burst);
     task->session->counters.written_bytes += burst->length;
     solicit(task);
-    scsi_burst_moved(burst, true); /* may free the task */
+    iscsi_burst_moved(burst, true); /* may free the task */
 }
 
 /* The first burst begins with the data that came with the command. */
@@ -216,7 +242,7 @@ static void receive_burst(struct scsi_task *scsi, struct scsi_burst *burst)
     burst->buffer = NULL;
     burst->received = 0;
     if (task->cancelled) {
-        scsi_burst_moved(burst, false);
+        iscsi_burst_moved(burst, false);
         return;
     }
     task->wanted[task->n_wanted++] = burst;
@@ -514,7 +540,7 @@ static void finish_bursts(struct iscsi_task *task)
     memset(task->r2ts, 0, sizeof(task->r2ts));
     for (size_t i = 0; i < n; i++) {
         buffer_cancel_wait(&wanted[i]->waiter);
-        scsi_burst_moved(wanted[i], false); /* the last one may free the task */
+        iscsi_burst_moved(wanted[i], false); /* the last one may free the task */
     }
 }
 
@@ -532,7 +558,10 @@ void iscsi_task_cancel(struct iscsi_task *task)
         conn->in.place = NULL;
     }
     bool waits = task->n_wanted > 0; /* if so, it cannot end inside scsi_task_abort() */
-    scsi_task_abort(&task->scsi);
+    if (task->remote)
+        iscsi_remote_abort(task);
+    else
+        scsi_task_abort(&task->scsi);
     if (waits)
         finish_bursts(task);
 }
@@ -573,14 +602,18 @@ void iscsi_command_header(struct iscsi_session *session, struct iscsi_input *in)
 
 static struct iscsi_task *new_task(struct iscsi_session *session, struct iscsi_input *in)
 {
-    struct iscsi_task *task = calloc(1, sizeof(*task));
+    uint64_t wire = bhs_get64(in->bhs, BHS_LUN);
+    int number = wire == 0 ? 0 : iscsi_lun_number(wire);
+    struct iscsi_lun *lun = number == 0 ? NULL : iscsi_luns_find(session->conn->luns, number);
+    bool remote = lun && lun->thread != session->conn->thread;
+    struct iscsi_task *task = remote ? iscsi_remote_task_new(lun) : calloc(1, sizeof(*task));
     if (!task)
         return NULL;
     uint8_t flags = in->bhs[BHS_FLAGS];
     task->session = session;
     task->itt = bhs_get32(in->bhs, BHS_ITT);
     task->cmdsn = bhs_get32(in->bhs, BHS_CMDSN);
-    task->lun = bhs_get64(in->bhs, BHS_LUN);
+    task->lun = wire;
     task->expected_length = bhs_get32(in->bhs, BHS_EXPECTED_LENGTH);
     task->immediate = take_ptr(in->buffer);
     task->immediate_size = in->data_size;
@@ -589,8 +622,8 @@ static struct iscsi_task *new_task(struct iscsi_session *session, struct iscsi_i
 
     struct scsi_task *scsi = &task->scsi;
     scsi->transport = &transport;
-    scsi->target = &session->target->scsi;
-    scsi->nexus = task->lun == 0 ? &session->nexus : NULL;
+    scsi->target = session->scsi;
+    scsi->nexus = number == 0 ? &session->nexus : lun ? &lun->nexus : NULL;
     scsi->thread = session->conn->thread;
     scsi->share = &session->share;
     memcpy(scsi->cdb, in->bhs + BHS_CDB, SCSI_CDB_SIZE);
@@ -616,6 +649,8 @@ void iscsi_command_pdu(struct iscsi_session *session, struct iscsi_input *in)
     link_task(session, task);
     if (task->data_error)
         fail_if_all_came(task); /* and is never started */
+    else if (task->remote)
+        iscsi_remote_start(task);
     else
         scsi_task_start(&task->scsi);
 }

@@ -167,7 +167,7 @@ static void pop_out(struct iscsi_conn *conn, bool sent)
         iscsi_session_answered(conn->session);
     free(out);
     if (burst)
-        scsi_burst_moved(burst, sent); /* may queue more, and may close the connection */
+        iscsi_burst_moved(burst, sent); /* may queue more, and may close the connection */
 }
 
 void iscsi_conn_sent(struct iscsi_conn *conn, size_t size)
@@ -218,6 +218,12 @@ static void forget_input(struct iscsi_conn *conn)
     conn->in = (struct iscsi_input){0};
 }
 
+static void luns_released(void *context)
+{
+    struct iscsi_conn *conn = context;
+    conn->operations->released(conn);
+}
+
 void iscsi_conn_drop(struct iscsi_conn *conn)
 {
     forget_input(conn);
@@ -225,6 +231,8 @@ void iscsi_conn_drop(struct iscsi_conn *conn)
         pop_out(conn, false);
     if (conn->session)
         iscsi_session_end(conn->session); /* calls released() */
+    else if (conn->luns)
+        iscsi_luns_release(take_ptr(conn->luns), luns_released, conn);
     else
         conn->operations->released(conn);
 }

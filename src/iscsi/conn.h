@@ -19,6 +19,7 @@
 #include <sys/uio.h>
 
 struct iscsi_conn;
+struct iscsi_luns;
 struct iscsi_session;
 
 enum iscsi_conn_state {
@@ -93,7 +94,8 @@ struct iscsi_conn {
     enum iscsi_conn_state state;
     struct iscsi_login *login; /* until FULL; owned */
     struct iscsi_session *session;
-    uint32_t statsn; /* of the next response that bears status */
+    struct iscsi_luns *luns; /* beside LUN 0; NULL: none */
+    uint32_t statsn;         /* of the next response that bears status */
     bool header_digest, data_digest;
     const char *end_reason; /* why it is CLOSING or CLOSED; static */
     bool violated;          /* because the peer broke the protocol */

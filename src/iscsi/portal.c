@@ -344,6 +344,9 @@ static void target_found(struct iscsi_target_request *request, struct iscsi_targ
 {
     struct iscsi_socket *s = container_of(request, struct iscsi_socket, request);
     s->opening = false;
+    s->conn.luns = take_ptr(request->luns);
+    if (s->conn.luns)
+        s->conn.luns->conn = &s->conn;
     if (s->conn.state != ISCSI_CONN_ATTACHING)
         wake(&s->conn); /* it was closed meanwhile, and waited for this */
     else if (target)

@@ -27,14 +27,6 @@ struct iscsi_event {
     bool orderly;                   /* END: because the peer logged out */
 };
 
-/* Somebody waits for a target; embedded in what waits, and stays until done() was called. */
-struct iscsi_target_request {
-    struct list link; /* of whoever opens the target */
-    /* target: NULL if it cannot be served; reason (for the log) tells why. */
-    void (*done)(struct iscsi_target_request *request, struct iscsi_target *target,
-                 const char *reason);
-};
-
 struct iscsi_portal_operations {
     /* Who may log in to what; see login.h. Called on any thread, several at once. */
     enum iscsi_login_status (*admit)(void *context, const struct iscsi_login_identity *identity,

@@ -66,6 +66,7 @@ int iscsi_session_start(struct iscsi_conn *conn, struct iscsi_target *target, ui
     if (target) {
         list_append(&target->sessions, &session->link);
         scsi_nexus_connect(&session->nexus, target->lun0.lu);
+        session->scsi = conn->luns ? &conn->luns->scsi : &target->scsi;
     }
     int r = iscsi_conn_start_session(conn, session);
     if (r < 0)
@@ -83,12 +84,26 @@ void iscsi_session_answered(struct iscsi_session *session)
     session->n_unnumbered -= session->n_unnumbered > 0;
 }
 
+static void free_if_done(struct iscsi_session *session);
+
+static void luns_released(void *context)
+{
+    struct iscsi_session *session = context;
+    session->releasing = false;
+    free_if_done(session);
+}
+
 static void free_if_done(struct iscsi_session *session)
 {
     struct iscsi_target *target = session->target;
     struct iscsi_conn *conn = session->conn;
-    if (!session->ending || session->n_tasks > 0)
+    if (!session->ending || session->n_tasks > 0 || session->releasing)
         return;
+    if (conn->luns) {
+        session->releasing = true;
+        iscsi_luns_release(take_ptr(conn->luns), luns_released, session);
+        return;
+    }
     dispose(session);
     conn->session = NULL;
     conn->operations->released(conn);
@@ -102,10 +117,23 @@ void iscsi_session_cancel_tasks(struct iscsi_session *session)
         iscsi_task_cancel(container_of(session->tasks.next, struct iscsi_task, link));
 }
 
+void iscsi_session_cancel_lun(struct iscsi_session *session, int number)
+{
+    struct list *node = session->tasks.next;
+    while (node != &session->tasks) {
+        struct iscsi_task *task = container_of(node, struct iscsi_task, link);
+        node = node->next;
+        if (iscsi_lun_number(task->lun) == number) {
+            iscsi_task_cancel(task);    /* may also end others that waited for its buffers: */
+            node = session->tasks.next; /* begin again */
+        }
+    }
+}
+
 static bool any_writes(const struct list *tasks)
 {
     list_for_each(node, tasks)
-        if (scsi_task_writes(&container_of(node, struct iscsi_task, link)->scsi))
+        if (iscsi_task_writes(container_of(node, struct iscsi_task, link)))
             return true;
     return false;
 }

@@ -10,6 +10,7 @@
 #pragma once
 
 #include "iscsi/conn.h"
+#include "iscsi/lun.h"
 
 #define ISCSI_TASK_BUCKETS 16
 
@@ -43,7 +44,8 @@ struct iscsi_session {
     uint32_t granted_cmdsn; /* the MaxCmdSN that was sent last: the one that the initiator knows */
     unsigned n_unnumbered;  /* see ISCSI_MAX_UNNUMBERED; one less with each answer that leaves */
     uint32_t next_ttt;
-    struct scsi_nexus nexus; /* to LUN 0 */
+    struct scsi_target *scsi; /* its LUNs; those beside LUN 0 are in conn->luns */
+    struct scsi_nexus nexus;  /* to LUN 0 */
     struct buffer_share share;
     struct iscsi_task *buckets[ISCSI_TASK_BUCKETS]; /* by ITT */
     struct list tasks;                              /* oldest first */
@@ -52,6 +54,7 @@ struct iscsi_session {
     unsigned n_open; /* tasks whose status was not queued yet: they fill the window */
     bool ending;
     bool pings;                          /* has sent a NOP-Out: it will answer one of ours */
+    bool releasing;                      /* conn->luns */
     struct iscsi_text_reply *text_reply; /* of a long answer: what is still to be fetched */
     struct iscsi_session_counters counters;
 };
@@ -84,6 +87,8 @@ void iscsi_session_damaged_pdu(struct iscsi_session *session, struct iscsi_input
 
 /* Cancels all of its tasks. It stays, even if the last of them is gone at once. */
 void iscsi_session_cancel_tasks(struct iscsi_session *session);
+/* Cancels those on one LUN. */
+void iscsi_session_cancel_lun(struct iscsi_session *session, int number);
 /* May something of it still land on the medium? */
 bool iscsi_session_may_write(const struct iscsi_session *session);
 
@@ -112,6 +117,8 @@ void iscsi_data_out_pdu(struct iscsi_session *session, struct iscsi_input *in);
 /* The data of this Data-Out is damaged (its digest tells): it costs the command. */
 void iscsi_data_out_damaged(struct iscsi_session *session, struct iscsi_input *in);
 struct iscsi_task *iscsi_task_find(struct iscsi_session *session, uint32_t itt);
+/* Answers a burst that the command set has given out; see scsi_burst_moved(). */
+void iscsi_burst_moved(struct scsi_burst *burst, bool ok);
 /* Ends a task early without a response. May free it at once. */
 void iscsi_task_cancel(struct iscsi_task *task);
 

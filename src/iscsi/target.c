@@ -31,6 +31,7 @@ struct iscsi_target *iscsi_target_new(struct io_thread *thread, const char *name
     target->lun0 = (struct scsi_target_lun){.lun = 0, .lu = lu};
     target->scsi = (struct scsi_target){.luns = &target->lun0, .n_luns = 1};
     list_init(&target->sessions);
+    list_init(&target->remotes);
     list_init(&target->attaching);
     list_init(&target->task_management);
     return target;
@@ -56,6 +57,8 @@ void iscsi_target_close_sessions(struct iscsi_target *target, const char *reason
         iscsi_conn_close(session_of(node)->conn, reason);
     list_for_each(node, &target->attaching)
         iscsi_conn_close(container_of(node, struct iscsi_conn, attach_link), reason);
+    list_for_each(node, &target->remotes)
+        iscsi_lun_evict(container_of(node, struct iscsi_lun, link), reason);
 }
 
 /* On its way out, and nothing of it can land on the medium any more. */
@@ -92,6 +95,28 @@ static struct iscsi_session *find_rival(struct iscsi_target *target,
             return session;
     }
     return NULL;
+}
+
+/* The same, of those that have it as a further LUN. Two machines with one name would meet at LUN 0
+ * of their own target already. */
+static bool has_remote_rival(const struct iscsi_target *target,
+                             const struct iscsi_login_identity *identity)
+{
+    list_for_each(node, &target->remotes) {
+        const struct iscsi_login_identity *other =
+            &container_of(node, struct iscsi_lun, link)->luns->identity;
+        if (!endpoint_same_host(&other->source, &identity->source) &&
+            !str_eq(other->initiator, identity->initiator))
+            return true;
+    }
+    return false;
+}
+
+bool iscsi_target_has_rival(struct iscsi_target *target,
+                            const struct iscsi_login_identity *identity)
+{
+    return target->single_writer &&
+           (find_rival(target, identity) || has_remote_rival(target, identity));
 }
 
 /* Is there a session on its way out that still has something to write on the disk? It must not land
@@ -178,6 +203,11 @@ static bool check_rules(struct iscsi_target *target, struct iscsi_conn *conn,
         iscsi_conn_refuse(conn, ISCSI_LOGIN_UNAVAILABLE,
                           "its disk is in use from another address (two machines with one "
                           "identity?); if that machine is gone, this clears within seconds");
+        return false;
+    }
+    if (target->single_writer && has_remote_rival(target, &conn->login->identity)) {
+        iscsi_conn_refuse(conn, ISCSI_LOGIN_UNAVAILABLE,
+                          "its disk is in use by the node that it is attached to");
         return false;
     }
     return check_tsih(conn, replaced) && (replaced || check_room(target, conn));

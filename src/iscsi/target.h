@@ -17,7 +17,8 @@ struct iscsi_target {
      * the first is alive. */
     bool single_writer;
     struct list sessions;
-    struct list attaching;       /* connections that wait for an old session to end */
+    struct list remotes;   /* struct iscsi_lun: sessions of other targets that have its LUN 0 */
+    struct list attaching; /* connections that wait for an old session to end */
     struct list task_management; /* functions that wait for tasks to end */
     uint16_t last_tsih;
     /* Called at the end of a round in which the last session has gone; may free the target. */
@@ -34,7 +35,8 @@ struct iscsi_target *iscsi_target_new(struct io_thread *thread, const char *name
 void iscsi_target_free(struct iscsi_target *target);
 static inline bool iscsi_target_is_idle(const struct iscsi_target *target)
 {
-    return list_empty(&target->sessions) && list_empty(&target->attaching);
+    return list_empty(&target->sessions) && list_empty(&target->attaching) &&
+           list_empty(&target->remotes);
 }
 /* Calls idle() at the end of this round, if it is idle then. */
 void iscsi_target_check_idle(struct iscsi_target *target);
@@ -46,6 +48,9 @@ void iscsi_target_close_sessions(struct iscsi_target *target, const char *reason
  * single writer) nothing of those that are about to end can land on the medium any more; or refuses
  * it. */
 void iscsi_target_attach(struct iscsi_target *target, struct iscsi_conn *conn);
+/* Is the volume for one machine, and in use by another one than this? */
+bool iscsi_target_has_rival(struct iscsi_target *target,
+                            const struct iscsi_login_identity *identity);
 /* For a discovery session, which has no target. */
 void iscsi_discovery_attach(struct iscsi_conn *conn);
 

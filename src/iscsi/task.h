@@ -3,6 +3,8 @@
 
 #include "iscsi/session.h"
 
+struct iscsi_remote;
+
 /* Data that was asked for: an R2T that is not fulfilled yet. */
 struct iscsi_r2t {
     struct scsi_burst *burst; /* NULL: unused */
@@ -37,5 +39,9 @@ struct iscsi_task {
     size_t n_wanted;
     struct iscsi_r2t r2ts[SCSI_BURSTS];
 
+    struct iscsi_remote *remote; /* NULL: its LU belongs to this thread */
     struct scsi_task scsi;
 };
+
+/* May it still change the medium? */
+bool iscsi_task_writes(const struct iscsi_task *task);

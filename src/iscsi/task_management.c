@@ -57,7 +57,7 @@ static bool writes(const struct iscsi_session *session, const struct iscsi_task 
 {
     list_for_each(node, &session->cancelled) {
         const struct iscsi_task *task = container_of(node, struct iscsi_task, link);
-        if ((!only || task == only) && scsi_task_writes(&task->scsi))
+        if ((!only || task == only) && iscsi_task_writes(task))
             return true;
     }
     return false;
@@ -164,9 +164,9 @@ static void abort_task(struct iscsi_session *session, const struct iscsi_input *
     respond_when_gone(session, itt, OF_TASK, task, false);
 }
 
-static void abort_task_set(struct iscsi_session *session, uint32_t itt)
+static void abort_task_set(struct iscsi_session *session, uint32_t itt, int lun)
 {
-    iscsi_session_cancel_tasks(session);
+    iscsi_session_cancel_lun(session, lun);
     respond_when_gone(session, itt, OF_SESSION, NULL, false);
 }
 
@@ -192,7 +192,9 @@ void iscsi_task_management_pdu(struct iscsi_session *session, const struct iscsi
     enum function function = in->bhs[BHS_FLAGS] & 0x7f;
     uint32_t itt = bhs_get32(in->bhs, BHS_ITT);
     bool names_lun = function != TARGET_WARM_RESET && function != TARGET_COLD_RESET;
-    if (names_lun && function != TASK_REASSIGN && bhs_get64(in->bhs, BHS_LUN) != 0) {
+    int lun = iscsi_lun_number(bhs_get64(in->bhs, BHS_LUN));
+    if (names_lun && function != TASK_REASSIGN && lun != 0 &&
+        !iscsi_luns_find(session->conn->luns, lun)) {
         respond(session, itt, LUN_DOES_NOT_EXIST);
         return;
     }
@@ -201,7 +203,7 @@ void iscsi_task_management_pdu(struct iscsi_session *session, const struct iscsi
         abort_task(session, in);
         break;
     case ABORT_TASK_SET:
-        abort_task_set(session, itt);
+        abort_task_set(session, itt, lun);
         break;
     case CLEAR_TASK_SET:
         clear_everywhere(session, itt, SENSE_COMMANDS_CLEARED, false, false);

@@ -107,6 +107,12 @@ static const struct scsi_command *find_command(const uint8_t *cdb)
     return NULL;
 }
 
+bool scsi_cdb_writes(const uint8_t cdb[static SCSI_CDB_SIZE])
+{
+    const struct scsi_command *command = find_command(cdb);
+    return command && command->flags & SCSI_CMD_WRITES;
+}
+
 static bool knows_opcode(uint8_t opcode)
 {
     for (size_t i = 0; i < scsi_n_commands; i++)

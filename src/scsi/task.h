@@ -106,6 +106,8 @@ void scsi_burst_moved(struct scsi_burst *burst, bool ok);
 void scsi_task_fail(struct scsi_task *task, enum scsi_sense sense);
 /* Does its command change the medium? If so, nobody may be told that it is gone before it is. */
 bool scsi_task_writes(const struct scsi_task *task);
+/* The same, of a CDB that was not started. */
+bool scsi_cdb_writes(const uint8_t cdb[static SCSI_CDB_SIZE]);
 /* Ends it as early as what is on the disk allows. complete() follows, perhaps at once; the
  * transport answers bursts that it holds by itself. */
 void scsi_task_abort(struct scsi_task *task);

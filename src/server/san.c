@@ -75,7 +75,8 @@ int san_start(const struct config *config, struct catalog_slot *catalog, struct 
     unsigned count = config->iscsi_threads ? config->iscsi_threads : count_cores();
     int r = start_threads(san, count, ret_error);
     if (r >= 0)
-        r = targets_new(catalog, count, control, on_event, context, &san->targets, ret_error);
+        r = targets_new(catalog, san->threads, count, control, on_event, context, &san->targets,
+                        ret_error);
     if (r >= 0) {
         targets_set_redirects(san->targets, &config->redirects);
         r = start_portal(san, config, ret_error);

@@ -4,13 +4,23 @@
 #include <pthread.h>
 
 #include "core/idmap.h"
+#include "core/log.h"
+#include "iscsi/lun.h"
 #include "server/open_volumes.h"
 
-/* What a login was admitted to: a copy, so that no session keeps an old catalog alive. */
-struct admission {
-    struct volume_spec volume; /* its strings are those below */
+/* A volume as a login may use it: a copy, so that no session keeps an old catalog alive. */
+struct admitted_volume {
+    unsigned lun;
+    struct volume_spec spec; /* its strings are those below */
     char target[IQN_MAX_LEN + 1];
     char *path;
+};
+
+/* What a login was admitted to. */
+struct admission {
+    struct iscsi_login_identity identity;
+    size_t n_volumes;
+    struct admitted_volume volumes[]; /* the first is LUN 0 */
 };
 
 /* Sessions of a volume, and logins on their way to one; for those who ask from other threads. */
@@ -21,6 +31,7 @@ struct volume_users {
 
 struct targets {
     struct catalog_slot *catalog;
+    struct io_thread *const *threads;
     unsigned n_threads;
     struct open_volumes *volumes;
     struct mailbox *control;
@@ -79,18 +90,24 @@ static enum iscsi_login_status no_volume(const char **ret_reason, const char *re
     return status;
 }
 
-static struct admission *admission_new(const struct catalog_volume *volume, const char *target)
+static void admission_free(struct admission *a)
 {
-    struct admission *a = calloc(1, sizeof(*a));
-    if (!a)
-        return NULL;
+    for (size_t i = 0; i < a->n_volumes; i++)
+        free(a->volumes[i].path);
+    free(a);
+}
+
+/* False: no memory. */
+static bool admit_volume(struct admission *admission, unsigned lun, const struct catalog *catalog,
+                         const struct catalog_volume *volume)
+{
+    struct admitted_volume *a = &admission->volumes[admission->n_volumes];
+    a->lun = lun;
     a->path = strdup(volume->path);
-    if (!a->path) {
-        free(a);
-        return NULL;
-    }
-    str_copy(a->target, sizeof(a->target), target);
-    a->volume = (struct volume_spec){
+    if (!a->path)
+        return false;
+    snprintf(a->target, sizeof(a->target), "%s:%s", catalog_base_iqn(catalog), volume->name);
+    a->spec = (struct volume_spec){
         .id = volume->id,
         .path = a->path,
         .target = a->target,
@@ -99,16 +116,50 @@ static struct admission *admission_new(const struct catalog_volume *volume, cons
         .read_only = volume->read_only,
         .single_writer = !volume->shared && !volume->read_only,
     };
-    memcpy(a->volume.serial, volume->serial, sizeof(a->volume.serial));
-    return a;
+    memcpy(a->spec.serial, volume->serial, sizeof(a->spec.serial));
+    admission->n_volumes++;
+    return true;
+}
+
+/* With the data volumes, if it is a node that logs in to what it boots. */
+static struct admission *admission_new(const struct catalog *catalog,
+                                       const struct iscsi_login_identity *identity,
+                                       const struct catalog_volume *volume)
+{
+    const struct catalog_node *node = catalog_node_by_initiator(catalog, identity->initiator);
+    size_t n = node && node->volume_id == volume->id ? node->n_attachments : 0;
+    struct admission *a = calloc(1, sizeof(*a) + (n + 1) * sizeof(a->volumes[0]));
+    if (!a)
+        return NULL;
+    a->identity = *identity;
+    bool ok = admit_volume(a, 0, catalog, volume);
+    for (size_t i = 0; ok && i < n; i++) {
+        const struct catalog_attachment *data = &node->attachments[i];
+        const struct catalog_volume *v = catalog_volume_by_id(catalog, data->volume_id);
+        if (v && v->state == VOLUME_READY)
+            ok = admit_volume(a, data->lun, catalog, v);
+    }
+    if (ok)
+        return a;
+    admission_free(a);
+    return NULL;
+}
+
+/* Has anything changed about which volumes they name? */
+static bool same_volumes(const struct admission *a, const struct admission *b)
+{
+    bool same = a->n_volumes == b->n_volumes;
+    for (size_t i = 0; same && i < a->n_volumes; i++)
+        same = a->volumes[i].spec.id == b->volumes[i].spec.id;
+    return same;
 }
 
 static void release(void *context, void *admission)
 {
     struct admission *a = admission;
-    remove_user(context, a->volume.id);
-    free(a->path);
-    free(a);
+    for (size_t i = 0; i < a->n_volumes; i++)
+        remove_user(context, a->volumes[i].spec.id);
+    admission_free(a);
 }
 
 /* In the catalog of now. */
@@ -145,27 +196,33 @@ static enum iscsi_login_status admit_now(struct targets *targets,
     cleanup_catalog struct catalog *catalog = catalog_slot_get(targets->catalog);
     const struct catalog_volume *volume = catalog_volume_by_target(catalog, identity->target);
     enum iscsi_login_status status = check_volume(catalog, identity, volume, ret_reason);
-    if (status != ISCSI_LOGIN_OK || !ret_admission)
+    if (status != ISCSI_LOGIN_OK)
         return status;
-    *ret_admission = admission_new(volume, identity->target);
+    *ret_admission = admission_new(catalog, identity, volume);
     return *ret_admission ? ISCSI_LOGIN_OK
                           : no_volume(ret_reason, "out of memory", ISCSI_LOGIN_OUT_OF_RESOURCES);
 }
 
-/* Looks twice: between the two the login becomes visible as a user of the volume, so that whoever
- * removes the volume either sees the user or is seen. */
+/* Looks twice: between the two the login becomes visible as a user of the volumes, so that whoever
+ * removes or detaches one either sees the user or is seen. */
 static enum iscsi_login_status admit(void *context, const struct iscsi_login_identity *identity,
                                      void **ret_admission, const char **ret_reason)
 {
     struct targets *targets = context;
-    struct admission *admission;
+    struct admission *admission, *again = NULL;
     if (identity->discovery)
         return ISCSI_LOGIN_OK;
     enum iscsi_login_status status = admit_now(targets, identity, &admission, ret_reason);
     if (status != ISCSI_LOGIN_OK)
         return status;
-    add_user(targets, admission->volume.id, identity->initiator, &identity->source);
-    status = admit_now(targets, identity, NULL, ret_reason);
+    for (size_t i = 0; i < admission->n_volumes; i++)
+        add_user(targets, admission->volumes[i].spec.id, identity->initiator, &identity->source);
+    status = admit_now(targets, identity, &again, ret_reason);
+    if (status == ISCSI_LOGIN_OK && !same_volumes(admission, again))
+        status =
+            no_volume(ret_reason, "its volumes have just been changed", ISCSI_LOGIN_UNAVAILABLE);
+    if (again)
+        admission_free(again);
     if (status == ISCSI_LOGIN_OK)
         *ret_admission = admission;
     else
@@ -199,7 +256,95 @@ void targets_set_redirects(struct targets *targets, const struct redirect_list *
 static unsigned owner(void *context, const void *admission)
 {
     const struct targets *targets = context;
-    return (unsigned)(((const struct admission *)admission)->volume.id % targets->n_threads);
+    return (unsigned)(((const struct admission *)admission)->volumes[0].spec.id %
+                      targets->n_threads);
+}
+
+/* --- the data volumes of a login --- */
+
+struct data_volumes {
+    struct targets *targets;
+    struct io_thread *thread;
+    /* until LUN 0 is asked for */
+    const struct admission *admission;
+    struct iscsi_target_request *request;
+    bool begins_anew;
+};
+
+/* On the thread of the data volume. */
+static void open_data_volume(struct iscsi_lun *lun)
+{
+    const struct data_volumes *d = lun->luns->context;
+    const struct admitted_volume *volume = lun->volume;
+    open_volumes_get(d->targets->volumes, lun->thread, &volume->spec, d->begins_anew,
+                     &lun->request);
+}
+
+/* The machine comes up without what cannot be opened: that may be what an administrator needs. */
+static void log_missing(const struct iscsi_luns *luns)
+{
+    for (size_t i = 0; i < luns->n; i++) {
+        const struct iscsi_lun *lun = &luns->luns[i];
+        const struct admitted_volume *volume = lun->volume;
+        if (!lun->connected)
+            log_error("%s logs in without LUN %u (%s): %s", luns->identity.initiator, lun->number,
+                      volume->target, lun->reason);
+    }
+}
+
+static void data_volumes_connected(struct iscsi_luns *luns)
+{
+    const struct data_volumes *d = luns->context;
+    log_missing(luns);
+    open_volumes_get(d->targets->volumes, d->thread, &d->admission->volumes[0].spec, d->begins_anew,
+                     d->request);
+}
+
+static void data_volumes_freed(struct iscsi_luns *luns)
+{
+    struct data_volumes *d = luns->context;
+    for (size_t i = 0; i < luns->n; i++)
+        remove_user(d->targets, luns->luns[i].volume_id);
+    free(d);
+}
+
+static struct iscsi_luns *luns_for(struct targets *targets, struct io_thread *thread,
+                                   const struct admission *a)
+{
+    size_t n = a->n_volumes - 1;
+    struct iscsi_luns *luns = iscsi_luns_new(thread, n);
+    if (!luns)
+        return NULL;
+    luns->identity = a->identity;
+    luns->open = open_data_volume;
+    luns->connected = data_volumes_connected;
+    luns->freed = data_volumes_freed;
+    for (size_t i = 0; i < n; i++) {
+        struct iscsi_lun *lun = &luns->luns[i];
+        const struct admitted_volume *volume = &a->volumes[i + 1];
+        lun->number = volume->lun;
+        lun->volume = volume;
+        lun->volume_id = volume->spec.id;
+        lun->thread = targets->threads[volume->spec.id % targets->n_threads];
+        add_user(targets, lun->volume_id, a->identity.initiator, &a->identity.source);
+    }
+    return luns;
+}
+
+static void get_all(struct targets *targets, struct io_thread *thread, const struct admission *a,
+                    bool begins_anew, struct iscsi_target_request *request)
+{
+    struct data_volumes *d = calloc(1, sizeof(*d));
+    struct iscsi_luns *luns = d ? luns_for(targets, thread, a) : NULL;
+    if (!luns) {
+        free(d);
+        request->done(request, NULL, "out of memory");
+        return;
+    }
+    *d = (struct data_volumes){targets, thread, a, request, begins_anew};
+    luns->context = d;
+    request->luns = luns;
+    iscsi_luns_connect(luns);
 }
 
 /* iPXE logs in when its machine has just been started. */
@@ -207,9 +352,13 @@ static void get_target(void *context, struct io_thread *thread, const void *admi
                        const struct iscsi_login_traits *traits,
                        struct iscsi_target_request *request)
 {
-    const struct targets *targets = context;
-    open_volumes_get(targets->volumes, thread, &((const struct admission *)admission)->volume,
-                     traits->no_immediate_data, request);
+    struct targets *targets = context;
+    const struct admission *a = admission;
+    if (a->n_volumes > 1)
+        get_all(targets, thread, a, traits->no_immediate_data, request);
+    else
+        open_volumes_get(targets->volumes, thread, &a->volumes[0].spec, traits->no_immediate_data,
+                         request);
 }
 
 static void list_targets(void *context, struct iscsi_conn *conn,
@@ -290,9 +439,9 @@ static void on_portal_event(void *context, const struct iscsi_event *event)
 
 /* --- making and freeing --- */
 
-int targets_new(struct catalog_slot *catalog, unsigned n_threads, struct mailbox *control,
-                targets_event *on_event, void *context, struct targets **ret_targets,
-                struct error *ret_error)
+int targets_new(struct catalog_slot *catalog, struct io_thread *const *threads, unsigned n_threads,
+                struct mailbox *control, targets_event *on_event, void *context,
+                struct targets **ret_targets, struct error *ret_error)
 {
     struct targets *targets = calloc(1, sizeof(*targets));
     struct open_volumes *volumes = open_volumes_new(n_threads);
@@ -303,6 +452,7 @@ int targets_new(struct catalog_slot *catalog, unsigned n_threads, struct mailbox
     }
     *targets = (struct targets){
         .catalog = catalog,
+        .threads = threads,
         .n_threads = n_threads,
         .volumes = volumes,
         .control = control,
