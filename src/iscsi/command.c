@@ -347,7 +347,10 @@ static void fail_if_all_came(struct iscsi_task *task)
     bool waits = task->n_wanted > 0; /* if so, it cannot end inside scsi_task_fail() */
     if (task->unsolicited_open || open_r2ts(task) > 0)
         return;
-    scsi_task_fail(&task->scsi, task->data_error);
+    if (task->remote)
+        iscsi_remote_abort(task); /* and fails here when that is done */
+    else
+        scsi_task_fail(&task->scsi, task->data_error);
     if (waits)
         finish_bursts(task);
 }
@@ -647,9 +650,10 @@ void iscsi_command_pdu(struct iscsi_session *session, struct iscsi_input *in)
     }
     session->counters.commands++;
     link_task(session, task);
-    if (task->data_error)
-        fail_if_all_came(task); /* and is never started */
-    else if (task->remote)
+    if (task->data_error) {
+        task->remote = NULL; /* it is never started, here or there */
+        fail_if_all_came(task);
+    } else if (task->remote)
         iscsi_remote_start(task);
     else
         scsi_task_start(&task->scsi);

@@ -52,7 +52,9 @@ static void step_here(struct message *message)
     near->length = b->length;
     near->is_last = b->is_last;
     near->buffer = b->buffer;
-    if (b->is_read)
+    if (remote->aborted) /* while this was on its way */
+        iscsi_remote_burst_moved(remote->task, near, false);
+    else if (b->is_read)
         scsi->transport->send(scsi, near);
     else
         scsi->transport->receive(scsi, near);
@@ -65,7 +67,10 @@ static void finish(struct iscsi_remote *remote)
         return; /* a message of it is still under way */
     for (size_t i = 0; i < SCSI_BURSTS; i++)
         give_back(remote, &scsi->bursts[i]);
-    scsi->transport->complete(scsi); /* frees it */
+    if (remote->task->data_error)
+        scsi_task_fail(scsi, remote->task->data_error); /* completes it */
+    else
+        scsi->transport->complete(scsi); /* frees it */
 }
 
 static void ended_here(struct message *message)
@@ -201,6 +206,8 @@ void iscsi_remote_burst_moved(struct iscsi_task *task, struct scsi_burst *burst,
 
 void iscsi_remote_abort(struct iscsi_task *task)
 {
-    task->remote->aborting = true;
+    if (task->remote->aborted)
+        return;
+    task->remote->aborting = task->remote->aborted = true;
     to_far(task->remote, &task->remote->abort, abort_there);
 }

@@ -42,10 +42,10 @@ struct iscsi_remote {
     struct iscsi_task *task;
     struct iscsi_lun *lun;
     struct message start, abort, ended;
-    bool writes;               /* its command changes the medium; never changes */
-    bool cleared;              /* the LU's thread's: somebody waits for its end */
-    bool far_ended;            /* the LU's thread's */
-    bool near_ended, aborting; /* the session's thread's */
+    bool writes;                        /* its command changes the medium; never changes */
+    bool cleared;                       /* the LU's thread's: somebody waits for its end */
+    bool far_ended;                     /* the LU's thread's */
+    bool near_ended, aborting, aborted; /* the session's thread's */
     struct scsi_task far;
     struct iscsi_remote_burst bursts[SCSI_BURSTS];
 };
@@ -53,7 +53,7 @@ struct iscsi_remote {
 /* A task, zeroed, whose `remote` is for this LU. free() it. NULL: no memory. */
 struct iscsi_task *iscsi_remote_task_new(struct iscsi_lun *lun);
 /* As scsi_task_start(), scsi_burst_moved() and scsi_task_abort(), of a task that is remote. They
- * never call back before they return. */
+ * never call back before they return. A task with a data_error, aborted, ends with it. */
 void iscsi_remote_start(struct iscsi_task *task);
 void iscsi_remote_burst_moved(struct iscsi_task *task, struct scsi_burst *burst, bool ok);
 void iscsi_remote_abort(struct iscsi_task *task);

@@ -97,7 +97,7 @@ static void free_if_done(struct iscsi_session *session)
 {
     struct iscsi_target *target = session->target;
     struct iscsi_conn *conn = session->conn;
-    if (!session->ending || session->n_tasks > 0 || session->releasing)
+    if (!session->ending || session->n_tasks > 0 || session->n_away > 0 || session->releasing)
         return;
     if (conn->luns) {
         session->releasing = true;
@@ -136,6 +136,11 @@ static bool any_writes(const struct list *tasks)
         if (iscsi_task_writes(container_of(node, struct iscsi_task, link)))
             return true;
     return false;
+}
+
+bool iscsi_session_cancelled_writes(const struct iscsi_session *session)
+{
+    return any_writes(&session->cancelled);
 }
 
 bool iscsi_session_may_write(const struct iscsi_session *session)

@@ -54,6 +54,7 @@ struct iscsi_session {
     unsigned n_open; /* tasks whose status was not queued yet: they fill the window */
     bool ending;
     bool pings;                          /* has sent a NOP-Out: it will answer one of ours */
+    unsigned n_away;                     /* task management functions on another thread */
     bool releasing;                      /* conn->luns */
     struct iscsi_text_reply *text_reply; /* of a long answer: what is still to be fetched */
     struct iscsi_session_counters counters;
@@ -91,6 +92,9 @@ void iscsi_session_cancel_tasks(struct iscsi_session *session);
 void iscsi_session_cancel_lun(struct iscsi_session *session, int number);
 /* May something of it still land on the medium? */
 bool iscsi_session_may_write(const struct iscsi_session *session);
+
+/* Of the tasks that were cancelled, does any still write? */
+bool iscsi_session_cancelled_writes(const struct iscsi_session *session);
 
 /* Frees the session if nothing holds it any more. For command.c. */
 void iscsi_session_task_ended(struct iscsi_session *session);

@@ -32,6 +32,7 @@ struct iscsi_target *iscsi_target_new(struct io_thread *thread, const char *name
     target->scsi = (struct scsi_target){.luns = &target->lun0, .n_luns = 1};
     list_init(&target->sessions);
     list_init(&target->remotes);
+    list_init(&target->clears);
     list_init(&target->attaching);
     list_init(&target->task_management);
     return target;

@@ -20,6 +20,7 @@ struct iscsi_target {
     struct list remotes;   /* struct iscsi_lun: sessions of other targets that have its LUN 0 */
     struct list attaching; /* connections that wait for an old session to end */
     struct list task_management; /* functions that wait for tasks to end */
+    struct list clears;          /* functions of other sessions that wait for tasks of its LUN 0 */
     uint16_t last_tsih;
     /* Called at the end of a round in which the last session has gone; may free the target. */
     void (*idle)(struct iscsi_target *target);

@@ -5,8 +5,8 @@
  * an aborted task lands on the medium after it; but for nothing else (a read, a network that does
  * not move): an initiator that is not answered soon takes harder measures.
  */
+#include "iscsi/remote.h"
 #include "iscsi/target.h"
-#include "iscsi/task.h"
 
 enum function {
     ABORT_TASK = 1,
@@ -40,6 +40,15 @@ struct iscsi_task_management {
     enum scope scope;              /* which cancelled tasks it waits for */
     const struct iscsi_task *task; /* OF_TASK; only to be compared: it may be gone */
     bool ends_all;                 /* a cold reset: all connections are closed then */
+
+    /* On a further LUN: what is done on that LU's thread. */
+    struct iscsi_lun *lun; /* NULL: nothing */
+    bool away;             /* it is there */
+    bool silent;           /* a part of a target reset, which answers for it */
+    enum scsi_sense attention;
+    bool tell_all;
+    struct message message;
+    struct list clear_link; /* in the clears of that LU's target */
 };
 
 static void respond(struct iscsi_session *session, uint32_t itt, enum response response)
@@ -63,14 +72,45 @@ static bool writes(const struct iscsi_session *session, const struct iscsi_task 
     return false;
 }
 
-static bool must_wait(const struct iscsi_task_management *function)
+/* The session that an LU's thread may look at, since it is its own; else NULL. */
+static struct iscsi_session *own_session(const struct iscsi_lun *lun)
 {
-    if (function->scope != OF_TARGET)
-        return writes(function->session, function->task);
-    list_for_each(node, &function->session->target->sessions)
+    const struct iscsi_luns *luns = lun->luns;
+    return luns->thread == lun->thread && luns->conn ? luns->conn->session : NULL;
+}
+
+static bool lun_writes(const struct iscsi_lun *lun)
+{
+    const struct iscsi_session *session = own_session(lun);
+    if (session && iscsi_session_cancelled_writes(session))
+        return true;
+    list_for_each(node, &lun->tasks) {
+        const struct iscsi_remote *remote = container_of(node, struct iscsi_remote, link);
+        if (remote->cleared && remote->writes)
+            return true;
+    }
+    return false;
+}
+
+/* Does anything that was cancelled on LUN 0 of a target still write? On its thread. */
+static bool target_writes(const struct iscsi_target *target)
+{
+    list_for_each(node, &target->sessions)
         if (writes(container_of(node, struct iscsi_session, link), NULL))
             return true;
+    list_for_each(node, &target->remotes)
+        if (lun_writes(container_of(node, struct iscsi_lun, link)))
+            return true;
     return false;
+}
+
+static bool must_wait(const struct iscsi_task_management *function)
+{
+    if (function->away)
+        return true;
+    if (function->scope != OF_TARGET)
+        return writes(function->session, function->task);
+    return function->session->n_away > 0 || target_writes(function->session->target);
 }
 
 /* RFC 7143 11.5.1: a cold reset ends every session. The answer still leaves. */
@@ -81,16 +121,20 @@ static void close_all(struct iscsi_target *target)
                                       "an initiator has asked for a cold reset of the target");
 }
 
+/* Those of other threads are sent back when nothing is left to wait for. */
+static void continue_clears(struct iscsi_target *target);
+
 void iscsi_task_management_continue(struct iscsi_target *target)
 {
+    continue_clears(target);
     list_for_each(node, &target->task_management) {
         struct iscsi_task_management *function =
             container_of(node, struct iscsi_task_management, link);
         struct iscsi_session *session = function->session;
-        if (session->conn->state == ISCSI_CONN_FULL && must_wait(function))
+        if (function->away || (session->conn->state == ISCSI_CONN_FULL && must_wait(function)))
             continue;
         list_remove(&function->link);
-        if (session->conn->state == ISCSI_CONN_FULL)
+        if (session->conn->state == ISCSI_CONN_FULL && !function->silent)
             respond(session, function->itt, FUNCTION_COMPLETE);
         if (function->ends_all)
             close_all(target);
@@ -113,8 +157,11 @@ void iscsi_task_management_forget(struct iscsi_session *session)
 static unsigned count_waiting(const struct iscsi_session *session)
 {
     unsigned n = 0;
-    list_for_each(node, &session->target->task_management)
-        n += container_of(node, struct iscsi_task_management, link)->session == session;
+    list_for_each(node, &session->target->task_management) {
+        const struct iscsi_task_management *function =
+            container_of(node, struct iscsi_task_management, link);
+        n += function->session == session && !function->silent;
+    }
     return n;
 }
 
@@ -170,20 +217,131 @@ static void abort_task_set(struct iscsi_session *session, uint32_t itt, int lun)
     respond_when_gone(session, itt, OF_SESSION, NULL, false);
 }
 
-/* Every session's tasks, and whoever lost some is told by a unit attention (SAM-5 6.3.3, 6.3.5). */
-static void clear_everywhere(struct iscsi_session *session, uint32_t itt, enum scsi_sense attention,
-                             bool tell_all, bool cold)
+/* --- on the thread of an LU --- */
+
+/* The tasks that a session of another target has on LUN 0 of this one. Returns whether there are
+ * any. */
+static bool clear_remote(struct iscsi_lun *lun)
 {
-    struct iscsi_target *target = session->target;
+    struct iscsi_session *session = own_session(lun);
+    bool had_tasks = !list_empty(&lun->tasks) || (session && session->n_tasks > 0);
+    list_for_each(node, &lun->tasks)
+        container_of(node, struct iscsi_remote, link)->cleared = true;
+    if (session)
+        iscsi_session_cancel_lun(session, (int)lun->number);
+    else if (had_tasks)
+        iscsi_lun_clear(lun);
+    return had_tasks;
+}
+
+/* Every session's tasks on LUN 0 of a target, and whoever lost some is told by a unit attention
+ * (SAM-5 6.3.3, 6.3.5). by: the nexus that asks for it. */
+static void clear_lu(struct iscsi_target *target, const struct scsi_nexus *by,
+                     enum scsi_sense attention, bool tell_all)
+{
     list_for_each(node, &target->sessions) {
-        struct iscsi_session *other = container_of(node, struct iscsi_session, link);
-        bool had_tasks = other->n_tasks > 0;
-        iscsi_session_cancel_tasks(other);
-        if (other != session && (tell_all || had_tasks))
-            scsi_nexus_establish_unit_attention(&other->nexus, attention);
+        struct iscsi_session *session = container_of(node, struct iscsi_session, link);
+        bool had_tasks = session->n_tasks > 0;
+        iscsi_session_cancel_lun(session, 0);
+        if (tell_all || (had_tasks && &session->nexus != by))
+            scsi_nexus_establish_unit_attention(&session->nexus, attention);
     }
-    if (tell_all)
-        scsi_nexus_establish_unit_attention(&session->nexus, attention);
+    list_for_each(node, &target->remotes) {
+        struct iscsi_lun *lun = container_of(node, struct iscsi_lun, link);
+        bool had_tasks = clear_remote(lun);
+        if (tell_all || (had_tasks && &lun->nexus != by))
+            scsi_nexus_establish_unit_attention(&lun->nexus, attention);
+    }
+}
+
+static void come_back(struct message *message)
+{
+    struct iscsi_task_management *function =
+        container_of(message, struct iscsi_task_management, message);
+    struct iscsi_session *session = function->session;
+    function->away = false;
+    session->n_away--;
+    iscsi_session_task_ended(session); /* goes on with this function, or with its end */
+}
+
+static void continue_clears(struct iscsi_target *target)
+{
+    if (list_empty(&target->clears) || target_writes(target))
+        return;
+    for (struct list *node; (node = list_pop(&target->clears));) {
+        struct iscsi_task_management *function =
+            container_of(node, struct iscsi_task_management, clear_link);
+        function->message.run = come_back;
+        io_thread_post(function->lun->luns->thread, &function->message);
+    }
+}
+
+static void clear_there(struct message *message)
+{
+    struct iscsi_task_management *function =
+        container_of(message, struct iscsi_task_management, message);
+    struct iscsi_target *target = function->lun->target;
+    clear_lu(target, &function->lun->nexus, function->attention, function->tell_all);
+    list_append(&target->clears, &function->clear_link);
+    continue_clears(target);
+}
+
+/* --- on the thread of the session --- */
+
+/* silent: for a function that follows, and answers. False: no memory, or too many. */
+static bool clear_lun(struct iscsi_session *session, uint32_t itt, struct iscsi_lun *lun,
+                      enum scsi_sense attention, bool tell_all, bool silent)
+{
+    if (!silent && count_waiting(session) >= MAX_WAITING) {
+        iscsi_conn_violation(session->conn, "asks for too many task management functions at once");
+        return false;
+    }
+    struct iscsi_task_management *function = calloc(1, sizeof(*function));
+    if (!function) {
+        iscsi_conn_close(session->conn, "out of memory");
+        return false;
+    }
+    *function = (struct iscsi_task_management){.session = session,
+                                               .itt = itt,
+                                               .scope = OF_SESSION,
+                                               .lun = lun,
+                                               .away = true,
+                                               .silent = silent,
+                                               .attention = attention,
+                                               .tell_all = tell_all,
+                                               .message.run = clear_there};
+    session->n_away++;
+    list_append(&session->target->task_management, &function->link);
+    iscsi_session_cancel_lun(session, (int)lun->number);
+    io_thread_post(lun->thread, &function->message);
+    return true;
+}
+
+/* CLEAR TASK SET, LOGICAL UNIT RESET. lun: NULL for LUN 0. */
+static void clear_one(struct iscsi_session *session, uint32_t itt, struct iscsi_lun *lun,
+                      enum scsi_sense attention, bool tell_all)
+{
+    if (lun) {
+        (void)clear_lun(session, itt, lun, attention, tell_all, false);
+        return;
+    }
+    clear_lu(session->target, &session->nexus, attention, tell_all);
+    respond_when_gone(session, itt, OF_TARGET, NULL, false);
+}
+
+/* TARGET WARM RESET, TARGET COLD RESET: every LUN. */
+static void reset_target(struct iscsi_session *session, uint32_t itt, bool cold)
+{
+    struct iscsi_luns *luns = session->conn->luns;
+    if (session->n_away > 2 * MAX_WAITING) {
+        iscsi_conn_violation(session->conn, "asks for too many task management functions at once");
+        return;
+    }
+    for (size_t i = 0; luns && i < luns->n; i++)
+        if (luns->luns[i].connected &&
+            !clear_lun(session, itt, &luns->luns[i], SENSE_RESET, true, true))
+            return;
+    clear_lu(session->target, &session->nexus, SENSE_RESET, true);
     respond_when_gone(session, itt, OF_TARGET, NULL, cold);
 }
 
@@ -192,9 +350,9 @@ void iscsi_task_management_pdu(struct iscsi_session *session, const struct iscsi
     enum function function = in->bhs[BHS_FLAGS] & 0x7f;
     uint32_t itt = bhs_get32(in->bhs, BHS_ITT);
     bool names_lun = function != TARGET_WARM_RESET && function != TARGET_COLD_RESET;
-    int lun = iscsi_lun_number(bhs_get64(in->bhs, BHS_LUN));
-    if (names_lun && function != TASK_REASSIGN && lun != 0 &&
-        !iscsi_luns_find(session->conn->luns, lun)) {
+    int number = iscsi_lun_number(bhs_get64(in->bhs, BHS_LUN));
+    struct iscsi_lun *lun = iscsi_luns_find(session->conn->luns, number);
+    if (names_lun && function != TASK_REASSIGN && number != 0 && !lun) {
         respond(session, itt, LUN_DOES_NOT_EXIST);
         return;
     }
@@ -203,17 +361,17 @@ void iscsi_task_management_pdu(struct iscsi_session *session, const struct iscsi
         abort_task(session, in);
         break;
     case ABORT_TASK_SET:
-        abort_task_set(session, itt, lun);
+        abort_task_set(session, itt, number);
         break;
     case CLEAR_TASK_SET:
-        clear_everywhere(session, itt, SENSE_COMMANDS_CLEARED, false, false);
+        clear_one(session, itt, lun, SENSE_COMMANDS_CLEARED, false);
         break;
     case LOGICAL_UNIT_RESET:
-        clear_everywhere(session, itt, SENSE_LU_RESET, true, false);
+        clear_one(session, itt, lun, SENSE_LU_RESET, true);
         break;
     case TARGET_WARM_RESET:
     case TARGET_COLD_RESET:
-        clear_everywhere(session, itt, SENSE_RESET, true, function == TARGET_COLD_RESET);
+        reset_target(session, itt, function == TARGET_COLD_RESET);
         break;
     case TASK_REASSIGN:
         respond(session, itt, REASSIGN_NOT_SUPPORTED);

@@ -33,6 +33,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct body_volume volume;
     struct body_image image;
     struct body_group group;
+    struct body_attachment attachment;
     if (size == 0)
         return 0;
     const char *text = (const char *)data + 1;
@@ -45,6 +46,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         break;
     case 'g':
         check(body_read_group(text, size - 1, &body, &group, &error), &error);
+        break;
+    case 'a':
+        check(body_read_attachment(text, size - 1, &body, &attachment, &error), &error);
         break;
     default:
         try_node(text, size - 1, &body);

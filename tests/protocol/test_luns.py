@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from daemon import BASE_IQN
 from iscsilab import MIB, SanDaemon, Volume, run
-from lab.iscsi import (ABORT_TASK, ABORT_TASK_SET, CLEAR_TASK_SET, LUN_RESET, TEST_UNIT_READY, LoginRefused, Session,
-                       read_cdb, write_cdb)
+from lab.iscsi import (ABORT_TASK, ABORT_TASK_SET, CLEAR_TASK_SET, DATA_OUT, FINAL, LUN_RESET, TEST_UNIT_READY,
+                       WARM_RESET, LoginRefused, Pdu, Session, read_cdb, write_cdb)
 
 NODE = f"{BASE_IQN}:web1"
 #: Of the report LUNS parameter list, and of command PDUs.
@@ -225,3 +225,65 @@ def test_stop_with_sessions(daemon, disks):
     daemon.stop()
     stop.set()
     thread.join()
+
+
+def test_reset_of_a_lun_reaches_everybody_on_it(daemon, disks):
+    """Of a shared volume that is LUN 1 of two nodes and a target of its own."""
+    shared = daemon.volume("shared", allow=("any",))
+    boots = [daemon.volume(f"boot{n}", allow=()) for n in (8, 9)]
+    for n in (8, 9):
+        daemon.ok("node", "add", f"web{n}", "--mac", f"52:54:00:00:00:0{n}", "--volume", f"boot{n}")
+        daemon.ok("volume", "attach", "shared", f"web{n}")
+    first, second = (Session(daemon.portal, boots[n].target, f"{BASE_IQN}:web{n + 8}").login() for n in (0, 1))
+    with first, second, shared.session() as direct:
+        write(first, 1, 0, b"1" * 4096)
+        assert read(second, 1, 0, 4096) == direct.read(0, 8) == b"1" * 4096
+        for function, told in ((CLEAR_TASK_SET, "06/2f/00"), (LUN_RESET, "06/29/03")):
+            held = [session.start(write_cdb(0, 4096), write=b"w" * (2 * MIB), lun=WIRE[lun], answers_r2t=False)
+                    for session, lun in ((first, 1), (second, 1), (direct, 0))]
+            for session, lun in ((second, 1), (direct, 0)):  # they are under way there
+                session.good(TEST_UNIT_READY, lun=WIRE[lun])
+            kept = second.start(write_cdb(0, 4096), write=b"k" * (2 * MIB), answers_r2t=False)
+            assert first.task_management(function, lun=WIRE[1]) == 0
+            for session, task in zip((first, second, direct), held, strict=True):
+                session.tasks.pop(task.itt)
+            assert second.command(TEST_UNIT_READY, lun=WIRE[1]).sense == told
+            assert direct.command(TEST_UNIT_READY).sense == told
+            own = first.command(TEST_UNIT_READY, lun=WIRE[1])
+            assert own.sense == told if function == LUN_RESET else own.good
+            for session, lun in ((first, 0), (second, 0)):  # LUN 0 has nothing to do with it
+                session.good(TEST_UNIT_READY, lun=WIRE[lun])
+            assert second.task_management(ABORT_TASK, kept) == 0
+        assert direct.task_management(LUN_RESET) == 0  # and from the other side
+        for session in (first, second):
+            assert session.command(TEST_UNIT_READY, lun=WIRE[1]).sense == "06/29/03"
+        assert direct.command(TEST_UNIT_READY).sense == "06/29/03"
+        assert first.task_management(WARM_RESET) == 0
+        assert first.command(TEST_UNIT_READY).sense == first.command(TEST_UNIT_READY, lun=WIRE[1]).sense == "06/29/00"
+        assert second.command(TEST_UNIT_READY, lun=WIRE[1]).sense == "06/29/00"
+        second.good(TEST_UNIT_READY)
+
+
+def test_data_that_does_not_come_as_agreed(daemon, disks):
+    """Costs its command on another thread, too, whether it was started or not."""
+    with log_in(disks[0]) as session:
+        for lun in (1, 2, 3):
+            pdu_task = session.start(write_cdb(0, 4096), write=bytes(2 * MIB), lun=WIRE[lun], answers_r2t=False)
+            while not pdu_task.r2ts:
+                session.step()
+            r2t = pdu_task.r2ts.pop()
+            session.send(Pdu(DATA_OUT, bytes(512), flags=FINAL, lun=WIRE[lun], itt=pdu_task.itt, ttt=r2t.ttt,
+                             expstatsn=session.statsn, datasn=7, offset=r2t.offset))
+            assert session.wait(pdu_task).sense.startswith("0b/47/")
+            write(session, lun, 0, b"a" * 512)
+
+
+def test_acknowledged_writes_survive_a_kill(daemon, disks):
+    """On LUN 1 as on LUN 0."""
+    with log_in(disks[0]) as session:
+        for lun in range(4):
+            write(session, lun, 64, bytes([lun + 65]) * 4096)
+        daemon.kill()
+    for lun, disk in enumerate(disks):
+        assert disk.bytes_at(64 * 512, 4096) == bytes([lun + 65]) * 4096
+    daemon.start()
