@@ -308,10 +308,8 @@ static enum iscsi_login_result respond(struct iscsi_login *login, const uint8_t 
     if (transit)
         bhs[BHS_FLAGS] |= (uint8_t)(ISCSI_FLAG_TRANSIT | next_stage(request));
     bhs_put24(bhs, BHS_DATA_LENGTH, (uint32_t)answer->used);
-    if (transit && next_stage(request) == ISCSI_STAGE_FULL_FEATURE) {
-        iscsi_parameters_finish(&login->parameters);
+    if (transit && next_stage(request) == ISCSI_STAGE_FULL_FEATURE)
         return LOGIN_ATTACH;
-    }
     if (transit)
         login->stage = next_stage(request);
     login->statsn++;

@@ -105,8 +105,15 @@ static enum iscsi_negotiation boolean(const struct key *key, void *place, const 
     return NEGOTIATION_DONE;
 }
 
-static enum iscsi_negotiation number(const struct key *key, void *place, const char *value,
-                                     struct iscsi_text *answer)
+/* RFC 7143 13.14: a first burst is no longer than a burst. What was answered is what holds: an
+ * initiator that negotiates them the other way round, and lets them disagree, gets its way. */
+static uint32_t upper_limit(const struct key *key, const struct iscsi_parameters *parameters)
+{
+    return key->offset == AT(first_burst_length) ? parameters->max_burst_length : UINT32_MAX;
+}
+
+static enum iscsi_negotiation number(const struct key *key, struct iscsi_parameters *parameters,
+                                     void *place, const char *value, struct iscsi_text *answer)
 {
     uint32_t theirs;
     if (iscsi_text_number(value, &theirs) < 0 || theirs < key->min || theirs > key->max)
@@ -117,6 +124,7 @@ static enum iscsi_negotiation number(const struct key *key, void *place, const c
     }
     uint32_t result =
         key->function == FUNCTION_MIN ? MIN(theirs, key->ours) : MAX(theirs, key->ours);
+    result = MIN(result, upper_limit(key, parameters));
     *(uint32_t *)place = result;
     iscsi_text_addf(answer, key->name, "%u", result);
     return NEGOTIATION_DONE;
@@ -172,12 +180,6 @@ enum iscsi_negotiation iscsi_negotiate(struct iscsi_parameters *parameters, cons
         iscsi_text_add(answer, key->name, "Reject");
         return NEGOTIATION_DONE;
     default:
-        return number(key, place, value, answer);
+        return number(key, parameters, place, value, answer);
     }
-}
-
-void iscsi_parameters_finish(struct iscsi_parameters *parameters)
-{
-    parameters->first_burst_length =
-        MIN(parameters->first_burst_length, parameters->max_burst_length);
 }

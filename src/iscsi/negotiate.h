@@ -46,5 +46,3 @@ enum iscsi_negotiation iscsi_negotiate(struct iscsi_parameters *parameters, cons
                                        struct iscsi_text *answer);
 /* Is it a key of RFC 7143, of any stage? Those are never NotUnderstood. */
 bool iscsi_key_is_standard(const char *key);
-/* After all keys: what depends on several (FirstBurstLength <= MaxBurstLength). */
-void iscsi_parameters_finish(struct iscsi_parameters *parameters);

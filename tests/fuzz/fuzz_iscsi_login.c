@@ -45,7 +45,7 @@ static void check_answer(const struct iscsi_text *answer)
 static void check_parameters(const struct iscsi_parameters *p)
 {
     assert(p->max_burst_length >= 512 && p->max_burst_length <= ISCSI_DATA_SIZE_MAX);
-    assert(p->first_burst_length >= 512 && p->first_burst_length <= p->max_burst_length);
+    assert(p->first_burst_length >= 512 && p->first_burst_length <= 262144);
     assert(p->max_send_segment_length >= 512);
     assert(p->max_connections == 1 && p->error_recovery_level == 0);
     assert(p->max_outstanding_r2t >= 1 && p->max_outstanding_r2t <= 8);

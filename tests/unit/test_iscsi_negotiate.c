@@ -5,15 +5,21 @@
 static struct iscsi_parameters parameters;
 static char answer_bytes[256];
 
-/* Negotiates one key from the defaults on; the answer, as text, is in answer_bytes. */
-static enum iscsi_negotiation negotiate_in(bool discovery, const char *key, const char *value)
+/* Negotiates a further key; the answer, as text, is in answer_bytes. */
+static enum iscsi_negotiation negotiate_next(bool discovery, const char *key, const char *value)
 {
     struct iscsi_text answer = {.data = answer_bytes, .size = sizeof(answer_bytes)};
     memset(answer_bytes, 0, sizeof(answer_bytes));
-    iscsi_parameters_init(&parameters);
     enum iscsi_negotiation result = iscsi_negotiate(&parameters, key, value, discovery, &answer);
     assert_false(answer.overflow);
     return result;
+}
+
+/* The same, from the defaults on. */
+static enum iscsi_negotiation negotiate_in(bool discovery, const char *key, const char *value)
+{
+    iscsi_parameters_init(&parameters);
+    return negotiate_next(discovery, key, value);
 }
 
 static enum iscsi_negotiation negotiate(const char *key, const char *value)
@@ -263,14 +269,19 @@ static void what_is_rejected_changes_nothing(void **state)
 
 static void the_first_burst_fits_the_burst(void **state)
 {
-    iscsi_parameters_init(&parameters);
-    parameters.max_burst_length = 512;
-    iscsi_parameters_finish(&parameters);
-    assert_int_equal(parameters.first_burst_length, 512);
-    parameters.first_burst_length = 511;
-    iscsi_parameters_finish(&parameters);
-    assert_int_equal(parameters.first_burst_length, 511);
-    assert_int_equal(parameters.max_burst_length, 512);
+    negotiate("MaxBurstLength", "65536");
+    negotiate_next(false, "FirstBurstLength", "262144");
+    assert_string_equal(answer_bytes, "FirstBurstLength=65536");
+    assert_int_equal(parameters.first_burst_length, 65536);
+}
+
+/* In this order the answer to the first has left when the second is known. */
+static void a_first_burst_that_was_agreed_holds(void **state)
+{
+    negotiate("FirstBurstLength", "131072");
+    negotiate_next(false, "MaxBurstLength", "65536");
+    assert_int_equal(parameters.first_burst_length, 131072);
+    assert_int_equal(parameters.max_burst_length, 65536);
 }
 
 int main(void)
@@ -289,6 +300,7 @@ int main(void)
         TEST(each_key_changes_its_own_parameter),
         TEST(what_is_rejected_changes_nothing),
         TEST(the_first_burst_fits_the_burst),
+        TEST(a_first_burst_that_was_agreed_holds),
     };
     return RUN_TESTS(tests);
 }
