@@ -7,8 +7,7 @@ static bool asks_for_protection(const struct scsi_task *task)
     return scsi_cdb_size(task->cdb[0]) != 6 && task->cdb[1] >> 5;
 }
 
-/* False: the task was ended. */
-static bool get_range(struct scsi_task *task, struct scsi_range *ret_range)
+bool scsi_get_range(struct scsi_task *task, struct scsi_range *ret_range)
 {
     struct scsi_range range = scsi_cdb_range(task->cdb);
     if (asks_for_protection(task)) {
@@ -27,7 +26,7 @@ void scsi_read(struct scsi_task *task)
 {
     struct scsi_range range;
     uint64_t size = task->nexus->lu->block_size;
-    if (get_range(task, &range))
+    if (scsi_get_range(task, &range))
         scsi_transfer_read(task, range.lba * size, range.count * size);
 }
 
@@ -35,19 +34,8 @@ void scsi_write(struct scsi_task *task)
 {
     struct scsi_range range;
     uint64_t size = task->nexus->lu->block_size;
-    if (get_range(task, &range))
+    if (scsi_get_range(task, &range))
         scsi_transfer_write(task, range.lba * size, range.count * size);
-}
-
-/* BYTCHK 0 only: the medium is a file, whose blocks either read or not, and reading them to know
- * would tell nothing that the next read does not. */
-void scsi_verify(struct scsi_task *task)
-{
-    struct scsi_range range;
-    if (task->cdb[1] & 0x06)
-        scsi_task_check(task, SENSE_INVALID_FIELD_IN_CDB);
-    else if (get_range(task, &range))
-        scsi_task_good(task);
 }
 
 /* The whole device, whatever range is asked for; with IMMED, too: the answer then comes late,

@@ -45,6 +45,10 @@ struct scsi_range {
 /* As it stands in the CDB; of 6, 10, 12 or 16 bytes. */
 struct scsi_range scsi_cdb_range(const uint8_t *cdb);
 
+/* The same, of a command that moves blocks: within the LU, without protection information. False:
+ * the task was ended. */
+bool scsi_get_range(struct scsi_task *task, struct scsi_range *ret_range);
+
 static inline bool scsi_in_bounds(const struct scsi_lu *lu, uint64_t lba, uint64_t count)
 {
     return lba <= lu->n_blocks && count <= lu->n_blocks - lba;
@@ -108,8 +112,10 @@ void scsi_read_capacity_10(struct scsi_task *task);
 void scsi_read_capacity_16(struct scsi_task *task);
 void scsi_read(struct scsi_task *task);
 void scsi_write(struct scsi_task *task);
-void scsi_verify(struct scsi_task *task);
 void scsi_synchronize_cache(struct scsi_task *task);
+/* verify.c */
+void scsi_verify(struct scsi_task *task);
+void scsi_write_and_verify(struct scsi_task *task);
 /* provisioning.c */
 void scsi_unmap(struct scsi_task *task);
 void scsi_write_same(struct scsi_task *task);

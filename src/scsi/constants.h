@@ -12,6 +12,7 @@ enum scsi_opcode {
     SCSI_READ_CAPACITY_10 = 0x25,
     SCSI_READ_10 = 0x28,
     SCSI_WRITE_10 = 0x2a,
+    SCSI_WRITE_AND_VERIFY_10 = 0x2e,
     SCSI_VERIFY_10 = 0x2f,
     SCSI_SYNCHRONIZE_CACHE_10 = 0x35,
     SCSI_WRITE_SAME_10 = 0x41,
@@ -19,6 +20,7 @@ enum scsi_opcode {
     SCSI_MODE_SENSE_10 = 0x5a,
     SCSI_READ_16 = 0x88,
     SCSI_WRITE_16 = 0x8a,
+    SCSI_WRITE_AND_VERIFY_16 = 0x8e,
     SCSI_VERIFY_16 = 0x8f,
     SCSI_SYNCHRONIZE_CACHE_16 = 0x91,
     SCSI_WRITE_SAME_16 = 0x93,
@@ -27,6 +29,7 @@ enum scsi_opcode {
     SCSI_MAINTENANCE_IN = 0xa3,
     SCSI_READ_12 = 0xa8,
     SCSI_WRITE_12 = 0xaa,
+    SCSI_WRITE_AND_VERIFY_12 = 0xae,
     SCSI_VERIFY_12 = 0xaf,
 };
 

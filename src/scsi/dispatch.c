@@ -21,6 +21,7 @@ const struct scsi_command scsi_commands[] = {
     {SCSI_READ_CAPACITY_10, 0, 0, scsi_read_capacity_10, {0, F4, 0, 0, 0x01, 0x04}},
     {SCSI_READ_10, 0, 0, scsi_read, {0xf8, F4, 0x1f, F2, 0x04}},
     {SCSI_WRITE_10, 0, W, scsi_write, {0xf8, F4, 0x1f, F2, 0x04}},
+    {SCSI_WRITE_AND_VERIFY_10, 0, W, scsi_write_and_verify, {0xf6, F4, 0x1f, F2, 0x04}},
     {SCSI_VERIFY_10, 0, 0, scsi_verify, {0xf6, F4, 0x1f, F2, 0x04}},
     {SCSI_SYNCHRONIZE_CACHE_10, 0, 0, scsi_synchronize_cache, {0x06, F4, 0x1f, F2, 0x04}},
     {SCSI_WRITE_SAME_10, 0, W, scsi_write_same, {0xf8, F4, 0x1f, F2, 0x04}},
@@ -28,6 +29,7 @@ const struct scsi_command scsi_commands[] = {
     {SCSI_MODE_SENSE_10, 0, 0, scsi_mode_sense_10, {0x18, 0xff, 0xff, 0, 0, 0, F2, 0x04}},
     {SCSI_READ_16, 0, 0, scsi_read, {0xf8, F8, F4, 0x1f, 0x04}},
     {SCSI_WRITE_16, 0, W, scsi_write, {0xf8, F8, F4, 0x1f, 0x04}},
+    {SCSI_WRITE_AND_VERIFY_16, 0, W, scsi_write_and_verify, {0xf6, F8, F4, 0x1f, 0x04}},
     {SCSI_VERIFY_16, 0, 0, scsi_verify, {0xf6, F8, F4, 0x1f, 0x04}},
     {SCSI_SYNCHRONIZE_CACHE_16, 0, 0, scsi_synchronize_cache, {0x06, F8, F4, 0x1f, 0x04}},
     {SCSI_WRITE_SAME_16, 0, W, scsi_write_same, {0xf9, F8, F4, 0x1f, 0x04}},
@@ -54,6 +56,7 @@ const struct scsi_command scsi_commands[] = {
      {0x1f, 0x80, 0, 0, 0, F4, 0, 0x04}},
     {SCSI_READ_12, 0, 0, scsi_read, {0xf8, F4, F4, 0x1f, 0x04}},
     {SCSI_WRITE_12, 0, W, scsi_write, {0xf8, F4, F4, 0x1f, 0x04}},
+    {SCSI_WRITE_AND_VERIFY_12, 0, W, scsi_write_and_verify, {0xf6, F4, F4, 0x1f, 0x04}},
     {SCSI_VERIFY_12, 0, 0, scsi_verify, {0xf6, F4, F4, 0x1f, 0x04}},
 };
 

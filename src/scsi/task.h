@@ -25,6 +25,7 @@ struct scsi_task;
 struct scsi_burst {
     struct scsi_task *task;
     struct buffer *buffer; /* data-in: set; data-out: the transport sets it */
+    struct buffer *beside; /* the command set's own: what the data is compared with */
     uint32_t offset;       /* in the task's data */
     uint32_t length;       /* 1..BUFFER_MAX_SIZE */
     /* data-in: this is the end of it and GOOD status follows, which may go with the data */

@@ -19,6 +19,7 @@ static void release(struct scsi_burst *burst)
 {
     buffer_unref(burst->task->thread->buffers, burst->buffer);
     burst->buffer = NULL;
+    buffer_unref(burst->task->thread->buffers, take_ptr(burst->beside));
     burst->state = BURST_IDLE;
 }
 

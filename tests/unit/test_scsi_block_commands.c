@@ -147,16 +147,6 @@ static void a_disk_of_4096_byte_blocks(void **state)
     read_blocks(SCSI_READ_10, DISK_SIZE / 4096, 1, SENSE_LBA_OUT_OF_RANGE);
 }
 
-static void verify_looks_at_nothing(void **state)
-{
-    port->disk->fail_with = -5;
-    for (size_t i = 0; i < ARRAY_SIZE(verifies); i++) {
-        scsi_refused(cdb_range(verifies[i], 0, 0, 8), SENSE_NONE);
-        for (uint8_t bytchk = 0x02; bytchk <= 0x06; bytchk = (uint8_t)(bytchk + 2))
-            scsi_refused(cdb_range(verifies[i], bytchk, 0, 8), SENSE_INVALID_FIELD_IN_CDB);
-    }
-}
-
 static void flush_waits_for_the_disk(void **state)
 {
     for (size_t i = 0; i < ARRAY_SIZE(flushes); i++) {
@@ -248,7 +238,6 @@ int main(void)
         COMMAND_TEST(no_blocks_are_256_in_the_short_form_alone),
         COMMAND_TEST(protection_information_is_refused),
         COMMAND_TEST(a_disk_of_4096_byte_blocks),
-        COMMAND_TEST(verify_looks_at_nothing),
         COMMAND_TEST(flush_waits_for_the_disk),
         COMMAND_TEST(commands_that_do_nothing),
         COMMAND_TEST(capacity_in_the_short_form),

@@ -14,6 +14,7 @@ static const uint8_t opcodes[] = {
     SCSI_READ_CAPACITY_10,
     SCSI_READ_10,
     SCSI_WRITE_10,
+    SCSI_WRITE_AND_VERIFY_10,
     SCSI_VERIFY_10,
     SCSI_SYNCHRONIZE_CACHE_10,
     SCSI_WRITE_SAME_10,
@@ -21,6 +22,7 @@ static const uint8_t opcodes[] = {
     SCSI_MODE_SENSE_10,
     SCSI_READ_16,
     SCSI_WRITE_16,
+    SCSI_WRITE_AND_VERIFY_16,
     SCSI_VERIFY_16,
     SCSI_SYNCHRONIZE_CACHE_16,
     SCSI_WRITE_SAME_16,
@@ -29,14 +31,22 @@ static const uint8_t opcodes[] = {
     SCSI_MAINTENANCE_IN,
     SCSI_READ_12,
     SCSI_WRITE_12,
+    SCSI_WRITE_AND_VERIFY_12,
     SCSI_VERIFY_12,
 };
 
 static bool writes(uint8_t opcode)
 {
-    static const uint8_t list[] = {SCSI_WRITE_6,  SCSI_WRITE_10,      SCSI_WRITE_12,
-                                   SCSI_WRITE_16, SCSI_WRITE_SAME_10, SCSI_WRITE_SAME_16,
-                                   SCSI_UNMAP};
+    static const uint8_t list[] = {SCSI_WRITE_6,
+                                   SCSI_WRITE_10,
+                                   SCSI_WRITE_12,
+                                   SCSI_WRITE_16,
+                                   SCSI_WRITE_SAME_10,
+                                   SCSI_WRITE_SAME_16,
+                                   SCSI_UNMAP,
+                                   SCSI_WRITE_AND_VERIFY_10,
+                                   SCSI_WRITE_AND_VERIFY_12,
+                                   SCSI_WRITE_AND_VERIFY_16};
     return memchr(list, opcode, sizeof(list)) != NULL;
 }
 

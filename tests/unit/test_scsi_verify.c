@@ -1,0 +1,143 @@
+#include "scsi_commands.h"
+
+#define BLOCK 512
+#define LARGE 1500 /* blocks: three bursts */
+
+static const uint8_t verifies[] = {SCSI_VERIFY_10, SCSI_VERIFY_12, SCSI_VERIFY_16};
+static const uint8_t writes[] = {SCSI_WRITE_AND_VERIFY_10, SCSI_WRITE_AND_VERIFY_12,
+                                 SCSI_WRITE_AND_VERIFY_16};
+static uint8_t pattern[LARGE * BLOCK];
+
+/* The medium holds the pattern from block 3 on. */
+static int setup(void **state)
+{
+    int r = scsi_set_up(state);
+    for (size_t i = 0; i < sizeof(pattern); i++)
+        pattern[i] = (uint8_t)(1 + i * 7 + (i >> 9) * 3);
+    memcpy(port->disk->data + (size_t)3 * BLOCK, pattern, sizeof(pattern));
+    return r;
+}
+
+#define VERIFY_TEST(f) cmocka_unit_test_setup_teardown(f, setup, scsi_tear_down)
+
+static void without_byte_check_nothing_is_read(void **state)
+{
+    port->disk->fail_with = -5;
+    for (size_t i = 0; i < ARRAY_SIZE(verifies); i++)
+        scsi_refused(cdb_range(verifies[i], 0, 0, 8), SENSE_NONE);
+}
+
+static void every_byte_is_compared(void **state)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(verifies); i++) {
+        scsi_expect(cdb_range(verifies[i], 0x02, 3, LARGE), pattern, sizeof(pattern), 0,
+                    SENSE_NONE);
+        assert_int_equal(port->data_length, sizeof(pattern));
+        static const size_t places[] = {0, 511, 512, BUFFER_MAX_SIZE, sizeof(pattern) - 1};
+        for (size_t p = 0; p < ARRAY_SIZE(places); p++) {
+            pattern[places[p]] ^= 1;
+            scsi_expect(cdb_range(verifies[i], 0x02, 3, LARGE), pattern, sizeof(pattern), 0,
+                        SENSE_MISCOMPARE);
+            pattern[places[p]] ^= 1;
+        }
+    }
+    assert_int_equal(port->disk->writes, 0);
+}
+
+static void one_block_is_compared_with_each(void **state)
+{
+    for (size_t n = 0; n < LARGE; n++)
+        memcpy(port->disk->data + (3 + n) * BLOCK, pattern, BLOCK);
+    for (size_t i = 0; i < ARRAY_SIZE(verifies); i++) {
+        const uint8_t *cdb = cdb_range(verifies[i], 0x06, 3, LARGE);
+        scsi_expect(cdb, pattern, BLOCK, 0, SENSE_NONE);
+        assert_int_equal(port->data_length, BLOCK);
+        static const size_t places[] = {3 * BLOCK, (3 + LARGE) * BLOCK - 1};
+        for (size_t p = 0; p < ARRAY_SIZE(places); p++) {
+            port->disk->data[places[p]] ^= 1;
+            scsi_expect(cdb, pattern, BLOCK, 0, SENSE_MISCOMPARE);
+            port->disk->data[places[p]] ^= 1;
+        }
+        scsi_expect(cdb, pattern, BLOCK - 1, 0, SENSE_INVALID_FIELD_IN_CDB);
+    }
+}
+
+static void nothing_is_wrong_with_no_blocks(void **state)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(verifies); i++)
+        for (uint8_t check = 0x00; check <= 0x06; check = (uint8_t)(check + 2))
+            scsi_refused(cdb_range(verifies[i], check, 8, 0),
+                         check == 0x04 ? SENSE_INVALID_FIELD_IN_CDB : SENSE_NONE);
+    for (size_t i = 0; i < ARRAY_SIZE(writes); i++)
+        scsi_refused(cdb_range(writes[i], 0x02, 8, 0), SENSE_NONE);
+}
+
+static void what_is_written_is_durable_and_compared(void **state)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(writes); i++) {
+        for (uint8_t check = 0x00; check <= 0x02; check = (uint8_t)(check + 2)) {
+            unsigned reads = port->disk->reads, fua = port->disk->fua;
+            memset(port->disk->data, 0, 1 * MIB);
+            scsi_expect(cdb_range(writes[i], check, 9, LARGE), pattern, sizeof(pattern), 0,
+                        SENSE_NONE);
+            assert_memory_equal(port->disk->data + 9 * BLOCK, pattern, sizeof(pattern));
+            assert_int_equal(port->disk->fua - fua, 3);
+            assert_int_equal(port->disk->reads - reads, check ? 3 : 0);
+        }
+        scsi_refused(cdb_range(writes[i], 0x04, 0, 1), SENSE_INVALID_FIELD_IN_CDB);
+        scsi_refused(cdb_range(writes[i], 0x06, 0, 1), SENSE_INVALID_FIELD_IN_CDB);
+    }
+}
+
+static void ranges_and_protection_are_checked_first(void **state)
+{
+    const uint64_t end = 1 * MIB / BLOCK;
+    for (size_t i = 0; i < ARRAY_SIZE(verifies); i++) {
+        const uint8_t opcodes[] = {verifies[i], writes[i]};
+        for (size_t o = 0; o < ARRAY_SIZE(opcodes); o++) {
+            scsi_refused(cdb_range(opcodes[o], 0x02, end, 1), SENSE_LBA_OUT_OF_RANGE);
+            scsi_refused(cdb_range(opcodes[o], 0x02, end + 1, 0), SENSE_LBA_OUT_OF_RANGE);
+            scsi_refused(cdb_range(opcodes[o], 0x22, 0, 1), SENSE_INVALID_FIELD_IN_CDB);
+        }
+    }
+}
+
+static void the_disk_may_fail(void **state)
+{
+    port->disk->fail_with = -5;
+    scsi_expect(cdb_range(SCSI_VERIFY_10, 0x02, 3, 8), pattern, 8 * BLOCK, 0,
+                SENSE_MEDIUM_READ_ERROR);
+    scsi_expect(cdb_range(SCSI_VERIFY_10, 0x06, 3, 8), pattern, BLOCK, 0, SENSE_MEDIUM_READ_ERROR);
+    scsi_expect(cdb_range(SCSI_WRITE_AND_VERIFY_10, 0x02, 3, 8), pattern, 8 * BLOCK, 0,
+                SENSE_MEDIUM_WRITE_ERROR);
+}
+
+/* Its buffers are back at once: scsi_tear_down() looks. */
+static void a_comparison_can_be_aborted(void **state)
+{
+    static const uint8_t checks[] = {0x02, 0x06};
+    for (size_t i = 0; i < ARRAY_SIZE(checks); i++) {
+        scsi_port_begin(port, cdb_range(SCSI_VERIFY_16, checks[i], 3, LARGE), pattern,
+                        checks[i] == 0x02 ? sizeof(pattern) : BLOCK, 0);
+        assert_true(port->disk->n_pending > 0);
+        scsi_port_abort(port);
+        memdisk_run(port->disk, false);
+        assert_null(port->task);
+        assert_true(port->aborted);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        VERIFY_TEST(without_byte_check_nothing_is_read),
+        VERIFY_TEST(every_byte_is_compared),
+        VERIFY_TEST(one_block_is_compared_with_each),
+        VERIFY_TEST(nothing_is_wrong_with_no_blocks),
+        VERIFY_TEST(what_is_written_is_durable_and_compared),
+        VERIFY_TEST(ranges_and_protection_are_checked_first),
+        VERIFY_TEST(the_disk_may_fail),
+        VERIFY_TEST(a_comparison_can_be_aborted),
+    };
+    return RUN_TESTS(tests);
+}
