@@ -698,68 +698,6 @@ def test_qemu_cannot_write_to_a_read_only_volume(daemon):
     assert "read 4096/4096" in said
 
 
-#: What libiscsi's conformance tests (Debian's 1.19) must find right: the tests of each suite that
-#: pass. The others are skipped for what a volume does not have, or are at odds with the standard.
-CONFORMANCE = {
-    "GetLBAStatus": "Simple BeyondEol",
-    "Inquiry": "Standard AllocLength EVPD MandatoryVPDSBC SupportedVPD VersionDescriptors",
-    "Mandatory": "MandatorySBC",
-    "ModeSense6": "AllPages Control Control-D_SENSE Residuals",
-    "NoMedia": "NoMediaSBC",
-    "Read6": "Simple BeyondEol",
-    "Read10": "Simple BeyondEol ZeroBlocks ReadProtect DpoFua Async",
-    "Read12": "Simple BeyondEol ZeroBlocks ReadProtect DpoFua",
-    "Read16": "Simple BeyondEol ZeroBlocks ReadProtect DpoFua",
-    "ReadCapacity10": "Simple",
-    "ReadCapacity16": "Simple Alloclen PI Support",
-    "ReportSupportedOpcodes": "Simple RCTD SERVACTV",
-    "StartStopUnit": "PwrCnd NoLoej",
-    "TestUnitReady": "Simple",
-    "Unmap": "Simple VPD ZeroBlocks",
-    "Verify10": "VerifyProtect Dpo MismatchNoCmp",
-    "Verify12": "VerifyProtect Dpo MismatchNoCmp",
-    "Verify16": "VerifyProtect Dpo MismatchNoCmp",
-    "Write10": "Simple BeyondEol ZeroBlocks WriteProtect DpoFua Async",
-    "Write12": "Simple BeyondEol ZeroBlocks WriteProtect DpoFua",
-    "Write16": "Simple BeyondEol ZeroBlocks WriteProtect DpoFua",
-    "WriteSame10": "Simple BeyondEol ZeroBlocks WriteProtect Unmap UnmapUnaligned UnmapVPD Check",
-    "WriteSame16": "Simple BeyondEol ZeroBlocks WriteProtect Unmap UnmapUnaligned UnmapUntilEnd UnmapVPD Check",
-    "iSCSIcmdsn": "iSCSICmdSnTooHigh iSCSICmdSnTooLow",
-    "iSCSIResiduals": "Read10Invalid Read10Residuals Read12Residuals Read16Residuals Write10Residuals "
-                      "Write12Residuals Write16Residuals",
-    "iSCSITMF": "AbortTaskSimpleAsync LUNResetSimpleAsync",
-    "MultipathIO": "Simple Reset",
-}
-
-
-def conformance(volume: Volume, suite: str) -> dict[str, str]:
-    """What each test of a suite comes to: passed, failed or skipped."""
-    said = run("iscsi-test-cu", "--dataloss", "--ignore", "--verbose", f"--test=ALL.{suite}", volume.url, volume.url,
-               check=False).stdout
-    results = {}
-    for test in re.split(r"^ +Test: (?=\S+ \.\.\.)", said, flags=re.MULTILINE)[1:]:
-        name, _, rest = test.partition(" ...")
-        verdict = re.search(r"(passed|FAILED)(?=\s)", rest)
-        assert verdict, said
-        skipped = "[SKIPPED]" in rest[:verdict.start()]
-        results[name] = "skipped" if skipped and verdict[1] == "passed" else verdict[1].lower()
-    return results
-
-
-def test_libiscsis_conformance_suites(daemon):
-    """Each in a process of its own: a skipped test of CompareAndWrite spoils those behind it."""
-    need("iscsi-test-cu")
-    version = run("dpkg-query", "-W", "-f", "${Version}", "libiscsi-bin").stdout
-    if not version.startswith("1.19"):
-        pytest.skip(f"libiscsi {version} has other tests than Debian 12's 1.19")
-    volume = daemon.volume(size=256 * MIB, allow=("any",))
-    wrong = {}
-    for suite, tests in CONFORMANCE.items():
-        results = conformance(volume, suite)
-        wrong.update({f"{suite}.{t}": results.get(t, "missing") for t in tests.split() if results.get(t) != "passed"})
-    assert wrong == {}
-
-
 # --- what an idle session costs ---
 
 

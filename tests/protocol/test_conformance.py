@@ -1,0 +1,82 @@
+"""libiscsi's conformance tests: each passes, but for those that are listed here with a reason."""
+
+import re
+import shutil
+import subprocess
+
+import pytest
+from iscsilab import MIB, SanDaemon
+from lab import conformance
+
+#: Why a test does not pass, by suite or by test: (what it comes to, why). Anything else that does not
+#: pass is a failure, and so is one of these that does.
+NEVER = {
+    "Sanitize": ("skipped", "SANITIZE destroys a volume beyond repair; whoever wants that removes the volume"),
+    "WriteAtomic16": ("skipped", "a file system may tear a write of several blocks when the power fails"),
+    "GetLBAStatus.UnmapSingle": ("failed", "wants the answer to begin at the next physical block; by SBC-3 5.5 it "
+                                           "begins at the LBA that was asked for"),
+    "WriteSame10.UnmapUntilEnd": ("failed", "sends ff with UNMAP and wants to read zeroes; by SBC-3 5.43 what was "
+                                            "sent is what is read"),
+    "ReadOnly": ("skipped", "needs a volume that is read-only: has a test of its own"),
+}
+NOT_YET = {
+    **dict.fromkeys(("CompareAndWrite", "ReadOnly.ReadOnlySBC"), ("skipped", "no COMPARE AND WRITE yet")),
+    "MultipathIO.CompareAndWriteAsync": ("failed", "no COMPARE AND WRITE yet"),
+    **dict.fromkeys(("ExtendedCopy", "ReceiveCopyResults"), ("skipped", "no third-party copy yet")),
+    "OrWrite": ("skipped", "no ORWRITE yet"),
+    **dict.fromkeys(("Prefetch10", "Prefetch16"), ("skipped", "no PRE-FETCH yet")),
+    **dict.fromkeys(("PreventAllow", "StartStopUnit.Simple"), ("skipped", "no removable volumes yet")),
+    **dict.fromkeys(("PrinReadKeys", "PrinServiceactionRange", "PrinReportCapabilities", "ProutRegister",
+                     "ProutReserve", "ProutClear", "ProutPreempt", "Reserve6"),
+                    ("skipped", "no reservations yet")),
+    "ReportSupportedOpcodes.OneCommand": ("skipped", "not every combination of its options yet"),
+    **dict.fromkeys(("ReadDefectData10", "ReadDefectData12"), ("skipped", "no READ DEFECT DATA yet")),
+}
+UNALIGNED = dict.fromkeys(("WriteSame10.UnmapUnaligned", "WriteSame10.InvalidDataOutSize",
+                           "WriteSame16.UnmapUnaligned", "WriteSame16.InvalidDataOutSize"),
+                          ("skipped", "a logical block is a physical one: nothing can be unaligned"))
+
+#: The volume, and what is known of it besides.
+ARRANGEMENTS = {
+    "512-byte blocks": ({}, {}),
+    "4096-byte blocks": ({"block_size": 4096}, {**UNALIGNED, "GetLBAStatus.UnmapSingle": ("passed", "")}),
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def suite():
+    if not shutil.which(conformance.PROGRAM):
+        pytest.skip(f"{conformance.PROGRAM} is not installed")
+    version = subprocess.run(["dpkg-query", "-W", "-f", "${Version}", "libiscsi-bin"], capture_output=True,
+                             text=True, check=False).stdout
+    if not re.match(r"1\.19", version):
+        pytest.skip(f"libiscsi {version} has other tests than Debian 12's 1.19")
+
+
+@pytest.fixture
+def daemon(tmp_path):
+    with SanDaemon(tmp_path / "d") as d:
+        yield d
+
+
+def unexpected(outcomes: list[conformance.Outcome], known: dict[str, tuple[str, str]]) -> dict[str, str]:
+    """What did not come to what it should."""
+    def verdict(outcome: conformance.Outcome) -> str:
+        return (known.get(outcome.test) or known.get(outcome.test.split(".")[0]) or ("passed",))[0]
+
+    assert outcomes
+    return {o.test: f"{o.verdict}: {o.reason}" for o in outcomes if o.verdict != verdict(o)}
+
+
+@pytest.mark.parametrize(("body", "known"), ARRANGEMENTS.values(), ids=ARRANGEMENTS)
+def test_every_test_passes(daemon, body, known):
+    """With two paths to the volume."""
+    volume = daemon.volume(size=256 * MIB, allow=("any",), **body)
+    assert unexpected(list(conformance.run_all((volume.url, volume.url))), {**NEVER, **NOT_YET, **known}) == {}
+
+
+def test_a_read_only_volume_refuses_every_write(daemon):
+    """As far as the suite comes."""
+    volume = daemon.volume(size=256 * MIB, allow=("any",), read_only=True)
+    outcomes = list(conformance.run_all((volume.url,), wanted=lambda suite: suite == "ReadOnly"))
+    assert unexpected(outcomes, NOT_YET) == {}
