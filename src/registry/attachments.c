@@ -10,23 +10,13 @@ struct attachment_operation {
     int64_t node_id, volume_id;
 };
 
-static int find(struct db *db, const char *sql, const char *what, const char *name, int64_t *ret_id,
-                struct error *ret_error)
-{
-    int r = db_lookup(db, sql, DB_VALUES(db_text(name)), ret_id, ret_error);
-    if (r == 0)
-        return error_set(ret_error, -ENOENT, "there is no %s '%s'; see: nodisk %s list", what, name,
-                         what);
-    return r < 0 ? r : 0;
-}
-
 static int find_both(struct db *db, struct attachment_operation *o, struct error *ret_error)
 {
-    int r =
-        find(db, "SELECT id FROM nodes WHERE name = ?", "node", o->node, &o->node_id, ret_error);
+    int r = find_named(db, "SELECT id FROM nodes WHERE name = ?", "node", o->node, &o->node_id,
+                       ret_error);
     if (r >= 0)
-        r = find(db, "SELECT id FROM volumes WHERE name = ?", "volume", o->volume, &o->volume_id,
-                 ret_error);
+        r = find_named(db, "SELECT id FROM volumes WHERE name = ?", "volume", o->volume,
+                       &o->volume_id, ret_error);
     return r;
 }
 

@@ -12,9 +12,8 @@ struct node_operation {
     const struct registry_volume *new_volume;
 };
 
-/* Finds a row by name; -ENOENT with the words `what 'name'`. */
-static int find(struct db *db, const char *sql, const char *what, const char *name, int64_t *ret_id,
-                struct error *ret_error)
+int find_named(struct db *db, const char *sql, const char *what, const char *name, int64_t *ret_id,
+               struct error *ret_error)
 {
     int r = db_lookup(db, sql, DB_VALUES(db_text(name)), ret_id, ret_error);
     if (r == 0)
@@ -25,7 +24,7 @@ static int find(struct db *db, const char *sql, const char *what, const char *na
 
 static int find_node(struct db *db, const char *name, int64_t *ret_id, struct error *ret_error)
 {
-    return find(db, "SELECT id FROM nodes WHERE name = ?", "node", name, ret_id, ret_error);
+    return find_named(db, "SELECT id FROM nodes WHERE name = ?", "node", name, ret_id, ret_error);
 }
 
 /* The name of the node that a query finds, copied to name. 1: found. */
@@ -168,8 +167,8 @@ static int check_volume_free(struct db *db, int64_t node_id, int64_t volume_id, 
 static int set_volume(struct db *db, int64_t node_id, const char *volume, struct error *ret_error)
 {
     int64_t volume_id = 0;
-    int r = volume ? find(db, "SELECT id FROM volumes WHERE name = ? AND state <> 'removing'",
-                          "volume", volume, &volume_id, ret_error)
+    int r = volume ? find_named(db, "SELECT id FROM volumes WHERE name = ? AND state <> 'removing'",
+                                "volume", volume, &volume_id, ret_error)
                    : 0;
     if (r >= 0 && volume)
         r = check_volume_free(db, node_id, volume_id, volume, ret_error);

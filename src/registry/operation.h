@@ -39,6 +39,10 @@ int operation_check_address(struct registry *registry, uint32_t address,
 int volume_insert(struct db *db, const struct registry_volume *volume, int64_t *ret_id,
                   struct error *ret_error) MUST_CHECK;
 
+/* Shared by nodes.c and attachments.c: the id of a row by its name (the one parameter of sql);
+ * -ENOENT with the words `what 'name'`. */
+int find_named(struct db *db, const char *sql, const char *what, const char *name, int64_t *ret_id,
+               struct error *ret_error) MUST_CHECK;
 /* Shared by attachments.c and nodes.c: another node that a volume for one machine belongs to, as
  * its disk or attached. 1: its name was copied to `name`; 0: there is none. */
 int attachment_find_rival(struct db *db, int64_t node_id, int64_t volume_id,
