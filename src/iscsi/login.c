@@ -251,8 +251,7 @@ static int admit(struct iscsi_login *login, struct iscsi_text *answer)
     if (!identity->target[0] && !identity->discovery)
         return refuse(login, ISCSI_LOGIN_MISSING_PARAMETER, "gave no TargetName");
     if (is_elsewhere(login))
-        return refuse(login, ISCSI_LOGIN_MOVED_TEMPORARILY,
-                      "it is sent to the portal that serves this volume");
+        return refuse(login, ISCSI_LOGIN_MOVED_TEMPORARILY, "another portal serves this volume");
     const char *reason = "refused";
     enum iscsi_login_status status =
         login->policy->admit(login->policy->context, identity, &login->admission, &reason);

@@ -556,7 +556,8 @@ static void logged_in(struct iscsi_conn *conn)
 static void refused(struct iscsi_conn *conn, enum iscsi_login_status status, const char *reason)
 {
     struct iscsi_event event = {.kind = ISCSI_EVENT_REFUSED, .status = status, .reason = reason};
-    counter_add(&socket_of(conn)->owner->portal->counters.refused, 1);
+    if (status != ISCSI_LOGIN_MOVED_TEMPORARILY)
+        counter_add(&socket_of(conn)->owner->portal->counters.refused, 1);
     emit(socket_of(conn), &event);
 }
 

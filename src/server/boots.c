@@ -42,13 +42,14 @@ static void log_refusal(struct boots *boots, const char *node, const struct sess
 {
     char peer[ENDPOINT_TEXT_SIZE];
     uint32_t suppressed;
+    bool moved = event->status == ISCSI_LOGIN_MOVED_TEMPORARILY;
     if (!ratelimit_allow(&boots->refusals, &event->peer, clock_monotonic_usec(), &suppressed))
         return;
-    log_write(LOG_WARNING, node, "login of %s from %s to %s refused: %s%s",
+    log_write(moved ? LOG_INFO : LOG_WARNING, node, "login of %s from %s to %s %s: %s%s",
               *event->initiator ? event->initiator : "an initiator without a name",
               endpoint_format_address(&event->peer, peer),
-              *event->target ? event->target : "no target", event->reason,
-              suppressed ? " (and more of its logins within the last minute)" : "");
+              *event->target ? event->target : "no target", moved ? "sent on" : "refused",
+              event->reason, suppressed ? " (and more of its logins within the last minute)" : "");
 }
 
 static void log_violation(struct boots *boots, const char *node, const struct session_event *event)

@@ -34,6 +34,8 @@ def test_libiscsi_follows(servers):
     url = disk.url.replace(second.portal[0], first.portal[0])
     assert "RETURNED LOGICAL BLOCK ADDRESS:2047" in run("iscsi-readcapacity16", url).stdout.upper()
     assert second.counter("logins") >= 1 and first.counter("logins") == 0
+    assert first.counter("refused") == 0
+    assert any("sent on: another portal serves this volume" in line for line in first.lines(disk.target))
 
 
 def test_who_is_there_already_is_not_sent_there(tmp_path):
