@@ -36,6 +36,13 @@ unsigned scsi_cdb_size(uint8_t opcode);
 #define SCSI_MAX_ZERO_BYTES        (512 * MIB)
 #define SCSI_MAX_UNMAP_DESCRIPTORS 256
 
+/* Most that one COMPARE AND WRITE may compare: it comes in one burst with what is written; told in
+ * the block limits page. */
+static inline uint32_t scsi_max_compare_blocks(const struct scsi_lu *lu)
+{
+    return MIN(BUFFER_MAX_SIZE / 2 / lu->block_size, UINT8_MAX);
+}
+
 /* LBA and number of blocks of a CDB that names a range. */
 struct scsi_range {
     uint64_t lba;
@@ -59,6 +66,8 @@ static inline bool scsi_in_bounds(const struct scsi_lu *lu, uint64_t lba, uint64
 void scsi_task_good(struct scsi_task *task);
 /* CHECK CONDITION; the first failure of a task is the one that is told. */
 void scsi_task_check(struct scsi_task *task, enum scsi_sense sense);
+/* The same with the INFORMATION field: what it says depends on the command. */
+void scsi_task_check_at(struct scsi_task *task, enum scsi_sense sense, uint32_t information);
 /* The same for what the device said: -ENOSPC, or the sense given for anything else. */
 void scsi_task_check_errno(struct scsi_task *task, int result, enum scsi_sense otherwise);
 /* Fixed-format sense data (SPC-4 4.5.3). */
@@ -82,6 +91,9 @@ void scsi_transfer_write(struct scsi_task *task, uint64_t position, uint64_t len
  * comes in a single burst. */
 void scsi_transfer_out(struct scsi_task *task, uint64_t length,
                        void (*process)(struct scsi_task *task, struct scsi_burst *burst));
+/* The same for data that is written at byte position on: burst by burst, whole blocks only. */
+void scsi_transfer_blocks(struct scsi_task *task, uint64_t position, uint64_t length,
+                          void (*process)(struct scsi_task *task, struct scsi_burst *burst));
 /* process() is through with this burst. */
 void scsi_burst_finish(struct scsi_burst *burst);
 
@@ -92,6 +104,13 @@ void scsi_device_submit(struct scsi_burst *burst);
 /* Runs several requests, one after the other: step() fills in burst->request and returns true, or
  * returns false when there is nothing left to do; then the burst is finished. */
 void scsi_device_steps(struct scsi_burst *burst, bool (*step)(struct scsi_burst *burst));
+/* The same while nobody else writes to those bytes of the device, from before the first step on
+ * until after the last. No step goes beyond them. */
+void scsi_device_steps_alone(struct scsi_burst *burst, uint64_t position, uint64_t length,
+                             bool (*step)(struct scsi_burst *burst));
+/* For a step: fills in burst->request to read length bytes (the first time as many as ever) at
+ * position into burst->beside. False: there is no memory, and the task has failed. */
+bool scsi_read_beside(struct scsi_burst *burst, uint64_t position, uint32_t length);
 
 /* --- handlers, by file --- */
 

@@ -15,6 +15,7 @@ struct scsi_lu *scsi_lu_new(struct io_thread *thread, struct block_device *devic
     lu->read_only = device->read_only;
     memcpy(lu->serial, serial, sizeof(lu->serial));
     list_init(&lu->nexuses);
+    scsi_range_lock_init(&lu->ranges, thread);
     return lu;
 }
 

@@ -10,6 +10,7 @@
 #include "block/block.h"
 #include "core/list.h"
 #include "scsi/constants.h"
+#include "scsi/range_lock.h"
 
 #define SCSI_MAX_UNIT_ATTENTIONS 8
 
@@ -21,6 +22,7 @@ struct scsi_lu {
     uint8_t serial[16]; /* unique for ever: identifies the volume to the initiators */
     bool read_only;
     struct list nexuses; /* struct scsi_nexus */
+    struct scsi_range_lock ranges;
 };
 
 struct scsi_nexus {

@@ -32,9 +32,17 @@ struct scsi_burst {
     bool is_last;
 
     /* private to the command set */
-    enum { BURST_IDLE, BURST_WAITING, BURST_ON_DISK, BURST_READY, BURST_MOVING } state;
+    enum {
+        BURST_IDLE,
+        BURST_WAITING,
+        BURST_HELD_BACK,
+        BURST_ON_DISK,
+        BURST_READY,
+        BURST_MOVING
+    } state;
     struct buffer_waiter waiter; /* data-out: the transport's */
     struct block_request request;
+    struct scsi_range_claim claim; /* of the bytes that request writes, or all steps do */
     bool (*step)(struct scsi_burst *burst);
     bool stepping, stepped; /* see run_steps() in transfer.c */
     /* private to the transport */

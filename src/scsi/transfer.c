@@ -156,6 +156,7 @@ void scsi_burst_moved(struct scsi_burst *burst, bool ok)
 void scsi_burst_finish(struct scsi_burst *burst)
 {
     struct scsi_task *task = burst->task;
+    scsi_range_release(&task->nexus->lu->ranges, &burst->claim);
     release(burst);
     advance(task);
 }
@@ -166,19 +167,31 @@ void scsi_task_good(struct scsi_task *task)
     advance(task);
 }
 
-static void fail(struct scsi_task *task, enum scsi_sense sense)
+static void fail_with(struct scsi_task *task, enum scsi_sense sense, bool has_info,
+                      uint32_t information)
 {
     if (!task->failed) {
         task->failed = true;
         task->status = SCSI_CHECK_CONDITION;
         task->sense_size = SCSI_SENSE_SIZE;
-        scsi_sense_fill(task->sense, sense, false, 0);
+        scsi_sense_fill(task->sense, sense, has_info, information);
     }
+}
+
+static void fail(struct scsi_task *task, enum scsi_sense sense)
+{
+    fail_with(task, sense, false, 0);
 }
 
 void scsi_task_check(struct scsi_task *task, enum scsi_sense sense)
 {
     fail(task, sense);
+    advance(task);
+}
+
+void scsi_task_check_at(struct scsi_task *task, enum scsi_sense sense, uint32_t information)
+{
+    fail_with(task, sense, true, information);
     advance(task);
 }
 
@@ -206,6 +219,9 @@ void scsi_task_abort(struct scsi_task *task)
         if (burst->state == BURST_WAITING) {
             buffer_cancel_wait(&burst->waiter);
             burst->state = BURST_IDLE;
+        } else if (burst->state == BURST_HELD_BACK) {
+            scsi_range_release(&task->nexus->lu->ranges, &burst->claim);
+            release(burst);
         }
     }
     advance(task);
@@ -288,10 +304,52 @@ static void request_done(struct block_request *request, int result)
     scsi_burst_finish(burst);
 }
 
+static void submit(struct scsi_burst *burst)
+{
+    burst->state = BURST_ON_DISK;
+    block_submit(burst->task->nexus->lu->device, &burst->request);
+}
+
+/* Its bytes are free; it may have become pointless meanwhile. */
+static void submit_claimed(struct scsi_range_claim *claim)
+{
+    struct scsi_burst *burst = container_of(claim, struct scsi_burst, claim);
+    if (burst->task->failed)
+        scsi_burst_finish(burst);
+    else
+        submit(burst);
+}
+
+static bool writes(const struct block_request *request)
+{
+    return request->operation == BLOCK_WRITE || request->operation == BLOCK_WRITE_ZEROES;
+}
+
+/* False: it waits for its turn. */
+static bool claim(struct scsi_burst *burst, uint64_t position, uint64_t length, bool exclusive,
+                  void (*ready)(struct scsi_range_claim *claim))
+{
+    burst->claim = (struct scsi_range_claim){
+        .begin = position, .end = position + length, .exclusive = exclusive, .ready = ready};
+    bool claimed = scsi_range_claim(&burst->task->nexus->lu->ranges, &burst->claim);
+    if (!claimed)
+        burst->state = BURST_HELD_BACK;
+    return claimed;
+}
+
+/* What writes claims its bytes first, unless they are claimed for all of its steps. */
+static void claim_and_submit(struct scsi_burst *burst)
+{
+    const struct block_request *request = &burst->request;
+    if (!writes(request) || scsi_range_claimed(&burst->claim) ||
+        claim(burst, request->offset, request->length, false, submit_claimed))
+        submit(burst);
+}
+
 void scsi_device_submit(struct scsi_burst *burst)
 {
     burst->request.done = request_done;
-    block_submit(burst->task->nexus->lu->device, &burst->request);
+    claim_and_submit(burst);
 }
 
 /* A request may be done inside block_submit(): the loop then goes on, instead of one call deeper
@@ -306,7 +364,7 @@ static void run_steps(struct scsi_burst *burst)
             scsi_burst_finish(burst);
             return;
         }
-        block_submit(burst->task->nexus->lu->device, &burst->request);
+        claim_and_submit(burst);
     } while (burst->stepped);
     burst->stepping = false;
 }
@@ -315,6 +373,8 @@ static void step_done(struct block_request *request, int result)
 {
     struct scsi_burst *burst = container_of(request, struct scsi_burst, request);
     note_result(burst, result);
+    if (!burst->claim.exclusive)
+        scsi_range_release(&burst->task->nexus->lu->ranges, &burst->claim);
     burst->stepped = true;
     if (!burst->stepping)
         run_steps(burst);
@@ -325,6 +385,39 @@ void scsi_device_steps(struct scsi_burst *burst, bool (*step)(struct scsi_burst 
     burst->request = (struct block_request){.done = step_done};
     burst->step = step;
     run_steps(burst);
+}
+
+static void run_steps_alone(struct scsi_range_claim *claim)
+{
+    struct scsi_burst *burst = container_of(claim, struct scsi_burst, claim);
+    burst->state = BURST_ON_DISK;
+    run_steps(burst);
+}
+
+void scsi_device_steps_alone(struct scsi_burst *burst, uint64_t position, uint64_t length,
+                             bool (*step)(struct scsi_burst *burst))
+{
+    burst->request = (struct block_request){.done = step_done};
+    burst->step = step;
+    if (claim(burst, position, length, true, run_steps_alone))
+        run_steps(burst);
+}
+
+bool scsi_read_beside(struct scsi_burst *burst, uint64_t position, uint32_t length)
+{
+    struct scsi_task *task = burst->task;
+    if (!burst->beside)
+        burst->beside = buffer_get(task->thread->buffers, length);
+    if (!burst->beside) {
+        scsi_task_check(task, SENSE_INTERNAL_FAILURE);
+        return false;
+    }
+    burst->request.operation = BLOCK_READ;
+    burst->request.flags = 0;
+    burst->request.offset = position;
+    burst->request.length = length;
+    burst->request.data = burst->beside->data;
+    return true;
 }
 
 static void write_burst(struct scsi_task *task, struct scsi_burst *burst)
@@ -340,10 +433,16 @@ static void write_burst(struct scsi_task *task, struct scsi_burst *burst)
     scsi_device_submit(burst);
 }
 
-void scsi_transfer_write(struct scsi_task *task, uint64_t position, uint64_t length)
+void scsi_transfer_blocks(struct scsi_task *task, uint64_t position, uint64_t length,
+                          void (*process)(struct scsi_task *task, struct scsi_burst *burst))
 {
     /* A last block that the initiator sends only a part of is not written. */
     task->position = position;
     task->expected_out -= task->expected_out % task->nexus->lu->block_size;
-    scsi_transfer_out(task, length, write_burst);
+    scsi_transfer_out(task, length, process);
+}
+
+void scsi_transfer_write(struct scsi_task *task, uint64_t position, uint64_t length)
+{
+    scsi_transfer_blocks(task, position, length, write_burst);
 }

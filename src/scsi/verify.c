@@ -13,24 +13,6 @@ static enum byte_check byte_check(const struct scsi_task *task)
     return task->cdb[1] >> 1 & 0x03;
 }
 
-/* The next step reads length bytes at position, to be compared with the initiator's. */
-static bool read_beside(struct scsi_burst *burst, uint64_t position, uint32_t length)
-{
-    struct scsi_task *task = burst->task;
-    if (!burst->beside)
-        burst->beside = buffer_get(task->thread->buffers, length);
-    if (!burst->beside) {
-        scsi_task_check(task, SENSE_INTERNAL_FAILURE);
-        return false;
-    }
-    burst->request.operation = BLOCK_READ;
-    burst->request.flags = 0;
-    burst->request.offset = position;
-    burst->request.length = length;
-    burst->request.data = burst->beside->data;
-    return true;
-}
-
 static bool compare(struct scsi_burst *burst, const uint8_t *theirs, const uint8_t *ours,
                     uint32_t length)
 {
@@ -44,7 +26,7 @@ static bool compare(struct scsi_burst *burst, const uint8_t *theirs, const uint8
 static bool compare_all(struct scsi_burst *burst)
 {
     if (!burst->beside)
-        return read_beside(burst, burst->task->position + burst->offset, burst->length);
+        return scsi_read_beside(burst, burst->task->position + burst->offset, burst->length);
     compare(burst, burst->buffer->data, burst->beside->data, burst->length);
     return false;
 }
@@ -71,7 +53,7 @@ static bool compare_same(struct scsi_burst *burst)
     uint32_t length = (uint32_t)MIN(task->left, BUFFER_MAX_SIZE);
     task->position += length;
     task->left -= length;
-    return read_beside(burst, position, length);
+    return scsi_read_beside(burst, position, length);
 }
 
 static void compare_all_of(struct scsi_task *task, struct scsi_burst *burst)
