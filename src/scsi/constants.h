@@ -19,6 +19,7 @@ enum scsi_opcode {
     SCSI_UNMAP = 0x42,
     SCSI_MODE_SENSE_10 = 0x5a,
     SCSI_READ_16 = 0x88,
+    SCSI_COMPARE_AND_WRITE = 0x89,
     SCSI_WRITE_16 = 0x8a,
     SCSI_WRITE_AND_VERIFY_16 = 0x8e,
     SCSI_VERIFY_16 = 0x8f,

@@ -21,6 +21,7 @@ static const uint8_t opcodes[] = {
     SCSI_UNMAP,
     SCSI_MODE_SENSE_10,
     SCSI_READ_16,
+    SCSI_COMPARE_AND_WRITE,
     SCSI_WRITE_16,
     SCSI_WRITE_AND_VERIFY_16,
     SCSI_VERIFY_16,
@@ -44,6 +45,7 @@ static bool writes(uint8_t opcode)
                                    SCSI_WRITE_SAME_10,
                                    SCSI_WRITE_SAME_16,
                                    SCSI_UNMAP,
+                                   SCSI_COMPARE_AND_WRITE,
                                    SCSI_WRITE_AND_VERIFY_10,
                                    SCSI_WRITE_AND_VERIFY_12,
                                    SCSI_WRITE_AND_VERIFY_16};
