@@ -134,6 +134,8 @@ void scsi_write(struct scsi_task *task);
 void scsi_synchronize_cache(struct scsi_task *task);
 /* compare_and_write.c */
 void scsi_compare_and_write(struct scsi_task *task);
+/* orwrite.c */
+void scsi_orwrite(struct scsi_task *task);
 /* verify.c */
 void scsi_verify(struct scsi_task *task);
 void scsi_write_and_verify(struct scsi_task *task);

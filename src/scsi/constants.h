@@ -21,6 +21,7 @@ enum scsi_opcode {
     SCSI_READ_16 = 0x88,
     SCSI_COMPARE_AND_WRITE = 0x89,
     SCSI_WRITE_16 = 0x8a,
+    SCSI_ORWRITE_16 = 0x8b,
     SCSI_WRITE_AND_VERIFY_16 = 0x8e,
     SCSI_VERIFY_16 = 0x8f,
     SCSI_SYNCHRONIZE_CACHE_16 = 0x91,

@@ -30,6 +30,7 @@ const struct scsi_command scsi_commands[] = {
     {SCSI_READ_16, 0, 0, scsi_read, {0xf8, F8, F4, 0x1f, 0x04}},
     {SCSI_COMPARE_AND_WRITE, 0, W, scsi_compare_and_write, {0xf8, F8, 0, 0, 0, 0xff, 0x1f, 0x04}},
     {SCSI_WRITE_16, 0, W, scsi_write, {0xf8, F8, F4, 0x1f, 0x04}},
+    {SCSI_ORWRITE_16, 0, W, scsi_orwrite, {0xf8, F8, F4, 0x1f, 0x04}},
     {SCSI_WRITE_AND_VERIFY_16, 0, W, scsi_write_and_verify, {0xf6, F8, F4, 0x1f, 0x04}},
     {SCSI_VERIFY_16, 0, 0, scsi_verify, {0xf6, F8, F4, 0x1f, 0x04}},
     {SCSI_SYNCHRONIZE_CACHE_16, 0, 0, scsi_synchronize_cache, {0x06, F8, F4, 0x1f, 0x04}},

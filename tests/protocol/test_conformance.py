@@ -22,10 +22,7 @@ NEVER = {
     "ReadOnly": ("skipped", "needs a volume that is read-only: has a test of its own"),
 }
 NOT_YET = {
-    **dict.fromkeys(("CompareAndWrite", "ReadOnly.ReadOnlySBC"), ("skipped", "no COMPARE AND WRITE yet")),
-    "MultipathIO.CompareAndWriteAsync": ("failed", "no COMPARE AND WRITE yet"),
     **dict.fromkeys(("ExtendedCopy", "ReceiveCopyResults"), ("skipped", "no third-party copy yet")),
-    "OrWrite": ("skipped", "no ORWRITE yet"),
     **dict.fromkeys(("Prefetch10", "Prefetch16"), ("skipped", "no PRE-FETCH yet")),
     **dict.fromkeys(("PreventAllow", "StartStopUnit.Simple"), ("skipped", "no removable volumes yet")),
     **dict.fromkeys(("PrinReadKeys", "PrinServiceactionRange", "PrinReportCapabilities", "ProutRegister",
@@ -34,7 +31,8 @@ NOT_YET = {
     **dict.fromkeys(("ReadDefectData10", "ReadDefectData12"), ("skipped", "no READ DEFECT DATA yet")),
 }
 UNALIGNED = dict.fromkeys(("WriteSame10.UnmapUnaligned", "WriteSame10.InvalidDataOutSize",
-                           "WriteSame16.UnmapUnaligned", "WriteSame16.InvalidDataOutSize"),
+                           "WriteSame16.UnmapUnaligned", "WriteSame16.InvalidDataOutSize",
+                           "CompareAndWrite.InvalidDataOutSize"),
                           ("skipped", "a logical block is a physical one: nothing can be unaligned"))
 
 #: The volume, and what is known of it besides.

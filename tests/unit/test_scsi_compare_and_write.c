@@ -169,6 +169,7 @@ static const struct {
     {{SCSI_WRITE_SAME_10, [5] = 8, [8] = 2}, BLOCK},
     {{SCSI_WRITE_AND_VERIFY_10, [5] = 8, [8] = 2}, 2 * BLOCK},
     {{SCSI_COMPARE_AND_WRITE, [9] = 8, [13] = 2}, 4 * BLOCK},
+    {{SCSI_ORWRITE_16, [9] = 8, [13] = 2}, 2 * BLOCK},
 };
 
 /* Whoever writes does so before the read or after the write, not between. */

@@ -23,6 +23,7 @@ static const uint8_t opcodes[] = {
     SCSI_READ_16,
     SCSI_COMPARE_AND_WRITE,
     SCSI_WRITE_16,
+    SCSI_ORWRITE_16,
     SCSI_WRITE_AND_VERIFY_16,
     SCSI_VERIFY_16,
     SCSI_SYNCHRONIZE_CACHE_16,
@@ -46,6 +47,7 @@ static bool writes(uint8_t opcode)
                                    SCSI_WRITE_SAME_16,
                                    SCSI_UNMAP,
                                    SCSI_COMPARE_AND_WRITE,
+                                   SCSI_ORWRITE_16,
                                    SCSI_WRITE_AND_VERIFY_10,
                                    SCSI_WRITE_AND_VERIFY_12,
                                    SCSI_WRITE_AND_VERIFY_16};
