@@ -112,6 +112,15 @@ void scsi_device_steps_alone(struct scsi_burst *burst, uint64_t position, uint64
  * position into burst->beside. False: there is no memory, and the task has failed. */
 bool scsi_read_beside(struct scsi_burst *burst, uint64_t position, uint32_t length);
 
+/* Where a and b, which are not the same, first differ. */
+static inline uint32_t scsi_first_difference(const uint8_t *a, const uint8_t *b)
+{
+    uint32_t at = 0;
+    while (a[at] == b[at])
+        at++;
+    return at;
+}
+
 /* --- handlers, by file --- */
 
 /* inquiry.c */

@@ -6,21 +6,13 @@
  */
 #include "scsi/command.h"
 
-static size_t first_difference(const uint8_t *a, const uint8_t *b)
-{
-    size_t at = 0;
-    while (a[at] == b[at])
-        at++;
-    return at;
-}
-
 /* INFORMATION is where the first byte is that differs (SBC-3 5.3). */
 static bool compare(struct scsi_burst *burst, uint32_t length)
 {
     const uint8_t *theirs = burst->buffer->data, *ours = burst->beside->data;
     bool same = memcmp(theirs, ours, length) == 0;
     if (!same)
-        scsi_task_check_at(burst->task, SENSE_MISCOMPARE, (uint32_t)first_difference(theirs, ours));
+        scsi_task_check_at(burst->task, SENSE_MISCOMPARE, scsi_first_difference(theirs, ours));
     return same;
 }
 

@@ -89,7 +89,8 @@ struct scsi_task {
     bool failed;           /* no more bursts: status tells why */
     bool advancing, again; /* see advance() in transfer.c */
     void (*process)(struct scsi_task *task, struct scsi_burst *burst); /* data-out arrived */
-    uint32_t cursor; /* where a handler stands in its parameter list */
+    uint32_t cursor;     /* where a handler stands in its parameter list */
+    uint32_t differs_at; /* verify.c: where the data first differs, as far as it was compared */
 };
 
 struct scsi_target_lun {

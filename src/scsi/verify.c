@@ -3,8 +3,13 @@
  *
  * What is compared is read into a buffer of its own beside the initiator's data, burst by burst;
  * one block that stands for all (BYTCHK 11b) is compared with as much as a buffer holds at a time.
+ *
+ * INFORMATION is the offset of the first difference in what was sent. The disk may be through with
+ * the later one of two bursts first: what differs there is told only when the earlier one is done.
  */
 #include "scsi/command.h"
+
+#define NO_DIFFERENCE UINT32_MAX /* data never reaches that far */
 
 enum byte_check { CHECK_MEDIUM = 0, CHECK_ALL = 1, CHECK_SAME = 3 };
 
@@ -13,12 +18,31 @@ static enum byte_check byte_check(const struct scsi_task *task)
     return task->cdb[1] >> 1 & 0x03;
 }
 
+/* Is a burst other than this one under way, with data from before the difference? */
+static bool may_differ_earlier(const struct scsi_burst *burst)
+{
+    const struct scsi_task *task = burst->task;
+    for (size_t i = 0; i < SCSI_BURSTS; i++) {
+        const struct scsi_burst *other = &task->bursts[i];
+        if (other != burst && other->state != BURST_IDLE && other->offset < task->differs_at)
+            return true;
+    }
+    return false;
+}
+
+/* No further bursts are begun once there is a difference. */
 static bool compare(struct scsi_burst *burst, const uint8_t *theirs, const uint8_t *ours,
                     uint32_t length)
 {
+    struct scsi_task *task = burst->task;
     bool same = memcmp(theirs, ours, length) == 0;
-    if (!same)
-        scsi_task_check(burst->task, SENSE_MISCOMPARE);
+    if (!same) {
+        uint32_t at = burst->offset + scsi_first_difference(theirs, ours);
+        task->differs_at = MIN(task->differs_at, at);
+        task->length = task->begun;
+    }
+    if (task->differs_at != NO_DIFFERENCE && !may_differ_earlier(burst))
+        scsi_task_check_at(task, SENSE_MISCOMPARE, task->differs_at);
     return same;
 }
 
@@ -74,6 +98,7 @@ void scsi_verify(struct scsi_task *task)
         return;
     task->position = range.lba * size;
     task->left = (uint64_t)range.count * size;
+    task->differs_at = NO_DIFFERENCE;
     switch (byte_check(task)) {
     case CHECK_MEDIUM: /* a file's blocks read or not: to read them now tells nothing for later */
         scsi_task_good(task);
@@ -121,6 +146,7 @@ void scsi_write_and_verify(struct scsi_task *task)
         return;
     }
     task->position = range.lba * size;
+    task->differs_at = NO_DIFFERENCE;
     task->expected_out -= task->expected_out % size; /* as of other writes: whole blocks only */
     scsi_transfer_out(task, (uint64_t)range.count * size, write_and_compare_of);
 }

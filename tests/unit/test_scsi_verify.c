@@ -62,6 +62,96 @@ static void one_block_is_compared_with_each(void **state)
     }
 }
 
+/* VALID, and INFORMATION is this offset in what was sent. */
+static void expect_difference(size_t offset)
+{
+    struct wire_reader information = wire_reader_of(port->sense + 3, 4);
+    assert_int_equal(scsi_port_sense(port), SENSE_MISCOMPARE);
+    assert_int_equal(port->sense[0], 0xf0);
+    assert_int_equal(wire_get_be32(&information), offset);
+}
+
+static void the_place_of_the_first_difference_is_told(void **state)
+{
+    static const size_t places[] = {0, 1, 511, 512, BUFFER_MAX_SIZE + 9, sizeof(pattern) - 2};
+    for (size_t i = 0; i < ARRAY_SIZE(verifies); i++) {
+        for (size_t p = 0; p < ARRAY_SIZE(places); p++) {
+            pattern[places[p]] ^= 1;
+            pattern[sizeof(pattern) - 1] ^= 1;
+            scsi_expect(cdb_range(verifies[i], 0x02, 3, LARGE), pattern, sizeof(pattern), 0,
+                        SENSE_MISCOMPARE);
+            expect_difference(places[p]);
+            pattern[places[p]] ^= 1;
+            pattern[sizeof(pattern) - 1] ^= 1;
+        }
+    }
+}
+
+/* Of one block for all, it is the place in that block. */
+static void the_place_in_the_one_block_is_told(void **state)
+{
+    for (size_t n = 0; n < LARGE; n++)
+        memcpy(port->disk->data + (3 + n) * BLOCK, pattern, BLOCK);
+    static const size_t places[] = {0, 7, 5 * BLOCK + 510, LARGE * BLOCK - 1};
+    for (size_t p = 0; p < ARRAY_SIZE(places); p++) {
+        port->disk->data[3 * BLOCK + places[p]] ^= 1;
+        scsi_expect(cdb_range(SCSI_VERIFY_16, 0x06, 3, LARGE), pattern, BLOCK, 0, SENSE_MISCOMPARE);
+        expect_difference(places[p] % BLOCK);
+        port->disk->data[3 * BLOCK + places[p]] ^= 1;
+    }
+}
+
+/* Compares two bursts, the second one first. */
+static void begin_backwards(const uint8_t *sent)
+{
+    scsi_port_begin(port, cdb_range(SCSI_VERIFY_16, 0x02, 3, LARGE), sent, sizeof(pattern), 0);
+    assert_int_equal(port->disk->n_pending, 2);
+    memdisk_run_one(port->disk, true);
+    assert_non_null(port->task); /* what is before it may differ, too */
+    assert_int_equal(port->bursts, 2);
+    assert_int_equal(port->disk->n_pending, 1);
+}
+
+static void the_order_of_the_disk_does_not_matter(void **state)
+{
+    static uint8_t sent[sizeof(pattern)];
+    memcpy(sent, pattern, sizeof(sent));
+    sent[BUFFER_MAX_SIZE + 7] ^= 1;
+    begin_backwards(sent);
+    memdisk_run(port->disk, false);
+    expect_difference(BUFFER_MAX_SIZE + 7);
+    assert_int_equal(port->bursts, 2);
+
+    sent[5] ^= 1;
+    begin_backwards(sent);
+    memdisk_run(port->disk, false);
+    expect_difference(5);
+
+    begin_backwards(sent);
+    port->disk->fail_with = -5; /* nobody knows where the first difference is */
+    memdisk_run(port->disk, false);
+    assert_int_equal(scsi_port_sense(port), SENSE_MEDIUM_READ_ERROR);
+    port->disk->fail_with = 0;
+
+    begin_backwards(sent);
+    scsi_port_abort(port);
+    memdisk_run(port->disk, false);
+    assert_null(port->task);
+    assert_true(port->aborted);
+}
+
+/* The medium does not hold what was written to it. */
+static void a_bad_medium_is_found(void **state)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(writes); i++) {
+        scsi_port_begin(port, cdb_range(writes[i], 0x02, 3, 8), pattern, 8 * BLOCK, 0);
+        memdisk_run_one(port->disk, false);
+        port->disk->data[5 * BLOCK + 1] ^= 1;
+        memdisk_run(port->disk, false);
+        expect_difference(2 * BLOCK + 1);
+    }
+}
+
 static void nothing_is_wrong_with_no_blocks(void **state)
 {
     for (size_t i = 0; i < ARRAY_SIZE(verifies); i++)
@@ -133,6 +223,10 @@ int main(void)
         VERIFY_TEST(without_byte_check_nothing_is_read),
         VERIFY_TEST(every_byte_is_compared),
         VERIFY_TEST(one_block_is_compared_with_each),
+        VERIFY_TEST(the_place_of_the_first_difference_is_told),
+        VERIFY_TEST(the_place_in_the_one_block_is_told),
+        VERIFY_TEST(the_order_of_the_disk_does_not_matter),
+        VERIFY_TEST(a_bad_medium_is_found),
         VERIFY_TEST(nothing_is_wrong_with_no_blocks),
         VERIFY_TEST(what_is_written_is_durable_and_compared),
         VERIFY_TEST(ranges_and_protection_are_checked_first),
