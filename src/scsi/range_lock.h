@@ -2,8 +2,9 @@
  * Who may write where on the medium of an LU.
  *
  * A COMPARE AND WRITE must not have anybody write between its read and its write (SBC-3 5.3), and
- * the same goes for ORWRITE. So every write to the medium claims its bytes while it is with the
- * device: writes share them with each other, an exclusive claim with nobody. Reads claim nothing.
+ * the same goes for ORWRITE, and for WRITE AND VERIFY until it has read back. So every write to the
+ * medium claims its bytes while it is with the device: writes share them with each other, an
+ * exclusive claim with nobody. Reads claim nothing.
  *
  * A claim waits for those that came before it and that it cannot share with, whether they have
  * their bytes or wait themselves: first come first served, nobody starves. Who has a claim waits

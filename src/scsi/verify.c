@@ -130,9 +130,14 @@ static bool write_and_compare(struct scsi_burst *burst)
     return true;
 }
 
+/* What others wrote meanwhile would look like a fault of the medium. */
 static void write_and_compare_of(struct scsi_task *task, struct scsi_burst *burst)
 {
-    scsi_device_steps(burst, write_and_compare);
+    if (byte_check(task) == CHECK_ALL)
+        scsi_device_steps_alone(burst, task->position + burst->offset, burst->length,
+                                write_and_compare);
+    else
+        scsi_device_steps(burst, write_and_compare);
 }
 
 void scsi_write_and_verify(struct scsi_task *task)

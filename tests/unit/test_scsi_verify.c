@@ -152,6 +152,31 @@ static void a_bad_medium_is_found(void **state)
     }
 }
 
+/* Nobody else writes between the write and the read: it would not be the medium that differs. */
+static void others_wait_until_it_is_read_back(void **state)
+{
+    static const uint8_t theirs[BLOCK] = {1};
+    struct scsi_port *other = scsi_port_new(BLOCK, BLOCK); /* a second initiator, to the same LU */
+    scsi_nexus_disconnect(&other->nexus);
+    scsi_nexus_connect(&other->nexus, port->lu);
+    for (size_t i = 0; i < ARRAY_SIZE(writes); i++) {
+        scsi_port_begin(port, cdb_range(writes[i], 0x02, 3, 8), pattern, 8 * BLOCK, 0);
+        scsi_port_begin(other, cdb_range(SCSI_WRITE_10, 0, 5, 1), theirs, BLOCK, 0);
+        memdisk_run_one(port->disk, false);
+        fake_thread_round(port->thread);
+        assert_int_equal(port->disk->n_pending, 1); /* the read */
+        memdisk_run_one(port->disk, false);
+        assert_null(port->task);
+        assert_int_equal(scsi_port_sense(port), SENSE_NONE);
+        assert_non_null(other->task);
+        fake_thread_round(port->thread);
+        memdisk_run(port->disk, false);
+        assert_null(other->task);
+        assert_memory_equal(port->disk->data + 5 * BLOCK, theirs, BLOCK);
+    }
+    scsi_port_free(other);
+}
+
 static void nothing_is_wrong_with_no_blocks(void **state)
 {
     for (size_t i = 0; i < ARRAY_SIZE(verifies); i++)
@@ -217,6 +242,23 @@ static void a_comparison_can_be_aborted(void **state)
     }
 }
 
+/* During its write, and during the read after it. */
+static void a_write_with_comparison_can_be_aborted(void **state)
+{
+    for (unsigned done = 0; done < 2; done++) {
+        scsi_port_begin(port, cdb_range(SCSI_WRITE_AND_VERIFY_16, 0x02, 3, 8), pattern, 8 * BLOCK,
+                        0);
+        if (done > 0)
+            memdisk_run_one(port->disk, false);
+        scsi_port_abort(port);
+        assert_non_null(port->task);
+        memdisk_run(port->disk, false);
+        assert_null(port->task);
+        assert_true(port->aborted);
+        assert_int_equal(port->lu->ranges.exclusive, 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -227,11 +269,13 @@ int main(void)
         VERIFY_TEST(the_place_in_the_one_block_is_told),
         VERIFY_TEST(the_order_of_the_disk_does_not_matter),
         VERIFY_TEST(a_bad_medium_is_found),
+        VERIFY_TEST(others_wait_until_it_is_read_back),
         VERIFY_TEST(nothing_is_wrong_with_no_blocks),
         VERIFY_TEST(what_is_written_is_durable_and_compared),
         VERIFY_TEST(ranges_and_protection_are_checked_first),
         VERIFY_TEST(the_disk_may_fail),
         VERIFY_TEST(a_comparison_can_be_aborted),
+        VERIFY_TEST(a_write_with_comparison_can_be_aborted),
     };
     return RUN_TESTS(tests);
 }
