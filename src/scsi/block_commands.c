@@ -52,6 +52,18 @@ void scsi_synchronize_cache(struct scsi_task *task)
     scsi_device_submit(burst);
 }
 
+/* A hint that is not taken: what is cached, and for how long, is for the kernel to say. GOOD says
+ * that not all of the range came into a cache, CONDITION MET would say that it did (SBC-3). 0
+ * blocks mean "to the end". */
+void scsi_pre_fetch(struct scsi_task *task)
+{
+    struct scsi_range range = scsi_cdb_range(task->cdb);
+    if (scsi_in_bounds(task->nexus->lu, range.lba, range.count))
+        scsi_task_good(task);
+    else
+        scsi_task_check(task, SENSE_LBA_OUT_OF_RANGE);
+}
+
 void scsi_test_unit_ready(struct scsi_task *task)
 {
     scsi_task_good(task);

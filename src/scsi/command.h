@@ -141,6 +141,7 @@ void scsi_read_capacity_16(struct scsi_task *task);
 void scsi_read(struct scsi_task *task);
 void scsi_write(struct scsi_task *task);
 void scsi_synchronize_cache(struct scsi_task *task);
+void scsi_pre_fetch(struct scsi_task *task);
 /* compare_and_write.c */
 void scsi_compare_and_write(struct scsi_task *task);
 /* orwrite.c */

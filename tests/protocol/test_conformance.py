@@ -23,7 +23,6 @@ NEVER = {
 }
 NOT_YET = {
     **dict.fromkeys(("ExtendedCopy", "ReceiveCopyResults"), ("skipped", "no third-party copy yet")),
-    **dict.fromkeys(("Prefetch10", "Prefetch16"), ("skipped", "no PRE-FETCH yet")),
     **dict.fromkeys(("PreventAllow", "StartStopUnit.Simple"), ("skipped", "no removable volumes yet")),
     **dict.fromkeys(("PrinReadKeys", "PrinServiceactionRange", "PrinReportCapabilities", "ProutRegister",
                      "ProutReserve", "ProutClear", "ProutPreempt", "Reserve6"),

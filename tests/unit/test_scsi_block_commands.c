@@ -162,6 +162,24 @@ static void flush_waits_for_the_disk(void **state)
     scsi_refused(CDB(SCSI_SYNCHRONIZE_CACHE_10), SENSE_MEDIUM_WRITE_ERROR);
 }
 
+/* GOOD, whatever the range and IMMED: nothing is promised to be in a cache. */
+static void pre_fetch_reads_nothing(void **state)
+{
+    static const uint8_t forms[] = {SCSI_PRE_FETCH_10, SCSI_PRE_FETCH_16};
+    for (size_t i = 0; i < ARRAY_SIZE(forms); i++) {
+        for (uint8_t immed = 0; immed <= 0x02; immed += 0x02) {
+            scsi_refused(cdb_range(forms[i], immed, 0, 0), SENSE_NONE); /* to the end */
+            scsi_refused(cdb_range(forms[i], immed, 0, BLOCKS), SENSE_NONE);
+            scsi_refused(cdb_range(forms[i], immed, BLOCKS - 1, 1), SENSE_NONE);
+            scsi_refused(cdb_range(forms[i], immed, BLOCKS - 1, 2), SENSE_LBA_OUT_OF_RANGE);
+            scsi_refused(cdb_range(forms[i], immed, BLOCKS, 1), SENSE_LBA_OUT_OF_RANGE);
+            scsi_refused(cdb_range(forms[i], immed, BLOCKS + 1, 0), SENSE_LBA_OUT_OF_RANGE);
+        }
+    }
+    scsi_refused(cdb_range(SCSI_PRE_FETCH_16, 0, UINT64_MAX, 2), SENSE_LBA_OUT_OF_RANGE);
+    assert_int_equal(port->disk->reads, 0);
+}
+
 static void commands_that_do_nothing(void **state)
 {
     port->disk->fail_with = -5;
@@ -239,6 +257,7 @@ int main(void)
         COMMAND_TEST(protection_information_is_refused),
         COMMAND_TEST(a_disk_of_4096_byte_blocks),
         COMMAND_TEST(flush_waits_for_the_disk),
+        COMMAND_TEST(pre_fetch_reads_nothing),
         COMMAND_TEST(commands_that_do_nothing),
         COMMAND_TEST(capacity_in_the_short_form),
         COMMAND_TEST(capacity_in_the_long_form),
