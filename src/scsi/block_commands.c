@@ -106,3 +106,35 @@ void scsi_read_capacity_16(struct scsi_task *task)
     wire_put_zeros(&w, 16);
     scsi_reply_end(task, &w, wire_get_be32(&cdb));
 }
+
+#define LAST_DEFECT_FORMAT 0x05 /* 6 is a vendor's own, 7 is reserved */
+
+/* The list is empty in every format, from any descriptor on. options: REQ_PLIST, REQ_GLIST and
+ * DEFECT LIST FORMAT; the answer says PLISTV, GLISTV and the format in the same bits. */
+static void read_defect_data(struct scsi_task *task, uint8_t options, uint32_t header_size,
+                             uint32_t allocation_length)
+{
+    struct wire_writer w;
+    if ((options & 0x07) > LAST_DEFECT_FORMAT) {
+        scsi_task_check(task, SENSE_INVALID_FIELD_IN_CDB);
+        return;
+    }
+    if (!scsi_reply_begin(task, header_size, &w))
+        return;
+    wire_put_u8(&w, 0);
+    wire_put_u8(&w, options & 0x1f);
+    wire_put_zeros(&w, header_size - 2);
+    scsi_reply_end(task, &w, allocation_length);
+}
+
+void scsi_read_defect_data_10(struct scsi_task *task)
+{
+    struct wire_reader r = wire_reader_of(task->cdb + 7, 2);
+    read_defect_data(task, task->cdb[2], 4, wire_get_be16(&r));
+}
+
+void scsi_read_defect_data_12(struct scsi_task *task)
+{
+    struct wire_reader r = wire_reader_of(task->cdb + 6, 4);
+    read_defect_data(task, task->cdb[1], 8, wire_get_be32(&r));
+}

@@ -138,6 +138,8 @@ void scsi_test_unit_ready(struct scsi_task *task);
 void scsi_start_stop_unit(struct scsi_task *task);
 void scsi_read_capacity_10(struct scsi_task *task);
 void scsi_read_capacity_16(struct scsi_task *task);
+void scsi_read_defect_data_10(struct scsi_task *task);
+void scsi_read_defect_data_12(struct scsi_task *task);
 void scsi_read(struct scsi_task *task);
 void scsi_write(struct scsi_task *task);
 void scsi_synchronize_cache(struct scsi_task *task);

@@ -16,6 +16,7 @@ enum scsi_opcode {
     SCSI_VERIFY_10 = 0x2f,
     SCSI_PRE_FETCH_10 = 0x34,
     SCSI_SYNCHRONIZE_CACHE_10 = 0x35,
+    SCSI_READ_DEFECT_DATA_10 = 0x37,
     SCSI_WRITE_SAME_10 = 0x41,
     SCSI_UNMAP = 0x42,
     SCSI_MODE_SENSE_10 = 0x5a,
@@ -35,6 +36,7 @@ enum scsi_opcode {
     SCSI_WRITE_12 = 0xaa,
     SCSI_WRITE_AND_VERIFY_12 = 0xae,
     SCSI_VERIFY_12 = 0xaf,
+    SCSI_READ_DEFECT_DATA_12 = 0xb7,
 };
 
 enum scsi_service_action {

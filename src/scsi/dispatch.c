@@ -25,6 +25,7 @@ const struct scsi_command scsi_commands[] = {
     {SCSI_VERIFY_10, 0, 0, scsi_verify, {0xf6, F4, 0x1f, F2, 0x04}},
     {SCSI_PRE_FETCH_10, 0, 0, scsi_pre_fetch, {0x02, F4, 0x1f, F2, 0x04}},
     {SCSI_SYNCHRONIZE_CACHE_10, 0, 0, scsi_synchronize_cache, {0x06, F4, 0x1f, F2, 0x04}},
+    {SCSI_READ_DEFECT_DATA_10, 0, 0, scsi_read_defect_data_10, {0, 0x1f, 0, 0, 0, 0, F2, 0x04}},
     {SCSI_WRITE_SAME_10, 0, W, scsi_write_same, {0xf8, F4, 0x1f, F2, 0x04}},
     {SCSI_UNMAP, 0, W, scsi_unmap, {0x01, 0, 0, 0, 0, 0x1f, F2, 0x04}},
     {SCSI_MODE_SENSE_10, 0, 0, scsi_mode_sense_10, {0x18, 0xff, 0xff, 0, 0, 0, F2, 0x04}},
@@ -62,6 +63,7 @@ const struct scsi_command scsi_commands[] = {
     {SCSI_WRITE_12, 0, W, scsi_write, {0xf8, F4, F4, 0x1f, 0x04}},
     {SCSI_WRITE_AND_VERIFY_12, 0, W, scsi_write_and_verify, {0xf6, F4, F4, 0x1f, 0x04}},
     {SCSI_VERIFY_12, 0, 0, scsi_verify, {0xf6, F4, F4, 0x1f, 0x04}},
+    {SCSI_READ_DEFECT_DATA_12, 0, 0, scsi_read_defect_data_12, {0x1f, 0, 0, 0, 0, F4, 0, 0x04}},
 };
 
 const size_t scsi_n_commands = ARRAY_SIZE(scsi_commands);

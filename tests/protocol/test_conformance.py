@@ -27,7 +27,6 @@ NOT_YET = {
     **dict.fromkeys(("PrinReadKeys", "PrinServiceactionRange", "PrinReportCapabilities", "ProutRegister",
                      "ProutReserve", "ProutClear", "ProutPreempt", "Reserve6"),
                     ("skipped", "no reservations yet")),
-    **dict.fromkeys(("ReadDefectData10", "ReadDefectData12"), ("skipped", "no READ DEFECT DATA yet")),
 }
 UNALIGNED = dict.fromkeys(("WriteSame10.UnmapUnaligned", "WriteSame10.InvalidDataOutSize",
                            "WriteSame16.UnmapUnaligned", "WriteSame16.InvalidDataOutSize",

@@ -243,6 +243,46 @@ static void capacity_of_4096_byte_blocks(void **state)
     assert_int_equal(d[13], 0); /* a physical block is a logical one */
 }
 
+/* --- defects --- */
+
+static const uint8_t *defects(bool twelve, uint8_t options, uint8_t length)
+{
+    return twelve
+               ? scsi_fetch(CDB(SCSI_READ_DEFECT_DATA_12, options, 0, 0, 0, 0, 0, 0, 0, length),
+                            4096)
+               : scsi_fetch(CDB(SCSI_READ_DEFECT_DATA_10, 0, options, 0, 0, 0, 0, 0, length), 4096);
+}
+
+static void no_block_is_defective(void **state)
+{
+    static const uint8_t nothing[8];
+    for (int twelve = 0; twelve < 2; twelve++) {
+        for (uint8_t options = 0; options < 0x20; options++) { /* lists, format */
+            if ((options & 0x07) > 5)
+                continue;
+            const uint8_t *d = defects(twelve, options, 255);
+            assert_int_equal(port->moved, twelve ? 8 : 4);
+            assert_int_equal(d[0], 0);
+            assert_int_equal(d[1], options); /* which lists and format it is */
+            assert_memory_equal(d + 2, nothing, port->moved - 2);
+        }
+        for (uint8_t cut = 0; cut < 4; cut++) {
+            defects(twelve, 0x18, cut);
+            assert_int_equal(port->moved, cut);
+        }
+        for (uint8_t format = 6; format < 8; format++)
+            scsi_refused(twelve ? CDB(SCSI_READ_DEFECT_DATA_12, format, 0, 0, 0, 0, 0, 0, 0, 8)
+                                : CDB(SCSI_READ_DEFECT_DATA_10, 0, format, 0, 0, 0, 0, 0, 8),
+                         SENSE_INVALID_FIELD_IN_CDB);
+    }
+    scsi_fetch(CDB(SCSI_READ_DEFECT_DATA_10, 0, 0, 0, 0, 0, 0, 1, 0), 4096);
+    assert_int_equal(port->moved, 4);
+    scsi_fetch(CDB(SCSI_READ_DEFECT_DATA_12, 0, 0, 0, 0, 0, 1, 0, 0, 0), 4096);
+    assert_int_equal(port->moved, 8);
+    scsi_fetch(CDB(SCSI_READ_DEFECT_DATA_12, 0, 0, 0, 0, 7, 0, 0, 0, 8), 4096); /* from the 8th */
+    assert_int_equal(port->moved, 8);
+}
+
 #define COMMAND_TEST(f) cmocka_unit_test_setup_teardown(f, setup, scsi_tear_down)
 
 int main(void)
@@ -262,6 +302,7 @@ int main(void)
         COMMAND_TEST(capacity_in_the_short_form),
         COMMAND_TEST(capacity_in_the_long_form),
         COMMAND_TEST(capacity_of_4096_byte_blocks),
+        COMMAND_TEST(no_block_is_defective),
     };
     return RUN_TESTS(tests);
 }

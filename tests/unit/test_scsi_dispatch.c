@@ -18,6 +18,7 @@ static const uint8_t opcodes[] = {
     SCSI_VERIFY_10,
     SCSI_PRE_FETCH_10,
     SCSI_SYNCHRONIZE_CACHE_10,
+    SCSI_READ_DEFECT_DATA_10,
     SCSI_WRITE_SAME_10,
     SCSI_UNMAP,
     SCSI_MODE_SENSE_10,
@@ -37,6 +38,7 @@ static const uint8_t opcodes[] = {
     SCSI_WRITE_12,
     SCSI_WRITE_AND_VERIFY_12,
     SCSI_VERIFY_12,
+    SCSI_READ_DEFECT_DATA_12,
 };
 
 static bool writes(uint8_t opcode)
