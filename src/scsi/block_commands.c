@@ -76,6 +76,21 @@ void scsi_start_stop_unit(struct scsi_task *task)
     scsi_task_good(task);
 }
 
+/* The default self-test looks whether the device has failed. There are no other self-tests and no
+ * diagnostic pages (SPC-4 6.42). */
+void scsi_send_diagnostic(struct scsi_task *task)
+{
+    bool self_test = task->cdb[1] & 0x04;
+    uint8_t self_test_code = task->cdb[1] >> 5;
+    bool has_parameters = task->cdb[3] | task->cdb[4];
+    if (self_test_code || has_parameters)
+        scsi_task_check(task, SENSE_INVALID_FIELD_IN_CDB);
+    else if (self_test && task->nexus->lu->device->failed)
+        scsi_task_check(task, SENSE_SELF_TEST_FAILED);
+    else
+        scsi_task_good(task);
+}
+
 void scsi_read_capacity_10(struct scsi_task *task)
 {
     const struct scsi_lu *lu = task->nexus->lu;

@@ -188,6 +188,33 @@ static void commands_that_do_nothing(void **state)
         scsi_refused(CDB(SCSI_START_STOP_UNIT, 0, 0, 0, start), SENSE_NONE);
 }
 
+static void the_self_test(void **state)
+{
+    enum { PF = 0x10, SELFTEST = 0x04, DEVOFFL = 0x02, UNITOFFL = 0x01 };
+    static const uint8_t list[4];
+    scsi_refused(CDB(SCSI_SEND_DIAGNOSTIC), SENSE_NONE);
+    scsi_refused(CDB(SCSI_SEND_DIAGNOSTIC, SELFTEST), SENSE_NONE);
+    scsi_refused(CDB(SCSI_SEND_DIAGNOSTIC, PF | SELFTEST | DEVOFFL | UNITOFFL), SENSE_NONE);
+    for (unsigned code = 1; code < 8; code++) { /* in the background, extended, to be aborted */
+        scsi_refused(CDB(SCSI_SEND_DIAGNOSTIC, (uint8_t)(code << 5)), SENSE_INVALID_FIELD_IN_CDB);
+        scsi_refused(CDB(SCSI_SEND_DIAGNOSTIC, (uint8_t)(code << 5 | SELFTEST)),
+                     SENSE_INVALID_FIELD_IN_CDB);
+    }
+    for (uint8_t at = 3; at <= 4; at++) {
+        uint8_t cdb[SCSI_CDB_SIZE] = {SCSI_SEND_DIAGNOSTIC, PF};
+        cdb[at] = sizeof(list);
+        scsi_expect(cdb, list, sizeof(list), 0, SENSE_INVALID_FIELD_IN_CDB);
+        assert_int_equal(port->moved, 0);
+    }
+}
+
+static void a_device_that_has_failed_fails_the_self_test(void **state)
+{
+    port->disk->device.failed = true;
+    scsi_refused(CDB(SCSI_SEND_DIAGNOSTIC, 0x04), SENSE_SELF_TEST_FAILED);
+    scsi_refused(CDB(SCSI_SEND_DIAGNOSTIC), SENSE_NONE); /* no test was asked for */
+}
+
 /* --- capacity --- */
 
 static void capacity_in_the_short_form(void **state)
@@ -299,6 +326,8 @@ int main(void)
         COMMAND_TEST(flush_waits_for_the_disk),
         COMMAND_TEST(pre_fetch_reads_nothing),
         COMMAND_TEST(commands_that_do_nothing),
+        COMMAND_TEST(the_self_test),
+        COMMAND_TEST(a_device_that_has_failed_fails_the_self_test),
         COMMAND_TEST(capacity_in_the_short_form),
         COMMAND_TEST(capacity_in_the_long_form),
         COMMAND_TEST(capacity_of_4096_byte_blocks),

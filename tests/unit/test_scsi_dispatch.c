@@ -11,6 +11,7 @@ static const uint8_t opcodes[] = {
     SCSI_INQUIRY,
     SCSI_MODE_SENSE_6,
     SCSI_START_STOP_UNIT,
+    SCSI_SEND_DIAGNOSTIC,
     SCSI_READ_CAPACITY_10,
     SCSI_READ_10,
     SCSI_WRITE_10,
