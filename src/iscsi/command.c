@@ -504,7 +504,7 @@ static void queue_response(struct iscsi_task *task)
     bhs_put32(out->header, BHS_EXPDATASN, task->datasn + task->r2tsn);
     bhs_put32(out->header, BHS_RESIDUAL, count);
     if (scsi->sense_size > 0) {
-        struct buffer *buffer = buffer_get(conn->thread->buffers, 2 + SCSI_SENSE_SIZE);
+        struct buffer *buffer = buffer_get(conn->thread->buffers, 2U + scsi->sense_size);
         if (buffer) {
             buffer->data[0] = 0;
             buffer->data[1] = scsi->sense_size;

@@ -70,9 +70,17 @@ void scsi_task_check(struct scsi_task *task, enum scsi_sense sense);
 void scsi_task_check_at(struct scsi_task *task, enum scsi_sense sense, uint32_t information);
 /* The same for what the device said: -ENOSPC, or the sense given for anything else. */
 void scsi_task_check_errno(struct scsi_task *task, int result, enum scsi_sense otherwise);
-/* Fixed-format sense data (SPC-4 4.5.3). */
-void scsi_sense_fill(uint8_t sense[static SCSI_SENSE_SIZE], enum scsi_sense code, bool has_info,
-                     uint32_t information);
+/* --- sense data (sense.c) --- */
+
+struct scsi_sense_data {
+    enum scsi_sense code;
+    bool has_information;
+    uint32_t information; /* what it says depends on the command */
+};
+
+/* In fixed or in descriptor format; returns the size. */
+uint8_t scsi_sense_fill(uint8_t sense[static SCSI_SENSE_MAX_SIZE],
+                        const struct scsi_sense_data *data, bool in_descriptors);
 
 /* --- moving data (transfer.c) --- */
 

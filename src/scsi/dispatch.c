@@ -158,18 +158,3 @@ void scsi_task_start(struct scsi_task *task)
     else
         task->command->handler(task);
 }
-
-void scsi_sense_fill(uint8_t sense[static SCSI_SENSE_SIZE], enum scsi_sense code, bool has_info,
-                     uint32_t information)
-{
-    struct wire_writer w = wire_writer_of(sense, SCSI_SENSE_SIZE);
-    wire_put_u8(&w, has_info ? 0xf0 : 0x70); /* current error, INFORMATION valid */
-    wire_put_u8(&w, 0);
-    wire_put_u8(&w, (uint8_t)(code >> 16));
-    wire_put_be32(&w, information);
-    wire_put_u8(&w, SCSI_SENSE_SIZE - 8);
-    wire_put_zeros(&w, 4);
-    wire_put_u8(&w, (uint8_t)(code >> 8));
-    wire_put_u8(&w, (uint8_t)code);
-    wire_put_zeros(&w, 4);
-}

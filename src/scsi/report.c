@@ -29,19 +29,15 @@ void scsi_report_luns(struct scsi_task *task)
 /* Fixed or, with DESC, descriptor format; for a LUN that does not exist, that is the news. */
 void scsi_request_sense(struct scsi_task *task)
 {
-    enum scsi_sense code = SENSE_LUN_NOT_SUPPORTED;
+    struct scsi_sense_data data = {.code = SENSE_LUN_NOT_SUPPORTED};
+    bool in_descriptors = task->cdb[1] & 0x01;
+    uint8_t sense[SCSI_SENSE_MAX_SIZE];
     struct wire_writer w;
     if (task->nexus)
-        code = scsi_nexus_take_unit_attention(task->nexus);
-    if (!scsi_reply_begin(task, SCSI_SENSE_SIZE, &w))
+        data.code = scsi_nexus_take_unit_attention(task->nexus);
+    if (!scsi_reply_begin(task, sizeof(sense), &w))
         return;
-    if (task->cdb[1] & 0x01) {
-        wire_put_u8(&w, 0x72);
-        wire_put_be24(&w, code);
-        wire_put_zeros(&w, 4);
-    } else {
-        scsi_sense_fill(wire_put_room(&w, SCSI_SENSE_SIZE), code, false, 0);
-    }
+    wire_put_bytes(&w, sense, scsi_sense_fill(sense, &data, in_descriptors));
     scsi_reply_end(task, &w, task->cdb[4]);
 }
 

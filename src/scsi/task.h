@@ -15,9 +15,10 @@
 #include "core/wire.h"
 #include "scsi/lu.h"
 
-#define SCSI_CDB_SIZE   16
-#define SCSI_SENSE_SIZE 18 /* fixed format */
-#define SCSI_BURSTS     2
+#define SCSI_CDB_SIZE       16
+#define SCSI_SENSE_SIZE     18 /* in fixed format */
+#define SCSI_SENSE_MAX_SIZE 20 /* in descriptor format, with the INFORMATION field */
+#define SCSI_BURSTS         2
 
 struct scsi_task;
 
@@ -74,7 +75,7 @@ struct scsi_task {
     uint64_t data_length; /* bytes that the command would move with unlimited room: for residuals */
     uint8_t status;
     uint8_t sense_size; /* 0: none */
-    uint8_t sense[SCSI_SENSE_SIZE];
+    uint8_t sense[SCSI_SENSE_MAX_SIZE];
     bool aborted; /* the transport gave it up: deliver nothing */
 
     /* --- private to the command set --- */

@@ -167,20 +167,18 @@ void scsi_task_good(struct scsi_task *task)
     advance(task);
 }
 
-static void fail_with(struct scsi_task *task, enum scsi_sense sense, bool has_info,
-                      uint32_t information)
+static void fail_with(struct scsi_task *task, const struct scsi_sense_data *data)
 {
     if (!task->failed) {
         task->failed = true;
         task->status = SCSI_CHECK_CONDITION;
-        task->sense_size = SCSI_SENSE_SIZE;
-        scsi_sense_fill(task->sense, sense, has_info, information);
+        task->sense_size = scsi_sense_fill(task->sense, data, false);
     }
 }
 
 static void fail(struct scsi_task *task, enum scsi_sense sense)
 {
-    fail_with(task, sense, false, 0);
+    fail_with(task, &(struct scsi_sense_data){.code = sense});
 }
 
 void scsi_task_check(struct scsi_task *task, enum scsi_sense sense)
@@ -191,7 +189,7 @@ void scsi_task_check(struct scsi_task *task, enum scsi_sense sense)
 
 void scsi_task_check_at(struct scsi_task *task, enum scsi_sense sense, uint32_t information)
 {
-    fail_with(task, sense, true, information);
+    fail_with(task, &(struct scsi_sense_data){sense, true, information});
     advance(task);
 }
 

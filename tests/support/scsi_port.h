@@ -38,7 +38,7 @@ struct scsi_port {
     uint8_t *in; /* SCSI_PORT_ROOM bytes, of which `moved` came */
     uint8_t status;
     uint8_t sense_size;
-    uint8_t sense[SCSI_SENSE_SIZE];
+    uint8_t sense[SCSI_SENSE_MAX_SIZE];
     uint64_t data_length;
     bool aborted;
 };

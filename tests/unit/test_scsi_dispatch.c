@@ -226,21 +226,6 @@ static void some_commands_leave_unit_attentions_alone(void **state)
     scsi_refused(CDB(SCSI_TEST_UNIT_READY), SENSE_CAPACITY_CHANGED);
 }
 
-/* --- sense data --- */
-
-static void sense_data_is_in_fixed_format(void **state)
-{
-    uint8_t sense[SCSI_SENSE_SIZE];
-    static const uint8_t plain[SCSI_SENSE_SIZE] = {0x70, 0, 0x05, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0x24};
-    static const uint8_t informed[SCSI_SENSE_SIZE] = {0xf0, 0, 0x0e, 1, 2, 3,   4,
-                                                      10,   0, 0,    0, 0, 0x1d};
-    memset(sense, 0xff, sizeof(sense));
-    scsi_sense_fill(sense, SENSE_INVALID_FIELD_IN_CDB, false, 0);
-    assert_memory_equal(sense, plain, sizeof(sense));
-    scsi_sense_fill(sense, SENSE_MISCOMPARE, true, 0x01020304);
-    assert_memory_equal(sense, informed, sizeof(sense));
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -254,7 +239,6 @@ int main(void)
         SCSI_TEST(what_writes_is_refused_on_a_read_only_lu),
         SCSI_TEST(unit_attentions_are_told_one_by_one_before_anything_else),
         SCSI_TEST(some_commands_leave_unit_attentions_alone),
-        TEST(sense_data_is_in_fixed_format),
     };
     return RUN_TESTS(tests);
 }

@@ -1,0 +1,53 @@
+/* Sense data, in fixed and in descriptor format (SPC-4 4.5). */
+#include "scsi/command.h"
+
+#define CURRENT_FIXED       0x70
+#define CURRENT_DESCRIPTORS 0x72
+#define VALID               0x80
+
+#define INFORMATION_DESCRIPTOR 0x00
+
+static uint8_t fill_fixed(uint8_t *sense, const struct scsi_sense_data *data)
+{
+    struct wire_writer w = wire_writer_of(sense, SCSI_SENSE_SIZE);
+    wire_put_u8(&w, data->has_information ? CURRENT_FIXED | VALID : CURRENT_FIXED);
+    wire_put_u8(&w, 0);
+    wire_put_u8(&w, (uint8_t)(data->code >> 16));
+    wire_put_be32(&w, data->information);
+    wire_put_u8(&w, SCSI_SENSE_SIZE - 8);
+    wire_put_zeros(&w, 4);
+    wire_put_be16(&w, (uint16_t)data->code);
+    wire_put_zeros(&w, 4);
+    return SCSI_SENSE_SIZE;
+}
+
+static void put_information(struct wire_writer *w, uint32_t information)
+{
+    wire_put_u8(w, INFORMATION_DESCRIPTOR);
+    wire_put_u8(w, 10);
+    wire_put_u8(w, VALID);
+    wire_put_u8(w, 0);
+    wire_put_be64(w, information);
+}
+
+static uint8_t fill_descriptors(uint8_t *sense, const struct scsi_sense_data *data)
+{
+    uint8_t body[SCSI_SENSE_MAX_SIZE - 8];
+    struct wire_writer descriptors = wire_writer_of(body, sizeof(body));
+    struct wire_writer w = wire_writer_of(sense, SCSI_SENSE_MAX_SIZE);
+    if (data->has_information)
+        put_information(&descriptors, data->information);
+    size_t size = wire_writer_used(&descriptors);
+    wire_put_u8(&w, CURRENT_DESCRIPTORS);
+    wire_put_be24(&w, data->code);
+    wire_put_zeros(&w, 3);
+    wire_put_u8(&w, (uint8_t)size);
+    wire_put_bytes(&w, body, size);
+    return (uint8_t)wire_writer_used(&w);
+}
+
+uint8_t scsi_sense_fill(uint8_t sense[static SCSI_SENSE_MAX_SIZE],
+                        const struct scsi_sense_data *data, bool in_descriptors)
+{
+    return in_descriptors ? fill_descriptors(sense, data) : fill_fixed(sense, data);
+}

@@ -1,0 +1,42 @@
+#include "scsi_commands.h"
+
+static const struct scsi_sense_data plain = {.code = SENSE_INVALID_FIELD_IN_CDB};
+static const struct scsi_sense_data informed = {
+    .code = SENSE_MISCOMPARE, .has_information = true, .information = 0x01020304};
+
+static void assert_sense(const struct scsi_sense_data *data, bool in_descriptors,
+                         const uint8_t *expected, size_t size)
+{
+    uint8_t sense[SCSI_SENSE_MAX_SIZE];
+    memset(sense, 0xff, sizeof(sense));
+    assert_int_equal(scsi_sense_fill(sense, data, in_descriptors), size);
+    assert_memory_equal(sense, expected, size);
+}
+
+static void in_fixed_format(void **state)
+{
+    static const uint8_t short_of_it[SCSI_SENSE_SIZE] = {0x70, 0, 0x05, 0, 0, 0,   0,
+                                                         10,   0, 0,    0, 0, 0x24};
+    static const uint8_t all_of_it[SCSI_SENSE_SIZE] = {0xf0, 0, 0x0e, 1, 2, 3,   4,
+                                                       10,   0, 0,    0, 0, 0x1d};
+    assert_sense(&plain, false, short_of_it, sizeof(short_of_it));
+    assert_sense(&informed, false, all_of_it, sizeof(all_of_it));
+}
+
+static void in_descriptor_format(void **state)
+{
+    static const uint8_t short_of_it[] = {0x72, 0x05, 0x24, 0, 0, 0, 0, 0};
+    static const uint8_t all_of_it[] = {0x72, 0x0e, 0x1d, 0, 0, 0, 0, 12, 0, 10,
+                                        0x80, 0,    0,    0, 0, 0, 1, 2,  3, 4};
+    assert_sense(&plain, true, short_of_it, sizeof(short_of_it));
+    assert_sense(&informed, true, all_of_it, sizeof(all_of_it));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(in_fixed_format),
+        TEST(in_descriptor_format),
+    };
+    return RUN_TESTS(tests);
+}
