@@ -81,6 +81,7 @@ static void ended_here(struct message *message)
     scsi->is_read = far->is_read;
     scsi->data_length = far->data_length;
     scsi->status = far->status;
+    scsi->descriptor_sense = far->descriptor_sense;
     scsi->sense_size = far->sense_size;
     memcpy(scsi->sense, far->sense, sizeof(scsi->sense));
     remote->near_ended = true;

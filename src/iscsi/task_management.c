@@ -239,6 +239,8 @@ static bool clear_remote(struct iscsi_lun *lun)
 static void clear_lu(struct iscsi_target *target, const struct scsi_nexus *by,
                      enum scsi_sense attention, bool tell_all)
 {
+    if (tell_all) /* it is a reset */
+        scsi_lu_reset(target->lun0.lu);
     list_for_each(node, &target->sessions) {
         struct iscsi_session *session = container_of(node, struct iscsi_session, link);
         bool had_tasks = session->n_tasks > 0;

@@ -77,7 +77,7 @@ void scsi_start_stop_unit(struct scsi_task *task)
 }
 
 /* The default self-test looks whether the device has failed. There are no other self-tests and no
- * diagnostic pages (SPC-4 6.42). */
+ * diagnostic pages (SPC-4). */
 void scsi_send_diagnostic(struct scsi_task *task)
 {
     bool self_test = task->cdb[1] & 0x04;

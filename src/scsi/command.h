@@ -22,7 +22,7 @@ struct scsi_command {
 #define SCSI_CMD_SERVICE_ACTION 0x01 /* the low five bits of CDB byte 1 are a service action */
 #define SCSI_CMD_ANY_LUN        0x02 /* answered for LUNs that do not exist, too */
 #define SCSI_CMD_SKIPS_UA       0x04 /* neither reports nor clears a unit attention (SPC-4) */
-#define SCSI_CMD_WRITES         0x08 /* refused on a read-only LU */
+#define SCSI_CMD_WRITES         0x08 /* refused on a write-protected LU */
 
 /* All commands, ordered by opcode and service action. */
 extern const struct scsi_command scsi_commands[];
@@ -136,6 +136,9 @@ void scsi_inquiry(struct scsi_task *task);
 /* mode.c */
 void scsi_mode_sense_6(struct scsi_task *task);
 void scsi_mode_sense_10(struct scsi_task *task);
+/* mode_select.c */
+void scsi_mode_select_6(struct scsi_task *task);
+void scsi_mode_select_10(struct scsi_task *task);
 /* report.c */
 void scsi_report_luns(struct scsi_task *task);
 void scsi_report_supported_operation_codes(struct scsi_task *task);

@@ -16,6 +16,7 @@ const struct scsi_command scsi_commands[] = {
     {SCSI_READ_6, 0, 0, scsi_read, {0x1f, F2, 0xff, 0x04}},
     {SCSI_WRITE_6, 0, W, scsi_write, {0x1f, F2, 0xff, 0x04}},
     {SCSI_INQUIRY, 0, ANY | NOUA, scsi_inquiry, {0x01, 0xff, F2, 0x04}},
+    {SCSI_MODE_SELECT_6, 0, 0, scsi_mode_select_6, {0x11, 0, 0, 0xff, 0x04}},
     {SCSI_MODE_SENSE_6, 0, 0, scsi_mode_sense_6, {0x08, 0xff, F2, 0x04}},
     {SCSI_START_STOP_UNIT, 0, 0, scsi_start_stop_unit, {0x01, 0, 0x0f, 0xf7, 0x04}},
     {SCSI_SEND_DIAGNOSTIC, 0, 0, scsi_send_diagnostic, {0xe4, 0, F2, 0x04}},
@@ -29,6 +30,7 @@ const struct scsi_command scsi_commands[] = {
     {SCSI_READ_DEFECT_DATA_10, 0, 0, scsi_read_defect_data_10, {0, 0x1f, 0, 0, 0, 0, F2, 0x04}},
     {SCSI_WRITE_SAME_10, 0, W, scsi_write_same, {0xf8, F4, 0x1f, F2, 0x04}},
     {SCSI_UNMAP, 0, W, scsi_unmap, {0x01, 0, 0, 0, 0, 0x1f, F2, 0x04}},
+    {SCSI_MODE_SELECT_10, 0, 0, scsi_mode_select_10, {0x11, 0, 0, 0, 0, 0, F2, 0x04}},
     {SCSI_MODE_SENSE_10, 0, 0, scsi_mode_sense_10, {0x18, 0xff, 0xff, 0, 0, 0, F2, 0x04}},
     {SCSI_READ_16, 0, 0, scsi_read, {0xf8, F8, F4, 0x1f, 0x04}},
     {SCSI_COMPARE_AND_WRITE, 0, W, scsi_compare_and_write, {0xf8, F8, 0, 0, 0, 0xff, 0x1f, 0x04}},
@@ -144,7 +146,7 @@ static enum scsi_sense obstacle(const struct scsi_task *task)
     }
     if (!command)
         return knows_opcode(task->cdb[0]) ? SENSE_INVALID_FIELD_IN_CDB : SENSE_INVALID_OPCODE;
-    if (command->flags & SCSI_CMD_WRITES && task->nexus && task->nexus->lu->read_only)
+    if (command->flags & SCSI_CMD_WRITES && task->nexus && scsi_lu_is_protected(task->nexus->lu))
         return SENSE_WRITE_PROTECTED;
     return SENSE_NONE;
 }
@@ -152,6 +154,7 @@ static enum scsi_sense obstacle(const struct scsi_task *task)
 void scsi_task_start(struct scsi_task *task)
 {
     task->command = find_command(task->cdb);
+    task->descriptor_sense = task->nexus && task->nexus->lu->mode.descriptor_sense;
     enum scsi_sense sense = obstacle(task);
     if (sense)
         scsi_task_check(task, sense);

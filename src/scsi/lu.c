@@ -32,6 +32,11 @@ void scsi_lu_free(struct scsi_lu *lu)
     free(lu);
 }
 
+void scsi_lu_reset(struct scsi_lu *lu)
+{
+    lu->mode = (struct scsi_mode_settings){0};
+}
+
 void scsi_nexus_connect(struct scsi_nexus *nexus, struct scsi_lu *lu)
 {
     *nexus = (struct scsi_nexus){.lu = lu};

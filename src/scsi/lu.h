@@ -14,6 +14,12 @@
 
 #define SCSI_MAX_UNIT_ATTENTIONS 8
 
+/* What MODE SELECT can change; false by default. */
+struct scsi_mode_settings {
+    bool descriptor_sense; /* D_SENSE */
+    bool write_protect;    /* SWP */
+};
+
 struct scsi_lu {
     struct io_thread *thread;
     struct block_device *device; /* owned */
@@ -21,6 +27,7 @@ struct scsi_lu {
     uint64_t n_blocks;
     uint8_t serial[16]; /* unique for ever: identifies the volume to the initiators */
     bool read_only;
+    struct scsi_mode_settings mode;
     struct list nexuses; /* struct scsi_nexus */
     struct scsi_range_lock ranges;
 };
@@ -39,6 +46,15 @@ struct scsi_lu *scsi_lu_new(struct io_thread *thread, struct block_device *devic
 struct block_device *scsi_lu_take_device(struct scsi_lu *lu);
 /* No nexus may be left. */
 void scsi_lu_free(struct scsi_lu *lu);
+
+/* Nothing may be written: it is read-only, or an initiator wants it so. */
+static inline bool scsi_lu_is_protected(const struct scsi_lu *lu)
+{
+    return lu->read_only || lu->mode.write_protect;
+}
+
+/* What a reset of the LU does to it (SAM-5 6.3.3); the nexuses are not told. */
+void scsi_lu_reset(struct scsi_lu *lu);
 
 void scsi_nexus_connect(struct scsi_nexus *nexus, struct scsi_lu *lu);
 /* No task of it may be left. */

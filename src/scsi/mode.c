@@ -1,4 +1,6 @@
-/* MODE SENSE: the mode pages, a table (SPC-4 7.5, SBC-4 6.5). Nothing can be changed or saved. */
+/* The mode pages, a table (SPC-4 7.5, SBC-4 6.5), and MODE SENSE. Nothing can be saved. */
+#include "scsi/mode.h"
+
 #include "scsi/command.h"
 
 #define ALL_PAGES    0x3f
@@ -6,34 +8,71 @@
 
 enum page_control { PC_CURRENT, PC_CHANGEABLE, PC_DEFAULT, PC_SAVED };
 
-struct mode_page {
-    uint8_t code;
-    uint8_t length;      /* of what follows the two bytes of header */
-    uint8_t content[18]; /* the same now and by default */
-};
+#define CONTROL_PAGE 0x0a
+/* of the control page, from byte 2 on */
+#define D_SENSE_BYTE 0
+#define D_SENSE      0x04
+#define SWP_BYTE     2
+#define SWP          0x08
 
-static const struct mode_page pages[] = {
+static const struct scsi_mode_page pages[] = {
     /* caching: WCE (a SYNCHRONIZE CACHE really flushes) */
-    {0x08, 18, {0x04}},
-    /* control: no D_SENSE; unrestricted reordering (Linux orders by flushes) */
-    {0x0a, 10, {0x00, 0x10, 0, 0, 0, 0, 0, 0, 0, 0}},
+    {0x08, 18, {0x04}, {0}},
+    /* control: unrestricted reordering (Linux orders by flushes) */
+    {CONTROL_PAGE, 10, {0, 0x10}, {[D_SENSE_BYTE] = D_SENSE, [SWP_BYTE] = SWP}},
     /* informational exceptions: none are reported */
-    {0x1c, 10, {0x08}},
+    {0x1c, 10, {0x08}, {0}},
 };
 
-static void put_page(struct wire_writer *w, const struct mode_page *page, enum page_control control)
+const struct scsi_mode_page *scsi_mode_page_find(uint8_t code)
 {
+    for (size_t i = 0; i < ARRAY_SIZE(pages); i++)
+        if (pages[i].code == code)
+            return &pages[i];
+    return NULL;
+}
+
+void scsi_mode_page_write(const struct scsi_mode_page *page,
+                          const struct scsi_mode_settings *settings,
+                          uint8_t ret_content[static SCSI_MODE_PAGE_SIZE])
+{
+    memcpy(ret_content, page->defaults, sizeof(page->defaults));
+    if (page->code == CONTROL_PAGE) {
+        ret_content[D_SENSE_BYTE] |= settings->descriptor_sense ? D_SENSE : 0;
+        ret_content[SWP_BYTE] |= settings->write_protect ? SWP : 0;
+    }
+}
+
+bool scsi_mode_page_read(const struct scsi_mode_page *page, const uint8_t *content,
+                         struct scsi_mode_settings *settings)
+{
+    for (size_t i = 0; i < page->length; i++)
+        if ((content[i] ^ page->defaults[i]) & ~page->changeable[i])
+            return false;
+    if (page->code == CONTROL_PAGE) {
+        settings->descriptor_sense = content[D_SENSE_BYTE] & D_SENSE;
+        settings->write_protect = content[SWP_BYTE] & SWP;
+    }
+    return true;
+}
+
+static void put_page(struct wire_writer *w, const struct scsi_mode_page *page,
+                     const struct scsi_lu *lu, enum page_control control)
+{
+    uint8_t content[SCSI_MODE_PAGE_SIZE];
+    if (control == PC_CHANGEABLE)
+        memcpy(content, page->changeable, sizeof(content));
+    else
+        scsi_mode_page_write(
+            page, control == PC_CURRENT ? &lu->mode : &(struct scsi_mode_settings){0}, content);
     wire_put_u8(w, page->code);
     wire_put_u8(w, page->length);
-    if (control == PC_CHANGEABLE)
-        wire_put_zeros(w, page->length);
-    else
-        wire_put_bytes(w, page->content, page->length);
+    wire_put_bytes(w, content, page->length);
 }
 
 /* The pages asked for; false if there is no such page. */
-static bool put_pages(struct wire_writer *w, uint8_t code, uint8_t subpage,
-                      enum page_control control)
+static bool put_pages(struct wire_writer *w, const struct scsi_lu *lu, uint8_t code,
+                      uint8_t subpage, enum page_control control)
 {
     bool found = code == ALL_PAGES;
     if (subpage != 0 && subpage != ALL_SUBPAGES)
@@ -41,7 +80,7 @@ static bool put_pages(struct wire_writer *w, uint8_t code, uint8_t subpage,
     for (size_t i = 0; i < ARRAY_SIZE(pages); i++) {
         if (code != ALL_PAGES && code != pages[i].code)
             continue;
-        put_page(w, &pages[i], control);
+        put_page(w, &pages[i], lu, control);
         found = true;
     }
     return found;
@@ -76,12 +115,13 @@ static void mode_sense(struct scsi_task *task, bool ten, uint16_t allocation_len
     }
     if (has_descriptor)
         put_block_descriptor(&content, lu, is_long);
-    if (!put_pages(&content, task->cdb[2] & 0x3f, task->cdb[3], control)) {
+    if (!put_pages(&content, lu, task->cdb[2] & 0x3f, task->cdb[3], control)) {
         scsi_task_check(task, SENSE_INVALID_FIELD_IN_CDB);
         return;
     }
     size_t size = wire_writer_used(&content);
-    uint8_t device_specific = (uint8_t)((lu->read_only ? 0x80 : 0) | 0x10); /* WP, DPOFUA */
+    uint8_t device_specific =
+        (uint8_t)((scsi_lu_is_protected(lu) ? 0x80 : 0) | 0x10); /* WP, DPOFUA */
     if (!scsi_reply_begin(task, 256, &w))
         return;
     if (ten) {

@@ -77,6 +77,9 @@ struct scsi_task {
     uint8_t sense_size; /* 0: none */
     uint8_t sense[SCSI_SENSE_MAX_SIZE];
     bool aborted; /* the transport gave it up: deliver nothing */
+    /* How a failure is to be told: as the LU had it when the task was started. A transport that
+     * carries a task to another thread carries this back. */
+    bool descriptor_sense;
 
     /* --- private to the command set --- */
     const struct scsi_command *command;

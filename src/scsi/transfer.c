@@ -172,7 +172,7 @@ static void fail_with(struct scsi_task *task, const struct scsi_sense_data *data
     if (!task->failed) {
         task->failed = true;
         task->status = SCSI_CHECK_CONDITION;
-        task->sense_size = scsi_sense_fill(task->sense, data, false);
+        task->sense_size = scsi_sense_fill(task->sense, data, task->descriptor_sense);
     }
 }
 
@@ -193,8 +193,12 @@ void scsi_task_check_at(struct scsi_task *task, enum scsi_sense sense, uint32_t 
     advance(task);
 }
 
+/* One that was not started does not know the format yet; only the LU's own thread may look. */
 void scsi_task_fail(struct scsi_task *task, enum scsi_sense sense)
 {
+    const struct scsi_lu *lu = task->nexus ? task->nexus->lu : NULL;
+    if (!task->command && lu && lu->thread == task->thread)
+        task->descriptor_sense = lu->mode.descriptor_sense;
     scsi_task_check(task, sense);
 }
 

@@ -241,6 +241,7 @@ class Task:
     status: int | None = None
     response: int = 0
     sense: str = ""  # "05/24/00"
+    sense_descriptors: bool = False  # it came in descriptor format
     residual: int = 0  # below 0: underflow; above: overflow
     answers_r2t: bool = True
     r2ts: list[Pdu] = field(default_factory=list)  # that were not answered yet
@@ -558,8 +559,11 @@ class Session:
         if pdu.data:
             size = int.from_bytes(pdu.data[:2], "big")
             sense = pdu.data[2:2 + size]
-            expect(len(sense) == size >= 14 and sense[0] & 0x7f == 0x70, "not fixed-format sense data")
-            task.sense = f"{sense[2] & 15:02x}/{sense[12]:02x}/{sense[13]:02x}"
+            expect(len(sense) == size >= 8 and size == sense[7] + 8, "sense data of another size than it says")
+            task.sense_descriptors = sense[0] == 0x72
+            expect(task.sense_descriptors or sense[0] & 0x7f == 0x70, "sense data in no known format")
+            key, code, qualifier = sense[1:4] if task.sense_descriptors else (sense[2], sense[12], sense[13])
+            task.sense = f"{key & 15:02x}/{code:02x}/{qualifier:02x}"
         expect(bool(task.sense) == (pdu.status == CHECK_CONDITION), "sense data belongs to CHECK CONDITION")
         self._finish(task, pdu)
 

@@ -11,7 +11,7 @@ import pytest
 from daemon import BASE_IQN
 from iscsilab import MIB, SanDaemon, Volume, run
 from lab.iscsi import (ABORT_TASK, ABORT_TASK_SET, CLEAR_TASK_SET, DATA_OUT, FINAL, LUN_RESET, TEST_UNIT_READY,
-                       WARM_RESET, LoginRefused, Pdu, Session, read_cdb, write_cdb)
+                       WARM_RESET, LoginRefused, Pdu, Session, Task, read_cdb, write_cdb)
 
 NODE = f"{BASE_IQN}:web1"
 #: Of the report LUNS parameter list, and of command PDUs.
@@ -264,17 +264,52 @@ def test_reset_of_a_lun_reaches_everybody_on_it(daemon, disks):
         second.good(TEST_UNIT_READY)
 
 
+def write_with_wrong_datasn(session: Session, lun: int) -> Task:
+    """A write whose data does not come as agreed, ended."""
+    task = session.start(write_cdb(0, 4096), write=bytes(2 * MIB), lun=WIRE[lun], answers_r2t=False)
+    while not task.r2ts:
+        session.step()
+    r2t = task.r2ts.pop()
+    session.send(Pdu(DATA_OUT, bytes(512), flags=FINAL, lun=WIRE[lun], itt=task.itt, ttt=r2t.ttt,
+                     expstatsn=session.statsn, datasn=7, offset=r2t.offset))
+    return session.wait(task)
+
+
+def select_control(session: Session, lun: int = 0, d_sense: bool = False, protect: bool = False) -> None:
+    """MODE SELECT(6) of the control page."""
+    page = bytes([0x0a, 10, 4 * d_sense, 0x10, 8 * protect, 0, 0, 0, 0, 0, 0, 0])
+    session.good(bytes([0x15, 0x10, 0, 0, 4 + len(page), 0]), write=bytes(4) + page, lun=WIRE[lun])
+
+
+def test_mode_pages_belong_to_the_lun(daemon, disks):
+    """Also on another thread: what is changed there holds for everybody on it, until a reset."""
+    shared = daemon.volume("shared", allow=("any",))
+    daemon.ok("volume", "attach", "shared", "web1", "--lun", "7")
+    with log_in(disks[0]) as session, shared.session() as direct:
+        select_control(session, 7, d_sense=True)
+        told = direct.command(TEST_UNIT_READY)
+        assert told.sense == "06/2a/01" and told.sense_descriptors
+        refused = session.command(read_cdb(1 << 40, 1), read=512, lun=WIRE[7])
+        assert refused.sense == "05/21/00" and refused.sense_descriptors
+        refused = session.command(read_cdb(1 << 40, 1), read=512)
+        assert refused.sense == "05/21/00" and not refused.sense_descriptors
+        refused = write_with_wrong_datasn(session, 7)
+        assert refused.sense.startswith("0b/47/") and refused.sense_descriptors
+        select_control(direct, protect=True)
+        assert session.command(TEST_UNIT_READY, lun=WIRE[7]).sense == "06/2a/01"
+        refused = session.command(write_cdb(0, 1), write=bytes(512), lun=WIRE[7])
+        assert refused.sense == "07/27/00" and not refused.sense_descriptors
+        assert session.task_management(LUN_RESET, lun=WIRE[7]) == 0
+        for nexus, lun in ((session, 7), (direct, 0)):
+            assert nexus.command(TEST_UNIT_READY, lun=WIRE[lun]).sense == "06/29/03"
+        write(session, 7, 0, b"w" * 512)
+
+
 def test_data_that_does_not_come_as_agreed(daemon, disks):
     """Costs its command on another thread, too, whether it was started or not."""
     with log_in(disks[0]) as session:
         for lun in (1, 2, 3):
-            pdu_task = session.start(write_cdb(0, 4096), write=bytes(2 * MIB), lun=WIRE[lun], answers_r2t=False)
-            while not pdu_task.r2ts:
-                session.step()
-            r2t = pdu_task.r2ts.pop()
-            session.send(Pdu(DATA_OUT, bytes(512), flags=FINAL, lun=WIRE[lun], itt=pdu_task.itt, ttt=r2t.ttt,
-                             expstatsn=session.statsn, datasn=7, offset=r2t.offset))
-            assert session.wait(pdu_task).sense.startswith("0b/47/")
+            assert write_with_wrong_datasn(session, lun).sense.startswith("0b/47/")
             write(session, lun, 0, b"a" * 512)
 
 

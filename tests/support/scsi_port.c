@@ -143,16 +143,31 @@ void scsi_port_abort(struct scsi_port *port)
     scsi_task_abort(port->task);
 }
 
+static enum scsi_sense descriptor_sense(const uint8_t *s, uint8_t size)
+{
+    assert(size == 8 || size == 20);
+    assert((s[4] | s[5] | s[6]) == 0 && s[7] == size - 8);
+    assert(size == 8 || (s[8] == 0 && s[9] == 10 && s[10] == 0x80)); /* information */
+    return (enum scsi_sense)(s[1] << 16 | s[2] << 8 | s[3]);
+}
+
+static enum scsi_sense fixed_sense(const uint8_t *s, uint8_t size)
+{
+    assert(size == SCSI_SENSE_SIZE && (s[0] & 0x7f) == 0x70);
+    assert(s[1] == 0 && s[7] == SCSI_SENSE_SIZE - 8);
+    assert(s[0] & 0x80 || (s[3] | s[4] | s[5] | s[6]) == 0); /* no information that is none */
+    return (enum scsi_sense)(s[2] << 16 | s[12] << 8 | s[13]);
+}
+
 enum scsi_sense scsi_port_sense(const struct scsi_port *port)
 {
-    const uint8_t *s = port->sense;
     if (port->status == SCSI_GOOD) {
         assert(port->sense_size == 0);
         return SENSE_NONE;
     }
-    assert(port->status == SCSI_CHECK_CONDITION && port->sense_size == SCSI_SENSE_SIZE);
-    assert((s[0] & 0x7f) == 0x70 && s[1] == 0 && s[7] == SCSI_SENSE_SIZE - 8);
-    assert(s[2] > 0 && s[2] <= 0x0e);
-    assert(s[0] & 0x80 || (s[3] | s[4] | s[5] | s[6]) == 0); /* no information that is none */
-    return (enum scsi_sense)(s[2] << 16 | s[12] << 8 | s[13]);
+    assert(port->status == SCSI_CHECK_CONDITION && port->sense_size > 0);
+    enum scsi_sense sense = port->sense[0] == 0x72 ? descriptor_sense(port->sense, port->sense_size)
+                                                   : fixed_sense(port->sense, port->sense_size);
+    assert(sense >> 16 > 0 && sense >> 16 <= 0x0e);
+    return sense;
 }

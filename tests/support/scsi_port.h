@@ -57,6 +57,6 @@ void scsi_port_run(struct scsi_port *port, const uint8_t cdb[static SCSI_CDB_SIZ
 /* Aborts the task under way. */
 void scsi_port_abort(struct scsi_port *port);
 
-/* The sense of the last task: key << 16 | ASC << 8 | ASCQ; SENSE_NONE after GOOD. Asserts that
- * status and sense fit together. */
+/* The sense of the last task, in whichever format: key << 16 | ASC << 8 | ASCQ; SENSE_NONE after
+ * GOOD. Asserts that status and sense fit together. */
 enum scsi_sense scsi_port_sense(const struct scsi_port *port);

@@ -129,6 +129,20 @@ static void resets_tell_everybody(void **state)
     }
 }
 
+/* What MODE SELECT changed is gone after a reset, and stays when only tasks go. */
+static void resets_bring_the_mode_pages_back(void **state)
+{
+    static const uint8_t functions[] = {CLEAR_TASK_SET, LU_RESET, WARM_RESET};
+    struct scsi_mode_settings *mode = &lab->target->lun0.lu->mode;
+    for (size_t i = 0; i < ARRAY_SIZE(functions); i++) {
+        *mode = (struct scsi_mode_settings){true, true};
+        send_task_management(node, functions[i], 0, 0);
+        expect_function(node, COMPLETE);
+        assert_int_equal(mode->descriptor_sense, functions[i] == CLEAR_TASK_SET);
+        assert_int_equal(mode->write_protect, functions[i] == CLEAR_TASK_SET);
+    }
+}
+
 static void an_abort_waits_for_its_own_task_alone(void **state)
 {
     uint32_t mine = start_write(node);
@@ -361,6 +375,7 @@ int main(void)
         FUNCTION_TEST(clearing_ends_everybodys_tasks_and_tells_who_lost_some),
         FUNCTION_TEST(clearing_tells_nobody_who_had_none),
         FUNCTION_TEST(resets_tell_everybody),
+        FUNCTION_TEST(resets_bring_the_mode_pages_back),
         FUNCTION_TEST(an_abort_waits_for_its_own_task_alone),
         FUNCTION_TEST(nothing_waits_for_a_read),
         FUNCTION_TEST(a_tag_is_free_when_its_task_was_aborted),

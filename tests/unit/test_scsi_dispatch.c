@@ -9,6 +9,7 @@ static const uint8_t opcodes[] = {
     SCSI_READ_6,
     SCSI_WRITE_6,
     SCSI_INQUIRY,
+    SCSI_MODE_SELECT_6,
     SCSI_MODE_SENSE_6,
     SCSI_START_STOP_UNIT,
     SCSI_SEND_DIAGNOSTIC,
@@ -22,6 +23,7 @@ static const uint8_t opcodes[] = {
     SCSI_READ_DEFECT_DATA_10,
     SCSI_WRITE_SAME_10,
     SCSI_UNMAP,
+    SCSI_MODE_SELECT_10,
     SCSI_MODE_SENSE_10,
     SCSI_READ_16,
     SCSI_COMPARE_AND_WRITE,
@@ -186,10 +188,9 @@ static void a_lun_that_does_not_exist(void **state)
     scsi_fetch(CDB(SCSI_REQUEST_SENSE, 0, 0, 0, 18), 18);
 }
 
-static void what_writes_is_refused_on_a_read_only_lu(void **state)
+static void assert_write_protected(void)
 {
     static const uint8_t out[512] = {1};
-    port->lu->read_only = true;
     for (size_t i = 0; i < ARRAY_SIZE(opcodes); i++)
         if (writes(opcodes[i]))
             scsi_expect(cdb_range(opcodes[i], 0, 0, 1), out, sizeof(out), 0, SENSE_WRITE_PROTECTED);
@@ -197,6 +198,36 @@ static void what_writes_is_refused_on_a_read_only_lu(void **state)
     assert_int_equal(port->disk->data[0], 0);
     scsi_expect(cdb_range(SCSI_READ_10, 0, 0, 1), NULL, 0, 512, SENSE_NONE);
     scsi_expect(CDB(SCSI_SYNCHRONIZE_CACHE_10), NULL, 0, 0, SENSE_NONE);
+}
+
+static void what_writes_is_refused_on_a_read_only_lu(void **state)
+{
+    port->lu->read_only = true;
+    assert_write_protected();
+}
+
+static void what_writes_is_refused_if_an_initiator_wants_it_so(void **state)
+{
+    port->lu->mode.write_protect = true;
+    assert_write_protected();
+}
+
+static void a_failure_is_told_in_the_format_of_the_lu(void **state)
+{
+    scsi_refused(CDB(0xff), SENSE_INVALID_OPCODE);
+    assert_int_equal(port->sense[0], 0x70);
+    port->lu->mode.descriptor_sense = true;
+    scsi_refused(CDB(0xff), SENSE_INVALID_OPCODE);
+    assert_int_equal(port->sense[0], 0x72);
+    assert_int_equal(port->sense_size, 8);
+    scsi_refused(cdb_range(SCSI_READ_10, 0, 2048, 1), SENSE_LBA_OUT_OF_RANGE);
+    assert_int_equal(port->sense[0], 0x72);
+    /* of the answer to REQUEST SENSE its own bit decides (SPC-4) */
+    assert_int_equal(scsi_fetch(CDB(SCSI_REQUEST_SENSE, 0, 0, 0, 252), 252)[0], 0x70);
+    assert_int_equal(scsi_fetch(CDB(SCSI_REQUEST_SENSE, 1, 0, 0, 252), 252)[0], 0x72);
+    port->no_such_lun = true;
+    scsi_refused(CDB(SCSI_TEST_UNIT_READY), SENSE_LUN_NOT_SUPPORTED);
+    assert_int_equal(port->sense[0], 0x70);
 }
 
 static void unit_attentions_are_told_one_by_one_before_anything_else(void **state)
@@ -237,6 +268,8 @@ int main(void)
         SCSI_TEST(unknown_commands),
         SCSI_TEST(a_lun_that_does_not_exist),
         SCSI_TEST(what_writes_is_refused_on_a_read_only_lu),
+        SCSI_TEST(what_writes_is_refused_if_an_initiator_wants_it_so),
+        SCSI_TEST(a_failure_is_told_in_the_format_of_the_lu),
         SCSI_TEST(unit_attentions_are_told_one_by_one_before_anything_else),
         SCSI_TEST(some_commands_leave_unit_attentions_alone),
     };

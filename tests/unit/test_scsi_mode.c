@@ -73,18 +73,43 @@ static void all_pages_at_once_in_order(void **state)
     }
 }
 
-static void nothing_can_be_changed_or_saved(void **state)
+static void little_can_be_changed_and_nothing_saved(void **state)
 {
     static const uint8_t zeroes[18];
+    static const uint8_t changeable[] = {0x0a, 10, 0x04, 0, 0x08, 0, 0, 0, 0, 0, 0, 0};
     const uint8_t *d = sense_6(DBD, CHANGEABLE | 0x08, 0);
     assert_int_equal(d[4], 0x08);
     assert_int_equal(d[5], 18);
     assert_memory_equal(d + 6, zeroes, 18);
+    d = sense_6(DBD, CHANGEABLE | 0x0a, 0); /* D_SENSE, SWP */
+    assert_memory_equal(d + 4, changeable, sizeof(changeable));
     d = sense_6(DBD, DEFAULT | 0x08, 0);
     assert_memory_equal(d + 4, caching, sizeof(caching));
     scsi_refused(CDB(SCSI_MODE_SENSE_6, 0, SAVED | 0x08, 0, 255), SENSE_SAVING_NOT_SUPPORTED);
     scsi_refused(CDB(SCSI_MODE_SENSE_10, 0, SAVED | 0x3f, 0, 0, 0, 0, 0, 255),
                  SENSE_SAVING_NOT_SUPPORTED);
+}
+
+static void the_settings_are_in_the_control_page(void **state)
+{
+    uint8_t expected[sizeof(control)];
+    memcpy(expected, control, sizeof(expected));
+    port->lu->mode.descriptor_sense = true;
+    expected[2] |= 0x04;
+    const uint8_t *d = sense_6(DBD, 0x0a, 0);
+    assert_memory_equal(d + 4, expected, sizeof(expected));
+    assert_int_equal(d[2], 0x10);
+    port->lu->mode.write_protect = true;
+    expected[4] |= 0x08;
+    d = sense_6(DBD, 0x0a, 0);
+    assert_memory_equal(d + 4, expected, sizeof(expected));
+    assert_int_equal(d[2], 0x90); /* WP */
+    d = sense_6(DBD, DEFAULT | 0x0a, 0);
+    assert_memory_equal(d + 4, control, sizeof(control));
+    scsi_lu_reset(port->lu);
+    d = sense_6(DBD, 0x0a, 0);
+    assert_memory_equal(d + 4, control, sizeof(control));
+    assert_int_equal(d[2], 0x10);
 }
 
 static void pages_that_there_are_not(void **state)
@@ -137,7 +162,8 @@ int main(void)
         SCSI_TEST(the_header_of_the_long_form),
         SCSI_TEST(without_block_descriptors),
         SCSI_TEST(all_pages_at_once_in_order),
-        SCSI_TEST(nothing_can_be_changed_or_saved),
+        SCSI_TEST(little_can_be_changed_and_nothing_saved),
+        SCSI_TEST(the_settings_are_in_the_control_page),
         SCSI_TEST(pages_that_there_are_not),
         SCSI_TEST(a_read_only_lu_says_so),
         SCSI_TEST(a_large_disk_needs_the_long_descriptor),
