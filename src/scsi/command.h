@@ -148,6 +148,7 @@ void scsi_request_sense(struct scsi_task *task);
 void scsi_test_unit_ready(struct scsi_task *task);
 void scsi_start_stop_unit(struct scsi_task *task);
 void scsi_send_diagnostic(struct scsi_task *task);
+void scsi_prevent_allow(struct scsi_task *task);
 void scsi_read_capacity_10(struct scsi_task *task);
 void scsi_read_capacity_16(struct scsi_task *task);
 void scsi_read_defect_data_10(struct scsi_task *task);

@@ -20,6 +20,7 @@ const struct scsi_command scsi_commands[] = {
     {SCSI_MODE_SENSE_6, 0, 0, scsi_mode_sense_6, {0x08, 0xff, F2, 0x04}},
     {SCSI_START_STOP_UNIT, 0, 0, scsi_start_stop_unit, {0x01, 0, 0x0f, 0xf7, 0x04}},
     {SCSI_SEND_DIAGNOSTIC, 0, 0, scsi_send_diagnostic, {0xe4, 0, F2, 0x04}},
+    {SCSI_PREVENT_ALLOW_MEDIUM_REMOVAL, 0, 0, scsi_prevent_allow, {0, 0, 0, 0x03, 0x04}},
     {SCSI_READ_CAPACITY_10, 0, 0, scsi_read_capacity_10, {0, F4, 0, 0, 0x01, 0x04}},
     {SCSI_READ_10, 0, 0, scsi_read, {0xf8, F4, 0x1f, F2, 0x04}},
     {SCSI_WRITE_10, 0, W, scsi_write, {0xf8, F4, 0x1f, F2, 0x04}},
