@@ -70,12 +70,15 @@ void scsi_task_check(struct scsi_task *task, enum scsi_sense sense);
 void scsi_task_check_at(struct scsi_task *task, enum scsi_sense sense, uint32_t information);
 /* The same for what the device said: -ENOSPC, or the sense given for anything else. */
 void scsi_task_check_errno(struct scsi_task *task, int result, enum scsi_sense otherwise);
+/* INVALID FIELD IN CDB, and which byte of the CDB it is (not 0). */
+void scsi_task_check_field(struct scsi_task *task, uint8_t cdb_field);
 /* --- sense data (sense.c) --- */
 
 struct scsi_sense_data {
     enum scsi_sense code;
     bool has_information;
     uint32_t information; /* what it says depends on the command */
+    uint8_t cdb_field;    /* the byte of the CDB that is wrong; 0: not told */
 };
 
 /* In fixed or in descriptor format; returns the size. */

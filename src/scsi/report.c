@@ -124,7 +124,7 @@ void scsi_report_supported_operation_codes(struct scsi_task *task)
 
     if (options > REPORT_EITHER || (options == REPORT_OPCODE && has_actions) ||
         (options == REPORT_SERVICE_ACTION && command && !has_actions))
-        scsi_task_check(task, SENSE_INVALID_FIELD_IN_CDB);
+        scsi_task_check_field(task, 2); /* so that nobody thinks this service action missing */
     else if (options == REPORT_ALL)
         report_all(task, timeouts, allocation_length);
     else

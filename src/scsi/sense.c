@@ -5,7 +5,18 @@
 #define CURRENT_DESCRIPTORS 0x72
 #define VALID               0x80
 
-#define INFORMATION_DESCRIPTOR 0x00
+#define INFORMATION_DESCRIPTOR        0x00
+#define SENSE_KEY_SPECIFIC_DESCRIPTOR 0x02
+
+#define SKSV          0x80
+#define COMMAND_FIELD 0x40 /* C/D: it is in the CDB */
+
+/* The sense key specific bytes: which field is wrong. */
+static void put_field(struct wire_writer *w, uint8_t cdb_field)
+{
+    wire_put_u8(w, cdb_field ? SKSV | COMMAND_FIELD : 0);
+    wire_put_be16(w, cdb_field);
+}
 
 static uint8_t fill_fixed(uint8_t *sense, const struct scsi_sense_data *data)
 {
@@ -17,7 +28,8 @@ static uint8_t fill_fixed(uint8_t *sense, const struct scsi_sense_data *data)
     wire_put_u8(&w, SCSI_SENSE_SIZE - 8);
     wire_put_zeros(&w, 4);
     wire_put_be16(&w, (uint16_t)data->code);
-    wire_put_zeros(&w, 4);
+    wire_put_u8(&w, 0);
+    put_field(&w, data->cdb_field);
     return SCSI_SENSE_SIZE;
 }
 
@@ -30,6 +42,15 @@ static void put_information(struct wire_writer *w, uint32_t information)
     wire_put_be64(w, information);
 }
 
+static void put_field_descriptor(struct wire_writer *w, uint8_t cdb_field)
+{
+    wire_put_u8(w, SENSE_KEY_SPECIFIC_DESCRIPTOR);
+    wire_put_u8(w, 6);
+    wire_put_zeros(w, 2);
+    put_field(w, cdb_field);
+    wire_put_u8(w, 0);
+}
+
 static uint8_t fill_descriptors(uint8_t *sense, const struct scsi_sense_data *data)
 {
     uint8_t body[SCSI_SENSE_MAX_SIZE - 8];
@@ -37,6 +58,8 @@ static uint8_t fill_descriptors(uint8_t *sense, const struct scsi_sense_data *da
     struct wire_writer w = wire_writer_of(sense, SCSI_SENSE_MAX_SIZE);
     if (data->has_information)
         put_information(&descriptors, data->information);
+    if (data->cdb_field)
+        put_field_descriptor(&descriptors, data->cdb_field);
     size_t size = wire_writer_used(&descriptors);
     wire_put_u8(&w, CURRENT_DESCRIPTORS);
     wire_put_be24(&w, data->code);

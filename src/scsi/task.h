@@ -17,7 +17,7 @@
 
 #define SCSI_CDB_SIZE       16
 #define SCSI_SENSE_SIZE     18 /* in fixed format */
-#define SCSI_SENSE_MAX_SIZE 20 /* in descriptor format, with the INFORMATION field */
+#define SCSI_SENSE_MAX_SIZE 28 /* in descriptor format, with all descriptors that there are */
 #define SCSI_BURSTS         2
 
 struct scsi_task;

@@ -189,7 +189,15 @@ void scsi_task_check(struct scsi_task *task, enum scsi_sense sense)
 
 void scsi_task_check_at(struct scsi_task *task, enum scsi_sense sense, uint32_t information)
 {
-    fail_with(task, &(struct scsi_sense_data){sense, true, information});
+    fail_with(task, &(struct scsi_sense_data){
+                        .code = sense, .has_information = true, .information = information});
+    advance(task);
+}
+
+void scsi_task_check_field(struct scsi_task *task, uint8_t cdb_field)
+{
+    fail_with(task, &(struct scsi_sense_data){.code = SENSE_INVALID_FIELD_IN_CDB,
+                                              .cdb_field = cdb_field});
     advance(task);
 }
 

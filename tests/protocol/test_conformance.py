@@ -17,8 +17,6 @@ NEVER = {
                                            "begins at the LBA that was asked for"),
     "WriteSame10.UnmapUntilEnd": ("failed", "sends ff with UNMAP and wants to read zeroes; by SBC-3 5.43 what was "
                                             "sent is what is read"),
-    "ReportSupportedOpcodes.OneCommand": ("skipped", "takes the INVALID FIELD IN CDB that it asks for as a sign that "
-                                                     "the command is not there"),
     "ReadOnly": ("skipped", "needs a volume that is read-only: has a test of its own"),
 }
 NOT_YET = {

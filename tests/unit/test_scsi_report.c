@@ -71,6 +71,8 @@ static void refused(uint8_t options, uint8_t opcode, uint16_t action)
     scsi_refused(CDB(SCSI_MAINTENANCE_IN, SCSI_REPORT_SUPPORTED_OPERATION_CODES, options, opcode,
                      (uint8_t)(action >> 8), (uint8_t)action, 0, 0, 1, 0),
                  SENSE_INVALID_FIELD_IN_CDB);
+    assert_int_equal(port->sense[15], 0xc0); /* and not the service action in byte 1: */
+    assert_int_equal(port->sense[16] << 8 | port->sense[17], 2);
 }
 
 static void check_all(bool timeouts)
