@@ -55,23 +55,14 @@ static int check_not_its_own(struct db *db, const struct attachment_operation *o
 int attachment_find_rival(struct db *db, int64_t node_id, int64_t volume_id,
                           char name[static NAME_MAX_LEN + 1], struct error *ret_error)
 {
-    sqlite3_stmt *rows =
-        db_start(db,
-                 "SELECT n.name FROM nodes n, volumes v WHERE v.id = ?2 AND n.id <> ?1"
-                 " AND (n.volume_id = v.id OR n.id IN"
-                 " (SELECT node_id FROM attachments WHERE volume_id = v.id))"
-                 " AND NOT v.read_only AND NOT v.allow_any"
-                 " AND (SELECT count(*) FROM volume_allow WHERE volume_id = v.id) < 2"
-                 " ORDER BY n.name LIMIT 1",
-                 DB_VALUES(db_int(node_id), db_int(volume_id)), ret_error);
-    if (!rows)
-        return ret_error->code;
-    int r = db_next(db, rows, ret_error);
-    if (r > 0) {
-        str_copy(name, NAME_MAX_LEN + 1, db_column_text(rows, 0));
-        db_end(rows);
-    }
-    return r;
+    return find_holder(db,
+                       "SELECT n.name FROM nodes n, volumes v WHERE v.id = ?2 AND n.id <> ?1"
+                       " AND (n.volume_id = v.id OR n.id IN"
+                       " (SELECT node_id FROM attachments WHERE volume_id = v.id))"
+                       " AND NOT v.read_only AND NOT v.allow_any"
+                       " AND (SELECT count(*) FROM volume_allow WHERE volume_id = v.id) < 2"
+                       " ORDER BY n.name LIMIT 1",
+                       DB_VALUES(db_int(node_id), db_int(volume_id)), name, ret_error);
 }
 
 static int check_no_rival(struct db *db, const struct attachment_operation *o,

@@ -27,9 +27,8 @@ static int find_node(struct db *db, const char *name, int64_t *ret_id, struct er
     return find_named(db, "SELECT id FROM nodes WHERE name = ?", "node", name, ret_id, ret_error);
 }
 
-/* The name of the node that a query finds, copied to name. 1: found. */
-static int find_holder(struct db *db, const char *sql, const struct db_value *values,
-                       size_t n_values, char name[static NAME_MAX_LEN + 1], struct error *ret_error)
+int find_holder(struct db *db, const char *sql, const struct db_value *values, size_t n_values,
+                char name[static NAME_MAX_LEN + 1], struct error *ret_error)
 {
     sqlite3_stmt *rows = db_start(db, sql, values, n_values, ret_error);
     if (!rows)

@@ -43,6 +43,9 @@ int volume_insert(struct db *db, const struct registry_volume *volume, int64_t *
  * -ENOENT with the words `what 'name'`. */
 int find_named(struct db *db, const char *sql, const char *what, const char *name, int64_t *ret_id,
                struct error *ret_error) MUST_CHECK;
+/* Shared by the same: the name of the node that a query finds, copied to name. 1: found. */
+int find_holder(struct db *db, const char *sql, const struct db_value *values, size_t n_values,
+                char name[static NAME_MAX_LEN + 1], struct error *ret_error) MUST_CHECK;
 /* Shared by attachments.c and nodes.c: another node that a volume for one machine belongs to, as
  * its disk or attached. 1: its name was copied to `name`; 0: there is none. */
 int attachment_find_rival(struct db *db, int64_t node_id, int64_t volume_id,
