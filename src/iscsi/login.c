@@ -133,15 +133,15 @@ static int take_session_type(struct iscsi_login *login, const char *value)
     return 0;
 }
 
-static int take_auth_method(struct iscsi_login *login, const char *value, struct iscsi_text *answer)
+/* Of the security stage only. */
+static int take_security(struct iscsi_login *login, const char *key, const char *value)
 {
-    if (iscsi_text_list_find(value, "None") < 0) {
-        iscsi_text_add(answer, "AuthMethod", "Reject");
-        return refuse(login, ISCSI_LOGIN_AUTH_FAILED,
-                      "insists on authentication, but no secret is set for it");
-    }
-    iscsi_text_add(answer, "AuthMethod", "None");
-    return 0;
+    const char *reason;
+    if (login->stage != ISCSI_STAGE_SECURITY)
+        return refuse(login, ISCSI_LOGIN_INITIATOR_ERROR,
+                      "sent a key of the authentication out of order");
+    enum iscsi_login_status status = iscsi_security_take(&login->security, key, value, &reason);
+    return status == ISCSI_LOGIN_OK ? 0 : refuse(login, status, reason);
 }
 
 static void note_traits(struct iscsi_login *login, const char *key, const char *value)
@@ -201,8 +201,8 @@ static int take_key(struct iscsi_login *login, const char *key, const char *valu
     struct iscsi_login_identity *identity = &login->identity;
     if (is_identity(key))
         return take_identity(login, key, value);
-    if (str_eq(key, "AuthMethod"))
-        return take_auth_method(login, value, answer);
+    if (iscsi_security_is_key(key))
+        return take_security(login, key, value);
     if (str_eq(key, "InitiatorAlias")) {
         copy_alias(identity->alias, sizeof(identity->alias), value);
         return 0;
@@ -262,6 +262,24 @@ static int admit(struct iscsi_login *login, struct iscsi_text *answer)
     return 0;
 }
 
+/* What the policy wants proved, step by step; its credentials do not change on the way, since the
+ * admission holds them. */
+static int authenticate(struct iscsi_login *login, const uint8_t *bhs, struct iscsi_text *answer)
+{
+    const struct iscsi_login_policy *policy = login->policy;
+    const struct chap_credentials *credentials =
+        policy->credentials ? policy->credentials(policy->context, login->admission) : NULL;
+    struct iscsi_security *security = &login->security;
+    const char *reason = NULL;
+    enum iscsi_login_status status = ISCSI_LOGIN_OK;
+    if (login->stage == ISCSI_STAGE_SECURITY)
+        status = iscsi_security_step(security, credentials, wants_transit(bhs), answer, &reason);
+    else if (!iscsi_security_is_over(security))
+        status = iscsi_security_skip(security, credentials, &reason);
+    login->traits.proven = security->proven;
+    return status == ISCSI_LOGIN_OK ? 0 : refuse(login, status, reason);
+}
+
 /* Once, in the operational stage; RFC 7143 13.12. */
 static void declare_segment(struct iscsi_login *login, struct iscsi_text *answer)
 {
@@ -297,11 +315,18 @@ static enum iscsi_login_result refused(struct iscsi_login *login, uint8_t *bhs,
     return LOGIN_REFUSED;
 }
 
+/* The security stage ends only when there is nothing left to prove. */
+static bool grants_transit(const struct iscsi_login *login, const uint8_t *request)
+{
+    return wants_transit(request) &&
+           (login->stage != ISCSI_STAGE_SECURITY || iscsi_security_is_over(&login->security));
+}
+
 /* The response to a request that is understood, granting the transition that it asks for. */
 static enum iscsi_login_result respond(struct iscsi_login *login, const uint8_t *request,
                                        uint8_t *bhs, const struct iscsi_text *answer)
 {
-    bool transit = wants_transit(request);
+    bool transit = grants_transit(login, request);
     fill_response(login, bhs);
     bhs[BHS_FLAGS] = (uint8_t)(login->stage << 2);
     if (transit)
@@ -329,7 +354,8 @@ enum iscsi_login_result iscsi_login_request(struct iscsi_login *login,
         return refused(login, ret_bhs, answer);
     if (is_continued(bhs))
         return respond(login, bhs, ret_bhs, answer);
-    if (take_text(login, answer) < 0 || admit(login, answer) < 0)
+    if (take_text(login, answer) < 0 || admit(login, answer) < 0 ||
+        authenticate(login, bhs, answer) < 0)
         return refused(login, ret_bhs, answer);
     declare_segment(login, answer);
     if (answer->overflow) {

@@ -9,28 +9,11 @@
 #include "core/net.h"
 #include "iscsi/negotiate.h"
 #include "iscsi/pdu.h"
+#include "iscsi/security.h"
+#include "iscsi/status.h"
 
 /* All portals are one group: a session may come through any of them. */
 #define ISCSI_PORTAL_GROUP_TAG "1"
-
-/* Status-Class << 8 | Status-Detail (RFC 7143 11.13.5). */
-enum iscsi_login_status {
-    ISCSI_LOGIN_OK = 0x0000,
-    ISCSI_LOGIN_MOVED_TEMPORARILY = 0x0101,
-    ISCSI_LOGIN_INITIATOR_ERROR = 0x0200,
-    ISCSI_LOGIN_AUTH_FAILED = 0x0201,
-    ISCSI_LOGIN_NOT_AUTHORIZED = 0x0202,
-    ISCSI_LOGIN_TARGET_NOT_FOUND = 0x0203,
-    ISCSI_LOGIN_UNSUPPORTED_VERSION = 0x0205,
-    ISCSI_LOGIN_TOO_MANY_CONNECTIONS = 0x0206,
-    ISCSI_LOGIN_MISSING_PARAMETER = 0x0207,
-    ISCSI_LOGIN_SESSION_TYPE = 0x0209,
-    ISCSI_LOGIN_NO_SESSION = 0x020a,
-    ISCSI_LOGIN_INVALID_REQUEST = 0x020b,
-    ISCSI_LOGIN_TARGET_ERROR = 0x0300,
-    ISCSI_LOGIN_UNAVAILABLE = 0x0301,
-    ISCSI_LOGIN_OUT_OF_RESOURCES = 0x0302,
-};
 
 enum iscsi_stage {
     ISCSI_STAGE_SECURITY = 0,
@@ -58,6 +41,7 @@ struct iscsi_login_traits {
      * session that somebody else (iscsistart) has logged in: it turns what was negotiated into a
      * preference. Those who make a session say what their configuration says: None. */
     bool adopts_session;
+    enum chap_mode proven; /* by the authentication */
 };
 
 struct iscsi_login_policy {
@@ -66,6 +50,9 @@ struct iscsi_login_policy {
      * found in *ret_admission; whoever runs the login hands it back. */
     enum iscsi_login_status (*admit)(void *context, const struct iscsi_login_identity *identity,
                                      void **ret_admission, const char **ret_reason);
+    /* What must be proved by whom was admitted; NULL: nothing. Lives until the admission is
+     * released; for discovery (which has none) as long as the policy. May be NULL. */
+    const struct chap_credentials *(*credentials)(void *context, const void *admission);
     /* Is that target served by another portal? Asked before admit(); may be NULL. The port in
      * *ret_portal must not be 0; iPXE follows IPv4 addresses only. A login that has come to that
      * very portal is not sent there again. */
@@ -87,6 +74,7 @@ struct iscsi_login {
     uint32_t statsn; /* of the next response */
     bool named;      /* it has said who it is, and the policy was asked */
     /* private */
+    struct iscsi_security security;
     enum iscsi_stage stage;
     uint32_t itt;
     unsigned requests;

@@ -757,8 +757,10 @@ int iscsi_portal_start(struct io_thread *const *threads, unsigned n_threads, con
     if (ok) {
         portal->operations = *operations;
         portal->limits = *limits;
-        portal->policy = (struct iscsi_login_policy){operations->admit, operations->redirect,
-                                                     operations->context};
+        portal->policy = (struct iscsi_login_policy){.admit = operations->admit,
+                                                     .credentials = operations->credentials,
+                                                     .redirect = operations->redirect,
+                                                     .context = operations->context};
         pthread_mutex_init(&portal->lock, NULL);
         pthread_cond_init(&portal->changed, NULL);
         portal->listeners = calloc(n_listeners, sizeof(*portal->listeners));

@@ -31,6 +31,8 @@ struct iscsi_portal_operations {
     /* Who may log in to what; see login.h. Called on any thread, several at once. */
     enum iscsi_login_status (*admit)(void *context, const struct iscsi_login_identity *identity,
                                      void **ret_admission, const char **ret_reason);
+    /* What must be proved; see login.h. Any thread, several at once. May be NULL. */
+    const struct chap_credentials *(*credentials)(void *context, const void *admission);
     /* Is it served elsewhere? See login.h. Any thread, several at once. */
     bool (*redirect)(void *context, const struct iscsi_login_identity *identity,
                      struct endpoint *ret_portal);

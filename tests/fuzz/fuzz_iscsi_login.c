@@ -3,16 +3,43 @@
  * announces (cut to what is left).
  *
  * Whatever comes: the answer fits, is key=value, grants nothing that was not asked for, and ends in
- * a session only for somebody with a name and with parameters that the standard allows.
+ * a session only for somebody with a name and with parameters that the standard allows, who has
+ * proved who he is if he had to: targets whose name ends in "chap" or "mutual" ask for it. What is
+ * random is the same every time, so that inputs know the right response.
  */
 #include "core/wire.h"
 #include "iscsi/login.h"
 
 #include <assert.h>
+#include <sys/types.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static char admitted;
+ssize_t __wrap_getrandom(void *data, size_t size, unsigned flags);
+
+ssize_t __wrap_getrandom(void *data, size_t size, unsigned flags)
+{
+    memset(data, 0x5a, size);
+    return (ssize_t)size;
+}
+
+/* What was admitted is what has to be proved. */
+static struct chap_credentials one_way = {.mode = CHAP_ONE_WAY,
+                                          .initiator = {"node", "correct-horse"}};
+static struct chap_credentials mutual = {
+    CHAP_MUTUAL, {"node", "correct-horse"}, {"disk", "battery-staple"}};
+static struct chap_credentials nothing;
+
+static bool ends_with(const char *text, const char *end)
+{
+    size_t n = strlen(text), m = strlen(end);
+    return n >= m && str_eq(text + n - m, end);
+}
+
+static const struct chap_credentials *credentials(void *context, const void *admission)
+{
+    return admission;
+}
 
 static enum iscsi_login_status admit(void *context, const struct iscsi_login_identity *identity,
                                      void **ret_admission, const char **ret_reason)
@@ -24,7 +51,9 @@ static enum iscsi_login_status admit(void *context, const struct iscsi_login_ide
     *ret_reason = "no such target";
     if (str_eq(identity->target, "iqn.2026-11.x:no"))
         return ISCSI_LOGIN_TARGET_NOT_FOUND;
-    *ret_admission = &admitted;
+    *ret_admission = ends_with(identity->target, "chap")     ? &one_way
+                     : ends_with(identity->target, "mutual") ? &mutual
+                                                             : &nothing;
     return ISCSI_LOGIN_OK;
 }
 
@@ -68,8 +97,16 @@ static void check_response(const struct iscsi_login *login, enum iscsi_login_res
     check_answer(answer);
 }
 
+static void check_proof(const struct iscsi_login *login)
+{
+    const struct chap_credentials *wanted = login->admission;
+    assert((login->traits.proven == CHAP_NONE) == (wanted->mode == CHAP_NONE));
+    assert(login->traits.proven <= wanted->mode);
+}
+
 static void attach(struct iscsi_login *login, uint8_t *bhs)
 {
+    check_proof(login);
     check_parameters(&login->parameters);
     assert(login->identity.initiator[0]);
     if (login->cmdsn & 1) {
@@ -105,7 +142,7 @@ static bool request(struct iscsi_login *login, struct wire_reader *r)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    const struct iscsi_login_policy policy = {.admit = admit};
+    const struct iscsi_login_policy policy = {.admit = admit, .credentials = credentials};
     const struct endpoint source = {.v4 = {.sin_family = AF_INET}};
     struct wire_reader r = wire_reader_of(data, size);
     struct iscsi_login login;

@@ -92,6 +92,12 @@ static enum iscsi_login_status admit(void *context, const struct iscsi_login_ide
     return lab->admit_status;
 }
 
+static const struct chap_credentials *credentials(void *context, const void *admission)
+{
+    const struct lab *lab = context;
+    return &lab->credentials;
+}
+
 static bool redirect(void *context, const struct iscsi_login_identity *identity,
                      struct endpoint *ret_portal)
 {
@@ -108,7 +114,8 @@ struct lab *lab_new(uint64_t disk_size, uint32_t block_size)
     lab->disk = memdisk_new(disk_size);
     struct scsi_lu *lu = scsi_lu_new(lab->thread, &lab->disk->device, block_size, serial);
     lab->target = iscsi_target_new(lab->thread, LAB_TARGET, lu, true, NULL);
-    lab->policy = (struct iscsi_login_policy){admit, redirect, lab};
+    lab->policy = (struct iscsi_login_policy){
+        .admit = admit, .credentials = credentials, .redirect = redirect, .context = lab};
     return lab;
 }
 

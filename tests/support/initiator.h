@@ -19,6 +19,7 @@ struct lab {
     struct iscsi_target *target;
     struct iscsi_login_policy policy;
     enum iscsi_login_status admit_status; /* what the policy answers */
+    struct chap_credentials credentials;  /* what has to be proved */
     bool redirects;                       /* to `elsewhere` */
     struct endpoint elsewhere;
     bool full;        /* no session more */

@@ -152,6 +152,145 @@ static void chap_is_insisted_on(void **state)
     expect_refusal(ISCSI_LOGIN_AUTH_FAILED);
 }
 
+/* --- CHAP --- */
+
+static void demand(enum chap_mode mode)
+{
+    lab->credentials =
+        (struct chap_credentials){mode, {"node", "correct-horse"}, {"disk", "battery-staple"}};
+}
+
+/* The response to the challenge of an answer, as "CHAP_N=...", "CHAP_R=..." and what follows. */
+static size_t respond(char text[static 512], const struct answer *a, const char *secret)
+{
+    uint8_t challenge[CHAP_BINARY_MAX], hash[CHAP_HASH_MAX];
+    size_t size;
+    struct iscsi_text out = {.data = text, .size = 512};
+    assert_string_equal(text_value(a, "CHAP_A"), "5");
+    assert_int_equal(chap_decode(text_value(a, "CHAP_C"), challenge, &size), 0);
+    assert_int_equal(size, 16);
+    chap_respond(CHAP_MD5, (uint8_t)strtoul(text_value(a, "CHAP_I"), NULL, 10), secret, challenge,
+                 size, hash);
+    iscsi_text_add(&out, "CHAP_N", "node");
+    chap_add_binary(&out, "CHAP_R", hash, 16);
+    return out.used;
+}
+
+/* As iPXE does: it wants to go on from the first request on, and takes what it is granted. */
+static const struct answer *get_challenge(void)
+{
+    SEND_LOGIN(node, 0x81, LAB_NAMES "SessionType=Normal\0AuthMethod=CHAP,None\0");
+    const struct answer *a = initiator_next(node);
+    assert_int_equal(login_status(a), 0);
+    assert_int_equal(a->bhs[BHS_FLAGS], 0);
+    assert_string_equal(text_value(a, "AuthMethod"), "CHAP");
+    assert_string_equal(text_value(a, "TargetPortalGroupTag"), "1");
+    SEND_LOGIN(node, 0x81, "CHAP_A=5\0");
+    a = initiator_next(node);
+    assert_int_equal(login_status(a), 0);
+    assert_int_equal(a->bhs[BHS_FLAGS], 0);
+    return a;
+}
+
+static void chap_one_way(void **state)
+{
+    char text[512];
+    demand(CHAP_ONE_WAY);
+    send_login(node, 0x81, text, respond(text, get_challenge(), "correct-horse"));
+    const struct answer *a = initiator_next(node);
+    assert_int_equal(login_status(a), 0);
+    assert_int_equal(a->bhs[BHS_FLAGS], 0x81);
+    assert_int_equal(a->size, 0);
+    SEND_LOGIN(node, 0x87, "ImmediateData=No\0");
+    assert_int_equal(login_status(initiator_next(node)), 0);
+    assert_int_equal(node->logins, 1);
+    assert_int_equal(node->conn.session->traits.proven, CHAP_ONE_WAY);
+}
+
+static void chap_mutual_and_straight_to_full_feature(void **state)
+{
+    char text[512];
+    uint8_t hash[CHAP_HASH_MAX], got[CHAP_BINARY_MAX];
+    static const uint8_t challenge[] = {0xab, 0xcd};
+    static const char own[] = "CHAP_I=7\0CHAP_C=0xabcd";
+    size_t size;
+    demand(CHAP_MUTUAL);
+    size_t n = respond(text, get_challenge(), "correct-horse");
+    memcpy(text + n, own, sizeof(own));
+    send_login(node, 0x83, text, n + sizeof(own));
+    const struct answer *a = initiator_next(node);
+    assert_int_equal(login_status(a), 0);
+    assert_int_equal(a->bhs[BHS_FLAGS], 0x83);
+    assert_string_equal(text_value(a, "CHAP_N"), "disk");
+    assert_int_equal(chap_decode(text_value(a, "CHAP_R"), got, &size), 0);
+    chap_respond(CHAP_MD5, 7, "battery-staple", challenge, sizeof(challenge), hash);
+    assert_int_equal(size, 16);
+    assert_memory_equal(got, hash, size);
+    assert_int_equal(node->logins, 1);
+    assert_int_equal(node->conn.session->traits.proven, CHAP_MUTUAL);
+}
+
+static void chap_with_the_wrong_secret(void **state)
+{
+    char text[512];
+    demand(CHAP_ONE_WAY);
+    send_login(node, 0x81, text, respond(text, get_challenge(), "wrong-horse!"));
+    expect_refusal(ISCSI_LOGIN_AUTH_FAILED);
+}
+
+static void chap_that_is_left_out(void **state)
+{
+    static const struct {
+        uint8_t flags;
+        const char *method;
+    } cases[] = {{0x81, "AuthMethod=None"}, {0x83, ""}, {0x87, ""}, {0x04, ""}, {0x81, ""}};
+    demand(CHAP_ONE_WAY);
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        char text[512] = LAB_NAMES;
+        size_t n = sizeof(LAB_NAMES) - 1;
+        struct initiator *i2 = initiator_new(lab, 11);
+        memcpy(text + n, cases[i].method, strlen(cases[i].method) + 1);
+        send_login(i2, cases[i].flags, text, n + strlen(cases[i].method) + 1);
+        assert_int_equal(login_status(initiator_next(i2)), ISCSI_LOGIN_AUTH_FAILED);
+        assert_int_equal(i2->conn.state, ISCSI_CONN_CLOSED);
+        assert_int_equal(i2->logins, 0);
+        initiator_free(i2);
+    }
+}
+
+static void chap_for_discovery(void **state)
+{
+    demand(CHAP_ONE_WAY);
+    SEND_LOGIN(node, 0x87, "InitiatorName=" LAB_INITIATOR "\0SessionType=Discovery\0");
+    expect_refusal(ISCSI_LOGIN_AUTH_FAILED);
+}
+
+static void keys_of_the_authentication_in_the_operational_stage(void **state)
+{
+    SEND_LOGIN(node, 0x87, LAB_NAMES "AuthMethod=None\0");
+    expect_refusal(ISCSI_LOGIN_INITIATOR_ERROR);
+}
+
+static void keys_of_chap_without_chap(void **state)
+{
+    SEND_LOGIN(node, 0x81, LAB_NAMES "CHAP_N=node\0CHAP_R=0x00\0");
+    expect_refusal(ISCSI_LOGIN_INITIATOR_ERROR);
+}
+
+/* The old session stays until the new one has proved who it is. */
+static void a_stranger_replaces_no_session(void **state)
+{
+    login_like_ipxe(node);
+    demand(CHAP_ONE_WAY);
+    struct initiator *again = initiator_new(lab, 11);
+    SEND_LOGIN(again, 0x81, LAB_NAMES "AuthMethod=CHAP\0");
+    SEND_LOGIN(again, 0x81, "CHAP_A=5\0");
+    SEND_LOGIN(again, 0x83, "CHAP_N=node\0CHAP_R=0x00000000000000000000000000000000\0");
+    assert_int_equal(again->refusals, 1);
+    assert_int_equal(node->conn.state, ISCSI_CONN_FULL);
+    initiator_free(again);
+}
+
 static void stages_out_of_order(void **state)
 {
     SEND_LOGIN(node, 0x84, LAB_NAMES); /* from operational back to security */
@@ -502,6 +641,14 @@ int main(void)
         LOGIN_TEST(a_strange_session_type),
         LOGIN_TEST(a_name_with_strange_characters),
         LOGIN_TEST(chap_is_insisted_on),
+        LOGIN_TEST(chap_one_way),
+        LOGIN_TEST(chap_mutual_and_straight_to_full_feature),
+        LOGIN_TEST(chap_with_the_wrong_secret),
+        LOGIN_TEST(chap_that_is_left_out),
+        LOGIN_TEST(chap_for_discovery),
+        LOGIN_TEST(keys_of_the_authentication_in_the_operational_stage),
+        LOGIN_TEST(keys_of_chap_without_chap),
+        LOGIN_TEST(a_stranger_replaces_no_session),
         LOGIN_TEST(stages_out_of_order),
         LOGIN_TEST(transit_and_continue_at_once),
         LOGIN_TEST(a_newer_version_only),

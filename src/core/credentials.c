@@ -1,0 +1,87 @@
+#include "core/credentials.h"
+
+#include <errno.h>
+#include <sys/random.h>
+
+#define GENERATED_BYTES 16
+
+static const char *const mode_names[] = {
+    [CHAP_NONE] = "none", [CHAP_ONE_WAY] = "one-way", [CHAP_MUTUAL] = "mutual"};
+
+const char *chap_mode_name(enum chap_mode mode)
+{
+    return mode_names[mode];
+}
+
+int chap_mode_parse(const char *word, enum chap_mode *ret_mode, struct error *ret_error)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(mode_names); i++) {
+        if (str_eq(word, mode_names[i])) {
+            *ret_mode = (enum chap_mode)i;
+            return 0;
+        }
+    }
+    return error_set(ret_error, -EINVAL, "chap must be none, one-way or mutual");
+}
+
+static bool is_printable(const char *text)
+{
+    for (const char *p = text; *p; p++)
+        if (*p <= ' ' || *p > '~')
+            return false;
+    return true;
+}
+
+int credentials_set(const char *user, const char *secret, struct credentials *ret_credentials,
+                    struct error *ret_error)
+{
+    size_t user_length = strlen(user), secret_length = strlen(secret);
+    if (user_length < 1 || user_length > CREDENTIALS_USER_MAX || !is_printable(user))
+        return error_set(ret_error, -EINVAL,
+                         "a CHAP user name has 1 to %d printable characters and no spaces",
+                         CREDENTIALS_USER_MAX);
+    if (secret_length < CREDENTIALS_SECRET_MIN || secret_length > CREDENTIALS_SECRET_MAX)
+        return error_set(ret_error, -EINVAL,
+                         "a CHAP secret has %d to %d characters; this one has %zu",
+                         CREDENTIALS_SECRET_MIN, CREDENTIALS_SECRET_MAX, secret_length);
+    if (!is_printable(secret))
+        return error_set(ret_error, -EINVAL,
+                         "a CHAP secret has printable characters (ASCII) and no spaces");
+    memcpy(ret_credentials->user, user, user_length + 1);
+    memcpy(ret_credentials->secret, secret, secret_length + 1);
+    return 0;
+}
+
+int credentials_generate(const char *user, struct credentials *ret_credentials,
+                         struct error *ret_error)
+{
+    uint8_t random[GENERATED_BYTES];
+    char secret[2 * GENERATED_BYTES + 1];
+    if (getrandom(random, sizeof(random), 0) != sizeof(random))
+        return error_set(ret_error, -EIO, "the kernel gave no random bytes for a secret");
+    for (size_t i = 0; i < sizeof(random); i++)
+        sprintf(secret + 2 * i, "%02x", random[i]);
+    int r = credentials_set(user, secret, ret_credentials, ret_error);
+    explicit_bzero(random, sizeof(random));
+    explicit_bzero(secret, sizeof(secret));
+    return r;
+}
+
+int chap_credentials_check(const struct chap_credentials *credentials, struct error *ret_error)
+{
+    if (credentials->mode == CHAP_MUTUAL &&
+        str_eq(credentials->initiator.secret, credentials->target.secret))
+        return error_set(ret_error, -EINVAL,
+                         "the secrets of the two directions of mutual CHAP must differ");
+    return 0;
+}
+
+void credentials_wipe(struct credentials *credentials)
+{
+    explicit_bzero(credentials, sizeof(*credentials));
+}
+
+void chap_credentials_wipe(struct chap_credentials *credentials)
+{
+    explicit_bzero(credentials, sizeof(*credentials));
+}
