@@ -62,7 +62,7 @@ static void write_extended(const struct scsi_lu *lu, struct wire_writer *w)
 static void write_block_limits(const struct scsi_lu *lu, struct wire_writer *w)
 {
     uint32_t granularity = GRANULARITY_BYTES / lu->block_size;
-    wire_put_u8(w, 0); /* WSNZ: WRITE SAME of 0 blocks goes to the end */
+    wire_put_u8(w, 0x01); /* WSNZ: no WRITE SAME of 0 blocks */
     wire_put_u8(w, (uint8_t)scsi_max_compare_blocks(lu));
     wire_put_be16(w, (uint16_t)granularity);
     wire_put_be32(w, 0); /* longest transfer: no limit */

@@ -93,18 +93,18 @@ void scsi_unmap(struct scsi_task *task)
         scsi_transfer_out(task, length, unmap_parameters);
 }
 
-/* Sets task->position and left, in bytes. 0 blocks mean "to the end" (WSNZ is 0). */
+/* Sets task->position and left, in bytes. 0 blocks, which could mean "to the end", are refused
+ * (WSNZ): the end is further away than one command may reach on all but the smallest volumes. */
 static enum scsi_sense check_same(struct scsi_task *task)
 {
     const struct scsi_lu *lu = task->nexus->lu;
     struct scsi_range range = scsi_cdb_range(task->cdb);
     if (!scsi_in_bounds(lu, range.lba, range.count))
         return SENSE_LBA_OUT_OF_RANGE;
-    uint64_t count = range.count ? range.count : lu->n_blocks - range.lba;
-    if (count > SCSI_MAX_ZERO_BYTES / lu->block_size)
+    if (range.count == 0 || range.count > SCSI_MAX_ZERO_BYTES / lu->block_size)
         return SENSE_INVALID_FIELD_IN_CDB;
     task->position = range.lba * lu->block_size;
-    task->left = count * lu->block_size;
+    task->left = (uint64_t)range.count * lu->block_size;
     return SENSE_NONE;
 }
 

@@ -120,7 +120,7 @@ static void block_limits(void **state)
     for (unsigned size = 512; size <= 4096; size += 4096 - 512) {
         port->lu->block_size = size;
         assert_int_equal(fetch_page(0xb0), 0x3c);
-        assert_zeroes(4, 5); /* WSNZ: 0 blocks means up to the end */
+        assert_int_equal(port->in[4], 0x01);                   /* WSNZ: no WRITE SAME of 0 blocks */
         assert_int_equal(port->in[5], size == 512 ? 255 : 32); /* COMPARE AND WRITE */
         assert_int_equal(be32(4) & 0xffff, 4096 / size);
         assert_zeroes(8, 20); /* a command may move any number of blocks */

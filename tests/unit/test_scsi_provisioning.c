@@ -265,17 +265,27 @@ static void without_a_block_it_is_zeroes(void **state)
     assert_blocks(0, 1, 0x11);
 }
 
-static void no_blocks_mean_up_to_the_end(void **state)
+/* WSNZ is set. */
+static void no_blocks_are_refused(void **state)
 {
-    memset(block, 0x22, sizeof(block));
-    write_same(SCSI_WRITE_SAME_10, 0, BLOCKS - 700, 0, SENSE_NONE);
-    assert_blocks(BLOCKS - 700, BLOCKS, 0x22);
-    write_same(SCSI_WRITE_SAME_16, NDOB, 0, 0, SENSE_NONE);
-    assert_blocks(0, BLOCKS, 0);
-    unsigned before = port->disk->zeroes + port->disk->writes;
-    write_same(SCSI_WRITE_SAME_16, NDOB, BLOCKS, 0, SENSE_NONE); /* there is nothing up to it */
-    write_same(SCSI_WRITE_SAME_16, 0, BLOCKS, 0, SENSE_NONE);
-    assert_int_equal(port->disk->zeroes + port->disk->writes, before);
+    static const uint64_t places[] = {0, BLOCKS - 700, BLOCKS - 1, BLOCKS};
+    for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+        write_same(SCSI_WRITE_SAME_10, 0, places[i], 0, SENSE_INVALID_FIELD_IN_CDB);
+        write_same(SCSI_WRITE_SAME_16, UNMAP_BIT, places[i], 0, SENSE_INVALID_FIELD_IN_CDB);
+        write_same(SCSI_WRITE_SAME_16, NDOB, places[i], 0, SENSE_INVALID_FIELD_IN_CDB);
+    }
+    assert_untouched();
+}
+
+/* MAXIMUM WRITE SAME LENGTH. */
+static void not_more_than_the_limit_at_once(void **state)
+{
+    const uint64_t n_blocks = port->lu->n_blocks;
+    port->lu->n_blocks = 2 * SCSI_MAX_ZERO_BYTES / BLOCK;
+    write_same(SCSI_WRITE_SAME_16, NDOB, 0, SCSI_MAX_ZERO_BYTES / BLOCK + 1,
+               SENSE_INVALID_FIELD_IN_CDB);
+    port->lu->n_blocks = n_blocks;
+    assert_untouched();
 }
 
 static void what_cannot_be_the_same(void **state)
@@ -459,7 +469,8 @@ int main(void)
         PROVISIONING_TEST(zeroes_give_space_back),
         PROVISIONING_TEST(unmap_with_data_writes_the_data),
         PROVISIONING_TEST(without_a_block_it_is_zeroes),
-        PROVISIONING_TEST(no_blocks_mean_up_to_the_end),
+        PROVISIONING_TEST(no_blocks_are_refused),
+        PROVISIONING_TEST(not_more_than_the_limit_at_once),
         PROVISIONING_TEST(what_cannot_be_the_same),
         PROVISIONING_TEST(errors_of_the_disk_are_told),
         PROVISIONING_TEST(on_a_disk_of_4096_byte_blocks),
