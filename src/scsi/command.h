@@ -102,7 +102,9 @@ void scsi_transfer_write(struct scsi_task *task, uint64_t position, uint64_t len
  * comes in a single burst. */
 void scsi_transfer_out(struct scsi_task *task, uint64_t length,
                        void (*process)(struct scsi_task *task, struct scsi_burst *burst));
-/* The same for data that is written at byte position on: burst by burst, whole blocks only. */
+/* The same for data that is written at byte position on. If the initiator sends less than the
+ * command moves, the medium takes what came, to the byte: the rest of a block that came in part
+ * stays as it was, and the residual tells. */
 void scsi_transfer_blocks(struct scsi_task *task, uint64_t position, uint64_t length,
                           void (*process)(struct scsi_task *task, struct scsi_burst *burst));
 /* process() is through with this burst. */

@@ -446,9 +446,7 @@ static void write_burst(struct scsi_task *task, struct scsi_burst *burst)
 void scsi_transfer_blocks(struct scsi_task *task, uint64_t position, uint64_t length,
                           void (*process)(struct scsi_task *task, struct scsi_burst *burst))
 {
-    /* A last block that the initiator sends only a part of is not written. */
     task->position = position;
-    task->expected_out -= task->expected_out % task->nexus->lu->block_size;
     scsi_transfer_out(task, length, process);
 }
 

@@ -152,6 +152,5 @@ void scsi_write_and_verify(struct scsi_task *task)
     }
     task->position = range.lba * size;
     task->differs_at = NO_DIFFERENCE;
-    task->expected_out -= task->expected_out % size; /* as of other writes: whole blocks only */
     scsi_transfer_out(task, (uint64_t)range.count * size, write_and_compare_of);
 }

@@ -540,8 +540,8 @@ def test_a_length_that_differs_from_the_commands_is_told_as_a_residual(disk, nam
             data = b"n" * edtl
             task = session.command(iscsi.write_cdb(0, blocks), write=data)
             assert task.good and task.residual == size - edtl, task
-            whole = min(size, edtl) // 512 * 512
-            assert disk.bytes_at(0, len(old)) == b"n" * whole + old[whole:], (edtl, task)
+            written = min(size, edtl)  # to the byte: the rest of the last block stays as it was
+            assert disk.bytes_at(0, len(old)) == b"n" * written + old[written:], (edtl, task)
         task = session.command(iscsi.TEST_UNIT_READY, read=512)
         assert task.good and task.residual == -512
         task = session.command(iscsi.read_cdb(0, 0), read=512)

@@ -219,19 +219,44 @@ static void two_bursts_are_asked_for_and_no_more(void **state)
     assert_memory_equal(port->disk->data + BLOCK, pattern, 5 * BURST);
 }
 
-static void a_block_that_comes_in_part_is_not_written(void **state)
+/* Writes the first `sent` bytes of four blocks and expects those, and nothing else, on the disk. */
+static void write_a_part_of_four_blocks(uint8_t opcode, uint32_t sent)
 {
-    scsi_port_run(port, cdb_range(SCSI_WRITE_10, 0, 0, 4), pattern, 2 * BLOCK + 100, 0);
+    memset(port->disk->data, 0xaa, 6 * (size_t)BLOCK);
+    scsi_port_run(port, cdb_range(opcode, 0, 1, 4), pattern, sent, 0);
     assert_ended(SENSE_NONE);
-    assert_int_equal(port->moved, 2 * BLOCK);
-    assert_int_equal(port->data_length, 4 * BLOCK);
-    assert_memory_equal(port->disk->data, pattern, 2 * BLOCK);
-    assert_int_equal(port->disk->data[2 * BLOCK], 0);
-    assert_int_equal(port->disk->writes, 1);
-    scsi_port_run(port, cdb_range(SCSI_WRITE_10, 0, 0, 4), pattern, BLOCK - 1, 0);
+    assert_int_equal(port->moved, sent);
+    assert_int_equal(port->data_length, 4 * BLOCK); /* the residual tells */
+    assert_int_equal(port->disk->data[BLOCK - 1], 0xaa);
+    assert_memory_equal(port->disk->data + BLOCK, pattern, sent);
+    for (size_t i = BLOCK + sent; i < 6 * (size_t)BLOCK; i++)
+        assert_int_equal(port->disk->data[i], 0xaa);
+}
+
+static void a_block_that_comes_in_part_keeps_its_rest(void **state)
+{
+    static const uint8_t opcodes[] = {SCSI_WRITE_6,
+                                      SCSI_WRITE_10,
+                                      SCSI_WRITE_12,
+                                      SCSI_WRITE_16,
+                                      SCSI_WRITE_AND_VERIFY_10,
+                                      SCSI_WRITE_AND_VERIFY_12,
+                                      SCSI_WRITE_AND_VERIFY_16};
+    static const uint32_t sizes[] = {0, 1, 200, BLOCK - 1, BLOCK, 2 * BLOCK + 100, 4 * BLOCK - 1};
+    for (size_t i = 0; i < ARRAY_SIZE(opcodes); i++)
+        for (size_t n = 0; n < ARRAY_SIZE(sizes); n++)
+            write_a_part_of_four_blocks(opcodes[i], sizes[n]);
+}
+
+/* Data may end anywhere in the last of several bursts. */
+static void a_large_write_may_end_within_a_block(void **state)
+{
+    memset(port->disk->data, 0xaa, 3 * (size_t)BURST);
+    scsi_port_run(port, cdb_range(SCSI_WRITE_10, 0, 0, 3 * PER_BURST), pattern, 2 * BURST + 777, 0);
     assert_ended(SENSE_NONE);
-    assert_int_equal(port->moved, 0);
-    assert_int_equal(port->disk->writes, 1);
+    assert_int_equal(port->bursts, 3);
+    assert_memory_equal(port->disk->data, pattern, 2 * BURST + 777);
+    assert_int_equal(port->disk->data[2 * BURST + 777], 0xaa);
 }
 
 static void the_initiator_may_have_more_than_is_written(void **state)
@@ -340,7 +365,8 @@ int main(void)
         TRANSFER_TEST(a_read_waits_for_buffers),
         TRANSFER_TEST(a_read_that_waits_for_buffers_is_aborted_at_once),
         TRANSFER_TEST(two_bursts_are_asked_for_and_no_more),
-        TRANSFER_TEST(a_block_that_comes_in_part_is_not_written),
+        TRANSFER_TEST(a_block_that_comes_in_part_keeps_its_rest),
+        TRANSFER_TEST(a_large_write_may_end_within_a_block),
         TRANSFER_TEST(the_initiator_may_have_more_than_is_written),
         TRANSFER_TEST(a_full_disk_ends_a_write),
         TRANSFER_TEST(an_error_while_data_is_on_its_way),
