@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -118,6 +119,21 @@ def run(*command: object, timeout: float = 120, check: bool = True) -> subproces
                           stdin=subprocess.DEVNULL)
     assert not check or done.returncode == 0, f"{words} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
     return done
+
+
+def need(*programs: str) -> None:
+    """Skips the test if one of them is not there."""
+    for program in programs:
+        if not shutil.which(program, path="/usr/sbin:/sbin:/usr/bin:/bin"):
+            pytest.skip(f"{program} is not installed")
+
+
+def qemu(volume: Volume, **more: object) -> str:
+    """QEMU's words for a volume."""
+    options = {"driver": "raw", "file.driver": "iscsi", "file.transport": "tcp",
+               "file.portal": f"{volume.portal[0]}:{volume.portal[1]}", "file.target": volume.target,
+               "file.lun": 0, "file.initiator-name": INITIATOR, **{k.replace("_", "-"): v for k, v in more.items()}}
+    return ",".join(f"{key}={value}" for key, value in options.items())
 
 
 @contextlib.contextmanager

@@ -5,7 +5,6 @@ import json
 import os
 import re
 import resource
-import shutil
 import subprocess
 import threading
 import time
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from daemon import BASE_IQN, listing, mounted, plain_program, wait_until
-from iscsilab import INITIATOR, MIB, SanDaemon, Session, Volume, loop_device, refusal, run
+from iscsilab import INITIATOR, MIB, SanDaemon, Session, Volume, loop_device, need, qemu, refusal, run
 from lab import iscsi
 from lab.iscsi import FIRMWARE, LINUX, LoginRefused, discover
 
@@ -21,12 +20,6 @@ OTHER = "iqn.2026-11.lan.example:other"
 STRANGER = "iqn.2020-01.org.example:stranger"
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
-
-
-def need(*programs: str) -> None:
-    for program in programs:
-        if not shutil.which(program, path="/usr/sbin:/sbin:/usr/bin:/bin"):
-            pytest.skip(f"{program} is not installed")
 
 
 @pytest.fixture
@@ -583,14 +576,6 @@ def test_zeroes_patterns_and_holes_lie_in_the_file_as_they_were_asked_for(disk):
 
 
 # --- other people's programs ---
-
-
-def qemu(volume: Volume, **more: object) -> str:
-    """QEMU's words for a volume."""
-    options = {"driver": "raw", "file.driver": "iscsi", "file.transport": "tcp",
-               "file.portal": f"{volume.portal[0]}:{volume.portal[1]}", "file.target": volume.target,
-               "file.lun": 0, "file.initiator-name": INITIATOR, **{k.replace("_", "-"): v for k, v in more.items()}}
-    return ",".join(f"{key}={value}" for key, value in options.items())
 
 
 def test_inquiry_and_every_page_of_vital_product_data(daemon, disk):
