@@ -249,6 +249,13 @@ static void nop_out(struct iscsi_session *session, struct iscsi_input *in)
     iscsi_conn_queue(conn, out);
 }
 
+uint32_t iscsi_session_new_ttt(struct iscsi_session *session)
+{
+    if (session->next_ttt == ISCSI_RESERVED_TAG)
+        session->next_ttt = 0;
+    return session->next_ttt++;
+}
+
 bool iscsi_session_ping(struct iscsi_session *session)
 {
     struct iscsi_conn *conn = session->conn;

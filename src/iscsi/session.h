@@ -4,8 +4,8 @@
  * ErrorRecoveryLevel=0).
  *
  * session.c receives PDUs and keeps the numbering; command.c carries SCSI tasks (it is the
- * transport of scsi/task.h); task_management.c ends them early; text_request.c answers
- * SendTargets. Everything belongs to the thread of the session's target.
+ * transport of scsi/task.h) and data_out.c their data; task_management.c ends them early;
+ * text_request.c answers SendTargets. Everything belongs to the thread of the session's target.
  */
 #pragma once
 
@@ -99,6 +99,9 @@ bool iscsi_session_cancelled_writes(const struct iscsi_session *session);
 /* Frees the session if nothing holds it any more. For command.c. */
 void iscsi_session_task_ended(struct iscsi_session *session);
 
+/* A tag of ours, for an R2T or a ping. */
+uint32_t iscsi_session_new_ttt(struct iscsi_session *session);
+
 /* Reject reasons (RFC 7143 11.17.1). */
 enum iscsi_reject {
     ISCSI_REJECT_DATA_DIGEST = 0x02,
@@ -116,18 +119,18 @@ void iscsi_session_reject(struct iscsi_session *session, const struct iscsi_inpu
 
 void iscsi_command_header(struct iscsi_session *session, struct iscsi_input *in);
 void iscsi_command_pdu(struct iscsi_session *session, struct iscsi_input *in);
-void iscsi_data_out_header(struct iscsi_session *session, struct iscsi_input *in);
-void iscsi_data_out_pdu(struct iscsi_session *session, struct iscsi_input *in);
-/* The data of this Data-Out is damaged (its digest tells): it costs the command. */
-void iscsi_data_out_damaged(struct iscsi_session *session, struct iscsi_input *in);
 struct iscsi_task *iscsi_task_find(struct iscsi_session *session, uint32_t itt);
 /* Answers a burst that the command set has given out; see scsi_burst_moved(). */
 void iscsi_burst_moved(struct scsi_burst *burst, bool ok);
 /* Ends a task early without a response. May free it at once. */
 void iscsi_task_cancel(struct iscsi_task *task);
 
-/* A tag of ours, for an R2T or a ping. */
-uint32_t iscsi_session_new_ttt(struct iscsi_session *session);
+/* --- data_out.c --- */
+
+void iscsi_data_out_header(struct iscsi_session *session, struct iscsi_input *in);
+void iscsi_data_out_pdu(struct iscsi_session *session, struct iscsi_input *in);
+/* The data of this Data-Out is damaged (its digest tells): it costs the command. */
+void iscsi_data_out_damaged(struct iscsi_session *session, struct iscsi_input *in);
 
 /* --- task_management.c --- */
 

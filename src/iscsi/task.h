@@ -1,4 +1,4 @@
-/* A SCSI command of an iSCSI session, shared by command.c and task_management.c. */
+/* A SCSI command of an iSCSI session, shared by command.c, data_out.c and task_management.c. */
 #pragma once
 
 #include "iscsi/session.h"
@@ -43,5 +43,20 @@ struct iscsi_task {
     struct scsi_task scsi;
 };
 
+static inline struct iscsi_task *iscsi_task_of(struct scsi_task *scsi)
+{
+    return container_of(scsi, struct iscsi_task, scsi);
+}
+
 /* May it still change the medium? */
 bool iscsi_task_writes(const struct iscsi_task *task);
+
+/* --- data_out.c, for command.c --- */
+
+/* The command set asks for data: scsi_transport.receive(). */
+void iscsi_data_out_receive(struct scsi_task *scsi, struct scsi_burst *burst);
+/* Gives back the bursts that wait for data. May free the task. */
+void iscsi_data_out_give_up(struct iscsi_task *task);
+/* Ends a task with a data_error, but not before the initiator has sent all that it was asked for
+ * (RFC 7143 7.7). May free the task. */
+void iscsi_data_out_fail_if_all_came(struct iscsi_task *task);
