@@ -55,7 +55,7 @@ bool iscsi_target_has_rival(struct iscsi_target *target,
 /* For a discovery session, which has no target. */
 void iscsi_discovery_attach(struct iscsi_conn *conn);
 
-/* For portal.c: it has waited long enough. Refuses the connection, if it waits. */
+/* For socket.c: it has waited long enough. Refuses the connection, if it waits. */
 bool iscsi_target_stop_waiting(struct iscsi_conn *conn);
 
 /* For session.c: it is gone. */
