@@ -146,17 +146,16 @@ static int take_security(struct iscsi_login *login, const char *key, const char 
 
 static void note_traits(struct iscsi_login *login, const char *key, const char *value)
 {
-    if (str_eq(key, "ImmediateData"))
-        login->traits.no_immediate_data = str_eq(value, "No");
-    else if (str_eq(key, "HeaderDigest") || str_eq(key, "DataDigest"))
-        login->traits.adopts_session |=
-            iscsi_text_list_find(value, "None") >= 0 && iscsi_text_list_find(value, "CRC32C") >= 0;
+    iscsi_program_note(&login->signs, key, value);
+    const struct iscsi_program *program = iscsi_program_find(&login->signs);
+    login->traits.program = program ? program->name : NULL;
+    login->traits.firmware = program && program->firmware;
+    login->traits.adopts_session = program && program->adopts_session;
 }
 
 static int take_operational(struct iscsi_login *login, const char *key, const char *value,
                             struct iscsi_text *answer)
 {
-    note_traits(login, key, value);
     enum iscsi_negotiation r =
         iscsi_negotiate(&login->parameters, key, value, login->identity.discovery, answer);
     if (r == NEGOTIATION_TWICE)
@@ -199,6 +198,7 @@ static int take_key(struct iscsi_login *login, const char *key, const char *valu
                     struct iscsi_text *answer)
 {
     struct iscsi_login_identity *identity = &login->identity;
+    note_traits(login, key, value);
     if (is_identity(key))
         return take_identity(login, key, value);
     if (iscsi_security_is_key(key))

@@ -9,6 +9,7 @@
 #include "core/net.h"
 #include "iscsi/negotiate.h"
 #include "iscsi/pdu.h"
+#include "iscsi/program.h"
 #include "iscsi/security.h"
 #include "iscsi/status.h"
 
@@ -34,12 +35,10 @@ struct iscsi_login_identity {
     struct endpoint portal; /* that it came to */
 };
 
-/* What tells the programs apart that log in during a boot. */
+/* Which program logs in; see program.h. */
 struct iscsi_login_traits {
-    bool no_immediate_data; /* asked for ImmediateData=No: iPXE */
-    /* Offers None and CRC32C as digests, in either order. open-iscsi's iscsid does when it adopts a
-     * session that somebody else (iscsistart) has logged in: it turns what was negotiated into a
-     * preference. Those who make a session say what their configuration says: None. */
+    const char *program; /* for people; NULL: unknown */
+    bool firmware;
     bool adopts_session;
     enum chap_mode proven; /* by the authentication */
 };
@@ -65,6 +64,7 @@ struct iscsi_login {
     const struct iscsi_login_policy *policy;
     struct iscsi_login_identity identity;
     struct iscsi_login_traits traits;
+    struct iscsi_program_signs signs;
     struct iscsi_parameters parameters;
     void *admission;
     const char *reason;       /* why it was refused; static */

@@ -259,7 +259,7 @@ uint32_t iscsi_session_new_ttt(struct iscsi_session *session)
 bool iscsi_session_ping(struct iscsi_session *session)
 {
     struct iscsi_conn *conn = session->conn;
-    if (!session->pings || session->traits.no_immediate_data || conn->state != ISCSI_CONN_FULL)
+    if (!session->pings || session->traits.firmware || conn->state != ISCSI_CONN_FULL)
         return false;
     struct iscsi_out *out = iscsi_out_new(conn, ISCSI_NOP_IN, ISCSI_RESERVED_TAG);
     if (!out)
@@ -299,14 +299,14 @@ static void logout(struct iscsi_session *session, const struct iscsi_input *in)
     iscsi_conn_close_after_output(conn, "logged out");
 }
 
-/* Reject (11.17) with the header that is at fault. Never to firmware: iPXE's receiver does not
+/* Reject (11.17) with the header that is at fault. Never to firmware: its receiver does not
  * know the PDU and gives the session up, which closing does as well. */
 void iscsi_session_reject(struct iscsi_session *session, const struct iscsi_input *in,
                           enum iscsi_reject reason)
 {
     struct iscsi_conn *conn = session->conn;
     struct buffer *buffer = buffer_get(conn->thread->buffers, ISCSI_BHS_SIZE);
-    if (session->traits.no_immediate_data || !buffer) {
+    if (session->traits.firmware || !buffer) {
         buffer_unref(conn->thread->buffers, buffer);
         iscsi_conn_violation(conn, "sent a request that is not supported");
         return;
@@ -374,7 +374,7 @@ static bool count_unnumbered(struct iscsi_session *session)
 
 void iscsi_session_damaged_pdu(struct iscsi_session *session, struct iscsi_input *in)
 {
-    if (bhs_opcode(in->bhs) != ISCSI_DATA_OUT || session->traits.no_immediate_data) {
+    if (bhs_opcode(in->bhs) != ISCSI_DATA_OUT || session->traits.firmware) {
         /* A lost command is a gap in the numbering, which only a new session can fill. */
         iscsi_conn_violation(session->conn, "data digest error");
         return;

@@ -23,10 +23,9 @@ void boots_tftp_event(struct boots *boots, const struct tftp_event *event)
         boot_tracker_sign_of_address(boots->tracker, address, BOOT_SIGN_LOADER, event->file);
 }
 
-/* Which program of a boot is it? iPXE asks for ImmediateData=No; see login.h for the others. */
-static enum boot_sign sign_of_login(const struct iscsi_login_traits *traits)
+enum boot_sign boots_sign_of_login(const struct iscsi_login_traits *traits)
 {
-    if (traits->no_immediate_data)
+    if (traits->firmware)
         return BOOT_SIGN_FIRMWARE_LOGIN;
     return traits->adopts_session ? BOOT_SIGN_SYSTEM_LOGIN : BOOT_SIGN_INITRAMFS_LOGIN;
 }
@@ -35,7 +34,7 @@ static const char *login_word(const struct session_event *event)
 {
     if (!*event->target)
         return "discovery";
-    return boot_stage_name(boot_sign_stage(sign_of_login(&event->traits)));
+    return boot_stage_name(boot_sign_stage(boots_sign_of_login(&event->traits)));
 }
 
 static void log_refusal(struct boots *boots, const char *node, const struct session_event *event)
@@ -103,7 +102,7 @@ void boots_session_event(struct boots *boots, const struct session_event *event)
                   login_word(event), event->initiator, peer);
         if (*event->target)
             boot_tracker_sign_of_initiator(boots->tracker, event->initiator,
-                                           sign_of_login(&event->traits), peer);
+                                           boots_sign_of_login(&event->traits), peer);
         break;
     case ISCSI_EVENT_REFUSED:
         log_refusal(boots, name, event);

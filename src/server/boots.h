@@ -16,6 +16,9 @@ struct boots {
     struct ratelimit refusals, violations, discoveries;
 };
 
+/* Which program of a boot logs in? */
+enum boot_sign boots_sign_of_login(const struct iscsi_login_traits *traits);
+
 void boots_dhcp_event(struct boots *boots, const struct dhcp_event *event);
 void boots_tftp_event(struct boots *boots, const struct tftp_event *event);
 void boots_session_event(struct boots *boots, const struct session_event *event);

@@ -355,10 +355,9 @@ static void get_target(void *context, struct io_thread *thread, const void *admi
     struct targets *targets = context;
     const struct admission *a = admission;
     if (a->n_volumes > 1)
-        get_all(targets, thread, a, traits->no_immediate_data, request);
+        get_all(targets, thread, a, traits->firmware, request);
     else
-        open_volumes_get(targets->volumes, thread, &a->volumes[0].spec, traits->no_immediate_data,
-                         request);
+        open_volumes_get(targets->volumes, thread, &a->volumes[0].spec, traits->firmware, request);
 }
 
 static void list_targets(void *context, struct iscsi_conn *conn,

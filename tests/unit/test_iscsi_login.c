@@ -37,7 +37,7 @@ static void ipxe_logs_in_in_two_stages(void **state)
     assert_true(serial_lt(bhs_get32(a->bhs, BHS_EXPCMDSN), bhs_get32(a->bhs, BHS_MAXCMDSN)));
     assert_int_equal(node->conn.state, ISCSI_CONN_FULL);
     assert_int_equal(node->logins, 1);
-    assert_true(node->conn.session->traits.no_immediate_data);
+    assert_true(node->conn.session->traits.firmware);
     assert_false(node->conn.session->traits.adopts_session);
 }
 
@@ -45,7 +45,7 @@ static void iscsistart_begins_at_the_operational_stage(void **state)
 {
     login_like_linux(node);
     const struct iscsi_session *session = node->conn.session;
-    assert_false(session->traits.no_immediate_data);
+    assert_false(session->traits.firmware);
     assert_false(session->traits.adopts_session);
     assert_string_equal(session->identity.initiator, LAB_INITIATOR);
     assert_string_equal(session->identity.alias, "node");
@@ -61,7 +61,7 @@ static void iscsid_that_adopts_a_session_leaves_the_digest_open(void **state)
     const struct iscsi_session *session = node->conn.session;
     assert_int_equal(node->logins, 1);
     assert_true(session->traits.adopts_session);
-    assert_false(session->traits.no_immediate_data);
+    assert_false(session->traits.firmware);
     assert_false(session->parameters.header_digest);
 }
 

@@ -158,7 +158,7 @@ static void a_login_tells_which_program_it_is(void **state)
         struct iscsi_login_traits traits;
         const char *stage;
     } cases[] = {
-        {{.no_immediate_data = true}, "firmware"},
+        {{.firmware = true}, "firmware"},
         {{.adopts_session = false}, "initramfs"},
         {{.adopts_session = true}, "system"},
     };

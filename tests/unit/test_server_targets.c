@@ -281,7 +281,7 @@ static void opened(struct iscsi_target_request *request, struct iscsi_target *ta
 static void open_on_thread(void *context)
 {
     struct opening *o = context;
-    struct iscsi_login_traits traits = {.no_immediate_data = o->begins_anew};
+    struct iscsi_login_traits traits = {.firmware = o->begins_anew};
     b.ops->target(b.ops->context, o->thread, o->admission, &traits, &o->request);
 }
 
@@ -497,7 +497,7 @@ static void one_sees_what_one_may_use(void **state)
 static void an_event_reaches_the_control_thread_whole(void **state)
 {
     struct iscsi_login_identity id = identity("web1", "disk1", 9);
-    struct iscsi_login_traits traits = {.no_immediate_data = true};
+    struct iscsi_login_traits traits = {.firmware = true};
     struct iscsi_session_counters counters = {.commands = 5, .read_bytes = 6};
     struct iscsi_event event = {.kind = ISCSI_EVENT_END,
                                 .identity = &id,
@@ -515,7 +515,7 @@ static void an_event_reaches_the_control_thread_whole(void **state)
     assert_int_equal(b.event.kind, ISCSI_EVENT_END);
     assert_string_equal(b.initiator, IQN ":web1");
     assert_string_equal(b.target, IQN ":disk1");
-    assert_true(b.event.traits.no_immediate_data);
+    assert_true(b.event.traits.firmware);
     assert_true(b.event.had_session && b.event.violated);
     assert_int_equal(b.event.counters.commands, 5);
     assert_int_equal(b.event.counters.read_bytes, 6);
