@@ -179,6 +179,7 @@ static void finish_round(struct io_thread *thread)
 static void run_rounds(struct io_thread *thread)
 {
     while (!thread->stopping) {
+        thread->now = 0;
         int r = ring_run(&thread->ring, true);
         if (r < 0) {
             log_error("I/O thread %u: io_uring failed: %s; stopping the daemon", thread->index,

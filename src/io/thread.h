@@ -43,6 +43,7 @@ struct io_thread {
     struct list deferred;
     struct list timers;
     struct io_op tick_op;
+    uint64_t now; /* see io_thread_now(); 0: not looked at yet in this round */
     bool ticking;
     bool stopping;
     struct io_uring_buf_ring *receive_ring;
@@ -65,6 +66,15 @@ void io_thread_post(struct io_thread *thread, struct message *message);
 /* No-op if it waits for the end of this round already. */
 void io_thread_defer(struct io_thread *thread, struct io_deferred *deferred);
 void io_deferred_cancel(struct io_deferred *deferred);
+
+/* clock_monotonic_usec() as it was when somebody first asked in this round: one look at the clock
+ * for all that happens in it. */
+static inline uint64_t io_thread_now(struct io_thread *thread)
+{
+    if (!thread->now)
+        thread->now = clock_monotonic_usec();
+    return thread->now;
+}
 
 void io_timer_start(struct io_thread *thread, struct io_timer *timer, uint64_t usec_from_now);
 /* No-op if it is not running. */

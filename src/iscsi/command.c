@@ -155,7 +155,7 @@ static void send_burst(struct scsi_task *scsi, struct scsi_burst *burst)
         iscsi_burst_moved(burst, false);
         return;
     }
-    task->session->counters.read_bytes += burst->length;
+    task->session->record.counters.read_bytes += burst->length;
     for (uint32_t at = 0; at < burst->length;) {
         uint32_t to_boundary = parameters->max_burst_length - at % parameters->max_burst_length;
         uint32_t size = MIN(burst->length - at, parameters->max_send_segment_length);
@@ -196,13 +196,24 @@ static void queue_response(struct iscsi_task *task)
     iscsi_conn_queue(conn, out);
 }
 
+static void record_end(const struct iscsi_task *task)
+{
+    struct iscsi_session *session = task->session;
+    struct iscsi_record *record = &session->record;
+    record->counters.round_trips += session->n_tasks == 0;
+    iscsi_record_latency(record, io_thread_now(session->conn->thread) - task->began);
+    if (task->scsi.sense_size > 0)
+        iscsi_record_sense(record, task->scsi.cdb[0], task->scsi.sense, task->scsi.sense_size);
+}
+
 static void complete_task(struct scsi_task *scsi)
 {
     struct iscsi_task *task = iscsi_task_of(scsi);
     struct iscsi_session *session = task->session;
     struct iscsi_conn *conn = session->conn;
     unlink_task(session, task); /* first: the window in the response grants its place again */
-    session->counters.round_trips += session->n_tasks == 0 && !task->cancelled;
+    if (!task->cancelled)
+        record_end(task);
     if (conn->in.task == task) {
         conn->in.task = NULL;
         conn->in.place = NULL;
@@ -281,6 +292,7 @@ static struct iscsi_task *new_task(struct iscsi_session *session, struct iscsi_i
         return NULL;
     uint8_t flags = in->bhs[BHS_FLAGS];
     task->session = session;
+    task->began = io_thread_now(session->conn->thread);
     task->itt = bhs_get32(in->bhs, BHS_ITT);
     task->cmdsn = bhs_get32(in->bhs, BHS_CMDSN);
     task->lun = wire;
@@ -315,7 +327,7 @@ void iscsi_command_pdu(struct iscsi_session *session, struct iscsi_input *in)
         iscsi_conn_close(session->conn, "out of memory");
         return;
     }
-    session->counters.commands++;
+    session->record.counters.commands++;
     link_task(session, task);
     if (task->data_error) {
         task->remote = NULL; /* it is never started, here or there */

@@ -26,7 +26,7 @@ static void remove_wanted(struct iscsi_task *task, const struct scsi_burst *burs
 static void burst_filled(struct iscsi_task *task, struct scsi_burst *burst)
 {
     remove_wanted(task, burst);
-    task->session->counters.written_bytes += burst->length;
+    task->session->record.counters.written_bytes += burst->length;
     solicit(task);
     iscsi_burst_moved(burst, true); /* may free the task */
 }

@@ -61,6 +61,7 @@ int iscsi_session_start(struct iscsi_conn *conn, struct iscsi_target *target, ui
     list_init(&session->tasks);
     list_init(&session->cancelled);
     buffer_share_init(&session->share);
+    session->record.since = clock_wall_usec();
     update_window(session);
     session->granted_cmdsn = session->max_cmdsn; /* with the login response */
     if (target) {
@@ -299,8 +300,27 @@ static void logout(struct iscsi_session *session, const struct iscsi_input *in)
     iscsi_conn_close_after_output(conn, "logged out");
 }
 
-/* Reject (11.17) with the header that is at fault. Never to firmware: its receiver does not
- * know the PDU and gives the session up, which closing does as well. */
+static const char *words_of_reject(enum iscsi_reject reason)
+{
+    switch (reason) {
+    case ISCSI_REJECT_DATA_DIGEST:
+        return "data came damaged: its digest does not fit";
+    case ISCSI_REJECT_SNACK:
+        return "a SNACK was rejected: nothing is sent a second time";
+    case ISCSI_REJECT_PROTOCOL:
+        return "a request was rejected: it has no place there";
+    case ISCSI_REJECT_NOT_SUPPORTED:
+        return "a request was rejected: it is not supported";
+    case ISCSI_REJECT_TOO_MANY_IMMEDIATE:
+        return "a request was rejected: too many immediate ones at once";
+    case ISCSI_REJECT_INVALID_FIELD:
+        return "a request was rejected: a field of it is invalid";
+    }
+    return "a request was rejected";
+}
+
+/* Reject (11.17) with the header that is at fault. Never to firmware: its receiver does not know
+ * the PDU and gives the session up, which closing does as well. */
 void iscsi_session_reject(struct iscsi_session *session, const struct iscsi_input *in,
                           enum iscsi_reject reason)
 {
@@ -316,6 +336,7 @@ void iscsi_session_reject(struct iscsi_session *session, const struct iscsi_inpu
         buffer_unref(conn->thread->buffers, buffer);
         return;
     }
+    iscsi_record_error(&session->record, words_of_reject(reason));
     out->header[BHS_RESPONSE] = (uint8_t)reason;
     iscsi_out_take_statsn(conn, out);
     memcpy(buffer->data, in->bhs, ISCSI_BHS_SIZE);

@@ -11,6 +11,7 @@
 
 #include "iscsi/conn.h"
 #include "iscsi/lun.h"
+#include "iscsi/record.h"
 
 #define ISCSI_TASK_BUCKETS 16
 
@@ -24,13 +25,6 @@
 
 struct iscsi_target;
 struct iscsi_task;
-
-struct iscsi_session_counters {
-    uint64_t commands;
-    uint64_t read_bytes;
-    uint64_t written_bytes;
-    uint64_t round_trips; /* responses sent while no other command was under way */
-};
 
 struct iscsi_session {
     struct list link;            /* in target->sessions */
@@ -57,7 +51,7 @@ struct iscsi_session {
     unsigned n_away;                     /* task management functions on another thread */
     bool releasing;                      /* conn->luns */
     struct iscsi_text_reply *text_reply; /* of a long answer: what is still to be fetched */
-    struct iscsi_session_counters counters;
+    struct iscsi_record record;
 };
 
 /* Makes the session of a connection that is ATTACHING, connects it to the target (NULL for

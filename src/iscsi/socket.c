@@ -369,7 +369,7 @@ static void ended(struct iscsi_conn *conn, const char *reason)
                                 .orderly = conn->orderly};
     counter_add(&s->owner->portal->counters.violations, conn->violated);
     if (conn->session) {
-        event.counters = &conn->session->counters;
+        event.counters = &conn->session->record.counters;
         counter_subtract(&s->owner->portal->counters.sessions, 1);
     }
     emit(s, &event);

@@ -21,6 +21,7 @@ struct iscsi_task {
     struct iscsi_session *session;
     uint32_t itt;
     uint32_t cmdsn;
+    uint64_t began;           /* io_thread_now() */
     uint32_t expected_length; /* EDTL: Expected Data Transfer Length */
     uint64_t lun;
     bool status_sent; /* with the last Data-In */

@@ -13,6 +13,7 @@ struct io_thread *fake_thread_new(size_t buffer_budget)
 
 void fake_thread_round(struct io_thread *thread)
 {
+    thread->now = 0;
     buffer_pool_serve(thread->buffers);
     for (struct list *node; (node = list_pop(&thread->deferred));) {
         struct io_deferred *deferred = container_of(node, struct io_deferred, link);

@@ -376,13 +376,47 @@ static void round_trips_are_counted(void **state)
     login_like_linux(node);
     for (unsigned i = 0; i < 3; i++)
         expect_good(send_command(node, ISCSI_FLAG_FINAL, tur, 6, 0, NULL, 0));
-    assert_int_equal(node->conn.session->counters.round_trips, 3);
+    assert_int_equal(node->conn.session->record.counters.round_trips, 3);
     uint32_t first = read_10(node, 0, 8, BLOCK), second = read_10(node, 8, 8, BLOCK);
     memdisk_run(lab->disk, false);
     expect(ISCSI_DATA_IN, first);
     expect(ISCSI_DATA_IN, second);
-    assert_int_equal(node->conn.session->counters.round_trips, 4);
-    assert_int_equal(node->conn.session->counters.commands, 5);
+    assert_int_equal(node->conn.session->record.counters.round_trips, 4);
+    assert_int_equal(node->conn.session->record.counters.commands, 5);
+}
+
+/* From when a command has come until its answer has left, by the thread's clock. */
+static void how_long_commands_take_is_counted(void **state)
+{
+    login_like_linux(node);
+    lab->thread->now = 1000000;
+    uint32_t itt = read_10(node, 0, 8, BLOCK);
+    lab->thread->now = 1000700;
+    memdisk_run(lab->disk, false);
+    expect(ISCSI_DATA_IN, itt);
+    const struct iscsi_record *record = &node->conn.session->record;
+    assert_int_equal(record->latency[10], 1);
+    assert_int_equal(iscsi_record_quantile(record, 1000), 1024);
+    assert_int_equal(record->errors, 0);
+}
+
+static void what_fails_is_told_as_the_last_error(void **state)
+{
+    char text[ISCSI_ERROR_TEXT_SIZE];
+    login_like_linux(node);
+    const struct iscsi_record *record = &node->conn.session->record;
+    assert_null(iscsi_record_error_text(record, text));
+    lab->disk->fail_with = -EIO;
+    uint32_t itt = read_10(node, 0, 8, BLOCK);
+    memdisk_run(lab->disk, false);
+    expect(ISCSI_SCSI_RESPONSE, itt);
+    assert_string_equal(iscsi_record_error_text(record, text),
+                        "READ(10) failed: medium error: unrecovered read error");
+    uint8_t snack[ISCSI_BHS_SIZE] = {ISCSI_SNACK, ISCSI_FLAG_FINAL};
+    initiator_send(node, snack, NULL, 0);
+    expect(ISCSI_REJECT, ISCSI_RESERVED_TAG);
+    assert_contains(iscsi_record_error_text(record, text), "SNACK");
+    assert_int_equal(record->errors, 2);
 }
 
 static void a_tag_in_use_ends_the_connection(void **state)
@@ -763,6 +797,8 @@ int main(void)
         SESSION_TEST(other_requests_are_numbered_too),
         SESSION_TEST(the_window_closes_and_opens_with_the_commands_under_way),
         SESSION_TEST(round_trips_are_counted),
+        SESSION_TEST(how_long_commands_take_is_counted),
+        SESSION_TEST(what_fails_is_told_as_the_last_error),
         SESSION_TEST(a_tag_in_use_ends_the_connection),
         SESSION_TEST(a_gap_in_the_numbering_ends_the_connection),
         SESSION_TEST(an_immediate_command_takes_no_number),

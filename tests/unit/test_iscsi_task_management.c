@@ -154,7 +154,7 @@ static void an_abort_waits_for_its_own_task_alone(void **state)
     memdisk_run_one(lab->disk, false);
     expect_function(node, COMPLETE);
     assert_int_equal(lab->disk->n_pending, 2);
-    assert_int_equal(node->conn.session->counters.round_trips, 0); /* no response was sent */
+    assert_int_equal(node->conn.session->record.counters.round_trips, 0); /* no response was sent */
 }
 
 /* It changes nothing on the medium. */
