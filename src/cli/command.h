@@ -50,5 +50,5 @@ char *cli_join(const json_t *list);
 /* The values of a repeated option as a JSON array of texts; also splits them at commas. */
 json_t *cli_values(const struct args *args, const char *option);
 
-extern const struct cli_noun cli_node, cli_image, cli_volume, cli_group, cli_lease, cli_status,
-    cli_watch;
+extern const struct cli_noun cli_node, cli_image, cli_volume, cli_group, cli_lease, cli_session,
+    cli_status, cli_watch;

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "boot/watch.h"
+#include "http/sessions.h"
 #include "registry/registry.h"
 #include "storage/storage.h"
 
@@ -19,7 +20,8 @@ struct admin_settings {
     struct registry *registry;
     struct storage *storage;
     struct catalog_slot *catalog;
-    const struct stage_provider *stages; /* NULL: nobody follows the boots yet */
+    const struct stage_provider *stages;     /* NULL: nobody follows the boots yet */
+    const struct session_provider *sessions; /* NULL: there are none */
     /* What the services counted, as a new object. Several threads at once. NULL: they do not. */
     json_t *(*counters)(void *context);
     void *context;

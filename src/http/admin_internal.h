@@ -89,5 +89,7 @@ void admin_add_group(struct call *call);
 void admin_remove_group(struct call *call);
 
 void admin_list_leases(struct call *call);
+void admin_list_sessions(struct call *call);
+void admin_show_session(struct call *call);
 void admin_status(struct call *call);
 void admin_events(struct call *call);

@@ -23,6 +23,8 @@ static const struct route routes[] = {
     {"POST", "/v1/groups", admin_add_group},
     {"DELETE", "/v1/groups/*", admin_remove_group},
     {"GET", "/v1/leases", admin_list_leases},
+    {"GET", "/v1/sessions", admin_list_sessions},
+    {"GET", "/v1/sessions/*", admin_show_session},
 };
 
 static bool matches(const char *pattern, const char *path, char name[static 256])

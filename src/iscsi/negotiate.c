@@ -183,3 +183,37 @@ enum iscsi_negotiation iscsi_negotiate(struct iscsi_parameters *parameters, cons
         return number(key, parameters, place, value, answer);
     }
 }
+
+/* False: it is none that anything is agreed of. */
+static bool format_value(const struct key *key, const void *place, char text[static 16])
+{
+    switch (key->function) {
+    case FUNCTION_DIGEST:
+        str_copy(text, 16, *(const bool *)place ? "CRC32C" : "None");
+        return true;
+    case FUNCTION_AND:
+    case FUNCTION_OR:
+        str_copy(text, 16, *(const bool *)place ? "Yes" : "No");
+        return true;
+    case FUNCTION_MIN:
+    case FUNCTION_MAX:
+    case FUNCTION_DECLARED:
+        snprintf(text, 16, "%u", *(const uint32_t *)place);
+        return true;
+    case FUNCTION_OBSOLETE:
+    case FUNCTION_CONSTANT:
+        break;
+    }
+    return false;
+}
+
+void iscsi_parameters_list(const struct iscsi_parameters *parameters, bool discovery,
+                           void (*each)(void *context, const char *key, const char *value),
+                           void *context)
+{
+    char text[16];
+    for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+        if (!(discovery && keys[i].normal_only) &&
+            format_value(&keys[i], (const char *)parameters + keys[i].offset, text))
+            each(context, keys[i].name, text);
+}

@@ -44,5 +44,10 @@ enum iscsi_negotiation {
 enum iscsi_negotiation iscsi_negotiate(struct iscsi_parameters *parameters, const char *key,
                                        const char *value, bool discovery,
                                        struct iscsi_text *answer);
+/* Calls each() for what holds of every operational key that such a session has, as the standard
+ * writes it. MaxRecvDataSegmentLength is the initiator's. */
+void iscsi_parameters_list(const struct iscsi_parameters *parameters, bool discovery,
+                           void (*each)(void *context, const char *key, const char *value),
+                           void *context);
 /* Is it a key of RFC 7143, of any stage? Those are never NotUnderstood. */
 bool iscsi_key_is_standard(const char *key);

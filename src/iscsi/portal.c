@@ -123,6 +123,7 @@ static void free_portal(struct iscsi_portal *portal)
         free(portal->threads[i].accepts);
     for (unsigned i = 0; i < portal->n_listeners; i++)
         close(portal->listeners[i]);
+    iscsi_roster_free(portal->roster);
     free(portal->threads);
     free(portal->listeners);
     pthread_mutex_destroy(&portal->lock);
@@ -165,7 +166,8 @@ int iscsi_portal_start(struct io_thread *const *threads, unsigned n_threads, con
         pthread_cond_init(&portal->changed, NULL);
         portal->listeners = calloc(n_listeners, sizeof(*portal->listeners));
         portal->threads = calloc(n_threads, sizeof(*portal->threads));
-        ok = portal->listeners && portal->threads;
+        portal->roster = iscsi_roster_new(threads, n_threads);
+        ok = portal->listeners && portal->threads && portal->roster;
     }
     if (ok) {
         memcpy(portal->listeners, listeners, n_listeners * sizeof(*listeners));
@@ -204,4 +206,9 @@ void iscsi_portal_stop(struct iscsi_portal *portal)
 const struct iscsi_portal_counters *iscsi_portal_counters(const struct iscsi_portal *portal)
 {
     return &portal->counters;
+}
+
+struct iscsi_roster *iscsi_portal_roster(const struct iscsi_portal *portal)
+{
+    return portal->roster;
 }

@@ -78,3 +78,5 @@ struct iscsi_portal_counters {
 };
 /* Lives as long as the portal; any thread may read it. */
 const struct iscsi_portal_counters *iscsi_portal_counters(const struct iscsi_portal *portal);
+/* The sessions on it; lives as long as the portal. */
+struct iscsi_roster *iscsi_portal_roster(const struct iscsi_portal *portal);

@@ -12,6 +12,7 @@
 #include "iscsi/conn.h"
 #include "iscsi/lun.h"
 #include "iscsi/record.h"
+#include "iscsi/roster.h"
 
 #define ISCSI_TASK_BUCKETS 16
 
@@ -51,6 +52,7 @@ struct iscsi_session {
     unsigned n_away;                     /* task management functions on another thread */
     bool releasing;                      /* conn->luns */
     struct iscsi_text_reply *text_reply; /* of a long answer: what is still to be fetched */
+    struct iscsi_roster_entry roster;
     struct iscsi_record record;
 };
 

@@ -341,6 +341,8 @@ static void logged_in(struct iscsi_conn *conn)
     iscsi_socket_leave_login(s);
     counter_add(&s->owner->portal->counters.logins, 1);
     counter_add(&s->owner->portal->counters.sessions, 1);
+    iscsi_roster_add(s->owner->portal->roster, (unsigned)(s->owner - s->owner->portal->threads),
+                     conn->session);
     emit(s, &event);
     release_admission(s);
     if (s->n_unread > 0) {
@@ -370,6 +372,7 @@ static void ended(struct iscsi_conn *conn, const char *reason)
     counter_add(&s->owner->portal->counters.violations, conn->violated);
     if (conn->session) {
         event.counters = &conn->session->record.counters;
+        iscsi_roster_remove(conn->session);
         counter_subtract(&s->owner->portal->counters.sessions, 1);
     }
     emit(s, &event);

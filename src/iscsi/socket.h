@@ -33,6 +33,7 @@ struct iscsi_portal {
     int *listeners;
     unsigned n_listeners;
     struct iscsi_portal_counters counters;
+    struct iscsi_roster *roster;
 
     /* What must be gone before the portal may: sockets (also those on their way between threads),
      * accepts in a ring, and threads that were not told to stop yet. */

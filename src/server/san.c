@@ -126,3 +126,8 @@ const struct iscsi_portal_counters *san_counters(const struct san *san)
 {
     return iscsi_portal_counters(san->portal);
 }
+
+struct iscsi_roster *san_roster(const struct san *san)
+{
+    return iscsi_portal_roster(san->portal);
+}

@@ -19,6 +19,7 @@
 #include "server/dhcp_glue.h"
 #include "server/http_log.h"
 #include "server/san.h"
+#include "server/sessions.h"
 #include "server/state.h"
 #include "server/tftp_glue.h"
 #include "storage/storage.h"
@@ -44,6 +45,8 @@ struct server {
     struct stage_provider stages;
     struct http_log http_log;
     struct san *san;
+    struct sessions sessions;
+    struct session_provider session_provider;
     struct node_http *node_http;
     struct tftp_glue *tftp;
     struct dhcp_glue *dhcp;
@@ -285,8 +288,13 @@ static void on_tftp(void *context, const struct tftp_event *event)
 
 static int start_san(struct server *server, struct error *ret_error)
 {
-    return san_start(&server->config, server->catalog, &server->mailbox, on_session, server,
-                     &server->san, ret_error);
+    int r = san_start(&server->config, server->catalog, &server->mailbox, on_session, server,
+                      &server->san, ret_error);
+    if (r < 0)
+        return r;
+    server->sessions = (struct sessions){san_roster(server->san), server->catalog};
+    server->session_provider = sessions_provider(&server->sessions);
+    return 0;
 }
 
 static void portal_for(void *context, const struct endpoint *local, struct endpoint *ret_portal)
@@ -374,6 +382,7 @@ static int start_admin(struct server *server, struct error *ret_error)
         .storage = server->storage,
         .catalog = server->catalog,
         .stages = &server->stages,
+        .sessions = &server->session_provider,
         .counters = count,
         .context = server,
     };

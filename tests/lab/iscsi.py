@@ -56,6 +56,13 @@ FIRMWARE = {
     "FirstBurstLength": "65536", "DefaultTime2Wait": "0", "DefaultTime2Retain": "0",
     "MaxOutstandingR2T": "1", "DataPDUInOrder": "Yes", "DataSequenceInOrder": "Yes",
     "ErrorRecoveryLevel": "0"}
+#: What the initiator of UEFI itself (edk2's IScsiDxe) asks for.
+UEFI = {
+    "HeaderDigest": "None", "DataDigest": "None", "ErrorRecoveryLevel": "0", "InitialR2T": "No",
+    "ImmediateData": "Yes", "MaxRecvDataSegmentLength": "65536", "MaxBurstLength": "262144",
+    "FirstBurstLength": "65536", "MaxConnections": "1", "DataPDUInOrder": "Yes",
+    "DataSequenceInOrder": "Yes", "DefaultTime2Wait": "2", "DefaultTime2Retain": "20",
+    "MaxOutstandingR2T": "1"}
 
 _isids = itertools.count(int.from_bytes(os.urandom(3), "big"))
 

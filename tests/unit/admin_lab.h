@@ -15,8 +15,9 @@ struct admin_lab {
     struct storage *storage;
     struct admin *admin;
     struct stage_provider provider; /* without functions: nobody follows the boots */
-    char user[128];                 /* who uses a volume; "": nobody */
-    uint64_t used_volume;           /* 0: all of them */
+    const struct session_provider *sessions;
+    char user[128];       /* who uses a volume; "": nobody */
+    uint64_t used_volume; /* 0: all of them */
 
     /* of the last request */
     unsigned status;
@@ -47,7 +48,8 @@ static inline void admin_lab_make(struct admin_lab *lab)
                                    .registry = site->registry,
                                    .storage = lab->storage,
                                    .catalog = site->slot,
-                                   .stages = lab->provider.snapshot ? &lab->provider : NULL};
+                                   .stages = lab->provider.snapshot ? &lab->provider : NULL,
+                                   .sessions = lab->sessions};
     site_must(admin_start(&admin, &lab->admin, &site->error), &site->error);
 }
 

@@ -284,9 +284,34 @@ static void a_first_burst_that_was_agreed_holds(void **state)
     assert_int_equal(parameters.max_burst_length, 65536);
 }
 
+static void note(void *context, const char *key, const char *value)
+{
+    char *text = context;
+    size_t used = strlen(text);
+    snprintf(text + used, 1024 - used, "%s=%s ", key, value);
+}
+
+static void what_was_agreed_can_be_listed(void **state)
+{
+    char normal[1024] = "", discovery[1024] = "";
+    assert_int_equal(negotiate("HeaderDigest", "CRC32C"), NEGOTIATION_DONE);
+    assert_int_equal(negotiate_next(false, "MaxBurstLength", "4096"), NEGOTIATION_DONE);
+    assert_int_equal(negotiate_next(false, "IFMarker", "No"), NEGOTIATION_DONE);
+    iscsi_parameters_list(&parameters, false, note, normal);
+    assert_non_null(strstr(normal, "HeaderDigest=CRC32C DataDigest=None "));
+    assert_non_null(strstr(normal, " InitialR2T=Yes ImmediateData=Yes "));
+    assert_non_null(strstr(normal, " MaxBurstLength=4096 "));
+    assert_null(strstr(normal, "Marker"));
+    assert_null(strstr(normal, "TaskReporting"));
+    iscsi_parameters_list(&parameters, true, note, discovery);
+    assert_non_null(strstr(discovery, "HeaderDigest=CRC32C "));
+    assert_null(strstr(discovery, "MaxBurstLength"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(what_was_agreed_can_be_listed),
         TEST(every_key_has_its_result_function),
         TEST(a_boolean_is_yes_or_no),
         TEST(no_key_is_negotiated_twice),

@@ -1,0 +1,223 @@
+#include "server/sessions.h"
+
+#include <errno.h>
+
+#include "iscsi/target.h"
+#include "server/open_volumes.h"
+
+/* What somebody wants to see. Each thread adds to a list of its own. */
+struct question {
+    const struct catalog *catalog;
+    uint64_t id, node_id, volume_id; /* 0: not asked for */
+    bool *failed;                    /* of each thread: no memory */
+    struct session_copy **lists;     /* likewise, the last one first */
+};
+
+static bool has_volume(const struct iscsi_session *session, uint64_t volume_id)
+{
+    const struct iscsi_luns *luns = session->conn->luns;
+    if (session->target && open_volumes_id(session->target) == volume_id)
+        return true;
+    for (size_t i = 0; luns && i < luns->n; i++)
+        if (luns->luns[i].volume_id == volume_id)
+            return true;
+    return false;
+}
+
+static bool is_of_node(const struct catalog *catalog, const struct iscsi_session *session,
+                       uint64_t node_id)
+{
+    const struct catalog_node *node =
+        catalog_node_by_initiator(catalog, session->identity.initiator);
+    return node && node->id == node_id;
+}
+
+static bool is_meant(const struct question *q, const struct iscsi_session *session)
+{
+    return (!q->id || session->roster.id == q->id) &&
+           (!q->volume_id || has_volume(session, q->volume_id)) &&
+           (!q->node_id || is_of_node(q->catalog, session, q->node_id));
+}
+
+/* Puts three texts behind one another, and where each begins. */
+static bool copy_texts(struct session_copy *copy, const struct iscsi_login_identity *identity)
+{
+    size_t initiator = strlen(identity->initiator) + 1, target = strlen(identity->target) + 1;
+    size_t alias = strlen(identity->alias) + 1;
+    copy->texts = malloc(initiator + target + alias);
+    if (!copy->texts)
+        return false;
+    copy->initiator = memcpy(copy->texts, identity->initiator, initiator);
+    copy->target = memcpy(copy->texts + initiator, identity->target, target);
+    copy->alias = memcpy(copy->texts + initiator + target, identity->alias, alias);
+    return true;
+}
+
+static void copy_numbers(struct session_copy *copy, const struct iscsi_session *session)
+{
+    const struct iscsi_login_identity *identity = &session->identity;
+    copy->id = session->roster.id;
+    copy->discovery = identity->discovery;
+    copy->volume_id = session->target ? open_volumes_id(session->target) : 0;
+    copy->peer = session->conn->peer;
+    copy->portal = session->conn->local;
+    memcpy(copy->isid, identity->isid, sizeof(copy->isid));
+    copy->tsih = session->tsih;
+    copy->cid = identity->cid;
+    copy->traits = session->traits;
+    copy->parameters = session->parameters;
+    copy->record = session->record;
+    copy->under_way = session->n_tasks;
+}
+
+static struct session_copy *copy_session(const struct iscsi_session *session)
+{
+    const struct iscsi_luns *luns = session->conn->luns;
+    size_t n_luns = luns ? luns->n : 0;
+    struct session_copy *copy = calloc(1, sizeof(*copy) + n_luns * sizeof(copy->luns[0]));
+    if (!copy || !copy_texts(copy, &session->identity)) {
+        free(copy);
+        return NULL;
+    }
+    copy_numbers(copy, session);
+    for (size_t i = 0; i < n_luns; i++)
+        if (luns->luns[i].connected)
+            copy->luns[copy->n_luns++] =
+                (struct session_lun){luns->luns[i].number, luns->luns[i].volume_id};
+    return copy;
+}
+
+/* On the session's thread. */
+static void visit(void *context, unsigned thread, struct iscsi_session *session)
+{
+    struct question *q = context;
+    if (!is_meant(q, session))
+        return;
+    struct session_copy *copy = copy_session(session);
+    if (!copy) {
+        q->failed[thread] = true;
+        return;
+    }
+    copy->next = q->lists[thread];
+    q->lists[thread] = copy;
+}
+
+static int no_such(const char *what, const char *name, struct error *ret_error)
+{
+    return error_set(ret_error, -ENOENT, "there is no %s '%.64s'; see: nodisk %s list", what, name,
+                     what);
+}
+
+/* Names to what the threads look for. */
+static int read_filter(struct question *q, const struct session_filter *filter,
+                       struct error *ret_error)
+{
+    q->id = filter->id;
+    if (filter->node) {
+        const struct catalog_node *node = catalog_node_by_name(q->catalog, filter->node);
+        if (!node)
+            return no_such("node", filter->node, ret_error);
+        q->node_id = node->id;
+    }
+    if (filter->volume) {
+        const struct catalog_volume *volume = catalog_volume_by_name(q->catalog, filter->volume);
+        if (!volume)
+            return no_such("volume", filter->volume, ret_error);
+        q->volume_id = volume->id;
+    }
+    return 0;
+}
+
+static int by_id(const void *a, const void *b)
+{
+    const struct session_copy *const *x = a, *const *y = b;
+    return (*x)->id < (*y)->id ? -1 : (*x)->id > (*y)->id;
+}
+
+/* All lists as one array, ordered; free() it. NULL: no memory. */
+static struct session_copy **sort_copies(const struct question *q, unsigned n_threads,
+                                         size_t *ret_count)
+{
+    size_t n = 0;
+    for (unsigned i = 0; i < n_threads; i++)
+        for (const struct session_copy *c = q->lists[i]; c; c = c->next)
+            n++;
+    struct session_copy **all = calloc(n + 1, sizeof(struct session_copy *));
+    if (!all)
+        return NULL;
+    n = 0;
+    for (unsigned i = 0; i < n_threads; i++)
+        for (struct session_copy *c = q->lists[i]; c; c = c->next)
+            all[n++] = c;
+    qsort(all, n, sizeof(struct session_copy *), by_id);
+    *ret_count = n;
+    return all;
+}
+
+static json_t *to_json(const struct question *q, unsigned n_threads, bool in_full)
+{
+    size_t n;
+    cleanup_free struct session_copy **all = sort_copies(q, n_threads, &n);
+    json_t *list = all ? json_array() : NULL;
+    for (size_t i = 0; list && i < n; i++)
+        if (json_array_append_new(list, session_to_json(q->catalog, all[i], in_full)) < 0) {
+            json_decref(list);
+            list = NULL;
+        }
+    return list;
+}
+
+static void free_copies(struct session_copy *copy)
+{
+    while (copy) {
+        struct session_copy *next = copy->next;
+        free(copy->texts);
+        free(copy);
+        copy = next;
+    }
+}
+
+/* What the threads have found, as an array. */
+static int ask(struct sessions *sessions, struct question *q, bool in_full, json_t **ret_sessions,
+               struct error *ret_error)
+{
+    unsigned n = iscsi_roster_threads(sessions->roster);
+    json_t *list = NULL;
+    q->failed = calloc(n, sizeof(*q->failed));
+    q->lists = calloc(n, sizeof(struct session_copy *));
+    bool ok = q->failed && q->lists && iscsi_roster_visit(sessions->roster, visit, q) >= 0;
+    for (unsigned i = 0; ok && i < n; i++)
+        ok = !q->failed[i];
+    if (ok)
+        list = to_json(q, n, in_full);
+    for (unsigned i = 0; q->lists && i < n; i++)
+        free_copies(q->lists[i]);
+    free(q->failed);
+    free(q->lists);
+    if (!list)
+        return error_set(ret_error, -ENOMEM, "out of memory");
+    *ret_sessions = list;
+    return 0;
+}
+
+static int list_sessions(void *context, const struct session_filter *filter, bool in_full,
+                         json_t **ret_sessions, struct error *ret_error)
+{
+    struct sessions *sessions = context;
+    cleanup_catalog struct catalog *catalog = catalog_slot_get(sessions->catalog);
+    struct question q = {.catalog = catalog};
+    int r = read_filter(&q, filter, ret_error);
+    if (r >= 0)
+        r = ask(sessions, &q, in_full, ret_sessions, ret_error);
+    if (r < 0 || !filter->id || json_array_size(*ret_sessions) > 0)
+        return r;
+    json_decref(*ret_sessions);
+    return error_set(ret_error, -ENOENT,
+                     "there is no session %llu (any more); see: nodisk session list",
+                     (unsigned long long)filter->id);
+}
+
+struct session_provider sessions_provider(struct sessions *sessions)
+{
+    return (struct session_provider){.list = list_sessions, .context = sessions};
+}

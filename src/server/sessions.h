@@ -1,0 +1,49 @@
+/*
+ * The iSCSI sessions for people: what the I/O threads know of them, joined with the nodes and
+ * volumes of the catalog.
+ */
+#pragma once
+
+#include "http/sessions.h"
+#include "iscsi/session.h"
+#include "registry/catalog.h"
+
+struct sessions {
+    struct iscsi_roster *roster;
+    struct catalog_slot *catalog;
+};
+
+/* For the admin API. Both must outlive it. */
+struct session_provider sessions_provider(struct sessions *sessions);
+
+/* --- for sessions_json.c --- */
+
+struct session_lun {
+    unsigned number;
+    uint64_t volume_id;
+};
+
+/* A session as it was when its thread was asked. */
+struct session_copy {
+    struct session_copy *next;
+    uint64_t id;
+    bool discovery;
+    uint64_t volume_id; /* of LUN 0; 0: discovery */
+    struct endpoint peer, portal;
+    uint8_t isid[6];
+    uint16_t tsih, cid;
+    struct iscsi_login_traits traits;
+    struct iscsi_parameters parameters;
+    struct iscsi_record record;
+    unsigned under_way;    /* commands */
+    const char *initiator; /* these three in `texts` */
+    const char *target;
+    const char *alias;
+    char *texts;
+    size_t n_luns;
+    struct session_lun luns[]; /* beside LUN 0 */
+};
+
+/* New; NULL without memory. in_full: with everything. */
+json_t *session_to_json(const struct catalog *catalog, const struct session_copy *copy,
+                        bool in_full);

@@ -1,0 +1,90 @@
+/* /v1/sessions: what is asked of whoever has the sessions, and how his answers are told. */
+#include "admin_lab.h"
+
+#include <errno.h>
+
+/* Whoever has them: two sessions, 7 and 8, on volumes that it does not look up. */
+struct keeper {
+    struct session_filter filter; /* of the last question */
+    char node[64], volume[64];
+    bool in_full;
+};
+
+static struct admin_lab *lab;
+static struct keeper keeper;
+
+static int list(void *context, const struct session_filter *filter, bool in_full,
+                json_t **ret_sessions, struct error *ret_error)
+{
+    struct keeper *k = context;
+    k->filter = *filter;
+    str_copy(k->node, sizeof(k->node), filter->node ? filter->node : "");
+    str_copy(k->volume, sizeof(k->volume), filter->volume ? filter->volume : "");
+    k->in_full = in_full;
+    if (filter->id > 8)
+        return error_set(ret_error, -ENOENT, "there is no session 9");
+    *ret_sessions = filter->id ? json_pack("[{s:I}]", "id", (json_int_t)filter->id)
+                               : json_pack("[{s:i}, {s:i}]", "id", 7, "id", 8);
+    return 0;
+}
+
+static int setup(void **state)
+{
+    static const struct session_provider provider = {.list = list, .context = &keeper};
+    lab = calloc(1, sizeof(*lab));
+    lab->sessions = &provider;
+    keeper = (struct keeper){0};
+    admin_lab_make(lab);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    admin_lab_free(lab);
+    return 0;
+}
+
+static void all_are_listed(void **state)
+{
+    admin_must(lab, "GET", "/v1/sessions", NULL);
+    assert_int_equal(json_array_size(admin_member(lab, "sessions")), 2);
+    assert_true(!keeper.in_full && !keeper.filter.id && !keeper.node[0] && !keeper.volume[0]);
+}
+
+static void a_node_or_a_volume_is_asked_for(void **state)
+{
+    admin_must(lab, "GET", "/v1/sessions?node=web1", NULL);
+    assert_string_equal(keeper.node, "web1");
+    admin_must(lab, "GET", "/v1/sessions?volume=data", NULL);
+    assert_string_equal(keeper.volume, "data");
+    admin_refused(lab, "GET", "/v1/sessions?volume=data&node=web1", NULL, 400, "either");
+}
+
+static void one_is_shown_in_full(void **state)
+{
+    admin_must(lab, "GET", "/v1/sessions/8", NULL);
+    admin_assert_number(lab, "id", 8);
+    assert_true(keeper.in_full);
+    assert_int_equal(keeper.filter.id, 8);
+}
+
+static void what_is_no_id_or_of_nobody_is_not_found(void **state)
+{
+    static const char *const names[] = {"0", "x", "-1", "8x", "+8", "99999999999999999999999"};
+    char path[64];
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        snprintf(path, sizeof(path), "/v1/sessions/%s", names[i]);
+        admin_refused(lab, "GET", path, NULL, 404, "there is no session");
+    }
+    admin_refused(lab, "GET", "/v1/sessions/9", NULL, 404, "there is no session 9");
+}
+
+#define IN_LAB(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        IN_LAB(all_are_listed), IN_LAB(a_node_or_a_volume_is_asked_for),
+        IN_LAB(one_is_shown_in_full), IN_LAB(what_is_no_id_or_of_nobody_is_not_found)};
+    return RUN_TESTS(tests);
+}
