@@ -1,5 +1,6 @@
 /* nodisk node add | list | show | set | remove */
 #include "cli/command.h"
+#include "core/credentials.h"
 #include "core/net.h"
 
 static bool is_mac(const char *word)
@@ -14,6 +15,7 @@ static const struct cli_option add_options[] = {
     {"image", "IMAGE[@N]", "a disk of its own, copied from this image (the latest, or version N)"},
     {"volume", "VOLUME", "this volume, which exists already, as its disk"},
     {"group", "GROUP", "which must exist (nodisk group add)"},
+    {"chap", "none|one-way|mutual", "with what it logs in: secrets that the daemon makes, or none"},
 };
 
 static const struct cli_option set_options[] = {
@@ -22,6 +24,8 @@ static const struct cli_option set_options[] = {
     {"image", "IMAGE[@N]", "a new disk of its own, if it has none of its name"},
     {"volume", "VOLUME|none", "another disk, or none"},
     {"group", "GROUP|none", "another group, or none"},
+    {"chap", "none|one-way|mutual", "with what it logs in from its next login on"},
+    {"chap-rotate", NULL, "makes its secrets anew"},
 };
 
 static const struct cli_option remove_options[] = {
@@ -36,6 +40,16 @@ static void set_text(const struct args *args, json_t *body, const char *option, 
         return;
     bool none = may_be_none && str_eq(value, "none");
     json_object_set_new(body, option, none ? json_null() : json_string(value));
+}
+
+static int check_chap(const struct args *args)
+{
+    enum chap_mode mode;
+    struct error error;
+    const char *word = args_value(args, "chap");
+    if (!word || chap_mode_parse(word, &mode, &error) == 0)
+        return CLI_OK;
+    return cli_bad_value("chap", word, "must be none, one-way or mutual");
 }
 
 static int check_values(const struct args *args)
@@ -54,7 +68,7 @@ static int check_values(const struct args *args)
             r = cli_bad_value("mac", value, "is not a machine's address such as 52:54:00:12:34:56");
     }
     json_decref(macs);
-    return r;
+    return r == CLI_OK ? check_chap(args) : r;
 }
 
 /* The job of making the disk of a node. */
@@ -78,6 +92,9 @@ static json_t *body_of(const struct args *args, bool may_be_none)
     set_text(args, body, "image", false);
     set_text(args, body, "volume", may_be_none);
     set_text(args, body, "group", may_be_none);
+    set_text(args, body, "chap", false);
+    if (args_given(args, "chap-rotate"))
+        json_object_set_new(body, "chap_rotate", json_true());
     return body;
 }
 
@@ -193,6 +210,7 @@ static void print_node(const json_t *node)
         print_field("failure", print_text(node, "volume_failure"));
     print_field("image", print_text(node, "image"));
     print_attachments(json_object_get(node, "attachments"));
+    print_field("chap", print_text(node, "chap"));
     print_field("added", print_time(print_number(node, "created_at"), text));
     print_boots(json_object_get(node, "boots"));
 }

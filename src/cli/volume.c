@@ -1,5 +1,6 @@
 /* nodisk volume create | list | show | remove | attach | detach */
 #include "cli/command.h"
+#include "core/credentials.h"
 
 #include <errno.h>
 
@@ -7,6 +8,15 @@ static bool is_initiator(const char *word)
 {
     return str_eq(word, "any") || str_has_prefix(word, "iqn.");
 }
+
+/* What initiators other than the volume's nodes prove. */
+#define CHAP_OPTIONS                                                                               \
+    {"chap-user", "NAME", "with which other initiators than its node log in"},                     \
+        {"chap-secret-file", "PATH", "that has the secret of that name (12 to 255 characters)"},   \
+        {"chap-target-user", "NAME", "the target's own name, for mutual CHAP"},                    \
+    {                                                                                              \
+        "chap-target-secret-file", "PATH", "that has another secret, for that"                     \
+    }
 
 static const struct cli_option create_options[] = {
     {"size", "SIZE", "empty, this large (10G, 512M; powers of 1024)"},
@@ -16,6 +26,12 @@ static const struct cli_option create_options[] = {
     {"block-size", "512|4096", "bytes of a logical block; 512, or the device's own"},
     {"read-only", NULL, "nobody may write to it"},
     {"allow", "INITIATOR|any", "who may log in besides the node that has it", true, is_initiator},
+    CHAP_OPTIONS,
+};
+
+static const struct cli_option set_options[] = {
+    {"chap", "none", "nothing has to be proved any more"},
+    CHAP_OPTIONS,
 };
 
 /* Puts the one source that was given into the body. An exit status. */
@@ -72,6 +88,36 @@ static void set_allow(const struct args *args, json_t *body)
     json_decref(given);
 }
 
+/* One direction: a user name and the secret in a file. An exit status. */
+static int set_credentials(const struct args *args, json_t *body, const char *user_option,
+                           const char *file_option, const char *user_key, const char *secret_key)
+{
+    cleanup_credentials struct credentials c;
+    struct error error;
+    const char *user = args_value(args, user_option), *file = args_value(args, file_option);
+    if (!user && !file)
+        return CLI_OK;
+    if (!user || !file) {
+        fprintf(stderr, "nodisk: give --%s together with --%s\n", user_option, file_option);
+        return CLI_USAGE;
+    }
+    if (credentials_read(user, file, &c, &error) < 0)
+        return cli_fail(&error);
+    json_object_set_new(body, user_key, json_string(c.user));
+    json_object_set_new(body, secret_key, json_string(c.secret));
+    return CLI_OK;
+}
+
+static int set_chap(const struct args *args, json_t *body)
+{
+    int r =
+        set_credentials(args, body, "chap-user", "chap-secret-file", "chap_user", "chap_secret");
+    if (r == CLI_OK)
+        r = set_credentials(args, body, "chap-target-user", "chap-target-secret-file",
+                            "chap_target_user", "chap_target_secret");
+    return r;
+}
+
 static int create(const struct cli *cli, const struct args *args)
 {
     struct cli_job job = {.interrupted = "the daemon undoes what was not finished"};
@@ -79,6 +125,8 @@ static int create(const struct cli *cli, const struct args *args)
     int r = set_source(args, body);
     if (r == CLI_OK)
         r = set_block_size(args, body);
+    if (r == CLI_OK)
+        r = set_chap(args, body);
     if (r != CLI_OK) {
         json_decref(body);
         return r;
@@ -93,6 +141,27 @@ static int create(const struct cli *cli, const struct args *args)
         return r;
     cleanup_free char *target = strdup(print_text(json, "target") ?: "-");
     return cli_done(cli, json, "volume %s is ready: %s\n", args->words[0], target);
+}
+
+static int set(const struct cli *cli, const struct args *args)
+{
+    json_t *body = json_object(), *json;
+    int r = set_chap(args, body);
+    if (args_value(args, "chap"))
+        json_object_set_new(body, "chap", json_string(args_value(args, "chap")));
+    if (r == CLI_OK && json_object_size(body) == 0) {
+        fprintf(stderr, "nodisk: say what to change; see: nodisk volume set --help\n");
+        r = CLI_USAGE;
+    }
+    if (r != CLI_OK) {
+        json_decref(body);
+        return r;
+    }
+    cleanup_free char *path = cli_path("/v1/volumes", args->words[0]);
+    r = cli_ask(cli, "PATCH", path, body, NULL, &json);
+    if (r != CLI_OK)
+        return r;
+    return cli_done(cli, json, "volume %s is changed\n", args->words[0]);
 }
 
 static void add_row(struct table *table, const json_t *v)
@@ -144,6 +213,9 @@ static void print_volume(const json_t *v)
         print_field("attached to", line);
     }
     print_field("allowed", allow);
+    print_field("chap", print_text(v, "chap"));
+    if (print_text(v, "chap_user"))
+        print_field("chap user", print_text(v, "chap_user"));
     print_field(print_text(v, "kind"), print_text(v, "path"));
     snprintf(size, sizeof(size), "%s (%llu bytes, blocks of %llu)",
              size_format(print_number(v, "size"), text),
@@ -220,6 +292,11 @@ static const struct cli_verb verbs[] = {
      "Exactly one of --size, --image, --file and --device says what it is made of.\n", create},
     {"list", "", 0, "All volumes and what they really use", NULL, 0, NULL, list},
     {"show", "NAME", 1, "One volume", NULL, 0, NULL, show},
+    {"set", "NAME", 1, "Changes what other initiators than its node's must prove", set_options,
+     ARRAY_SIZE(set_options),
+     "It holds from their next login on. A node logs in to its disk as nodisk node set --chap\n"
+     "says.\n",
+     set},
     {"remove", "NAME", 1, "Removes a volume that nobody uses", NULL, 0,
      "Its file goes with it if nodisk made it; a file or device of yours (--file, --device)\n"
      "stays as it is.\n",

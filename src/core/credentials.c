@@ -1,7 +1,9 @@
 #include "core/credentials.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 
 #define GENERATED_BYTES 16
 
@@ -50,6 +52,51 @@ int credentials_set(const char *user, const char *secret, struct credentials *re
     memcpy(ret_credentials->user, user, user_length + 1);
     memcpy(ret_credentials->secret, secret, secret_length + 1);
     return 0;
+}
+
+/* Of a regular file; a pipe is nobody's but the reader's. */
+static int open_secret(const char *path, struct error *ret_error)
+{
+    struct stat st;
+    cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return error_set(ret_error, -errno, "the secret cannot be read from %s: %s", path,
+                         strerror(errno));
+    if (S_ISREG(st.st_mode) && (st.st_mode & S_IROTH))
+        return error_set(ret_error, -EPERM,
+                         "everybody may read the secret in %s; chmod 600 it, and take a new one",
+                         path);
+    return take_fd(&fd);
+}
+
+/* text: what there is, up to one byte more than a line with a secret has. */
+static int read_some(int fd, char *text, size_t size)
+{
+    size_t used = 0;
+    ssize_t n = 1;
+    while (used < size && n > 0) {
+        n = read(fd, text + used, size - used);
+        if (n < 0)
+            return -errno;
+        used += (size_t)n;
+    }
+    return (int)used;
+}
+
+int credentials_read(const char *user, const char *path, struct credentials *ret_credentials,
+                     struct error *ret_error)
+{
+    char text[CREDENTIALS_SECRET_MAX + 3] = "";
+    cleanup_close int fd = open_secret(path, ret_error);
+    if (fd < 0)
+        return fd;
+    int n = read_some(fd, text, sizeof(text) - 1);
+    if (n < 0)
+        return error_set(ret_error, n, "the secret cannot be read from %s: %s", path, strerror(-n));
+    text[strcspn(text, "\r\n")] = '\0';
+    int r = credentials_set(user, text, ret_credentials, ret_error);
+    explicit_bzero(text, sizeof(text));
+    return r < 0 ? error_prefix(ret_error, "%s", path) : 0;
 }
 
 int credentials_generate(const char *user, struct credentials *ret_credentials,

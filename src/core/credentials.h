@@ -37,6 +37,10 @@ int chap_mode_parse(const char *word, enum chap_mode *ret_mode, struct error *re
  * printable ASCII or are spaces. Never repeats the secret. */
 int credentials_set(const char *user, const char *secret, struct credentials *ret_credentials,
                     struct error *ret_error) MUST_CHECK;
+/* The same with the secret out of a file: its first line. What goes wrong names the file. A file
+ * that everybody may read is refused. */
+int credentials_read(const char *user, const char *path, struct credentials *ret_credentials,
+                     struct error *ret_error) MUST_CHECK;
 /* A new secret of 128 random bits (in hexadecimal, which needs quoting nowhere). */
 int credentials_generate(const char *user, struct credentials *ret_credentials,
                          struct error *ret_error) MUST_CHECK;

@@ -79,6 +79,7 @@ void admin_remove_image(struct call *call);
 void admin_list_volumes(struct call *call);
 void admin_create_volume(struct call *call);
 void admin_show_volume(struct call *call);
+void admin_set_volume(struct call *call);
 void admin_remove_volume(struct call *call);
 
 void admin_attach_volume(struct call *call);

@@ -47,14 +47,16 @@ json_t *node_to_json(struct admin *admin, const struct catalog *catalog,
     char address[IPV4_TEXT_SIZE], last[IPV4_TEXT_SIZE];
     const struct catalog_volume *v = catalog_volume_by_id(catalog, node->volume_id);
     uint32_t given = last_address(admin, node);
-    return json_pack("{s:s, s:o, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:o, s:o, s:I}", "name",
-                     node->name, "macs", macs_to_json(node), "address",
+    return json_pack("{s:s, s:o, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:o, s:o, s:s, s:I}",
+                     "name", node->name, "macs", macs_to_json(node), "address",
                      node->address ? ipv4_format(node->address, address) : NULL, "last_address",
                      given ? ipv4_format(given, last) : NULL, "group", node->group, "volume",
                      v ? v->name : NULL, "volume_state", v ? volume_state_text(v->state) : NULL,
                      "volume_failure", v ? v->failure : NULL, "image", v ? v->image : NULL,
                      "attachments", attachments_to_json(catalog, node), "initiator",
-                     iqn_of(catalog, node->name), "created_at", (json_int_t)node->created_at);
+                     iqn_of(catalog, node->name), "chap",
+                     chap_mode_name(node->chap ? node->chap->mode : CHAP_NONE), "created_at",
+                     (json_int_t)node->created_at);
 }
 
 void admin_list_nodes(struct call *call)
@@ -165,6 +167,12 @@ static bool keeps_macs(const struct catalog_node *node, const struct mac_address
     return true;
 }
 
+static bool keeps_chap(const struct catalog_node *node, const struct registry_node_change *change)
+{
+    enum chap_mode mode = node->chap ? node->chap->mode : CHAP_NONE;
+    return !change->rotate_chap && (!change->set_chap || change->chap == mode);
+}
+
 /* An address or a group may change under a running node: they hold from its next boot on. */
 static int check_change(struct call *call, const char *name,
                         const struct registry_node_change *change, bool new_disk,
@@ -174,7 +182,7 @@ static int check_change(struct call *call, const char *name,
     const struct catalog_node *node = catalog_node_by_name(catalog, name);
     if (!node)
         return no_node(name, ret_error);
-    bool harmless = !new_disk && !change->set_volume &&
+    bool harmless = !new_disk && !change->set_volume && keeps_chap(node, change) &&
                     (!change->set_macs || keeps_macs(node, change->macs, change->n_macs));
     return harmless ? 0 : check_is_down(call, node, ret_error);
 }
@@ -185,6 +193,7 @@ struct node_request {
     uint32_t address;
     char image[64];
     uint32_t version;
+    enum chap_mode chap;
 };
 
 static int read_request(struct call *call, struct body *body, struct node_request *request,
@@ -197,6 +206,8 @@ static int read_request(struct call *call, struct body *body, struct node_reques
         r = body_parse_macs(body, &request->fields.macs, &request->macs, ret_error);
     if (r >= 0)
         r = body_parse_address(&request->fields.address, &request->address, ret_error);
+    if (r >= 0 && request->fields.chap.given)
+        r = chap_mode_parse(request->fields.chap.text, &request->chap, ret_error);
     if (r >= 0 && request->fields.image.given)
         r = body_parse_image_reference(request->fields.image.text, request->image,
                                        &request->version, ret_error);
@@ -213,9 +224,12 @@ static int add(struct call *call, const struct node_request *request, struct sto
         .volume = request->fields.volume.text,
         .macs = request->macs,
         .n_macs = request->fields.macs.count,
+        .chap = request->chap,
     };
     if (!node.name)
         return error_set(ret_error, -EINVAL, "'name' is missing");
+    if (request->fields.chap_rotate.value)
+        return error_set(ret_error, -EINVAL, "a new node has new secrets; give 'chap' alone");
     if (request->fields.image.given)
         return storage_node_add(call->admin->settings.storage, &node, request->image,
                                 request->version, ret_job, ret_error);
@@ -243,11 +257,14 @@ static int set(struct call *call, const struct node_request *request, struct sto
         .set_address = f->address.given,
         .set_volume = f->volume.given,
         .set_macs = f->macs.given,
+        .set_chap = f->chap.given,
+        .rotate_chap = f->chap_rotate.value,
         .group = f->group.text,
         .address = request->address,
         .volume = f->volume.text,
         .macs = request->macs,
         .n_macs = f->macs.count,
+        .chap = request->chap,
     };
     if (f->name.given)
         return error_set(ret_error, -EINVAL,

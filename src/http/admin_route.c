@@ -16,6 +16,7 @@ static const struct route routes[] = {
     {"GET", "/v1/volumes", admin_list_volumes},
     {"POST", "/v1/volumes", admin_create_volume},
     {"GET", "/v1/volumes/*", admin_show_volume},
+    {"PATCH", "/v1/volumes/*", admin_set_volume},
     {"DELETE", "/v1/volumes/*", admin_remove_volume},
     {"POST", "/v1/attachments", admin_attach_volume},
     {"DELETE", "/v1/attachments/*", admin_detach_volume},

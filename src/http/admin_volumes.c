@@ -67,7 +67,8 @@ json_t *volume_to_json(const struct catalog *catalog, const struct catalog_volum
     char serial[33];
     serial_text(v, serial);
     return json_pack(
-        "{s:s, s:s, s:s, s:s?, s:s, s:I, s:o, s:I, s:b, s:s?, s:o, s:o, s:o, s:o, s:s, s:I}",
+        "{s:s, s:s, s:s, s:s?, s:s, s:I, s:o, s:I, s:b, s:s?, s:o, s:o, s:o, s:o, s:s, s:s, s:s?, "
+        "s:s?, s:I}",
         "name", v->name, "kind", v->kind == VOLUME_DEVICE ? "device" : "file", "state",
         volume_state_text(v->state), "failure", v->failure, "path", v->path, "size",
         (json_int_t)v->size, "used",
@@ -75,7 +76,10 @@ json_t *volume_to_json(const struct catalog *catalog, const struct catalog_volum
         "block_size", (json_int_t)v->block_size, "read_only", (int)v->read_only, "image", v->image,
         "nodes", users_to_json(catalog, v), "attached", attached_to_json(catalog, v), "allow",
         allow_to_json(v), "target", json_sprintf("%s:%s", catalog_base_iqn(catalog), v->name),
-        "serial", serial, "created_at", (json_int_t)v->created_at);
+        "serial", serial, "chap", chap_mode_name(v->chap ? v->chap->mode : CHAP_NONE), "chap_user",
+        v->chap ? v->chap->initiator.user : NULL, "chap_target_user",
+        v->chap && v->chap->mode == CHAP_MUTUAL ? v->chap->target.user : NULL, "created_at",
+        (json_int_t)v->created_at);
 }
 
 void admin_list_volumes(struct call *call)
@@ -114,6 +118,10 @@ static int create(struct call *call, const struct body_volume *f, struct storage
                   struct error *ret_error)
 {
     char image[64];
+    cleanup_chap_credentials struct chap_credentials chap = {.mode = CHAP_NONE};
+    int r = body_parse_chap(&f->chap, &chap, ret_error);
+    if (r < 0)
+        return r;
     struct storage_volume volume = {
         .name = f->name.text,
         .size = f->size.number,
@@ -122,9 +130,10 @@ static int create(struct call *call, const struct body_volume *f, struct storage
         .allow_any = f->allow_any.value,
         .allow = f->allow.items,
         .n_allow = f->allow.count,
+        .chap = &chap,
     };
     if (f->image.given) {
-        int r = body_parse_image_reference(f->image.text, image, &volume.version, ret_error);
+        r = body_parse_image_reference(f->image.text, image, &volume.version, ret_error);
         if (r < 0)
             return r;
         volume.source = STORAGE_IMAGE;
@@ -152,6 +161,29 @@ void admin_create_volume(struct call *call)
         call_reply_error(call, &error);
     else
         call_reply_job(call, job, fields.name.text, volume_result);
+}
+
+static int change(struct call *call, const struct body_volume_change *f, struct error *ret_error)
+{
+    cleanup_chap_credentials struct chap_credentials chap = {.mode = CHAP_NONE};
+    int r = body_parse_chap(&f->credentials, &chap, ret_error);
+    return r < 0 ? r
+                 : registry_volume_set_chap(call->admin->settings.registry, call->name, &chap,
+                                            ret_error);
+}
+
+void admin_set_volume(struct call *call)
+{
+    cleanup_body struct body body = {0};
+    struct body_volume_change fields;
+    struct error error;
+    size_t size;
+    const char *data = http_body(call->request, &size);
+    if (body_read_volume_change(data, size, &body, &fields, &error) < 0 ||
+        change(call, &fields, &error) < 0)
+        call_reply_error(call, &error);
+    else
+        call_reply_job(call, NULL, call->name, volume_result);
 }
 
 void admin_remove_volume(struct call *call)

@@ -157,6 +157,8 @@ int body_read_node(const char *data, size_t size, struct body *body, struct body
         {"volume", FIELD_TEXT, offsetof(struct body_node, volume), .may_be_null = true},
         {"image", FIELD_TEXT, offsetof(struct body_node, image)},
         {"macs", FIELD_LIST, offsetof(struct body_node, macs)},
+        {"chap", FIELD_TEXT, offsetof(struct body_node, chap)},
+        {"chap_rotate", FIELD_BOOL, offsetof(struct body_node, chap_rotate)},
     };
     *ret_node = (struct body_node){0};
     int r = read_body(data, size, body, fields, ARRAY_SIZE(fields), ret_node, ret_error);
@@ -165,6 +167,14 @@ int body_read_node(const char *data, size_t size, struct body *body, struct body
                          "give either 'image' (a disk of its own is made) or 'volume', not both");
     return r;
 }
+
+#define CHAP_FIELDS(type, member)                                                                  \
+    {"chap_user", FIELD_TEXT, offsetof(type, member.user)},                                        \
+        {"chap_secret", FIELD_TEXT, offsetof(type, member.secret)},                                \
+        {"chap_target_user", FIELD_TEXT, offsetof(type, member.target_user)},                      \
+    {                                                                                              \
+        "chap_target_secret", FIELD_TEXT, offsetof(type, member.target_secret)                     \
+    }
 
 int body_read_volume(const char *data, size_t size, struct body *body,
                      struct body_volume *ret_volume, struct error *ret_error)
@@ -179,6 +189,7 @@ int body_read_volume(const char *data, size_t size, struct body *body,
         {"read_only", FIELD_BOOL, offsetof(struct body_volume, read_only)},
         {"allow_any", FIELD_BOOL, offsetof(struct body_volume, allow_any)},
         {"allow", FIELD_LIST, offsetof(struct body_volume, allow)},
+        CHAP_FIELDS(struct body_volume, chap),
     };
     *ret_volume = (struct body_volume){0};
     int r = read_body(data, size, body, fields, ARRAY_SIZE(fields), ret_volume, ret_error);
@@ -191,6 +202,28 @@ int body_read_volume(const char *data, size_t size, struct body *body,
                          "give exactly one of 'size', 'image', 'file' and 'device'");
     if (ret_volume->block_size.number > UINT32_MAX)
         return error_set(ret_error, -EINVAL, "'block_size' must be 512 or 4096");
+    return 0;
+}
+
+int body_read_volume_change(const char *data, size_t size, struct body *body,
+                            struct body_volume_change *ret_change, struct error *ret_error)
+{
+    static const struct field fields[] = {
+        {"chap", FIELD_TEXT, offsetof(struct body_volume_change, chap)},
+        CHAP_FIELDS(struct body_volume_change, credentials),
+    };
+    *ret_change = (struct body_volume_change){0};
+    int r = read_body(data, size, body, fields, ARRAY_SIZE(fields), ret_change, ret_error);
+    if (r < 0)
+        return r;
+    bool credentials = ret_change->credentials.user.given || ret_change->credentials.secret.given ||
+                       ret_change->credentials.target_user.given ||
+                       ret_change->credentials.target_secret.given;
+    if (ret_change->chap.given && !str_eq(ret_change->chap.text, "none"))
+        return error_set(ret_error, -EINVAL, "'chap' of a volume can only be none");
+    if (ret_change->chap.given == credentials)
+        return error_set(ret_error, -EINVAL,
+                         "give either 'chap' (none) or 'chap_user' and 'chap_secret'");
     return 0;
 }
 
@@ -284,4 +317,31 @@ int body_parse_address(const struct body_text *text, uint32_t *ret_address, stru
         return error_set(ret_error, -EINVAL, "'%.40s' is not an IPv4 address such as 10.0.0.11",
                          text->text);
     return 0;
+}
+
+int body_parse_chap(const struct body_chap *fields, struct chap_credentials *ret_credentials,
+                    struct error *ret_error)
+{
+    cleanup_chap_credentials struct chap_credentials c = {.mode = CHAP_NONE};
+    int r = 0;
+    if (fields->user.given != fields->secret.given ||
+        fields->target_user.given != fields->target_secret.given)
+        return error_set(ret_error, -EINVAL, "a CHAP user name needs its secret, and vice versa");
+    if (fields->target_user.given && !fields->user.given)
+        return error_set(ret_error, -EINVAL,
+                         "for mutual CHAP the initiator needs a name and a secret, too");
+    if (fields->user.given) {
+        c.mode = CHAP_ONE_WAY;
+        r = credentials_set(fields->user.text, fields->secret.text, &c.initiator, ret_error);
+    }
+    if (r >= 0 && fields->target_user.given) {
+        c.mode = CHAP_MUTUAL;
+        r = credentials_set(fields->target_user.text, fields->target_secret.text, &c.target,
+                            ret_error);
+    }
+    if (r >= 0)
+        r = chap_credentials_check(&c, ret_error);
+    if (r >= 0)
+        *ret_credentials = c;
+    return r;
 }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "core/arena.h"
+#include "core/credentials.h"
 #include "core/error.h"
 #include "core/net.h"
 
@@ -44,20 +45,35 @@ void body_free(struct body *body);
  * whatever they return. */
 
 struct body_node {
-    struct body_text name, group, address, volume, image;
+    struct body_text name, group, address, volume, image, chap;
+    struct body_bool chap_rotate;
     struct body_list macs;
 };
 int body_read_node(const char *data, size_t size, struct body *body, struct body_node *ret_node,
                    struct error *ret_error) MUST_CHECK;
 
+/* What initiators other than the volume's nodes must prove. */
+struct body_chap {
+    struct body_text user, secret, target_user, target_secret;
+};
+
 struct body_volume {
     struct body_text name, image, file, device;
+    struct body_chap chap;
     struct body_number size, block_size;
     struct body_bool read_only, allow_any;
     struct body_list allow;
 };
 int body_read_volume(const char *data, size_t size, struct body *body,
                      struct body_volume *ret_volume, struct error *ret_error) MUST_CHECK;
+
+struct body_volume_change {
+    struct body_text chap; /* "none" */
+    struct body_chap credentials;
+};
+int body_read_volume_change(const char *data, size_t size, struct body *body,
+                            struct body_volume_change *ret_change,
+                            struct error *ret_error) MUST_CHECK;
 
 struct body_image {
     struct body_text name, path;
@@ -85,6 +101,9 @@ int body_parse_image_reference(const char *text, char name[static 64], uint32_t 
 /* The MACs of a list, in an array from the body's arena. */
 int body_parse_macs(struct body *body, const struct body_list *list,
                     const struct mac_address **ret_macs, struct error *ret_error) MUST_CHECK;
+/* *ret_credentials has CHAP_NONE if nothing is given. */
+int body_parse_chap(const struct body_chap *fields, struct chap_credentials *ret_credentials,
+                    struct error *ret_error) MUST_CHECK;
 /* An IPv4 address; null or "none" is 0. */
 int body_parse_address(const struct body_text *text, uint32_t *ret_address,
                        struct error *ret_error) MUST_CHECK;

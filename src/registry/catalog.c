@@ -65,10 +65,22 @@ struct catalog *catalog_ref(struct catalog *catalog)
     return catalog;
 }
 
+/* Secrets do not stay behind in memory that is given back. */
+static void wipe_secrets(struct catalog *c)
+{
+    for (size_t i = 0; i < c->n_nodes; i++)
+        if (c->nodes[i].chap)
+            chap_credentials_wipe((struct chap_credentials *)c->nodes[i].chap);
+    for (size_t i = 0; i < c->n_volumes; i++)
+        if (c->volumes[i].chap)
+            chap_credentials_wipe((struct chap_credentials *)c->volumes[i].chap);
+}
+
 void catalog_unref(struct catalog *catalog)
 {
     if (!catalog || atomic_fetch_sub_explicit(&catalog->references, 1, memory_order_acq_rel) != 1)
         return;
+    wipe_secrets(catalog);
     free(catalog->nodes);
     free(catalog->volumes);
     free(catalog->images);
@@ -99,6 +111,15 @@ static void *arena_copy(struct arena *arena, const void *data, size_t size)
     return copy;
 }
 
+/* False: no memory. None stays none. */
+static bool copy_chap(struct arena *arena, const struct chap_credentials *chap,
+                      const struct chap_credentials **ret_copy)
+{
+    bool none = !chap || chap->mode == CHAP_NONE;
+    *ret_copy = none ? NULL : arena_copy(arena, chap, sizeof(*chap));
+    return none || *ret_copy;
+}
+
 int catalog_add_node(struct catalog *c, const struct catalog_node *node)
 {
     struct catalog_node copy = *node;
@@ -107,7 +128,8 @@ int catalog_add_node(struct catalog *c, const struct catalog_node *node)
     copy.macs = arena_copy(&c->arena, node->macs, node->n_macs * sizeof(*node->macs));
     copy.attachments =
         arena_copy(&c->arena, node->attachments, node->n_attachments * sizeof(*node->attachments));
-    if (!copy.name || (node->group && !copy.group) || !copy.macs || !copy.attachments)
+    bool chap = copy_chap(&c->arena, node->chap, &copy.chap);
+    if (!copy.name || (node->group && !copy.group) || !copy.macs || !copy.attachments || !chap)
         return -ENOMEM;
     struct catalog_node *place =
         array_append((void **)&c->nodes, &c->n_nodes, &c->nodes_room, sizeof(*place));
@@ -128,7 +150,8 @@ int catalog_add_volume(struct catalog *c, const struct catalog_volume *volume)
     copy.failure = arena_strdup(&c->arena, volume->failure);
     const char **allow = arena_alloc(&c->arena, (volume->n_allow + 1) * sizeof(*allow));
     if (!copy.name || (volume->path && !copy.path) || (volume->image && !copy.image) ||
-        (volume->failure && !copy.failure) || !allow)
+        (volume->failure && !copy.failure) || !allow ||
+        !copy_chap(&c->arena, volume->chap, &copy.chap))
         return -ENOMEM;
     for (size_t i = 0; i < volume->n_allow; i++) {
         allow[i] = arena_strdup(&c->arena, volume->allow[i]);
@@ -374,6 +397,15 @@ bool catalog_may_access(const struct catalog *c, const char *initiator,
             return true;
     const struct catalog_node *node = catalog_node_by_initiator(c, initiator);
     return node && node->volume_id == volume->id;
+}
+
+const struct chap_credentials *catalog_chap(const struct catalog *c, const char *initiator,
+                                            const struct catalog_volume *volume)
+{
+    const struct catalog_node *node = catalog_node_by_initiator(c, initiator);
+    if (node && (node->chap || node->volume_id == volume->id))
+        return node->chap;
+    return volume->chap;
 }
 
 struct catalog_slot {

@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include "core/credentials.h"
 #include "core/net.h"
 
 struct catalog;
@@ -41,6 +42,7 @@ struct catalog_node {
     size_t n_attachments;
     const struct catalog_attachment *attachments; /* ordered by LUN */
     uint64_t created_at;                          /* usec since 1970 */
+    const struct chap_credentials *chap;          /* for all its logins; NULL: none */
 };
 
 struct catalog_volume {
@@ -61,6 +63,7 @@ struct catalog_volume {
     bool owned;               /* its file is in the state directory and goes when it goes */
     const char *failure;      /* VOLUME_FAILED: why, in a sentence; else NULL */
     uint64_t created_at;      /* usec since 1970 */
+    const struct chap_credentials *chap; /* for logins of others than its nodes; NULL: none */
 };
 
 struct catalog_image {
@@ -130,6 +133,12 @@ const struct catalog_image *catalog_image_find(const struct catalog *catalog, co
 /* May this initiator use this volume? A node's own volume, an `allow` entry, or allow_any. */
 bool catalog_may_access(const struct catalog *catalog, const char *initiator,
                         const struct catalog_volume *volume);
+
+/* What this initiator must prove at a login to this volume; NULL: nothing. A node has its own
+ * secrets wherever it logs in, and those of its disk are not for it. Lives as long as the catalog.
+ */
+const struct chap_credentials *catalog_chap(const struct catalog *catalog, const char *initiator,
+                                            const struct catalog_volume *volume);
 
 /* --- the current catalog, shared by all threads --- */
 

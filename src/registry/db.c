@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #define BUSY_TIMEOUT_MSEC 5000
 #define CACHE_KIB         512
@@ -61,6 +62,22 @@ int db_error(struct db *db, int code, struct error *ret_error)
     }
 }
 
+/* It has secrets: for its owner alone, whoever made it. SQLite's other files are made like it. */
+static int keep_private(const char *path, struct error *ret_error)
+{
+    static const char *const suffixes[] = {"", "-wal", "-shm"};
+    char name[PATH_MAX + 8];
+    struct stat st;
+    for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++) {
+        snprintf(name, sizeof(name), "%s%s", path, suffixes[i]);
+        if (stat(name, &st) == 0 && (st.st_mode & 077) && chmod(name, st.st_mode & 0700) < 0)
+            return error_set(ret_error, -errno,
+                             "%s has secrets, but others may read it: %s; chmod 600 it", name,
+                             strerror(errno));
+    }
+    return 0;
+}
+
 int db_open(struct db *db, const char *path, struct error *ret_error)
 {
     if (!str_copy(db->path, sizeof(db->path), path))
@@ -72,6 +89,9 @@ int db_open(struct db *db, const char *path, struct error *ret_error)
         return io_error(db, errno, ret_error); /* SQLite would say less: it tries to read it */
     if (fd >= 0)
         close(fd);
+    int r = keep_private(db->path, ret_error);
+    if (r < 0)
+        return r;
     int code = sqlite3_open_v2(path, &db->handle,
                                SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |
                                    SQLITE_OPEN_EXRESCODE,
@@ -85,6 +105,7 @@ int db_open(struct db *db, const char *path, struct error *ret_error)
              "PRAGMA journal_mode = WAL;"
              "PRAGMA synchronous = FULL;"
              "PRAGMA foreign_keys = ON;"
+             "PRAGMA secure_delete = ON;"
              "PRAGMA journal_size_limit = 4194304;"
              "PRAGMA temp_store = MEMORY;",
              CACHE_KIB);

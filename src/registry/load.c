@@ -111,9 +111,13 @@ static int read_node(struct db *db, sqlite3_stmt *row, const struct scratch *mac
         .n_macs = macs->count,
     };
     struct catalog_attachment attachments[MAX_ATTACHMENTS];
+    cleanup_chap_credentials struct chap_credentials chap = {.mode = CHAP_NONE};
     int r = read_attachments(db, (int64_t)node.id, attachments, &node.n_attachments, ret_error);
+    if (r >= 0)
+        r = chap_read_node(db, (int64_t)node.id, &chap, ret_error);
     if (r < 0)
         return r;
+    node.chap = &chap;
     node.attachments = attachments;
     const char *address = db_column_text_or_null(row, 3);
     if (!name_is_host(node.name))
@@ -216,6 +220,11 @@ static int read_volume(struct db *db, sqlite3_stmt *row, const struct scratch *a
         .allow = (const char *const *)allow->allow,
         .n_allow = allow->count,
     };
+    cleanup_chap_credentials struct chap_credentials chap = {.mode = CHAP_NONE};
+    int r = chap_read_volume(db, (int64_t)volume.id, &chap, ret_error);
+    if (r < 0)
+        return r;
+    volume.chap = &chap;
     volume.shared = volume.allow_any || volume.n_allow > 1;
     if (!name_is_object(volume.name))
         return damaged(db, "volume's name", volume.name, ret_error);

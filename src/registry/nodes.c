@@ -221,6 +221,8 @@ static int change_node(struct db *db, struct node_operation *o, int64_t node_id,
         r = set_new_volume(db, node_id, o->new_volume, ret_error);
     else if (r >= 0 && change->set_volume)
         r = set_volume(db, node_id, change->volume, ret_error);
+    if (r >= 0 && (change->set_chap || change->rotate_chap))
+        r = chap_change_node(db, node_id, o->name, change, ret_error);
     return r;
 }
 
@@ -266,11 +268,13 @@ int registry_node_add(struct registry *registry, const struct registry_node *nod
         .set_address = node->address != 0,
         .set_volume = node->volume != NULL,
         .set_macs = true,
+        .set_chap = node->chap != CHAP_NONE,
         .group = node->group,
         .address = node->address,
         .volume = node->volume,
         .macs = node->macs,
         .n_macs = node->n_macs,
+        .chap = node->chap,
     };
     struct node_operation o = {.operation = {.apply = add, .changes_catalog = true},
                                .name = node->name,

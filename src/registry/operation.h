@@ -51,6 +51,17 @@ int find_holder(struct db *db, const char *sql, const struct db_value *values, s
 int attachment_find_rival(struct db *db, int64_t node_id, int64_t volume_id,
                           char name[static NAME_MAX_LEN + 1], struct error *ret_error) MUST_CHECK;
 
+/* CHAP credentials (chap.c): *ret_credentials has CHAP_NONE if there are none. */
+int chap_read_node(struct db *db, int64_t node_id, struct chap_credentials *ret_credentials,
+                   struct error *ret_error) MUST_CHECK;
+int chap_read_volume(struct db *db, int64_t volume_id, struct chap_credentials *ret_credentials,
+                     struct error *ret_error) MUST_CHECK;
+/* What set_chap and rotate_chap say. */
+int chap_change_node(struct db *db, int64_t node_id, const char *node,
+                     const struct registry_node_change *change, struct error *ret_error) MUST_CHECK;
+int chap_store_volume(struct db *db, int64_t volume_id, const struct chap_credentials *credentials,
+                      struct error *ret_error) MUST_CHECK;
+
 /* Files in the directory of the database (the state directory) are stored relative to it, so that a
  * copy of that directory never touches the files of the original. How a path is stored: a part of
  * path. */

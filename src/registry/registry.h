@@ -74,6 +74,7 @@ struct registry_volume {
     const char *image; /* or NULL */
     const char *const *allow;
     size_t n_allow;
+    const struct chap_credentials *chap; /* of initiators other than its nodes', or NULL */
 };
 
 /* A volume of this name that failed is replaced (and keeps its nodes); any other is -EEXIST. */
@@ -83,6 +84,10 @@ int registry_volume_add(struct registry *registry, const struct registry_volume 
  * node uses it, gone altogether if none does. */
 int registry_volume_finish(struct registry *registry, const char *name, const char *failure,
                            struct error *ret_error) MUST_CHECK;
+/* CHAP_NONE takes them away. From the next login on. */
+int registry_volume_set_chap(struct registry *registry, const char *name,
+                             const struct chap_credentials *credentials,
+                             struct error *ret_error) MUST_CHECK;
 /* Removal in two steps, with the file removed between them. The first refuses (-EBUSY) while a
  * node other than `except_node` (or NULL) uses it and takes it out of reach of new logins;
  * *ret_path (free() it) is the file to remove, NULL if it is not ours. */
@@ -114,6 +119,7 @@ struct registry_node {
     const char *volume; /* or NULL; must exist */
     const struct mac_address *macs;
     size_t n_macs;
+    enum chap_mode chap; /* the secrets are made here */
 };
 
 /* new_volume: made with the node, both or none, and then its volume; or NULL. */
@@ -121,12 +127,14 @@ int registry_node_add(struct registry *registry, const struct registry_node *nod
                       const struct registry_volume *new_volume, struct error *ret_error) MUST_CHECK;
 
 struct registry_node_change {
-    bool set_group, set_address, set_volume, set_macs;
+    bool set_group, set_address, set_volume, set_macs, set_chap;
+    bool rotate_chap;   /* new secrets; -EINVAL if there are none */
     const char *group;  /* NULL: none */
     uint32_t address;   /* 0: from the pool */
     const char *volume; /* NULL: none */
     const struct mac_address *macs;
     size_t n_macs;
+    enum chap_mode chap;
 };
 
 /* new_volume: as above, instead of change->volume. */

@@ -115,8 +115,27 @@ static const char version_attachments[] =
     ") STRICT, WITHOUT ROWID;"
     "CREATE INDEX attachments_by_volume ON attachments(volume_id);";
 
+/* Without target_user and target_secret only the initiator proves who it is. */
+static const char version_chap[] =
+    "CREATE TABLE node_chap ("
+    "  node_id INTEGER PRIMARY KEY REFERENCES nodes(id) ON DELETE CASCADE,"
+    "  user TEXT NOT NULL,"
+    "  secret TEXT NOT NULL,"
+    "  target_user TEXT,"
+    "  target_secret TEXT,"
+    "  CHECK ((target_user IS NULL) = (target_secret IS NULL))"
+    ") STRICT;"
+    "CREATE TABLE volume_chap ("
+    "  volume_id INTEGER PRIMARY KEY REFERENCES volumes(id) ON DELETE CASCADE,"
+    "  user TEXT NOT NULL,"
+    "  secret TEXT NOT NULL,"
+    "  target_user TEXT,"
+    "  target_secret TEXT,"
+    "  CHECK ((target_user IS NULL) = (target_secret IS NULL))"
+    ") STRICT;";
+
 /* migrations[n] brings version n to version n + 1. What was released never changes here. */
-static const char *const migrations[] = {version_1, version_attachments};
+static const char *const migrations[] = {version_1, version_attachments, version_chap};
 
 static int check_whole(struct db *db, struct error *ret_error)
 {

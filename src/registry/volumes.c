@@ -136,6 +136,8 @@ int volume_insert(struct db *db, const struct registry_volume *volume, int64_t *
         return r;
     *ret_id = sqlite3_last_insert_rowid(db->handle);
     r = set_allow(db, *ret_id, volume, ret_error);
+    if (r >= 0 && volume->chap)
+        r = chap_store_volume(db, *ret_id, volume->chap, ret_error);
     if (r >= 0 && failed_id)
         r = replace_failed(db, failed_id, volume->name, parked_name, ret_error);
     return r < 0 ? r : 0;

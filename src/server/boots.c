@@ -30,6 +30,13 @@ enum boot_sign boots_sign_of_login(const struct iscsi_login_traits *traits)
     return traits->adopts_session ? BOOT_SIGN_SYSTEM_LOGIN : BOOT_SIGN_INITRAMFS_LOGIN;
 }
 
+static const char *proof_word(const struct iscsi_login_traits *traits)
+{
+    static const char *const words[] = {
+        [CHAP_NONE] = "", [CHAP_ONE_WAY] = " with CHAP", [CHAP_MUTUAL] = " with mutual CHAP"};
+    return words[traits->proven];
+}
+
 static const char *login_word(const struct session_event *event)
 {
     if (!*event->target)
@@ -98,8 +105,8 @@ void boots_session_event(struct boots *boots, const struct session_event *event)
     switch (event->kind) {
     case ISCSI_EVENT_LOGIN:
         endpoint_format_address(&event->peer, peer);
-        log_write(is_news(boots, event) ? LOG_INFO : LOG_DEBUG, name, "%s login of %s from %s",
-                  login_word(event), event->initiator, peer);
+        log_write(is_news(boots, event) ? LOG_INFO : LOG_DEBUG, name, "%s login of %s from %s%s",
+                  login_word(event), event->initiator, peer, proof_word(&event->traits));
         if (*event->target)
             boot_tracker_sign_of_initiator(boots->tracker, event->initiator,
                                            boots_sign_of_login(&event->traits), peer);

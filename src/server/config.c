@@ -146,6 +146,11 @@ static const char *parse_listen(const char *value, void *place)
     return for_each_word(value, add_listen, place);
 }
 
+static const char *parse_user(const char *value, void *place)
+{
+    return value[0] ? copy_text(place, CREDENTIALS_USER_MAX + 1, value) : "is empty";
+}
+
 static const char *parse_unsigned(const char *value, unsigned max, unsigned *ret)
 {
     char *end;
@@ -323,6 +328,7 @@ static const char *parse_loader(const char *value, void *place)
 
 #define SERVER(field) offsetof(struct config, field)
 #define LIMIT(field)  SERVER(iscsi_limits.field)
+#define CHAP(field)   SERVER(discovery_chap.field)
 #define SUBNET(field) offsetof(struct subnet, field)
 
 static const struct key keys[] = {
@@ -333,6 +339,10 @@ static const struct key keys[] = {
     {"iscsi", "listen", parse_listen, SERVER(iscsi), true},
     {"iscsi", "threads", parse_threads, SERVER(iscsi_threads)},
     {"iscsi", "redirect", parse_redirect, SERVER(redirects), true},
+    {"iscsi", "discovery-chap-user", parse_user, CHAP(user)},
+    {"iscsi", "discovery-chap-secret-file", parse_path, CHAP(secret_file)},
+    {"iscsi", "discovery-chap-target-user", parse_user, CHAP(target_user)},
+    {"iscsi", "discovery-chap-target-secret-file", parse_path, CHAP(target_secret_file)},
     {"iscsi", "max-sessions", parse_session_count, LIMIT(sessions)},
     {"iscsi", "max-sessions-per-volume", parse_session_count, LIMIT(sessions_per_target)},
     {"iscsi", "max-logins", parse_login_count, LIMIT(logins)},
@@ -533,6 +543,18 @@ static void check_subnets(struct parser *parser)
     }
 }
 
+/* A name and its secret go together, and the target proves itself only to who has done so. */
+static void check_discovery_chap(struct parser *parser)
+{
+    const struct discovery_chap *c = &parser->config->discovery_chap;
+    if (!c->user[0] != !c->secret_file[0] || !c->target_user[0] != !c->target_secret_file[0])
+        problem(parser, parser->line,
+                "[iscsi] discovery-chap: set the user together with its secret-file");
+    if (c->target_user[0] && !c->user[0])
+        problem(parser, parser->line,
+                "[iscsi] discovery-chap-target-user: needs discovery-chap-user, too");
+}
+
 static void set_default_listen(struct listen_list *list, const char *text)
 {
     const char *wrong = parse_listen(text, list);
@@ -571,6 +593,7 @@ static int parse_file(struct parser *parser, FILE *file)
     if (r > 0)
         problem(parser, (unsigned)r, "is neither [section] nor key = value");
     check_subnets(parser);
+    check_discovery_chap(parser);
     return parser->problems ? -EINVAL : 0;
 }
 

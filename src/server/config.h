@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "core/credentials.h"
 #include "core/error.h"
 #include "core/names.h"
 #include "core/net.h"
@@ -18,6 +19,12 @@
 
 #define CONFIG_MAX_SUBNETS 64
 
+/* See discovery_chap.h; "": not set. */
+struct discovery_chap {
+    char user[CREDENTIALS_USER_MAX + 1], target_user[CREDENTIALS_USER_MAX + 1];
+    char secret_file[PATH_MAX], target_secret_file[PATH_MAX];
+};
+
 struct config {
     char state_directory[PATH_MAX];
     char socket[sizeof(((struct sockaddr_un *)0)->sun_path)];
@@ -28,6 +35,7 @@ struct config {
     unsigned iscsi_threads; /* 0: one per core */
     struct iscsi_limits iscsi_limits;
     struct redirect_list redirects;
+    struct discovery_chap discovery_chap;
     struct listen_list http;
     struct listen_list tftp;
     char loaders[PATH_MAX]; /* directory that TFTP and HTTP hand out loaders from */

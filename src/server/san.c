@@ -1,5 +1,7 @@
 #include "server/san.h"
 
+#include "server/discovery_chap.h"
+
 #include <errno.h>
 #include <sched.h>
 
@@ -69,16 +71,21 @@ static int start_portal(struct san *san, const struct config *config, struct err
 int san_start(const struct config *config, struct catalog_slot *catalog, struct mailbox *control,
               targets_event *on_event, void *context, struct san **ret_san, struct error *ret_error)
 {
+    cleanup_chap_credentials struct chap_credentials discovery = {.mode = CHAP_NONE};
+    int r = discovery_chap_read(config, &discovery, ret_error);
+    if (r < 0)
+        return r;
     struct san *san = calloc(1, sizeof(*san));
     if (!san)
         return error_set(ret_error, -ENOMEM, "out of memory");
     unsigned count = config->iscsi_threads ? config->iscsi_threads : count_cores();
-    int r = start_threads(san, count, ret_error);
+    r = start_threads(san, count, ret_error);
     if (r >= 0)
         r = targets_new(catalog, san->threads, count, control, on_event, context, &san->targets,
                         ret_error);
     if (r >= 0) {
         targets_set_redirects(san->targets, &config->redirects);
+        targets_set_discovery_chap(san->targets, &discovery);
         r = start_portal(san, config, ret_error);
     }
     if (r < 0) {

@@ -17,6 +17,7 @@
 #include "server/config.h"
 #include "server/counters.h"
 #include "server/dhcp_glue.h"
+#include "server/discovery_chap.h"
 #include "server/http_log.h"
 #include "server/san.h"
 #include "server/sessions.h"
@@ -110,6 +111,7 @@ static void warn_of_late_changes(const struct config *old, const struct config *
     if (!listen_list_eq(&old->iscsi, &fresh->iscsi) || !listen_list_eq(&old->http, &fresh->http) ||
         old->iscsi_threads != fresh->iscsi_threads ||
         !redirect_list_eq(&old->redirects, &fresh->redirects) ||
+        memcmp(&old->discovery_chap, &fresh->discovery_chap, sizeof(old->discovery_chap)) != 0 ||
         memcmp(&old->iscsi_limits, &fresh->iscsi_limits, sizeof(old->iscsi_limits)) != 0)
         log_warning("what [iscsi] and [http] say changes only with a restart");
 }
@@ -463,9 +465,16 @@ static int run(const char *config_path)
 static int check(const char *config_path)
 {
     struct config config;
+    cleanup_chap_credentials struct chap_credentials discovery;
+    struct error error;
     if (config_read(config_path, print_problem, NULL, &config) < 0)
         return 1;
+    int r = discovery_chap_read(&config, &discovery, &error);
     config_free(&config);
+    if (r < 0) {
+        fprintf(stderr, "nodisk: %s: %s\n", config_path, error.text);
+        return 1;
+    }
     printf("%s: good\n", config_path);
     return 0;
 }

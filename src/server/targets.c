@@ -19,6 +19,7 @@ struct admitted_volume {
 /* What a login was admitted to. */
 struct admission {
     struct iscsi_login_identity identity;
+    struct chap_credentials chap; /* what it must prove */
     size_t n_volumes;
     struct admitted_volume volumes[]; /* the first is LUN 0 */
 };
@@ -39,6 +40,7 @@ struct targets {
     void *context;
     struct iscsi_portal_operations operations;
     struct redirect_list redirects;
+    struct chap_credentials discovery_chap;
     pthread_mutex_t lock; /* protects users */
     struct idmap users;   /* struct volume_users by volume id */
 };
@@ -94,6 +96,7 @@ static void admission_free(struct admission *a)
 {
     for (size_t i = 0; i < a->n_volumes; i++)
         free(a->volumes[i].path);
+    chap_credentials_wipe(&a->chap);
     free(a);
 }
 
@@ -132,6 +135,9 @@ static struct admission *admission_new(const struct catalog *catalog,
     if (!a)
         return NULL;
     a->identity = *identity;
+    const struct chap_credentials *chap = catalog_chap(catalog, identity->initiator, volume);
+    if (chap)
+        a->chap = *chap;
     bool ok = admit_volume(a, 0, catalog, volume);
     for (size_t i = 0; ok && i < n; i++) {
         const struct catalog_attachment *data = &node->attachments[i];
@@ -230,6 +236,12 @@ static enum iscsi_login_status admit(void *context, const struct iscsi_login_ide
     return status;
 }
 
+static const struct chap_credentials *credentials(void *context, const void *admission)
+{
+    const struct targets *targets = context;
+    return admission ? &((const struct admission *)admission)->chap : &targets->discovery_chap;
+}
+
 /* What nodisk.conf says; read-only once the portal runs. */
 static bool redirect(void *context, const struct iscsi_login_identity *identity,
                      struct endpoint *ret_portal)
@@ -251,6 +263,11 @@ static bool redirect(void *context, const struct iscsi_login_identity *identity,
 void targets_set_redirects(struct targets *targets, const struct redirect_list *redirects)
 {
     targets->redirects = *redirects;
+}
+
+void targets_set_discovery_chap(struct targets *targets, const struct chap_credentials *chap)
+{
+    targets->discovery_chap = *chap;
 }
 
 static unsigned owner(void *context, const void *admission)
@@ -458,6 +475,7 @@ int targets_new(struct catalog_slot *catalog, struct io_thread *const *threads, 
         .on_event = on_event,
         .context = context,
         .operations = {.admit = admit,
+                       .credentials = credentials,
                        .redirect = redirect,
                        .release = release,
                        .owner = owner,
@@ -482,6 +500,7 @@ void targets_free(struct targets *targets)
     if (!targets)
         return;
     open_volumes_free(targets->volumes);
+    chap_credentials_wipe(&targets->discovery_chap);
     uint64_t id;
     while (idmap_any(&targets->users, &id))
         free(idmap_remove(&targets->users, id));

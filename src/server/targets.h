@@ -39,6 +39,9 @@ void targets_free(struct targets *targets);
 
 /* Volumes that another portal serves: logins to them are sent there. Copied; before the portal. */
 void targets_set_redirects(struct targets *targets, const struct redirect_list *redirects);
+/* What who wants to discover must prove; copied; before the portal. */
+void targets_set_discovery_chap(struct targets *targets,
+                                const struct chap_credentials *credentials);
 /* For iscsi_portal_start(). */
 const struct iscsi_portal_operations *targets_operations(const struct targets *targets);
 

@@ -83,6 +83,7 @@ struct storage_volume {
     bool allow_any;
     const char *const *allow;
     size_t n_allow;
+    const struct chap_credentials *chap; /* see registry_volume; or NULL */
 };
 
 /* *ret_job: NULL if it is ready at once. */

@@ -42,6 +42,7 @@ static int draft_begin(struct storage *storage, const struct storage_volume *vol
         .allow_any = volume->allow_any,
         .allow = volume->allow,
         .n_allow = volume->n_allow,
+        .chap = volume->chap,
     };
     return 0;
 }

@@ -31,6 +31,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct error error = {0};
     struct body body = {0};
     struct body_volume volume;
+    struct body_volume_change change;
+    struct chap_credentials chap;
     struct body_image image;
     struct body_group group;
     struct body_attachment attachment;
@@ -40,6 +42,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     switch (data[0]) {
     case 'v':
         check(body_read_volume(text, size - 1, &body, &volume, &error), &error);
+        break;
+    case 'c':
+        check(body_read_volume_change(text, size - 1, &body, &change, &error), &error);
+        if (error.code == 0)
+            check(body_parse_chap(&change.credentials, &chap, &error), &error);
         break;
     case 'i':
         check(body_read_image(text, size - 1, &body, &image, &error), &error);

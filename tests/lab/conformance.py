@@ -30,6 +30,12 @@ class Outcome:
         return " ".join(self.detail.split())[:300]
 
 
+def with_mutual_chap(url: str, user: str, secret: str, target_user: str, target_secret: str) -> str:
+    """The URL with credentials, as libiscsi writes them."""
+    return (url.replace("iscsi://", f"iscsi://{user}%{secret}@")
+            + f"?target_user={target_user}&target_password={target_secret}")
+
+
 def tests_by_suite(family: str = "ALL") -> dict[str, list[str]]:
     """All that the installed suite has."""
     suites: dict[str, list[str]] = {}

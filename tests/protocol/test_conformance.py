@@ -83,6 +83,21 @@ def test_every_test_that_moves_data_passes_with_header_digests(daemon):
     assert unexpected(outcomes, {**NEVER, **NOT_YET}) == {}
 
 
+def test_it_is_the_same_with_mutual_chap(daemon):
+    """Of all suites those that log in again and again, and one that reads and one that writes; script/bench
+    conformance --chap has the others."""
+    users = {"chap_user": "tester", "chap_secret": "correct-horse", "chap_target_user": "disk",
+             "chap_target_secret": "battery-staple"}
+    volume = daemon.volume(size=256 * MIB, allow=("any",), **users)
+    url = conformance.with_mutual_chap(volume.url, *users.values())
+    outcomes = list(conformance.run_all(
+        (url, url), wanted=lambda suite: suite.startswith(("iSCSI", "Multipath")) or suite in ("Read16", "Write16")))
+    assert unexpected(outcomes, {**NEVER, **NOT_YET}) == {}
+    logins = daemon.lines(" login of ")
+    assert len(logins) > 10
+    assert not [line for line in logins if "with mutual CHAP" not in line]
+
+
 def test_a_read_only_volume_refuses_every_write(daemon):
     """As far as the suite comes."""
     volume = daemon.volume(size=256 * MIB, allow=("any",), read_only=True)

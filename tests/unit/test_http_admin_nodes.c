@@ -113,6 +113,33 @@ static void a_node_is_changed_piece_by_piece(void **state)
     admin_assert_list(lab, "result.macs", "52:54:00:00:00:09");
 }
 
+static void secrets_of_a_node_are_made_and_never_told(void **state)
+{
+    static const char *const paths[] = {"/v1/nodes/web1", "/v1/nodes", "/v1/status"};
+    add_web1();
+    admin_assert_text(lab, "result.chap", "none");
+    admin_refused(lab, "PATCH", "/v1/nodes/web1", "{\"chap_rotate\": true}", 400, "has no CHAP");
+    admin_refused(lab, "PATCH", "/v1/nodes/web1", "{\"chap\": \"both\"}", 400, "one-way or mutual");
+    admin_must(lab, "PATCH", "/v1/nodes/web1", "{\"chap\": \"mutual\"}");
+    admin_assert_text(lab, "result.chap", "mutual");
+    admin_must(lab, "PATCH", "/v1/nodes/web1", "{\"chap_rotate\": true}");
+    admin_assert_text(lab, "result.chap", "mutual");
+    cleanup_catalog struct catalog *catalog = catalog_slot_get(lab->site.slot);
+    const struct chap_credentials *chap = catalog_node_by_name(catalog, "web1")->chap;
+    assert_null(strstr(lab->body, chap->initiator.secret));
+    for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
+        admin_must(lab, "GET", paths[i], NULL);
+        assert_null(strstr(lab->body, chap->initiator.secret));
+        assert_null(strstr(lab->body, chap->target.secret));
+    }
+    admin_must(lab, "POST", "/v1/nodes",
+               "{\"name\": \"web2\", \"macs\": [\"52:54:00:00:00:02\"], \"chap\": \"one-way\"}");
+    admin_assert_text(lab, "result.chap", "one-way");
+    admin_refused(lab, "POST", "/v1/nodes",
+                  "{\"name\": \"web3\", \"macs\": [\"52:54:00:00:00:03\"], \"chap_rotate\": true}",
+                  400, "a new node");
+}
+
 static void a_node_keeps_its_name(void **state)
 {
     add_web1();
@@ -249,6 +276,7 @@ int main(void)
         NODES_TEST(with_an_image_it_gets_a_disk_of_its_own),
         NODES_TEST(what_makes_no_node_is_refused),
         NODES_TEST(a_node_is_changed_piece_by_piece),
+        NODES_TEST(secrets_of_a_node_are_made_and_never_told),
         NODES_TEST(a_node_keeps_its_name),
         NODES_TEST(nobody_is_told_so),
         NODES_TEST(what_it_hangs_on_is_not_taken_from_it),

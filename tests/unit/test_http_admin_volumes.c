@@ -52,6 +52,35 @@ static void a_file_is_a_volume_where_it_is(void **state)
     assert_int_equal(access(path, F_OK), 0); /* it is not ours */
 }
 
+/* Whatever is asked of the API, secrets are not in the answer. */
+static void chap_of_a_volume_is_told_without_its_secret(void **state)
+{
+    static const char *const paths[] = {"/v1/volumes/v1", "/v1/volumes", "/v1/status"};
+    admin_must(lab, "POST", "/v1/volumes",
+               "{\"name\": \"v1\", \"size\": 8192, \"chap_user\": \"u\","
+               " \"chap_secret\": \"correct-horse\", \"chap_target_user\": \"t\","
+               " \"chap_target_secret\": \"battery-staple\"}");
+    assert_null(strstr(lab->body, "correct-horse"));
+    assert_null(strstr(lab->body, "battery-staple"));
+    admin_assert_text(lab, "result.chap", "mutual");
+    for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
+        admin_must(lab, "GET", paths[i], NULL);
+        assert_null(strstr(lab->body, "correct-horse"));
+        assert_null(strstr(lab->body, "battery-staple"));
+    }
+    admin_must(lab, "PATCH", "/v1/volumes/v1",
+               "{\"chap_user\": \"w\", \"chap_secret\": \"another-horse\"}");
+    admin_assert_text(lab, "result.chap", "one-way");
+    admin_assert_text(lab, "result.chap_user", "w");
+    admin_assert_text(lab, "result.chap_target_user", NULL);
+    admin_must(lab, "PATCH", "/v1/volumes/v1", "{\"chap\": \"none\"}");
+    admin_assert_text(lab, "result.chap", "none");
+    admin_assert_text(lab, "result.chap_user", NULL);
+    admin_refused(lab, "PATCH", "/v1/volumes/v1",
+                  "{\"chap_user\": \"w\", \"chap_secret\": \"short-horse\"}", 400, "12 to 255");
+    admin_refused(lab, "PATCH", "/v1/volumes/v2", "{\"chap\": \"none\"}", 404, "no volume 'v2'");
+}
+
 static void what_makes_no_volume_is_refused(void **state)
 {
     static const struct {
@@ -205,6 +234,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         VOLUMES_TEST(a_blank_volume_is_made_and_shown),
         VOLUMES_TEST(a_file_is_a_volume_where_it_is),
+        VOLUMES_TEST(chap_of_a_volume_is_told_without_its_secret),
         VOLUMES_TEST(what_makes_no_volume_is_refused),
         VOLUMES_TEST(a_volume_in_use_stays),
         VOLUMES_TEST(versions_of_an_image),

@@ -86,6 +86,55 @@ static void a_volume_has_exactly_one_source(void **state)
     }
 }
 
+static int read_chap(const char *text, struct chap_credentials *ret_credentials)
+{
+    cleanup_body struct body body = {0};
+    struct body_volume_change change;
+    int r = body_read_volume_change(text, strlen(text), &body, &change, &error);
+    return r < 0 ? r : body_parse_chap(&change.credentials, ret_credentials, &error);
+}
+
+static void chap_of_a_volume(void **state)
+{
+    static const struct {
+        const char *text, *expect;
+    } cases[] = {
+        {"{}", "give either 'chap'"},
+        {"{\"chap\": \"mutual\"}", "can only be none"},
+        {"{\"chap\": \"none\", \"chap_user\": \"u\", \"chap_secret\": \"correct-horse\"}",
+         "give either 'chap'"},
+        {"{\"chap_user\": \"u\"}", "needs its secret"},
+        {"{\"chap_secret\": \"correct-horse\"}", "needs its secret"},
+        {"{\"chap_user\": \"u\", \"chap_secret\": \"short-horse\"}", "has 11"},
+        {"{\"chap_target_user\": \"u\", \"chap_target_secret\": \"correct-horse\"}",
+         "the initiator needs"},
+        {"{\"chap_user\": \"u\", \"chap_secret\": \"correct-horse\","
+         " \"chap_target_user\": \"t\", \"chap_target_secret\": \"correct-horse\"}",
+         "must differ"},
+    };
+    struct chap_credentials c;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        assert_int_equal(read_chap(cases[i].text, &c), -EINVAL);
+        assert_contains(error.text, cases[i].expect);
+        assert_null(strstr(error.text, "horse"));
+    }
+    assert_int_equal(read_chap("{\"chap\": \"none\"}", &c), 0);
+    assert_int_equal(c.mode, CHAP_NONE);
+    assert_int_equal(read_chap("{\"chap_user\": \"u\", \"chap_secret\": \"correct-horse\"}", &c),
+                     0);
+    assert_int_equal(c.mode, CHAP_ONE_WAY);
+    assert_string_equal(c.initiator.user, "u");
+    assert_string_equal(c.initiator.secret, "correct-horse");
+    assert_int_equal(read_chap("{\"chap_user\": \"u\", \"chap_secret\": \"correct-horse\","
+                               " \"chap_target_user\": \"t\","
+                               " \"chap_target_secret\": \"battery-staple\"}",
+                               &c),
+                     0);
+    assert_int_equal(c.mode, CHAP_MUTUAL);
+    assert_string_equal(c.target.user, "t");
+    assert_string_equal(c.target.secret, "battery-staple");
+}
+
 static void image_references(void **state)
 {
     char name[64];
@@ -107,6 +156,7 @@ int main(void)
         TEST(a_node_is_read_whole),
         TEST(anything_strange_is_refused_by_name),
         TEST(a_volume_has_exactly_one_source),
+        TEST(chap_of_a_volume),
         TEST(image_references),
     };
     return RUN_TESTS(tests);

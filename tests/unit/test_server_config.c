@@ -69,6 +69,24 @@ static void the_limits_of_sessions(void **state)
     config_free(&config);
 }
 
+static void discovery_with_chap(void **state)
+{
+    struct config config;
+    struct reports reports;
+    assert_int_equal(read_text("[iscsi]\ndiscovery-chap-user = finder\n"
+                               "discovery-chap-secret-file = /etc/nodisk/secret\n"
+                               "discovery-chap-target-user = iqn.2026-11.lan.example:portal\n"
+                               "discovery-chap-target-secret-file = /etc/nodisk/target-secret\n",
+                               &reports, &config),
+                     0);
+    const struct discovery_chap *c = &config.discovery_chap;
+    assert_string_equal(c->user, "finder");
+    assert_string_equal(c->secret_file, "/etc/nodisk/secret");
+    assert_string_equal(c->target_user, "iqn.2026-11.lan.example:portal");
+    assert_string_equal(c->target_secret_file, "/etc/nodisk/target-secret");
+    config_free(&config);
+}
+
 static void a_full_file_is_understood(void **state)
 {
     struct config config;
@@ -116,6 +134,12 @@ static void each_problem_names_line_and_key(void **state)
         const char *expect;
     } cases[] = {
         {"[sever]\nsocket = /x\n", ":2: [sever]: no such section"},
+        {"[iscsi]\ndiscovery-chap-user = finder\n", "together with its secret-file"},
+        {"[iscsi]\ndiscovery-chap-target-secret-file = /x\n", "together with its secret-file"},
+        {"[iscsi]\ndiscovery-chap-target-user = t\ndiscovery-chap-target-secret-file = /x\n",
+         "needs discovery-chap-user, too"},
+        {"[iscsi]\ndiscovery-chap-secret-file = secret\n",
+         ":2: [iscsi] discovery-chap-secret-file: 'secret' must be an absolute path"},
         {"[server]\ncolour = red\n", ":2: [server] colour: no such key"},
         {"[server]\nbase-iqn = iqn.example\n",
          ":2: [server] base-iqn: 'iqn.example' must look like"},
@@ -189,13 +213,10 @@ static void a_missing_file_is_told(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(an_empty_file_gives_the_defaults),
-        TEST(a_full_file_is_understood),
-        TEST(the_limits_of_sessions),
-        TEST(each_problem_names_line_and_key),
-        TEST(what_is_wrong_is_not_called_missing_too),
-        TEST(a_line_that_is_too_long_is_told),
-        TEST(a_missing_file_is_told),
+        TEST(an_empty_file_gives_the_defaults), TEST(discovery_with_chap),
+        TEST(a_full_file_is_understood),        TEST(the_limits_of_sessions),
+        TEST(each_problem_names_line_and_key),  TEST(what_is_wrong_is_not_called_missing_too),
+        TEST(a_line_that_is_too_long_is_told),  TEST(a_missing_file_is_told),
     };
     return RUN_TESTS(tests);
 }

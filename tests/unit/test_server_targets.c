@@ -192,6 +192,72 @@ static void a_node_may_use_its_own_volume(void **state)
     assert_refused("web1", "", ISCSI_LOGIN_TARGET_NOT_FOUND);
 }
 
+/* web1 has CHAP, and so has the volume `shared` for everybody else. */
+static void set_catalog_with_chap(const char *secret)
+{
+    struct chap_credentials of_node = {.mode = CHAP_ONE_WAY, .initiator = {.user = "web1"}};
+    const struct chap_credentials of_volume = {.mode = CHAP_ONE_WAY,
+                                               .initiator = {"others", "battery-staple"}};
+    struct catalog *c = catalog_new(IQN, 1);
+    const struct catalog_node web1 = {
+        .id = 1, .name = "web1", .macs = &mac, .n_macs = 1, .volume_id = 1, .chap = &of_node};
+    const struct catalog_volume volumes[] = {
+        {.id = 1,
+         .name = "disk1",
+         .path = b.path,
+         .size = SIZE,
+         .block_size = 512,
+         .state = VOLUME_READY},
+        {.id = 5,
+         .name = "shared",
+         .path = b.path,
+         .size = SIZE,
+         .block_size = 512,
+         .state = VOLUME_READY,
+         .allow_any = true,
+         .shared = true,
+         .chap = &of_volume},
+    };
+    str_copy(of_node.initiator.secret, sizeof(of_node.initiator.secret), secret);
+    assert_int_equal(catalog_add_node(c, &web1), 0);
+    for (size_t i = 0; i < ARRAY_SIZE(volumes); i++)
+        assert_int_equal(catalog_add_volume(c, &volumes[i]), 0);
+    assert_int_equal(catalog_seal(c), 0);
+    catalog_slot_set(b.slot, c);
+}
+
+static void assert_secret(void *admission, const char *secret)
+{
+    const struct chap_credentials *c = b.ops->credentials(b.ops->context, admission);
+    assert_string_equal(c->initiator.secret, secret);
+    assert_int_equal(c->mode, *secret ? CHAP_ONE_WAY : CHAP_NONE);
+}
+
+static void what_has_to_be_proved_is_that_of_the_admission(void **state)
+{
+    static const struct chap_credentials finder = {.mode = CHAP_ONE_WAY,
+                                                   .initiator = {"finder", "correct-finder"}};
+    void *before = admit("web1", "disk1");
+    assert_secret(before, "");
+    assert_secret(NULL, ""); /* discovery */
+    set_catalog_with_chap("correct-horse");
+    void *own = admit("web1", "disk1"), *by_mac = admit("52-54-00-00-00-01", "disk1"),
+         *elsewhere = admit("web1", "shared"), *other = admit("x", "shared");
+    set_catalog_with_chap("changed-horse"); /* holds from the next login on */
+    assert_secret(before, "");
+    assert_secret(own, "correct-horse");
+    assert_secret(by_mac, "correct-horse");
+    assert_secret(elsewhere, "correct-horse");
+    assert_secret(other, "battery-staple");
+    void *next = admit("web1", "disk1");
+    assert_secret(next, "changed-horse");
+    targets_set_discovery_chap(b.targets, &finder);
+    assert_secret(NULL, "correct-finder");
+    void *all[] = {before, own, by_mac, elsewhere, other, next};
+    for (size_t i = 0; i < ARRAY_SIZE(all); i++)
+        let_go(all[i]);
+}
+
 static void a_volume_must_be_ready(void **state)
 {
     set_catalog(VOLUME_CREATING);
@@ -571,6 +637,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TARGETS_TEST(a_node_may_use_its_own_volume),
+        TARGETS_TEST(what_has_to_be_proved_is_that_of_the_admission),
         TARGETS_TEST(a_volume_must_be_ready),
         TARGETS_TEST(anybody_may_discover),
         TARGETS_TEST(each_volume_has_its_thread),
