@@ -33,11 +33,32 @@ static void put_identity(FILE *f, const struct plan *plan, const struct boot_sit
     fprintf(f, "set initiator-iqn %s:%s\n", site->base_iqn, plan->node->name);
 }
 
+static void put_credentials(FILE *f, const char *prefix, const struct credentials *credentials)
+{
+    fprintf(f, "set %susername %s\nset %spassword %s\n", prefix, credentials->user, prefix,
+            credentials->secret);
+}
+
+/* What an earlier script has set stays until it is cleared; a user name without a secret of ours
+ * would have iPXE insist on CHAP. */
+static void put_chap(FILE *f, const struct chap_credentials *chap)
+{
+    if (chap)
+        put_credentials(f, "", &chap->initiator);
+    else
+        fprintf(f, "clear username ||\n");
+    if (chap && chap->mode == CHAP_MUTUAL)
+        put_credentials(f, "reverse-", &chap->target);
+    else
+        fprintf(f, "clear reverse-username ||\n");
+}
+
 static void put_volume(FILE *f, const struct plan *plan, struct mac_address mac,
                        const struct boot_site *site)
 {
     const char *node = plan->node->name, *volume = plan->volume->name;
     put_identity(f, plan, site);
+    put_chap(f, plan->node->chap);
     fprintf(f, "set san-retries %u\n", SAN_RETRIES);
     fprintf(f, "echo nodisk: %s boots volume %s of %s\n", node, volume, site->portal);
     fprintf(f, ":boot\n");
@@ -65,8 +86,8 @@ static void put_stranger(FILE *f, struct mac_address mac, const struct boot_site
     char text[MAC_TEXT_SIZE];
     fprintf(f,
             ":again\n"
-            "echo nodisk: the machine %s does not ask from the address that was given to it; "
-            "asking DHCP again\n",
+            "echo nodisk: the machine %s does not ask from the address that was given to it, or "
+            "not while it boots; asking DHCP again\n",
             mac_format(mac, text));
     fprintf(f, "sleep %u\nifclose\ndhcp || goto again\nchain --replace ", RETRY_SECONDS);
     put_url(f, mac, site);

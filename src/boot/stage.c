@@ -72,3 +72,8 @@ bool boot_sign_begins(enum boot_sign sign, enum boot_stage reached, uint64_t sil
         return false; /* reconnections of a running system, or somebody who tries TFTP there */
     }
 }
+
+bool boot_stage_needs_script(enum boot_stage reached, uint64_t silence)
+{
+    return reached <= BOOT_FIRMWARE && silence <= PATIENCE;
+}

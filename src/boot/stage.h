@@ -33,6 +33,10 @@ enum boot_sign {
 
 enum boot_stage boot_sign_stage(enum boot_sign sign);
 
+/* Does a node that has come so far and gave its last sign so long ago (usec) still need its script?
+ */
+bool boot_stage_needs_script(enum boot_stage reached, uint64_t silence);
+
 /* Does this sign, from a node whose last boot has come as far as `reached` (BOOT_STAGES: it never
  * booted) and gave its last sign so long ago (usec), begin a new boot? Otherwise it belongs to that
  * one. */

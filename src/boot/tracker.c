@@ -228,6 +228,16 @@ static uint32_t address_of_mac(void *context, struct mac_address mac)
     return address;
 }
 
+bool boot_tracker_is_booting(struct boot_tracker *tracker, uint64_t node_id)
+{
+    pthread_mutex_lock(&tracker->lock);
+    const struct node_boot *boot = idmap_get(&tracker->boots, node_id);
+    bool booting =
+        boot && boot_stage_needs_script(boot->stage, clock_monotonic_usec() - boot->last_sign);
+    pthread_mutex_unlock(&tracker->lock);
+    return booting;
+}
+
 /* --- who wants to know --- */
 
 static json_t *stages_to_json(const struct node_boot *boot)

@@ -33,5 +33,9 @@ void boot_tracker_set_address(struct boot_tracker *tracker, uint32_t address,
 bool boot_tracker_mac_of_address(struct boot_tracker *tracker, uint32_t address,
                                  struct mac_address *ret_mac);
 
+/* Is this node on its way from its firmware to its kernel right now? Only then it needs its script.
+ * A machine that has not been heard of for long is not. */
+bool boot_tracker_is_booting(struct boot_tracker *tracker, uint64_t node_id);
+
 /* For those who show it; lives as long as the tracker. */
 struct stage_provider boot_tracker_provider(struct boot_tracker *tracker);

@@ -73,6 +73,18 @@ static bool is_really(const struct node_http *http, const struct endpoint *peer,
     return node && node->address == address; /* the lease was not stored when we were killed */
 }
 
+/* A script with secrets goes only to the holder of the lease, and only while its machine boots: on
+ * the running system it is anybody's who has an account there. So its request is no sign of a boot
+ * either. */
+static bool may_have_secrets(const struct node_http *http, const struct endpoint *peer,
+                             const struct catalog_node *node)
+{
+    const struct node_http_settings *settings = &http->settings;
+    uint32_t address;
+    return endpoint_ipv4(peer, &address) && settings->is_ours(settings->context, address) &&
+           boot_tracker_is_booting(settings->tracker, node->id);
+}
+
 static void reply_script(struct node_http *http, struct http_request *request,
                          const struct plan *plan, struct mac_address mac,
                          const struct endpoint *local, const char *base_iqn)
@@ -97,13 +109,12 @@ static void reply_script(struct node_http *http, struct http_request *request,
         reply_text(request, 500, "out of memory\n");
 }
 
-/* A node's MAC, from an address that is not the node's. */
-static void tell_stranger(struct node_http *http, const struct catalog_node *node,
-                          const struct endpoint *peer)
+/* A node's MAC, from an address that is not the node's, or when it is too late for secrets. */
+static void tell_stranger(struct node_http *http, enum node_http_oddity_kind kind,
+                          const struct catalog_node *node, const struct endpoint *peer)
 {
     counter_add(&http->counters.refused, 1);
-    tell(http,
-         &(struct node_http_oddity){.kind = NODE_HTTP_STRANGER, .peer = *peer, .node = node->name});
+    tell(http, &(struct node_http_oddity){.kind = kind, .peer = *peer, .node = node->name});
 }
 
 /* And not somebody who wants to see what it would get. */
@@ -123,7 +134,10 @@ static void get_script(struct node_http *http, struct http_request *request,
     cleanup_catalog struct catalog *catalog = catalog_slot_get(http->settings.catalog);
     struct plan plan = plan_for_mac(catalog, mac);
     if (plan.node && !is_really(http, peer, plan.node, mac)) {
-        tell_stranger(http, plan.node, peer);
+        tell_stranger(http, NODE_HTTP_STRANGER, plan.node, peer);
+        plan = (struct plan){.kind = PLAN_STRANGER};
+    } else if (plan.node && plan.node->chap && !may_have_secrets(http, peer, plan.node)) {
+        tell_stranger(http, NODE_HTTP_LATE, plan.node, peer);
         plan = (struct plan){.kind = PLAN_STRANGER};
     } else if (plan.node && is_ipxe(request)) {
         boot_tracker_sign_of_mac(http->settings.tracker, mac, BOOT_SIGN_SCRIPT,
@@ -144,7 +158,7 @@ static void post_up(struct node_http *http, struct http_request *request,
     const struct catalog_node *node = catalog_node_by_mac(catalog, mac);
     if (!is_really(http, peer, node, mac)) {
         if (node)
-            tell_stranger(http, node, peer);
+            tell_stranger(http, NODE_HTTP_STRANGER, node, peer);
         reply_text(request, 403, "this address is not that machine's\n");
         return;
     }

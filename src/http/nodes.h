@@ -21,13 +21,14 @@ enum node_http_oddity_kind {
     NODE_HTTP_NO_REQUEST, /* a connection that brought no whole request */
     NODE_HTTP_WRONG,      /* a request for nothing that there is */
     NODE_HTTP_STRANGER,   /* asked for what is a node's from an address that is not the node's */
+    NODE_HTTP_LATE,       /* asked for secrets of a node that does not boot */
 };
 
 struct node_http_oddity {
     enum node_http_oddity_kind kind;
     struct endpoint peer;
     const char *path; /* WRONG; while the call lasts */
-    const char *node; /* STRANGER; likewise */
+    const char *node; /* STRANGER, LATE; likewise */
 };
 
 struct node_http_settings {

@@ -1,7 +1,7 @@
 /*
  * Scripts for any plan, run as iPXE runs them. Input: kind (1 byte), what comes of each command (8
  * bytes, used round), MAC (6), port (2), then the node's, the volume's and the site's name, each
- * made into one that is a name.
+ * made into one that is a name, and whether the node has CHAP.
  */
 #include "ipxe.h"
 
@@ -53,6 +53,16 @@ static void check_end(const struct run *run, enum plan_kind kind, enum ipxe_end 
     assert(!run->ipxe.sanboots || kind == PLAN_VOLUME);
 }
 
+/* Who boots has the secrets that there are; nobody else has any. */
+static void check_chap(const struct ipxe *ipxe, const struct chap_credentials *chap)
+{
+    enum chap_mode mode = ipxe->sanboots ? chap->mode : CHAP_NONE;
+    assert(str_eq(ipxe->username, mode >= CHAP_ONE_WAY ? chap->initiator.user : ""));
+    assert(str_eq(ipxe->password, mode >= CHAP_ONE_WAY ? chap->initiator.secret : ""));
+    assert(str_eq(ipxe->reverse_username, mode >= CHAP_MUTUAL ? chap->target.user : ""));
+    assert(str_eq(ipxe->reverse_password, mode >= CHAP_MUTUAL ? chap->target.secret : ""));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char labels[] = "abcdefghijklmnopqrstuvwxyz0123456789-";
@@ -69,6 +79,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct catalog_node node = {.name = take_name(&r, labels, NAME_MAX_LEN, node_name)};
     struct catalog_volume volume = {.name = take_name(&r, objects, NAME_MAX_LEN, volume_name)};
     snprintf(iqn, sizeof(iqn), "iqn.2026-11.x%s", take_name(&r, objects, sizeof(tail) - 1, tail));
+    struct chap_credentials chap = {.mode = wire_get_u8(&r) % (CHAP_MUTUAL + 1),
+                                    .initiator.secret = "0123456789abcdef",
+                                    .target = {"nodisk", "fedcba9876543210"}};
+    str_copy(chap.initiator.user, sizeof(chap.initiator.user), node_name);
+    if (chap.mode != CHAP_NONE)
+        node.chap = &chap;
     if (!name_is_host(node_name) || !name_is_object(volume_name) || !name_is_iqn(iqn))
         return 0;
     if (plan.kind >= PLAN_NO_VOLUME)
@@ -81,6 +97,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                    .base_iqn = iqn};
     char *script = boot_script_render(&plan, mac, &site);
     check_end(&run, plan.kind, ipxe_run(&run.ipxe, script));
+    check_chap(&run.ipxe, &chap);
     free(script);
     return 0;
 }

@@ -86,6 +86,34 @@ def test_a_node_gets_its_own_script(daemon, machine, wire):
     assert counters(daemon)["scripts"] == 2
 
 
+def test_secrets_go_only_to_a_node_that_boots(daemon, machine, wire):
+    """With CHAP the script has secrets: not for somebody who happens to be at the node's address."""
+    daemon.ok("node", "set", "web1", "--chap", "mutual")
+    client = Client(wire, NODE)
+    assert client.lease() == NODE_ADDRESS
+    machine.run("ip", "addr", "add", f"{NODE_ADDRESS}/24", "dev", "eth0")
+
+    def script() -> str:
+        status, text = curl(machine, script_path(NODE), "-A", "iPXE/1.21.1+")
+        assert status == 200 and text.startswith("#!ipxe\n")
+        return text
+
+    for _ in range(2):  # an operating system has asked DHCP, not firmware; to ask HTTP changes nothing
+        assert "password" not in script() and "web1" not in script()
+    assert "asked for the node's script with its CHAP secrets" in daemon.output()
+    client.extra[77] = b"iPXE"
+    assert client.lease() == NODE_ADDRESS
+    text = script()
+    secrets = re.findall(r"^set (?:reverse-)?password ([0-9a-f]{32})$", text, re.MULTILINE)
+    assert len(set(secrets)) == 2
+    assert "set username web1\n" in text and "set reverse-username nodisk\n" in text
+    assert script() == text  # it asks again when its disk is away
+    status, _ = curl(machine, f"/up?mac={NODE.replace(':', '-')}", "-X", "POST")
+    assert status == 200
+    assert "password" not in script()
+    assert not [secret for secret in secrets if secret in daemon.output()]
+
+
 def test_nobody_gets_the_script_of_another(daemon, machine, wire):
     Client(wire, NODE).lease()
     stranger = Client(wire, STRANGER).lease()

@@ -84,19 +84,47 @@ static bool do_echo(struct script *s, int argc, char **argv)
     return true;
 }
 
+/* Where the text of a setting is kept; all have 256 bytes. */
+static char *text_setting(struct ipxe *ipxe, const char *name)
+{
+    const struct {
+        const char *name;
+        char *place;
+    } settings[] = {
+        {"hostname", ipxe->hostname},
+        {"initiator-iqn", ipxe->initiator},
+        {"username", ipxe->username},
+        {"password", ipxe->password},
+        {"reverse-username", ipxe->reverse_username},
+        {"reverse-password", ipxe->reverse_password},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(settings); i++)
+        if (str_eq(name, settings[i].name))
+            return settings[i].place;
+    return NULL;
+}
+
 static bool do_set(struct script *s, int argc, char **argv)
 {
     struct ipxe *ipxe = s->ipxe;
+    char *text = argc == 3 ? text_setting(ipxe, argv[1]) : NULL;
     if (argc != 3)
         return broken(s, "set takes a setting and a value");
-    if (str_eq(argv[1], "hostname"))
-        str_copy(ipxe->hostname, sizeof(ipxe->hostname), argv[2]);
-    else if (str_eq(argv[1], "initiator-iqn"))
-        str_copy(ipxe->initiator, sizeof(ipxe->initiator), argv[2]);
+    if (text)
+        str_copy(text, 256, argv[2]);
     else if (str_eq(argv[1], "san-retries"))
         ipxe->san_retries = (unsigned)strtoul(argv[2], NULL, 10);
     else
         return broken(s, "there is no setting %s", argv[1]);
+    return true;
+}
+
+static bool do_clear(struct script *s, int argc, char **argv)
+{
+    char *text = argc == 2 ? text_setting(s->ipxe, argv[1]) : NULL;
+    if (!text)
+        return broken(s, "clear what?");
+    text[0] = '\0';
     return true;
 }
 
@@ -190,9 +218,9 @@ static bool run_command(struct script *s, int argc, char **argv)
         const char *name;
         bool (*run)(struct script *s, int argc, char **argv);
     } commands[] = {
-        {"echo", do_echo}, {"set", do_set},         {"sleep", do_sleep},
-        {"goto", do_goto}, {"exit", do_exit},       {"ifclose", do_ifclose},
-        {"dhcp", do_dhcp}, {"sanboot", do_sanboot}, {"chain", do_chain},
+        {"echo", do_echo},   {"set", do_set},         {"sleep", do_sleep}, {"goto", do_goto},
+        {"exit", do_exit},   {"ifclose", do_ifclose}, {"dhcp", do_dhcp},   {"sanboot", do_sanboot},
+        {"chain", do_chain}, {"clear", do_clear},
     };
     for (size_t i = 0; argc > 0 && i < ARRAY_SIZE(commands); i++)
         if (str_eq(argv[0], commands[i].name))

@@ -29,6 +29,7 @@ struct ipxe {
     char screen[8192]; /* what was echoed, the last part of it */
     char hostname[256];
     char initiator[256];
+    char username[256], password[256], reverse_username[256], reverse_password[256];
     unsigned san_retries;
     unsigned sanboots, chains, dhcps;
     bool closed;         /* its network interfaces */

@@ -84,6 +84,46 @@ static void a_node_boots_its_volume_with_its_identity(void **state)
     assert_shown("web1 boots volume web1.root of 10.0.0.1");
 }
 
+static void a_node_with_chap_gets_its_secrets_to_log_in_with(void **state)
+{
+    static const struct chap_credentials mutual = {
+        CHAP_MUTUAL, {"web1", "0123456789abcdef"}, {"nodisk", "fedcba9876543210"}};
+    static const struct chap_credentials one_way = {.mode = CHAP_ONE_WAY,
+                                                    .initiator = {"web1", "0123456789abcdef"}};
+    const struct catalog_node with_mutual = {.name = "web1", .chap = &mutual};
+    const struct catalog_node with_one_way = {.name = "web1", .chap = &one_way};
+    struct plan plan = {.kind = PLAN_VOLUME, .node = &with_mutual, .volume = &volume};
+    assert_int_equal(run(&plan, &site, "w", "f"), IPXE_BOOTED);
+    assert_string_equal(ipxe.username, "web1");
+    assert_string_equal(ipxe.password, "0123456789abcdef");
+    assert_string_equal(ipxe.reverse_username, "nodisk");
+    assert_string_equal(ipxe.reverse_password, "fedcba9876543210");
+    assert_null(strstr(ipxe.screen, "0123456789abcdef"));
+    assert_null(strstr(ipxe.screen, "fedcba9876543210"));
+
+    plan.node = &with_one_way;
+    assert_int_equal(run(&plan, &site, "w", "f"), IPXE_BOOTED);
+    assert_string_equal(ipxe.username, "web1");
+    assert_string_equal(ipxe.reverse_username, "");
+
+    plan.node = &with_mutual; /* there is no disk to log in to */
+    plan.kind = PLAN_PREPARING;
+    assert_int_equal(run(&plan, &site, "f", "w"), IPXE_REPLACED);
+    assert_string_equal(ipxe.username, "");
+}
+
+/* iPXE would insist on CHAP because of what the last script has set. */
+static void secrets_that_are_no_more_are_cleared(void **state)
+{
+    struct plan plan = plan_of(PLAN_VOLUME);
+    cleanup_free char *script = boot_script_render(&plan, mac, &site);
+    ipxe = (struct ipxe){.outcome = outcome, .username = "web1", .reverse_username = "nodisk"};
+    sanboot_plan = "w";
+    assert_int_equal(ipxe_run(&ipxe, script), IPXE_BOOTED);
+    assert_string_equal(ipxe.username, "");
+    assert_string_equal(ipxe.reverse_username, "");
+}
+
 static void a_disk_that_fails_has_it_ask_for_a_fresh_script(void **state)
 {
     assert_int_equal(run_kind(PLAN_VOLUME, "f", "w"), IPXE_REPLACED);
@@ -195,6 +235,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_node_boots_its_volume_with_its_identity),
+        TEST(a_node_with_chap_gets_its_secrets_to_log_in_with),
+        TEST(secrets_that_are_no_more_are_cleared),
         TEST(a_disk_that_fails_has_it_ask_for_a_fresh_script),
         TEST(a_server_that_is_away_is_waited_for),
         TEST(a_loader_that_comes_back_is_tried_again),

@@ -66,6 +66,15 @@ static void a_boot_that_came_no_further_is_over_some_day(void **state)
     }
 }
 
+static void only_firmware_and_loaders_need_the_script(void **state)
+{
+    static const uint64_t long_after = 5 * 60 * USEC_PER_SEC + 1;
+    for (enum boot_stage reached = 0; reached <= BOOT_STAGES; reached++) {
+        assert_int_equal(boot_stage_needs_script(reached, 0), reached <= BOOT_FIRMWARE);
+        assert_false(boot_stage_needs_script(reached, long_after));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -73,6 +82,7 @@ int main(void)
         TEST(every_sign_tells_of_its_stage),
         TEST(which_sign_begins_a_boot),
         TEST(a_boot_that_came_no_further_is_over_some_day),
+        TEST(only_firmware_and_loaders_need_the_script),
     };
     return RUN_TESTS(tests);
 }

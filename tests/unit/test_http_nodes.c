@@ -44,9 +44,9 @@ static void on_oddity(void *context, const struct node_http_oddity *oddity)
     b->kind = oddity->kind;
     endpoint_format_address(&oddity->peer, b->peer);
     str_copy(b->name, sizeof(b->name),
-             oddity->kind == NODE_HTTP_WRONG      ? oddity->path
-             : oddity->kind == NODE_HTTP_STRANGER ? oddity->node
-                                                  : "");
+             oddity->kind == NODE_HTTP_WRONG        ? oddity->path
+             : oddity->kind != NODE_HTTP_NO_REQUEST ? oddity->node
+                                                    : "");
     sem_post(&b->told);
 }
 
@@ -300,6 +300,76 @@ static void an_address_that_went_to_another_is_its_own_no_more(void **state)
     expect_oddity(b, NODE_HTTP_STRANGER, "127.0.0.11", "web1");
 }
 
+/* --- CHAP --- */
+
+static void give_chap(struct bench *b, enum chap_mode mode)
+{
+    struct registry_node_change change = {.set_chap = true, .chap = mode};
+    site_must(registry_node_set(b->site.registry, "web1", &change, NULL, &b->site.error),
+              &b->site.error);
+}
+
+static void sign(struct bench *b, enum boot_sign sign)
+{
+    boot_tracker_sign_of_mac(b->tracker, site_mac(1), sign, "");
+}
+
+static void assert_secrets(struct bench *b, const char *from)
+{
+    cleanup_free char *script = get_script(b, from, 1);
+    assert_contains(script, "set username web1\nset password ");
+    assert_contains(script, "set reverse-username nodisk\nset reverse-password ");
+}
+
+static void secrets_go_out_while_the_node_boots(void **state)
+{
+    struct bench *b = *state;
+    give_chap(b, CHAP_MUTUAL);
+    sign(b, BOOT_SIGN_IPXE_DHCP);
+    assert_secrets(b, "127.0.0.11");
+    assert_stage(b, "script");
+    assert_secrets(b, "127.0.0.11"); /* its disk failed, say */
+    sign(b, BOOT_SIGN_FIRMWARE_LOGIN);
+    assert_secrets(b, "127.0.0.11");
+    assert_nothing_odd(b);
+    assert_stranger(b, "127.0.0.12", 1, WRONG);
+    expect_oddity(b, NODE_HTTP_STRANGER, "127.0.0.12", "web1");
+}
+
+static void secrets_stay_here_once_the_kernel_runs(void **state)
+{
+    static const enum boot_sign later[] = {BOOT_SIGN_INITRAMFS_LOGIN, BOOT_SIGN_SYSTEM_LOGIN,
+                                           BOOT_SIGN_UP};
+    struct bench *b = *state;
+    give_chap(b, CHAP_MUTUAL);
+    assert_stranger(b, "127.0.0.11", 1, WRONG); /* it was never seen to boot */
+    expect_oddity(b, NODE_HTTP_LATE, "127.0.0.11", "web1");
+    sign(b, BOOT_SIGN_IPXE_DHCP);
+    for (size_t i = 0; i < ARRAY_SIZE(later); i++) {
+        sign(b, later[i]);
+        assert_stranger(b, "127.0.0.11", 1, WRONG);
+        assert_stranger(b, "127.0.0.11", 1, WRONG); /* to ask is not to begin to boot */
+        expect_oddity(b, NODE_HTTP_LATE, "127.0.0.11", "web1");
+        expect_oddity(b, NODE_HTTP_LATE, "127.0.0.11", "web1");
+    }
+    assert_stage(b, "up");
+    sign(b, BOOT_SIGN_IPXE_DHCP); /* it was reset */
+    assert_secrets(b, "127.0.0.11");
+}
+
+static void secrets_go_to_no_address_that_is_not_ours(void **state)
+{
+    struct bench *b = *state;
+    give_chap(b, CHAP_ONE_WAY);
+    sign(b, BOOT_SIGN_IPXE_DHCP);
+    b->ours = false;
+    assert_stranger(b, "127.0.0.11", 1, WRONG);
+    expect_oddity(b, NODE_HTTP_LATE, "127.0.0.11", "web1");
+    give_chap(b, CHAP_NONE);
+    cleanup_free char *script = get_script(b, "127.0.0.11", 1);
+    assert_contains(script, "clear username ||\nclear reverse-username ||\n");
+}
+
 static void a_mac_may_be_written_in_every_way(void **state)
 {
     struct bench *b = *state;
@@ -482,6 +552,9 @@ int main(void)
         NODES_TEST(where_somebody_else_hands_out_addresses_a_mac_is_believed),
         NODES_TEST(a_reserved_address_is_its_nodes_if_nobody_has_it),
         NODES_TEST(an_address_that_went_to_another_is_its_own_no_more),
+        NODES_TEST(secrets_go_out_while_the_node_boots),
+        NODES_TEST(secrets_stay_here_once_the_kernel_runs),
+        NODES_TEST(secrets_go_to_no_address_that_is_not_ours),
         NODES_TEST(a_mac_may_be_written_in_every_way),
         NODES_TEST(a_node_says_that_it_is_up),
         NODES_TEST(who_is_no_node_does_not_count),

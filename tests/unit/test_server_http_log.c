@@ -36,6 +36,9 @@ static void each_kind_has_its_sentence(void **state)
     assert_string_equal(tell(NODE_HTTP_STRANGER, "10.0.0.3:1", NULL, "web1"),
                         "warning: web1: http: 10.0.0.3, which is not this node's address, asked "
                         "for what is the node's: refused\n");
+    assert_string_equal(tell(NODE_HTTP_LATE, "10.0.0.4:1", NULL, "web1"),
+                        "warning: web1: http: 10.0.0.4 asked for the node's script with its CHAP "
+                        "secrets, but the node has not begun to boot: refused\n");
 }
 
 static void each_source_is_told_of_once_a_minute(void **state)
