@@ -20,7 +20,7 @@
 enum block_operation {
     BLOCK_READ,         /* into data; reads never written ranges as zeroes */
     BLOCK_WRITE,        /* from data */
-    BLOCK_WRITE_ZEROES, /* reads as zeroes afterwards; space is given back where possible */
+    BLOCK_WRITE_ZEROES, /* reads as zeroes afterwards; gives space back if it can and may */
     BLOCK_FLUSH,        /* all writes done before this was submitted become durable */
 };
 
@@ -48,6 +48,7 @@ struct block_device {
     const struct block_operations *operations;
     uint64_t size; /* bytes */
     bool read_only;
+    bool thick;  /* space is never given back */
     bool failed; /* see above */
     /* Whoever opened it is told of each request that the system below failed, with what it said
      * (a negative errno); BLOCK_FLUSH: the device has failed. May be NULL. */

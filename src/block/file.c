@@ -6,7 +6,8 @@
  * inside the submission; what has to wait for the disk waits in the kernel, never in this thread.
  *
  * Short transfers are continued where they stopped. Space is given back by punching holes, which
- * for block devices means "zero it, discard it if that gives zeroes".
+ * for block devices means "zero it, discard it if that gives zeroes". A thick volume keeps its
+ * space and has zeroes written.
  *
  * A flush or a hole holds a kernel worker until the disk is through with it, and those are shared
  * with the writes to all other files. So there is one of each under way for a file at a time:
@@ -28,7 +29,7 @@ struct file_device {
     struct block_device device;
     struct io_thread *thread;
     int fd;
-    bool can_punch;        /* until the file system says that it cannot */
+    bool can_punch;        /* not if it is thick; else until the file system says that it cannot */
     uint8_t *zeroes;       /* ZERO_BUFFER_SIZE, made when first needed */
     struct list zeroing;   /* requests that zero; the first one is in the ring */
     struct list flushing;  /* those whose flush is in the ring */
@@ -170,7 +171,8 @@ static void leave_zeroing(struct file_device *file, struct block_request *reques
         submit(file, container_of(file->zeroing.next, struct block_request, link), zero_step(file));
 }
 
-/* The file system cannot punch holes: write zeroes, for this request and all that come. */
+/* No holes (the file system has none, or the volume keeps its space): zeroes are written, for this
+ * request and all that come. */
 static bool fall_back_to_writing_zeroes(struct file_device *file)
 {
     if (!file->zeroes)
@@ -303,9 +305,31 @@ static int open_path(const char *path, bool read_only)
     return fd < 0 ? -errno : fd;
 }
 
-int block_file_open(struct io_thread *thread, const char *path, uint64_t size, bool read_only,
+static struct file_device *file_new(struct io_thread *thread, uint64_t size, unsigned how)
+{
+    struct file_device *file = calloc(1, sizeof(*file));
+    if (!file)
+        return NULL;
+    file->device = (struct block_device){.operations = &operations,
+                                         .size = size,
+                                         .read_only = how & BLOCK_FILE_READ_ONLY,
+                                         .thick = how & BLOCK_FILE_THICK};
+    file->thread = thread;
+    file->can_punch = true;
+    file->flush_op.complete = flushed;
+    list_init(&file->zeroing);
+    list_init(&file->flushing);
+    list_init(&file->unflushed);
+    if (!file->device.thick || fall_back_to_writing_zeroes(file))
+        return file;
+    free(file);
+    return NULL;
+}
+
+int block_file_open(struct io_thread *thread, const char *path, uint64_t size, unsigned how,
                     struct block_device **ret_device, struct error *ret_error)
 {
+    bool read_only = how & BLOCK_FILE_READ_ONLY;
     cleanup_close int fd = open_path(path, read_only);
     if (fd == -EBUSY)
         return error_set(ret_error, fd, "%s is mounted or used by another program", path);
@@ -314,17 +338,9 @@ int block_file_open(struct io_thread *thread, const char *path, uint64_t size, b
     int r = check(fd, path, size, ret_error);
     if (r < 0)
         return r;
-    struct file_device *file = calloc(1, sizeof(*file));
+    struct file_device *file = file_new(thread, size, how);
     if (!file)
         return error_set(ret_error, -ENOMEM, "out of memory");
-    file->device =
-        (struct block_device){.operations = &operations, .size = size, .read_only = read_only};
-    file->thread = thread;
-    file->can_punch = true;
-    file->flush_op.complete = flushed;
-    list_init(&file->zeroing);
-    list_init(&file->flushing);
-    list_init(&file->unflushed);
     file->fd = take_fd(&fd);
     *ret_device = &file->device;
     return 0;

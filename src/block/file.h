@@ -3,8 +3,12 @@
 
 #include "block/block.h"
 
+#define BLOCK_FILE_READ_ONLY 1u
+#define BLOCK_FILE_THICK     2u
+
 /* Opens path for `thread`; may block, and may be called on another one. A block device is opened
  * exclusively (no mounted or otherwise used one). size: what the registry says, in bytes; a file or
- * device that is smaller is refused, since writes behind its end would be lost. */
-int block_file_open(struct io_thread *thread, const char *path, uint64_t size, bool read_only,
+ * device that is smaller is refused, since writes behind its end would be lost. how:
+ * BLOCK_FILE_... */
+int block_file_open(struct io_thread *thread, const char *path, uint64_t size, unsigned how,
                     struct block_device **ret_device, struct error *ret_error) MUST_CHECK;

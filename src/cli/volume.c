@@ -25,6 +25,7 @@ static const struct cli_option create_options[] = {
     {"device", "PATH", "this block device, of which everything else lets go"},
     {"block-size", "512|4096", "bytes of a logical block; 512, or the device's own"},
     {"read-only", NULL, "nobody may write to it"},
+    {"thick", NULL, "takes all of its space now and gives none back"},
     {"allow", "INITIATOR|any", "who may log in besides the node that has it", true, is_initiator},
     CHAP_OPTIONS,
 };
@@ -133,6 +134,8 @@ static int create(const struct cli *cli, const struct args *args)
     }
     if (args_given(args, "read-only"))
         json_object_set_new(body, "read_only", json_true());
+    if (args_given(args, "thick"))
+        json_object_set_new(body, "thick", json_true());
     set_allow(args, body);
     json_object_set_new(body, "name", json_string(args->words[0]));
     snprintf(job.what, sizeof(job.what), "filling volume %.64s", args->words[0]);
@@ -226,6 +229,7 @@ static void print_volume(const json_t *v)
         print_field("used", size_format(print_number(v, "used"), text));
     print_field("image", print_text(v, "image"));
     print_field("access", json_is_true(json_object_get(v, "read_only")) ? "read-only" : "writable");
+    print_field("provisioning", json_is_true(json_object_get(v, "thick")) ? "thick" : "thin");
     print_field("serial", print_text(v, "serial"));
     print_field("created", print_time(print_number(v, "created_at"), text));
 }

@@ -70,6 +70,7 @@ struct registry_volume {
     uint64_t size;
     uint32_t block_size;
     bool read_only;
+    bool thick;
     bool allow_any;
     const char *image; /* or NULL */
     const char *const *allow;

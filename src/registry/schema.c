@@ -134,8 +134,12 @@ static const char version_chap[] =
     "  CHECK ((target_user IS NULL) = (target_secret IS NULL))"
     ") STRICT;";
 
+static const char version_thick[] = "ALTER TABLE volumes ADD COLUMN"
+                                    "  thick INTEGER NOT NULL DEFAULT 0 CHECK (thick IN (0, 1));";
+
 /* migrations[n] brings version n to version n + 1. What was released never changes here. */
-static const char *const migrations[] = {version_1, version_attachments, version_chap};
+static const char *const migrations[] = {version_1, version_attachments, version_chap,
+                                         version_thick};
 
 static int check_whole(struct db *db, struct error *ret_error)
 {

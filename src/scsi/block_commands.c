@@ -127,7 +127,7 @@ void scsi_read_capacity_16(struct scsi_task *task)
     wire_put_be32(&w, lu->block_size);
     wire_put_u8(&w, 0);                                /* no protection information */
     wire_put_u8(&w, lu->block_size == 512 ? 0x03 : 0); /* 2^3 logical blocks per physical one */
-    wire_put_be16(&w, 0xc000);                         /* LBPME, LBPRZ: thin, holes read as zero */
+    wire_put_be16(&w, lu->thick ? 0 : 0xc000);         /* LBPME, LBPRZ: thin, holes read as zero */
     wire_put_zeros(&w, 16);
     scsi_reply_end(task, &w, wire_get_be32(&cdb));
 }

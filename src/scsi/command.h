@@ -23,10 +23,18 @@ struct scsi_command {
 #define SCSI_CMD_ANY_LUN        0x02 /* answered for LUNs that do not exist, too */
 #define SCSI_CMD_SKIPS_UA       0x04 /* neither reports nor clears a unit attention (SPC-4) */
 #define SCSI_CMD_WRITES         0x08 /* refused on a write-protected LU */
+#define SCSI_CMD_THIN           0x10 /* only a thin LU has it */
 
 /* All commands, ordered by opcode and service action. */
 extern const struct scsi_command scsi_commands[];
 extern const size_t scsi_n_commands;
+
+/* lu: NULL: none. */
+static inline bool scsi_command_applies(const struct scsi_command *command,
+                                        const struct scsi_lu *lu)
+{
+    return !(command->flags & SCSI_CMD_THIN && lu && lu->thick);
+}
 
 /* Bytes of a CDB with this opcode, by its group code: 6, 10, 12 or 16; 0 for a reserved one. */
 unsigned scsi_cdb_size(uint8_t opcode);

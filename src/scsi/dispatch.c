@@ -5,6 +5,7 @@
 #define ANY  SCSI_CMD_ANY_LUN
 #define NOUA SCSI_CMD_SKIPS_UA
 #define W    SCSI_CMD_WRITES
+#define THIN SCSI_CMD_THIN
 
 #define F2 0xff, 0xff
 #define F4 F2, F2
@@ -30,7 +31,7 @@ const struct scsi_command scsi_commands[] = {
     {SCSI_SYNCHRONIZE_CACHE_10, 0, 0, scsi_synchronize_cache, {0x06, F4, 0x1f, F2, 0x04}},
     {SCSI_READ_DEFECT_DATA_10, 0, 0, scsi_read_defect_data_10, {0, 0x1f, 0, 0, 0, 0, F2, 0x04}},
     {SCSI_WRITE_SAME_10, 0, W, scsi_write_same, {0xf8, F4, 0x1f, F2, 0x04}},
-    {SCSI_UNMAP, 0, W, scsi_unmap, {0x01, 0, 0, 0, 0, 0x1f, F2, 0x04}},
+    {SCSI_UNMAP, 0, W | THIN, scsi_unmap, {0x01, 0, 0, 0, 0, 0x1f, F2, 0x04}},
     {SCSI_MODE_SELECT_10, 0, 0, scsi_mode_select_10, {0x11, 0, 0, 0, 0, 0, F2, 0x04}},
     {SCSI_MODE_SENSE_10, 0, 0, scsi_mode_sense_10, {0x18, 0xff, 0xff, 0, 0, 0, F2, 0x04}},
     {SCSI_READ_16, 0, 0, scsi_read, {0xf8, F8, F4, 0x1f, 0x04}},
@@ -49,7 +50,7 @@ const struct scsi_command scsi_commands[] = {
      {0x1f, F8, F4, 0x01, 0x04}},
     {SCSI_SERVICE_ACTION_IN_16,
      SCSI_GET_LBA_STATUS,
-     SA,
+     SA | THIN,
      scsi_get_lba_status,
      {0x1f, F8, F4, 0x01, 0x04}},
     {SCSI_REPORT_LUNS, 0, ANY | NOUA, scsi_report_luns, {0, 0xff, 0, 0, 0, F4, 0, 0x04}},
@@ -109,11 +110,12 @@ struct scsi_range scsi_cdb_range(const uint8_t *cdb)
     return range;
 }
 
-static const struct scsi_command *find_command(const uint8_t *cdb)
+/* lu: that has it, or NULL. */
+static const struct scsi_command *find_command(const uint8_t *cdb, const struct scsi_lu *lu)
 {
     for (size_t i = 0; i < scsi_n_commands; i++) {
         const struct scsi_command *c = &scsi_commands[i];
-        if (c->opcode == cdb[0] &&
+        if (c->opcode == cdb[0] && scsi_command_applies(c, lu) &&
             (!(c->flags & SCSI_CMD_SERVICE_ACTION) || c->service_action == (cdb[1] & 0x1f)))
             return c;
     }
@@ -122,22 +124,28 @@ static const struct scsi_command *find_command(const uint8_t *cdb)
 
 bool scsi_cdb_writes(const uint8_t cdb[static SCSI_CDB_SIZE])
 {
-    const struct scsi_command *command = find_command(cdb);
+    const struct scsi_command *command = find_command(cdb, NULL);
     return command && command->flags & SCSI_CMD_WRITES;
 }
 
-static bool knows_opcode(uint8_t opcode)
+static bool knows_opcode(uint8_t opcode, const struct scsi_lu *lu)
 {
     for (size_t i = 0; i < scsi_n_commands; i++)
-        if (scsi_commands[i].opcode == opcode)
+        if (scsi_commands[i].opcode == opcode && scsi_command_applies(&scsi_commands[i], lu))
             return true;
     return false;
+}
+
+static const struct scsi_lu *lu_of(const struct scsi_task *task)
+{
+    return task->nexus ? task->nexus->lu : NULL;
 }
 
 /* What stands in the way of running this command at all; SENSE_NONE: nothing. */
 static enum scsi_sense obstacle(const struct scsi_task *task)
 {
     const struct scsi_command *command = task->command;
+    const struct scsi_lu *lu = lu_of(task);
     if (!task->nexus && !(command && command->flags & SCSI_CMD_ANY_LUN))
         return SENSE_LUN_NOT_SUPPORTED;
     if (task->nexus && !(command && command->flags & SCSI_CMD_SKIPS_UA)) {
@@ -146,16 +154,17 @@ static enum scsi_sense obstacle(const struct scsi_task *task)
             return attention;
     }
     if (!command)
-        return knows_opcode(task->cdb[0]) ? SENSE_INVALID_FIELD_IN_CDB : SENSE_INVALID_OPCODE;
-    if (command->flags & SCSI_CMD_WRITES && task->nexus && scsi_lu_is_protected(task->nexus->lu))
+        return knows_opcode(task->cdb[0], lu) ? SENSE_INVALID_FIELD_IN_CDB : SENSE_INVALID_OPCODE;
+    if (command->flags & SCSI_CMD_WRITES && lu && scsi_lu_is_protected(lu))
         return SENSE_WRITE_PROTECTED;
     return SENSE_NONE;
 }
 
 void scsi_task_start(struct scsi_task *task)
 {
-    task->command = find_command(task->cdb);
-    task->descriptor_sense = task->nexus && task->nexus->lu->mode.descriptor_sense;
+    const struct scsi_lu *lu = lu_of(task);
+    task->command = find_command(task->cdb, lu);
+    task->descriptor_sense = lu && lu->mode.descriptor_sense;
     enum scsi_sense sense = obstacle(task);
     if (sense)
         scsi_task_check(task, sense);

@@ -59,19 +59,26 @@ static void write_extended(const struct scsi_lu *lu, struct wire_writer *w)
     wire_put_zeros(w, 57);
 }
 
+static void put_unmap_limits(const struct scsi_lu *lu, struct wire_writer *w)
+{
+    wire_put_be32(w, (uint32_t)(SCSI_MAX_ZERO_BYTES / lu->block_size));
+    wire_put_be32(w, SCSI_MAX_UNMAP_DESCRIPTORS);
+    wire_put_be32(w, GRANULARITY_BYTES / lu->block_size);
+    wire_put_be32(w, 0x80000000); /* UGAVALID, alignment 0 */
+}
+
 static void write_block_limits(const struct scsi_lu *lu, struct wire_writer *w)
 {
-    uint32_t granularity = GRANULARITY_BYTES / lu->block_size;
     wire_put_u8(w, 0x01); /* WSNZ: no WRITE SAME of 0 blocks */
     wire_put_u8(w, (uint8_t)scsi_max_compare_blocks(lu));
-    wire_put_be16(w, (uint16_t)granularity);
+    wire_put_be16(w, (uint16_t)(GRANULARITY_BYTES / lu->block_size));
     wire_put_be32(w, 0); /* longest transfer: no limit */
     wire_put_be32(w, 0); /* best transfer: no preference */
     wire_put_be32(w, 0);
-    wire_put_be32(w, (uint32_t)(SCSI_MAX_ZERO_BYTES / lu->block_size));
-    wire_put_be32(w, SCSI_MAX_UNMAP_DESCRIPTORS);
-    wire_put_be32(w, granularity);
-    wire_put_be32(w, 0x80000000); /* UGAVALID, alignment 0 */
+    if (lu->thick)
+        wire_put_zeros(w, 16); /* no UNMAP */
+    else
+        put_unmap_limits(lu, w);
     wire_put_be64(w, SCSI_MAX_ZERO_BYTES / lu->block_size);
     wire_put_zeros(w, 20);
 }
@@ -84,9 +91,9 @@ static void write_characteristics(const struct scsi_lu *lu, struct wire_writer *
 
 static void write_provisioning(const struct scsi_lu *lu, struct wire_writer *w)
 {
-    wire_put_u8(w, 0);    /* no thresholds */
-    wire_put_u8(w, 0xe4); /* LBPU, LBPWS, LBPWS10, LBPRZ */
-    wire_put_u8(w, 0x02); /* thin */
+    wire_put_u8(w, 0);                       /* no thresholds */
+    wire_put_u8(w, lu->thick ? 0x00 : 0xe4); /* LBPU, LBPWS, LBPWS10, LBPRZ */
+    wire_put_u8(w, lu->thick ? 0x00 : 0x02); /* fully provisioned, or thin */
     wire_put_u8(w, 0);
 }
 

@@ -13,6 +13,7 @@ struct scsi_lu *scsi_lu_new(struct io_thread *thread, struct block_device *devic
     lu->block_size = block_size;
     lu->n_blocks = device->size / block_size;
     lu->read_only = device->read_only;
+    lu->thick = device->thick;
     memcpy(lu->serial, serial, sizeof(lu->serial));
     list_init(&lu->nexuses);
     scsi_range_lock_init(&lu->ranges, thread);

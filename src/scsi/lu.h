@@ -27,6 +27,7 @@ struct scsi_lu {
     uint64_t n_blocks;
     uint8_t serial[16]; /* unique for ever: identifies the volume to the initiators */
     bool read_only;
+    bool thick; /* fully provisioned: no space is given back, and nothing is said of it */
     struct scsi_mode_settings mode;
     struct list nexuses; /* struct scsi_nexus */
     struct scsi_range_lock ranges;

@@ -157,11 +157,14 @@ void scsi_write_same(struct scsi_task *task)
     uint32_t block_size = task->nexus->lu->block_size;
     bool no_data = task->cdb[0] == SCSI_WRITE_SAME_16 && task->cdb[1] & 0x01; /* NDOB */
     bool anchor = task->cdb[1] & 0x10;
+    bool unmap = task->cdb[1] & 0x08;
     bool protect = task->cdb[1] >> 5;
     enum scsi_sense sense = anchor || protect ? SENSE_INVALID_FIELD_IN_CDB : check_same(task);
     if (!sense && !no_data && task->expected_out != block_size)
         sense = SENSE_INVALID_FIELD_IN_CDB; /* one block of data, neither more nor less */
-    if (sense)
+    if (unmap && task->nexus->lu->thick)
+        scsi_task_check_field(task, 1);
+    else if (sense)
         scsi_task_check(task, sense);
     else if (no_data)
         scsi_device_steps(scsi_device_burst(task), zero_next);

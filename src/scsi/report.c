@@ -51,14 +51,26 @@ static void put_timeouts(struct wire_writer *w)
     wire_put_zeros(w, NO_TIMEOUTS_SIZE - 2);
 }
 
+static size_t count_commands(const struct scsi_lu *lu)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < scsi_n_commands; i++)
+        n += scsi_command_applies(&scsi_commands[i], lu);
+    return n;
+}
+
 static void report_all(struct scsi_task *task, bool timeouts, uint32_t allocation_length)
 {
+    const struct scsi_lu *lu = task->nexus->lu;
+    size_t n = count_commands(lu);
     struct wire_writer w;
-    if (!scsi_reply_begin(task, (uint32_t)(4 + scsi_n_commands * (8 + NO_TIMEOUTS_SIZE)), &w))
+    if (!scsi_reply_begin(task, (uint32_t)(4 + n * (8 + NO_TIMEOUTS_SIZE)), &w))
         return;
-    wire_put_be32(&w, (uint32_t)(scsi_n_commands * (timeouts ? 8 + NO_TIMEOUTS_SIZE : 8)));
+    wire_put_be32(&w, (uint32_t)(n * (timeouts ? 8 + NO_TIMEOUTS_SIZE : 8)));
     for (size_t i = 0; i < scsi_n_commands; i++) {
         const struct scsi_command *c = &scsi_commands[i];
+        if (!scsi_command_applies(c, lu))
+            continue;
         bool has_action = c->flags & SCSI_CMD_SERVICE_ACTION;
         wire_put_u8(&w, c->opcode);
         wire_put_u8(&w, 0);
@@ -95,15 +107,15 @@ static void report_one(struct scsi_task *task, const struct scsi_command *comman
     scsi_reply_end(task, &w, allocation_length);
 }
 
-static const struct scsi_command *find(uint8_t opcode, uint16_t service_action,
-                                       bool *ret_has_actions)
+static const struct scsi_command *find(const struct scsi_lu *lu, uint8_t opcode,
+                                       uint16_t service_action, bool *ret_has_actions)
 {
     const struct scsi_command *found = NULL;
     *ret_has_actions = false;
     for (size_t i = 0; i < scsi_n_commands; i++) {
         const struct scsi_command *c = &scsi_commands[i];
         bool has_action = c->flags & SCSI_CMD_SERVICE_ACTION;
-        if (c->opcode != opcode)
+        if (c->opcode != opcode || !scsi_command_applies(c, lu))
             continue;
         *ret_has_actions |= has_action;
         if (!has_action || c->service_action == service_action)
@@ -120,7 +132,7 @@ void scsi_report_supported_operation_codes(struct scsi_task *task)
     uint16_t action = wire_get_be16(&r);
     uint32_t allocation_length = be32_at(task->cdb + 6);
     bool has_actions;
-    const struct scsi_command *command = find(task->cdb[3], action, &has_actions);
+    const struct scsi_command *command = find(task->nexus->lu, task->cdb[3], action, &has_actions);
 
     if (options > REPORT_EITHER || (options == REPORT_OPCODE && has_actions) ||
         (options == REPORT_SERVICE_ACTION && command && !has_actions))

@@ -58,7 +58,9 @@ static void finish_job(struct volume *volume)
 static void open_device(struct volume *volume)
 {
     const struct volume_spec *spec = &volume->spec;
-    if (block_file_open(volume->thread, spec->path, spec->size, spec->read_only, &volume->device,
+    unsigned how =
+        (spec->read_only ? BLOCK_FILE_READ_ONLY : 0) | (spec->thick ? BLOCK_FILE_THICK : 0);
+    if (block_file_open(volume->thread, spec->path, spec->size, how, &volume->device,
                         &volume->error) < 0)
         volume->device = NULL;
 }

@@ -22,6 +22,7 @@ struct volume_spec {
     uint64_t size;       /* bytes */
     uint32_t block_size; /* bytes */
     bool read_only;
+    bool thick;
     bool single_writer;
     uint8_t serial[16];
 };

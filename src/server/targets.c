@@ -117,6 +117,7 @@ static bool admit_volume(struct admission *admission, unsigned lun, const struct
         .size = volume->size,
         .block_size = volume->block_size,
         .read_only = volume->read_only,
+        .thick = volume->thick,
         .single_writer = !volume->shared && !volume->read_only,
     };
     memcpy(a->spec.serial, volume->serial, sizeof(a->spec.serial));

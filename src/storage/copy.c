@@ -1,13 +1,12 @@
 #include "storage/copy.h"
 
-#include "core/size.h"
+#include "storage/space.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 
 #define PIECE_SIZE  (8 * MIB)
 #define BUFFER_SIZE (1 * MIB)
@@ -24,20 +23,11 @@ int copy_needed_space(int fd, uint64_t size, uint64_t *ret_bytes)
 
 static int check_space(const struct copy *copy, struct error *ret_error)
 {
-    struct statvfs fs;
     uint64_t needed = 0;
     int r = copy_needed_space(copy->from, copy->size, &needed);
-    if (r < 0 || fstatvfs(copy->to, &fs) < 0)
-        return error_set(ret_error, r < 0 ? r : -errno, "%s cannot be looked at: %s",
-                         copy->from_name, strerror(r < 0 ? -r : errno));
-    uint64_t available = (uint64_t)fs.f_bavail * fs.f_frsize;
-    if (needed <= available)
-        return 0;
-    char needed_text[SIZE_TEXT_SIZE], available_text[SIZE_TEXT_SIZE];
-    return error_set(ret_error, -ENOSPC,
-                     "not enough space for %s: it needs %s, %s are free; free some and try again",
-                     copy->to_name, size_format(needed, needed_text),
-                     size_format(available, available_text));
+    if (r < 0)
+        return error_set(ret_error, r, "%s cannot be looked at: %s", copy->from_name, strerror(-r));
+    return space_check(copy->to, copy->to_name, needed, ret_error);
 }
 
 static int write_error(const struct copy *copy, int errnum, struct error *ret_error)
@@ -49,15 +39,22 @@ static int write_error(const struct copy *copy, int errnum, struct error *ret_er
                      strerror(errnum));
 }
 
+/* A clone takes the whole file: only if that is what was asked for. */
+static bool clone_whole(const struct copy *copy)
+{
+    struct stat st;
+    return fstat(copy->from, &st) == 0 && S_ISREG(st.st_mode) &&
+           (uint64_t)st.st_size == copy->size && ioctl(copy->to, FICLONE, copy->from) == 0;
+}
+
 int copy_begin(struct copy *copy, struct error *ret_error)
 {
     copy->done = copy->data_end = 0;
-    copy->by_hand = false;
+    copy->by_hand = copy->thick; /* the kernel might share blocks */
     copy->buffer = NULL;
-    struct stat st;
-    /* a clone takes the whole file: only if that is what was asked for */
-    if (fstat(copy->from, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size == copy->size &&
-        ioctl(copy->to, FICLONE, copy->from) == 0) {
+    if (copy->thick)
+        return space_reserve(copy->to, copy->to_name, copy->size, ret_error);
+    if (clone_whole(copy)) {
         copy->done = copy->size;
         return 0;
     }

@@ -15,6 +15,7 @@ struct copy {
     int from, to;                    /* not owned; `to` is a new, empty file */
     const char *from_name, *to_name; /* for messages */
     uint64_t size;                   /* bytes to copy */
+    bool thick;                      /* takes all of the space, and shares none */
     /* may be read by the caller */
     uint64_t done; /* bytes, holes included */
 
@@ -27,8 +28,9 @@ struct copy {
 /* Bytes that a copy of fd needs on disk: what is allocated of a file, all of a device. */
 int copy_needed_space(int fd, uint64_t size, uint64_t *ret_bytes) MUST_CHECK;
 
-/* Checks that there is room for the copy; -ENOSPC with the figures if not. Gives `to` its size,
- * and is done at once (done == size) where blocks can be shared. */
+/* Checks that there is room for the copy; -ENOSPC with the figures if not. Gives `to` its size (and
+ * all of its space, if it is thick), and is done at once (done == size) where blocks can be shared.
+ */
 int copy_begin(struct copy *copy, struct error *ret_error) MUST_CHECK;
 /* Works for at most about `budget` microseconds. 1: there is more to do; 0: everything is copied
  * (not yet durable: fsync). */

@@ -110,6 +110,11 @@ int job_begin(struct storage *storage, int from, const char *from_name, const ch
     return error.code;
 }
 
+void job_set_thick(struct storage_job *job)
+{
+    job->copy.thick = true;
+}
+
 /* True if this job may copy now; waits for a while if not. */
 static bool get_slot(struct storage_job *job)
 {

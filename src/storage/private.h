@@ -21,6 +21,9 @@ int job_begin(struct storage *storage, int from, const char *from_name, const ch
               const char *volume, const char *image, uint32_t version, struct storage_job **ret_job,
               struct error *ret_error) MUST_CHECK;
 
+/* Before the first step: what it fills is thick. */
+void job_set_thick(struct storage_job *job);
+
 /* Makes the directory entry of path durable. */
 int file_sync_directory(const char *path, struct error *ret_error) MUST_CHECK;
 /* path with ".tmp" behind it, opened new and empty for writing. */

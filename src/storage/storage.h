@@ -80,6 +80,7 @@ struct storage_volume {
     const char *path;
     uint32_t block_size; /* 512 or 4096; 0: 512, or the device's own */
     bool read_only;
+    bool thick; /* takes its space at once, and shares it with nothing; of a device: says so */
     bool allow_any;
     const char *const *allow;
     size_t n_allow;

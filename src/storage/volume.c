@@ -1,5 +1,6 @@
 /* Volumes: creation from each kind of source, and removal. */
 #include "storage/private.h"
+#include "storage/space.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -39,6 +40,7 @@ static int draft_begin(struct storage *storage, const struct storage_volume *vol
         .path = draft->path,
         .block_size = volume->block_size,
         .read_only = volume->read_only,
+        .thick = volume->thick,
         .allow_any = volume->allow_any,
         .allow = volume->allow,
         .n_allow = volume->n_allow,
@@ -92,9 +94,13 @@ static int begin_copy(struct storage *storage, const struct draft *draft,
                       struct storage_job **ret_job, struct error *ret_error)
 {
     int from = open(draft->from_path, O_RDONLY | O_CLOEXEC);
-    if (from >= 0)
-        return job_begin(storage, from, draft->from_path, draft->path, draft->row.name, NULL, 0,
-                         ret_job, ret_error);
+    if (from >= 0) {
+        int r = job_begin(storage, from, draft->from_path, draft->path, draft->row.name, NULL, 0,
+                          ret_job, ret_error);
+        if (r >= 0 && draft->row.thick)
+            job_set_thick(*ret_job);
+        return r;
+    }
     struct error ignored;
     int r = error_set(ret_error, -errno, "image '%s' cannot be opened at %s: %s", draft->image,
                       draft->from_path, strerror(errno));
@@ -108,12 +114,17 @@ static int make_blank_file(const struct draft *draft, struct error *ret_error)
     cleanup_close int fd = file_create_tmp(draft->path, ret_error);
     if (fd < 0)
         return fd;
-    if (ftruncate(fd, (off_t)draft->row.size) < 0)
+    if (draft->row.thick) {
+        int r = space_reserve(fd, draft->path, draft->row.size, ret_error);
+        if (r < 0)
+            return r;
+    } else if (ftruncate(fd, (off_t)draft->row.size) < 0) {
         return errno == EFBIG || errno == EINVAL
                    ? error_set(ret_error, -EFBIG,
                                "the file system of %s cannot hold a file that large", draft->path)
                    : error_set(ret_error, -errno, "%s cannot be made: %s", draft->path,
                                strerror(errno));
+    }
     return file_publish(fd, draft->path, 0600, ret_error);
 }
 
@@ -153,6 +164,27 @@ static int create_copy(struct storage *storage, struct draft *draft,
     return r < 0 ? r : begin_copy(storage, draft, ret_job, ret_error);
 }
 
+/* The holes of a file that stays where it is are filled; what is in it stays as it is. */
+static int add_and_reserve(struct storage *storage, struct draft *draft, struct error *ret_error)
+{
+    struct error ignored;
+    struct registry *registry = storage->settings.registry;
+    draft->row.state = VOLUME_CREATING;
+    int r = registry_volume_add(registry, &draft->row, ret_error);
+    if (r < 0)
+        return r;
+    cleanup_close int fd = open(draft->path, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+    if (fd < 0)
+        r = error_set(ret_error, -errno, "%s cannot be opened: %s", draft->path, strerror(errno));
+    else
+        r = space_reserve(fd, draft->path, draft->row.size, ret_error);
+    if (r >= 0)
+        r = registry_volume_finish(registry, draft->row.name, NULL, ret_error);
+    if (r < 0)
+        (void)!registry_volume_finish(registry, draft->row.name, ret_error->text, &ignored);
+    return r;
+}
+
 static int create_in_place(struct storage *storage, struct draft *draft,
                            const struct storage_volume *volume, struct error *ret_error)
 {
@@ -167,7 +199,11 @@ static int create_in_place(struct storage *storage, struct draft *draft,
         r = source_check_file(storage, draft->path, &draft->row.block_size, &draft->row.size,
                               volume->read_only, ret_error);
     }
-    return r < 0 ? r : registry_volume_add(storage->settings.registry, &draft->row, ret_error);
+    if (r < 0)
+        return r;
+    return draft->row.thick && draft->row.kind == VOLUME_FILE && !draft->row.read_only
+               ? add_and_reserve(storage, draft, ret_error)
+               : registry_volume_add(storage->settings.registry, &draft->row, ret_error);
 }
 
 int storage_volume_create(struct storage *storage, const struct storage_volume *volume,

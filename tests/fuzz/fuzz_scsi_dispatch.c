@@ -23,6 +23,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define READ_ONLY      0x02
 #define DISK_IMMEDIATE 0x04
 #define WITH_HOLES     0x08
+#define THICK          0x10
 
 /* actions */
 #define NO_LUN      0x01
@@ -82,6 +83,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct scsi_port *port = scsi_port_new(DISK_SIZE, options & BLOCKS_4096 ? 4096 : 512);
     port->hold = true;
     port->lu->read_only = options & READ_ONLY;
+    port->lu->thick = options & THICK;
     port->disk->immediate = options & DISK_IMMEDIATE;
     port->disk->extents = holes;
     port->disk->n_extents = options & WITH_HOLES ? ARRAY_SIZE(holes) : 0;

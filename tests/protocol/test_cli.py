@@ -52,7 +52,7 @@ def test_a_day_with_volumes(daemon, image, tmp_path):
     text = daemon.ok("volume", "create", "a", "--size", "10G", "--allow", "any")
     assert text == "volume a is ready: iqn.2026-11.lan.example:a\n"
     daemon.ok("volume", "create", "b", "--image", "debian12@1", "--allow",
-              "iqn.2026-11.lan.example:x,iqn.2026-11.lan.example:y", "--block-size", "4096")
+              "iqn.2026-11.lan.example:x,iqn.2026-11.lan.example:y", "--block-size", "4096", "--thick")
     own = make_image(tmp_path / "own.raw")
     done = subprocess.run([NODISK, "volume", "create", "c", "--file", "own.raw", "--read-only"],
                           cwd=tmp_path, env={**os.environ, "NODISK_SOCKET": str(daemon.socket)})
@@ -60,7 +60,8 @@ def test_a_day_with_volumes(daemon, image, tmp_path):
     rows = {line.split()[0]: line for line in daemon.ok("volume", "list").splitlines()[1:]}
     assert "10 GiB" in rows["a"] and "debian12@1" in rows["b"] and sorted(rows) == ["a", "b", "c"]
     b = json.loads(daemon.ok("--json", "volume", "show", "b"))
-    assert b["block_size"] == 4096 and len(b["allow"]) == 2
+    assert b["block_size"] == 4096 and len(b["allow"]) == 2 and b["thick"] and b["used"] == b["size"]
+    assert "thick" in daemon.ok("volume", "show", "b") and "thin" in daemon.ok("volume", "show", "a")
     c = json.loads(daemon.ok("--json", "volume", "show", "c"))
     assert c["path"] == str(own) and c["read_only"]
     assert "made from it: b" in daemon.ok("image", "show", "debian12")
@@ -81,6 +82,7 @@ def test_a_day_with_volumes(daemon, image, tmp_path):
     (["volume", "create", "x", "--device", "/dev/null"], "is not a block device"),
     (["volume", "create", "x", "--size", "1000"], "must be a multiple of 512"),
     (["volume", "create", "x", "--size", "1M", "--allow", "IQN.X"], "not an initiator's name"),
+    (["volume", "create", "x", "--size", "1000T", "--thick"], "free some and try again"),
     (["image", "import", "/nowhere", "--name", "x"], "/nowhere cannot be opened"),
     (["image", "import", "/etc/passwd", "--name", "x"], "not a multiple of the block size 512"),
     (["group", "remove", "nope"], "there is no group 'nope'"),

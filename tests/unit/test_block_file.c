@@ -57,7 +57,8 @@ static int open_device(const char *path, uint64_t size, bool read_only)
 {
     block_close(take_ptr(bench.device));
     bench.error = (struct error){0};
-    return block_file_open(bench.thread, path, size, read_only, &bench.device, &bench.error);
+    return block_file_open(bench.thread, path, size, read_only ? BLOCK_FILE_READ_ONLY : 0,
+                           &bench.device, &bench.error);
 }
 
 static void must_open(const char *path, uint64_t size, bool read_only)
@@ -286,6 +287,29 @@ static void where_there_are_no_holes_zeroes_are_written(void **state)
     }
 }
 
+static void a_thick_volume_keeps_its_space(void **state)
+{
+    new_volume();
+    assert_false(bench.device->thick);
+    for (uint64_t at = 0; at < SIZE; at += BUFFER_MAX_SIZE)
+        assert_int_equal(write_at(at, BUFFER_MAX_SIZE, 0), 0);
+    assert_int_equal(flush(), 0);
+    uint64_t before = allocated();
+    block_close(take_ptr(bench.device));
+    assert_int_equal(block_file_open(bench.thread, bench.path, SIZE, BLOCK_FILE_THICK,
+                                     &bench.device, &bench.error),
+                     0);
+    assert_true(bench.device->thick);
+    assert_int_equal(zero_at(MIB, 2 * MIB, BLOCK_FUA), 0);
+    assert_true(allocated() >= before);
+    for (uint64_t at = MIB; at < 3 * MIB; at += BUFFER_MAX_SIZE) {
+        assert_int_equal(read_at(at, BUFFER_MAX_SIZE), 0);
+        assert_zeroes(0, BUFFER_MAX_SIZE);
+    }
+    assert_int_equal(read_at(3 * MIB, 512), 0);
+    assert_memory_equal(buffer, pattern, 512);
+}
+
 /* --- durability --- */
 
 static void flush_and_fua_are_done(void **state)
@@ -474,6 +498,7 @@ int main(void)
         FILE_TEST(zeroes_give_space_back),
         FILE_TEST(zeroes_of_parts_of_blocks),
         FILE_TEST(where_there_are_no_holes_zeroes_are_written),
+        FILE_TEST(a_thick_volume_keeps_its_space),
         FILE_TEST(flush_and_fua_are_done),
         FILE_TEST(a_full_file_system_is_told_and_does_no_more_harm),
         FILE_TEST(a_write_that_is_too_large_for_the_file_system_is_an_error),

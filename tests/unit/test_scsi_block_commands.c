@@ -267,6 +267,14 @@ static void capacity_in_the_long_form(void **state)
     assert_memory_equal(capacity_16(32), large, sizeof(large));
 }
 
+static void a_thick_lu_is_not_thin(void **state)
+{
+    port->lu->thick = true;
+    const uint8_t *d = capacity_16(32);
+    assert_int_equal(d[13], 0x03);
+    assert_int_equal(d[14] << 8 | d[15], 0); /* neither LBPME nor LBPRZ */
+}
+
 static void capacity_of_4096_byte_blocks(void **state)
 {
     scsi_port_free(port);
@@ -338,6 +346,7 @@ int main(void)
         COMMAND_TEST(a_device_that_has_failed_fails_the_self_test),
         COMMAND_TEST(capacity_in_the_short_form),
         COMMAND_TEST(capacity_in_the_long_form),
+        COMMAND_TEST(a_thick_lu_is_not_thin),
         COMMAND_TEST(capacity_of_4096_byte_blocks),
         COMMAND_TEST(no_block_is_defective),
     };

@@ -146,6 +146,19 @@ static void characteristics_and_provisioning(void **state)
     assert_int_equal(port->in[7], 0);
 }
 
+/* It has all of its space and gives none back: nothing is said of UNMAP. */
+static void a_thick_lu_says_nothing_of_unmap(void **state)
+{
+    port->lu->thick = true;
+    assert_int_equal(fetch_page(0xb0), 0x3c);
+    assert_int_equal(port->in[5], 255); /* the other limits are as they were */
+    assert_int_equal(be32(4) & 0xffff, 8);
+    assert_zeroes(20, 36);
+    assert_true(be64(36) == 512 * MIB / 512);
+    assert_int_equal(fetch_page(0xb2), 4);
+    assert_zeroes(4, 8); /* fully provisioned */
+}
+
 /* What does not fit is cut; lengths inside still tell of the whole. */
 static void the_allocation_length_cuts(void **state)
 {
@@ -190,6 +203,7 @@ int main(void)
         SCSI_TEST(extended_inquiry),
         SCSI_TEST(block_limits),
         SCSI_TEST(characteristics_and_provisioning),
+        SCSI_TEST(a_thick_lu_says_nothing_of_unmap),
         SCSI_TEST(the_allocation_length_cuts),
         SCSI_TEST(the_initiators_room_cuts_too),
     };

@@ -447,6 +447,34 @@ static void a_hole_that_ends_inside_a_block(void **state)
     ASSERT_STATUS({6, DISK_SIZE / 4096 - 6, false});
 }
 
+/* --- thick LUs --- */
+
+static void a_thick_lu_refuses_to_unmap(void **state)
+{
+    port->lu->thick = true;
+    unmap(LIST({0, 8}), SENSE_INVALID_OPCODE);
+    uint8_t cdb[SCSI_CDB_SIZE] = {SCSI_SERVICE_ACTION_IN_16, SCSI_GET_LBA_STATUS};
+    cdb[13] = 255;
+    scsi_refused(cdb, SENSE_INVALID_FIELD_IN_CDB);
+    memset(block, 0, sizeof(block));
+    for (size_t i = 0; i < ARRAY_SIZE(sames); i++) {
+        write_same(sames[i], UNMAP_BIT, 0, 1, SENSE_INVALID_FIELD_IN_CDB);
+        assert_int_equal(port->sense[15], 0xc0); /* and it is in byte 1 of the CDB: */
+        assert_int_equal(port->sense[16] << 8 | port->sense[17], 1);
+    }
+    write_same(SCSI_WRITE_SAME_16, UNMAP_BIT | NDOB, 0, 1, SENSE_INVALID_FIELD_IN_CDB);
+    assert_untouched();
+}
+
+static void a_thick_lu_is_filled_all_the_same(void **state)
+{
+    port->lu->thick = true;
+    memset(block, 0, sizeof(block));
+    write_same(SCSI_WRITE_SAME_10, 0, 3, 5, SENSE_NONE);
+    write_same(SCSI_WRITE_SAME_16, NDOB, 8, 2, SENSE_NONE);
+    assert_blocks(3, 10, 0);
+}
+
 #define PROVISIONING_TEST(f) cmocka_unit_test_setup_teardown(f, setup, scsi_tear_down)
 
 int main(void)
@@ -480,6 +508,8 @@ int main(void)
         PROVISIONING_TEST(a_hole_that_is_larger_than_a_descriptor_can_tell),
         PROVISIONING_TEST(behind_the_end_there_is_nothing),
         PROVISIONING_TEST(a_hole_that_ends_inside_a_block),
+        PROVISIONING_TEST(a_thick_lu_refuses_to_unmap),
+        PROVISIONING_TEST(a_thick_lu_is_filled_all_the_same),
     };
     return RUN_TESTS(tests);
 }

@@ -42,7 +42,12 @@ static void set_catalog(enum volume_state disk1_state)
         {.id = 1, .name = "disk1", .state = disk1_state},
         {.id = 2, .name = "disk2"},
         {.id = 5, .name = "shared", .allow_any = true, .shared = true},
-        {.id = 6, .name = "golden", .allow_any = true, .shared = true, .read_only = true},
+        {.id = 6,
+         .name = "golden",
+         .allow_any = true,
+         .shared = true,
+         .read_only = true,
+         .thick = true},
         {.id = 7, .name = "gone", .allow_any = true, .path = "/nowhere/gone.raw"},
     };
     assert_int_equal(catalog_add_node(c, &web1), 0);
@@ -393,6 +398,7 @@ static void a_target_is_opened_once(void **state)
     assert_int_equal(target->lun0.lu->n_blocks, SIZE / 512);
     assert_int_equal(target->lun0.lu->serial[0], 1);
     assert_false(target->lun0.lu->read_only);
+    assert_false(target->lun0.lu->thick);
     assert_ptr_equal(open_target(&two, admission), target);
     end(&one);
     end(&two);
@@ -439,6 +445,7 @@ static void shared_and_read_only_volumes_have_many_users(void **state)
     assert_false(open_target(&one, shared)->single_writer);
     assert_false(open_target(&two, golden)->single_writer);
     assert_true(two.target->lun0.lu->read_only);
+    assert_true(two.target->lun0.lu->thick);
     end(&one);
     end(&two);
     let_go(shared);

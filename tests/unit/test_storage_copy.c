@@ -162,6 +162,31 @@ static void no_room_is_told_before_and_while(void **state)
     copy_end(&copy);
 }
 
+static void a_thick_copy_takes_all_of_its_space(void **state)
+{
+    struct error error;
+    cleanup_close int from = make_sparse(*state);
+    cleanup_close int to = open_in(*state, "to");
+    struct copy copy = {.from = from,
+                        .to = to,
+                        .from_name = "from",
+                        .to_name = "to",
+                        .size = 40 << 20,
+                        .thick = true};
+    int r = copy_begin(&copy, &error);
+    if (r == -EOPNOTSUPP)
+        skip();
+    assert_int_equal(r, 0);
+    assert_true(copy.by_hand && copy.done == 0); /* nothing is shared */
+    assert_true(allocated(to) >= 40 << 20);
+    while ((r = copy_step(&copy, 0, &error)) > 0)
+        ;
+    assert_int_equal(r, 0);
+    assert_same(from, to, 40 << 20);
+    assert_true(allocated(to) >= 40 << 20);
+    copy_end(&copy);
+}
+
 #define COPY_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -172,6 +197,7 @@ int main(void)
         COPY_TEST(a_size_that_is_no_multiple_of_a_block),
         COPY_TEST(a_source_that_shrinks_is_told),
         COPY_TEST(no_room_is_told_before_and_while),
+        COPY_TEST(a_thick_copy_takes_all_of_its_space),
     };
     scratch_dir_own_mounts();
     return RUN_TESTS(tests);

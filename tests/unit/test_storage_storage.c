@@ -187,6 +187,72 @@ static void a_volume_of_each_source(void **state)
     assert_memory_not_equal(copy->serial, blank->serial, 16);
 }
 
+static uint64_t space_of(const struct bench *b, const char *name)
+{
+    struct stat st;
+    assert_int_equal(stat(path_of(b, name), &st), 0);
+    return (uint64_t)st.st_blocks * 512;
+}
+
+static bool is_thick(const struct bench *b, const char *name)
+{
+    cleanup_catalog struct catalog *c = catalog_slot_get(b->site.slot);
+    const struct catalog_volume *v = catalog_volume_by_name(c, name);
+    assert_int_equal(v->state, VOLUME_READY);
+    return v->thick;
+}
+
+static void thick_volumes_take_their_space_at_once(void **state)
+{
+    struct bench *b = *state;
+    char source[PATH_MAX];
+    str_copy(source, sizeof(source), path_of(b, "source"));
+    import(b);
+    int r = create(b, (struct storage_volume){.name = "blank", .size = 1 << 20, .thick = true});
+    if (r == -EOPNOTSUPP)
+        skip();
+    assert_int_equal(r, 0);
+    assert_int_equal(create(b, (struct storage_volume){.name = "copy",
+                                                       .source = STORAGE_IMAGE,
+                                                       .image = "golden",
+                                                       .thick = true}),
+                     0);
+    struct storage_volume own = {
+        .name = "own", .source = STORAGE_FILE, .path = source, .read_only = true, .thick = true};
+    assert_int_equal(create(b, own), 0);
+    assert_true(space_of(b, "source") < IMAGE_SIZE); /* it is only read */
+    assert_int_equal(storage_volume_remove(b->storage, "own", NULL, &b->site.error), 0);
+    own.read_only = false;
+    assert_int_equal(create(b, own), 0);
+    assert_true(space_of(b, "volumes/blank.raw") >= 1 << 20);
+    assert_true(space_of(b, "volumes/copy.raw") >= IMAGE_SIZE);
+    assert_true(space_of(b, "source") >= IMAGE_SIZE);
+    assert_true(is_thick(b, "blank") && is_thick(b, "copy") && is_thick(b, "own"));
+    cleanup_close int fd = open(source, O_RDONLY);
+    char text[6];
+    assert_int_equal(pread(fd, text, 6, 1 << 20), 6);
+    assert_memory_equal(text, "golden", 6); /* what was in it still is */
+    assert_int_equal(create(b, (struct storage_volume){.name = "thin", .size = 4096}), 0);
+    assert_false(is_thick(b, "thin"));
+}
+
+static void a_thick_volume_without_room_leaves_nothing(void **state)
+{
+    struct bench *b = *state;
+    struct storage_volume v = {.name = "v", .size = UINT64_C(1) << 50, .thick = true};
+    assert_int_equal(create(b, v), -ENOSPC);
+    assert_told(b, "volumes/v.raw: it needs 1 PiB, ");
+    assert_false(exists(b, "volumes/v.raw.tmp"));
+    assert_int_equal(truncate(path_of(b, "source"), INT64_C(1) << 42), 0);
+    char source[PATH_MAX];
+    str_copy(source, sizeof(source), path_of(b, "source"));
+    v = (struct storage_volume){.name = "v", .source = STORAGE_FILE, .path = source, .thick = true};
+    assert_int_equal(create(b, v), -ENOSPC);
+    assert_told(b, "source: it needs 3.9 TiB, ");
+    cleanup_catalog struct catalog *c = catalog_slot_get(b->site.slot);
+    assert_null(catalog_volume_by_name(c, "v"));
+}
+
 static void what_cannot_be_a_volume_is_told(void **state)
 {
     struct bench *b = *state;
@@ -394,6 +460,8 @@ int main(void)
         STORAGE_TEST(a_cancelled_import_leaves_nothing),
         STORAGE_TEST(what_cannot_be_imported_is_told),
         STORAGE_TEST(a_volume_of_each_source),
+        STORAGE_TEST(thick_volumes_take_their_space_at_once),
+        STORAGE_TEST(a_thick_volume_without_room_leaves_nothing),
         STORAGE_TEST(what_cannot_be_a_volume_is_told),
         STORAGE_TEST(a_golden_image_is_no_volume),
         STORAGE_TEST(a_strangers_file_in_the_way_stays),
