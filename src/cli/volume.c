@@ -26,6 +26,7 @@ static const struct cli_option create_options[] = {
     {"block-size", "512|4096", "bytes of a logical block; 512, or the device's own"},
     {"read-only", NULL, "nobody may write to it"},
     {"thick", NULL, "takes all of its space now and gives none back"},
+    {"removable", NULL, "who uses it can eject it"},
     {"allow", "INITIATOR|any", "who may log in besides the node that has it", true, is_initiator},
     CHAP_OPTIONS,
 };
@@ -136,6 +137,8 @@ static int create(const struct cli *cli, const struct args *args)
         json_object_set_new(body, "read_only", json_true());
     if (args_given(args, "thick"))
         json_object_set_new(body, "thick", json_true());
+    if (args_given(args, "removable"))
+        json_object_set_new(body, "removable", json_true());
     set_allow(args, body);
     json_object_set_new(body, "name", json_string(args->words[0]));
     snprintf(job.what, sizeof(job.what), "filling volume %.64s", args->words[0]);
@@ -230,6 +233,7 @@ static void print_volume(const json_t *v)
     print_field("image", print_text(v, "image"));
     print_field("access", json_is_true(json_object_get(v, "read_only")) ? "read-only" : "writable");
     print_field("provisioning", json_is_true(json_object_get(v, "thick")) ? "thick" : "thin");
+    print_field("medium", json_is_true(json_object_get(v, "removable")) ? "removable" : "fixed");
     print_field("serial", print_text(v, "serial"));
     print_field("created", print_time(print_number(v, "created_at"), text));
 }

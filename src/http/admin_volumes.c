@@ -66,22 +66,21 @@ json_t *volume_to_json(const struct catalog *catalog, const struct catalog_volum
 {
     char serial[33];
     serial_text(v, serial);
-    return json_pack("{s:s, s:s, s:s, s:s?, s:s, s:I, s:o, s:I, s:b, s:b, s:s?, s:o, s:o, s:o, "
-                     "s:o, s:s, s:s, s:s?, "
-                     "s:s?, s:I}",
-                     "name", v->name, "kind", v->kind == VOLUME_DEVICE ? "device" : "file", "state",
-                     volume_state_text(v->state), "failure", v->failure, "path", v->path, "size",
-                     (json_int_t)v->size, "used",
-                     v->kind == VOLUME_DEVICE ? json_null()
-                                              : json_integer((json_int_t)file_used(v->path)),
-                     "block_size", (json_int_t)v->block_size, "read_only", (int)v->read_only,
-                     "thick", (int)v->thick, "image", v->image, "nodes", users_to_json(catalog, v),
-                     "attached", attached_to_json(catalog, v), "allow", allow_to_json(v), "target",
-                     json_sprintf("%s:%s", catalog_base_iqn(catalog), v->name), "serial", serial,
-                     "chap", chap_mode_name(v->chap ? v->chap->mode : CHAP_NONE), "chap_user",
-                     v->chap ? v->chap->initiator.user : NULL, "chap_target_user",
-                     v->chap && v->chap->mode == CHAP_MUTUAL ? v->chap->target.user : NULL,
-                     "created_at", (json_int_t)v->created_at);
+    return json_pack(
+        "{s:s, s:s, s:s, s:s?, s:s, s:I, s:o, s:I, s:b, s:b, s:b, s:s?, s:o, s:o, s:o, "
+        "s:o, s:s, s:s, s:s?, s:s?, s:I}",
+        "name", v->name, "kind", v->kind == VOLUME_DEVICE ? "device" : "file", "state",
+        volume_state_text(v->state), "failure", v->failure, "path", v->path, "size",
+        (json_int_t)v->size, "used",
+        v->kind == VOLUME_DEVICE ? json_null() : json_integer((json_int_t)file_used(v->path)),
+        "block_size", (json_int_t)v->block_size, "read_only", (int)v->read_only, "thick",
+        (int)v->thick, "removable", (int)v->removable, "image", v->image, "nodes",
+        users_to_json(catalog, v), "attached", attached_to_json(catalog, v), "allow",
+        allow_to_json(v), "target", json_sprintf("%s:%s", catalog_base_iqn(catalog), v->name),
+        "serial", serial, "chap", chap_mode_name(v->chap ? v->chap->mode : CHAP_NONE), "chap_user",
+        v->chap ? v->chap->initiator.user : NULL, "chap_target_user",
+        v->chap && v->chap->mode == CHAP_MUTUAL ? v->chap->target.user : NULL, "created_at",
+        (json_int_t)v->created_at);
 }
 
 void admin_list_volumes(struct call *call)
@@ -130,6 +129,7 @@ static int create(struct call *call, const struct body_volume *f, struct storage
         .block_size = (uint32_t)f->block_size.number,
         .read_only = f->read_only.value,
         .thick = f->thick.value,
+        .removable = f->removable.value,
         .allow_any = f->allow_any.value,
         .allow = f->allow.items,
         .n_allow = f->allow.count,

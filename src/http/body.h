@@ -61,7 +61,7 @@ struct body_volume {
     struct body_text name, image, file, device;
     struct body_chap chap;
     struct body_number size, block_size;
-    struct body_bool read_only, thick, allow_any;
+    struct body_bool read_only, thick, removable, allow_any;
     struct body_list allow;
 };
 int body_read_volume(const char *data, size_t size, struct body *body,

@@ -55,6 +55,7 @@ struct catalog_volume {
     uint32_t block_size; /* logical block: 512 or 4096 bytes */
     bool read_only;
     bool thick;         /* all of its space is taken, and none is given back */
+    bool removable;     /* its initiators may eject it */
     bool shared;        /* several nodes may write at once (allow: any, or several initiators) */
     bool allow_any;     /* any initiator may log in */
     uint8_t serial[16]; /* unique, random; VPD pages 80 and 83 are made from it */

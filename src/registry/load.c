@@ -218,6 +218,7 @@ static int read_volume(struct db *db, sqlite3_stmt *row, const struct scratch *a
         .image = db_column_text_or_null(row, 12),
         .created_at = (uint64_t)sqlite3_column_int64(row, 13),
         .thick = sqlite3_column_int(row, 14) != 0,
+        .removable = sqlite3_column_int(row, 15) != 0,
         .allow = (const char *const *)allow->allow,
         .n_allow = allow->count,
     };
@@ -247,7 +248,7 @@ static int load_volumes(struct db *db, struct catalog *catalog, struct error *re
     sqlite3_stmt *rows =
         db_start(db,
                  "SELECT id, name, kind, state, failure, path, owned, size, block_size, read_only,"
-                 " allow_any, serial, image, created_at, thick FROM volumes",
+                 " allow_any, serial, image, created_at, thick, removable FROM volumes",
                  DB_NO_VALUES, ret_error);
     if (!rows)
         return ret_error->code;

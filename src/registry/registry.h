@@ -71,6 +71,7 @@ struct registry_volume {
     uint32_t block_size;
     bool read_only;
     bool thick;
+    bool removable;
     bool allow_any;
     const char *image; /* or NULL */
     const char *const *allow;

@@ -137,9 +137,13 @@ static const char version_chap[] =
 static const char version_thick[] = "ALTER TABLE volumes ADD COLUMN"
                                     "  thick INTEGER NOT NULL DEFAULT 0 CHECK (thick IN (0, 1));";
 
+static const char version_removable[] =
+    "ALTER TABLE volumes ADD COLUMN"
+    "  removable INTEGER NOT NULL DEFAULT 0 CHECK (removable IN (0, 1));";
+
 /* migrations[n] brings version n to version n + 1. What was released never changes here. */
 static const char *const migrations[] = {version_1, version_attachments, version_chap,
-                                         version_thick};
+                                         version_thick, version_removable};
 
 static int check_whole(struct db *db, struct error *ret_error)
 {

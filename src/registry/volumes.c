@@ -86,14 +86,14 @@ static int insert_row(struct db *db, const struct registry_volume *v, struct err
     return db_change(
         db,
         "INSERT INTO volumes (name, kind, state, path, owned, size, block_size, read_only,"
-        " thick, allow_any, serial, image, created_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " thick, removable, allow_any, serial, image, created_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         DB_VALUES(db_text(v->name), db_text(kind_text(v->kind)),
                   db_text(v->state == VOLUME_CREATING ? "creating" : "ready"),
                   db_text(path_to_store(db, v->path)), db_int(v->owned), db_int((int64_t)v->size),
                   db_int(v->block_size), db_int(v->read_only), db_int(v->thick),
-                  db_int(v->allow_any), db_blob(serial, sizeof(serial)), db_text(v->image),
-                  db_int((int64_t)clock_wall_usec())),
+                  db_int(v->removable), db_int(v->allow_any), db_blob(serial, sizeof(serial)),
+                  db_text(v->image), db_int((int64_t)clock_wall_usec())),
         ret_error);
 }
 

@@ -69,23 +69,6 @@ void scsi_test_unit_ready(struct scsi_task *task)
     scsi_task_good(task);
 }
 
-/* Linux stops its disks at shutdown. A volume has no motor; what was written is flushed first by
- * the SYNCHRONIZE CACHE that comes before this. */
-void scsi_start_stop_unit(struct scsi_task *task)
-{
-    scsi_task_good(task);
-}
-
-/* No medium can be removed, so there is nothing to prevent and nothing to remember. The higher bit
- * of PREVENT was for medium changers and is obsolete. */
-void scsi_prevent_allow(struct scsi_task *task)
-{
-    if (task->cdb[4] & 0x02)
-        scsi_task_check(task, SENSE_INVALID_FIELD_IN_CDB);
-    else
-        scsi_task_good(task);
-}
-
 /* The default self-test looks whether the device has failed. There are no other self-tests and no
  * diagnostic pages (SPC-4). */
 void scsi_send_diagnostic(struct scsi_task *task)

@@ -24,6 +24,7 @@ struct scsi_command {
 #define SCSI_CMD_SKIPS_UA       0x04 /* neither reports nor clears a unit attention (SPC-4) */
 #define SCSI_CMD_WRITES         0x08 /* refused on a write-protected LU */
 #define SCSI_CMD_THIN           0x10 /* only a thin LU has it */
+#define SCSI_CMD_NO_MEDIUM      0x20 /* goes without the medium, too */
 
 /* All commands, ordered by opcode and service action. */
 extern const struct scsi_command scsi_commands[];
@@ -159,9 +160,7 @@ void scsi_report_supported_tmf(struct scsi_task *task);
 void scsi_request_sense(struct scsi_task *task);
 /* block_commands.c */
 void scsi_test_unit_ready(struct scsi_task *task);
-void scsi_start_stop_unit(struct scsi_task *task);
 void scsi_send_diagnostic(struct scsi_task *task);
-void scsi_prevent_allow(struct scsi_task *task);
 void scsi_read_capacity_10(struct scsi_task *task);
 void scsi_read_capacity_16(struct scsi_task *task);
 void scsi_read_defect_data_10(struct scsi_task *task);
@@ -170,6 +169,9 @@ void scsi_read(struct scsi_task *task);
 void scsi_write(struct scsi_task *task);
 void scsi_synchronize_cache(struct scsi_task *task);
 void scsi_pre_fetch(struct scsi_task *task);
+/* medium.c */
+void scsi_start_stop_unit(struct scsi_task *task);
+void scsi_prevent_allow(struct scsi_task *task);
 /* compare_and_write.c */
 void scsi_compare_and_write(struct scsi_task *task);
 /* orwrite.c */

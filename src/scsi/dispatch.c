@@ -6,6 +6,7 @@
 #define NOUA SCSI_CMD_SKIPS_UA
 #define W    SCSI_CMD_WRITES
 #define THIN SCSI_CMD_THIN
+#define NOM  SCSI_CMD_NO_MEDIUM
 
 #define F2 0xff, 0xff
 #define F4 F2, F2
@@ -17,11 +18,11 @@ const struct scsi_command scsi_commands[] = {
     {SCSI_READ_6, 0, 0, scsi_read, {0x1f, F2, 0xff, 0x04}},
     {SCSI_WRITE_6, 0, W, scsi_write, {0x1f, F2, 0xff, 0x04}},
     {SCSI_INQUIRY, 0, ANY | NOUA, scsi_inquiry, {0x01, 0xff, F2, 0x04}},
-    {SCSI_MODE_SELECT_6, 0, 0, scsi_mode_select_6, {0x11, 0, 0, 0xff, 0x04}},
-    {SCSI_MODE_SENSE_6, 0, 0, scsi_mode_sense_6, {0x08, 0xff, F2, 0x04}},
-    {SCSI_START_STOP_UNIT, 0, 0, scsi_start_stop_unit, {0x01, 0, 0x0f, 0xf7, 0x04}},
-    {SCSI_SEND_DIAGNOSTIC, 0, 0, scsi_send_diagnostic, {0xe4, 0, F2, 0x04}},
-    {SCSI_PREVENT_ALLOW_MEDIUM_REMOVAL, 0, 0, scsi_prevent_allow, {0, 0, 0, 0x03, 0x04}},
+    {SCSI_MODE_SELECT_6, 0, NOM, scsi_mode_select_6, {0x11, 0, 0, 0xff, 0x04}},
+    {SCSI_MODE_SENSE_6, 0, NOM, scsi_mode_sense_6, {0x08, 0xff, F2, 0x04}},
+    {SCSI_START_STOP_UNIT, 0, NOM, scsi_start_stop_unit, {0x01, 0, 0x0f, 0xf7, 0x04}},
+    {SCSI_SEND_DIAGNOSTIC, 0, NOM, scsi_send_diagnostic, {0xe4, 0, F2, 0x04}},
+    {SCSI_PREVENT_ALLOW_MEDIUM_REMOVAL, 0, NOM, scsi_prevent_allow, {0, 0, 0, 0x03, 0x04}},
     {SCSI_READ_CAPACITY_10, 0, 0, scsi_read_capacity_10, {0, F4, 0, 0, 0x01, 0x04}},
     {SCSI_READ_10, 0, 0, scsi_read, {0xf8, F4, 0x1f, F2, 0x04}},
     {SCSI_WRITE_10, 0, W, scsi_write, {0xf8, F4, 0x1f, F2, 0x04}},
@@ -32,8 +33,8 @@ const struct scsi_command scsi_commands[] = {
     {SCSI_READ_DEFECT_DATA_10, 0, 0, scsi_read_defect_data_10, {0, 0x1f, 0, 0, 0, 0, F2, 0x04}},
     {SCSI_WRITE_SAME_10, 0, W, scsi_write_same, {0xf8, F4, 0x1f, F2, 0x04}},
     {SCSI_UNMAP, 0, W | THIN, scsi_unmap, {0x01, 0, 0, 0, 0, 0x1f, F2, 0x04}},
-    {SCSI_MODE_SELECT_10, 0, 0, scsi_mode_select_10, {0x11, 0, 0, 0, 0, 0, F2, 0x04}},
-    {SCSI_MODE_SENSE_10, 0, 0, scsi_mode_sense_10, {0x18, 0xff, 0xff, 0, 0, 0, F2, 0x04}},
+    {SCSI_MODE_SELECT_10, 0, NOM, scsi_mode_select_10, {0x11, 0, 0, 0, 0, 0, F2, 0x04}},
+    {SCSI_MODE_SENSE_10, 0, NOM, scsi_mode_sense_10, {0x18, 0xff, 0xff, 0, 0, 0, F2, 0x04}},
     {SCSI_READ_16, 0, 0, scsi_read, {0xf8, F8, F4, 0x1f, 0x04}},
     {SCSI_COMPARE_AND_WRITE, 0, W, scsi_compare_and_write, {0xf8, F8, 0, 0, 0, 0xff, 0x1f, 0x04}},
     {SCSI_WRITE_16, 0, W, scsi_write, {0xf8, F8, F4, 0x1f, 0x04}},
@@ -56,12 +57,12 @@ const struct scsi_command scsi_commands[] = {
     {SCSI_REPORT_LUNS, 0, ANY | NOUA, scsi_report_luns, {0, 0xff, 0, 0, 0, F4, 0, 0x04}},
     {SCSI_MAINTENANCE_IN,
      SCSI_REPORT_SUPPORTED_OPERATION_CODES,
-     SA,
+     SA | NOM,
      scsi_report_supported_operation_codes,
      {0x1f, 0x87, 0xff, F2, F4, 0, 0x04}},
     {SCSI_MAINTENANCE_IN,
      SCSI_REPORT_SUPPORTED_TASK_MANAGEMENT_FUNCTIONS,
-     SA,
+     SA | NOM,
      scsi_report_supported_tmf,
      {0x1f, 0x80, 0, 0, 0, F4, 0, 0x04}},
     {SCSI_READ_12, 0, 0, scsi_read, {0xf8, F4, F4, 0x1f, 0x04}},
@@ -155,6 +156,8 @@ static enum scsi_sense obstacle(const struct scsi_task *task)
     }
     if (!command)
         return knows_opcode(task->cdb[0], lu) ? SENSE_INVALID_FIELD_IN_CDB : SENSE_INVALID_OPCODE;
+    if (lu && lu->ejected && !(command->flags & (SCSI_CMD_NO_MEDIUM | SCSI_CMD_ANY_LUN)))
+        return SENSE_MEDIUM_NOT_PRESENT;
     if (command->flags & SCSI_CMD_WRITES && lu && scsi_lu_is_protected(lu))
         return SENSE_WRITE_PROTECTED;
     return SENSE_NONE;

@@ -132,8 +132,8 @@ static void standard(struct scsi_task *task, uint16_t allocation_length)
     if (!scsi_reply_begin(task, STANDARD_SIZE, &w))
         return;
     wire_put_u8(&w, task->nexus ? 0x00 : 0x7f); /* 7f: no device can be at this LUN */
-    wire_put_u8(&w, 0);
-    wire_put_u8(&w, 0x06); /* SPC-4 */
+    wire_put_u8(&w, task->nexus && task->nexus->lu->removable ? 0x80 : 0); /* RMB */
+    wire_put_u8(&w, 0x06);                                                 /* SPC-4 */
     wire_put_u8(&w, 0x12); /* HISUP, response data format 2 */
     wire_put_u8(&w, STANDARD_SIZE - 5);
     wire_put_u8(&w, 0);

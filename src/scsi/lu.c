@@ -36,6 +36,16 @@ void scsi_lu_free(struct scsi_lu *lu)
 void scsi_lu_reset(struct scsi_lu *lu)
 {
     lu->mode = (struct scsi_mode_settings){0};
+    list_for_each(node, &lu->nexuses)
+        container_of(node, struct scsi_nexus, link)->prevents_removal = false;
+}
+
+bool scsi_lu_removal_is_prevented(const struct scsi_lu *lu)
+{
+    for (const struct list *node = lu->nexuses.next; node != &lu->nexuses; node = node->next)
+        if (container_of(node, struct scsi_nexus, link)->prevents_removal)
+            return true;
+    return false;
 }
 
 void scsi_nexus_connect(struct scsi_nexus *nexus, struct scsi_lu *lu)

@@ -27,7 +27,9 @@ struct scsi_lu {
     uint64_t n_blocks;
     uint8_t serial[16]; /* unique for ever: identifies the volume to the initiators */
     bool read_only;
-    bool thick; /* fully provisioned: no space is given back, and nothing is said of it */
+    bool thick;     /* fully provisioned: no space is given back, and nothing is said of it */
+    bool removable; /* set by whoever made it: its medium can be ejected */
+    bool ejected;
     struct scsi_mode_settings mode;
     struct list nexuses; /* struct scsi_nexus */
     struct scsi_range_lock ranges;
@@ -38,6 +40,7 @@ struct scsi_nexus {
     struct scsi_lu *lu;
     enum scsi_sense unit_attentions[SCSI_MAX_UNIT_ATTENTIONS]; /* oldest first */
     unsigned n_unit_attentions;
+    bool prevents_removal; /* of the medium */
 };
 
 /* Takes over the device, also on failure. block_size divides device->size. NULL: no memory. */
@@ -56,6 +59,9 @@ static inline bool scsi_lu_is_protected(const struct scsi_lu *lu)
 
 /* What a reset of the LU does to it (SAM-5 6.3.3); the nexuses are not told. */
 void scsi_lu_reset(struct scsi_lu *lu);
+
+/* By any nexus. */
+bool scsi_lu_removal_is_prevented(const struct scsi_lu *lu);
 
 void scsi_nexus_connect(struct scsi_nexus *nexus, struct scsi_lu *lu);
 /* No task of it may be left. */

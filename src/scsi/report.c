@@ -26,6 +26,14 @@ void scsi_report_luns(struct scsi_task *task)
     scsi_reply_end(task, &w, be32_at(task->cdb + 6));
 }
 
+static enum scsi_sense pending_sense(struct scsi_nexus *nexus)
+{
+    enum scsi_sense attention = scsi_nexus_take_unit_attention(nexus);
+    if (!attention && nexus->lu->ejected)
+        return SENSE_MEDIUM_NOT_PRESENT;
+    return attention;
+}
+
 /* Fixed or, with DESC, descriptor format; for a LUN that does not exist, that is the news. */
 void scsi_request_sense(struct scsi_task *task)
 {
@@ -34,7 +42,7 @@ void scsi_request_sense(struct scsi_task *task)
     uint8_t sense[SCSI_SENSE_MAX_SIZE];
     struct wire_writer w;
     if (task->nexus)
-        data.code = scsi_nexus_take_unit_attention(task->nexus);
+        data.code = pending_sense(task->nexus);
     if (!scsi_reply_begin(task, sizeof(sense), &w))
         return;
     wire_put_bytes(&w, sense, scsi_sense_fill(sense, &data, in_descriptors));

@@ -231,6 +231,8 @@ static struct iscsi_target *make_target(struct volume *volume)
     device->on_error = on_error;
     device->context = volume;
     struct scsi_lu *lu = scsi_lu_new(volume->thread, device, spec->block_size, spec->serial);
+    if (lu)
+        lu->removable = spec->removable;
     struct iscsi_target *target =
         lu ? iscsi_target_new(volume->thread, spec->target, lu, spec->single_writer, target_idle)
            : NULL;

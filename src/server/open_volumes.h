@@ -23,6 +23,7 @@ struct volume_spec {
     uint32_t block_size; /* bytes */
     bool read_only;
     bool thick;
+    bool removable;
     bool single_writer;
     uint8_t serial[16];
 };

@@ -118,6 +118,7 @@ static bool admit_volume(struct admission *admission, unsigned lun, const struct
         .block_size = volume->block_size,
         .read_only = volume->read_only,
         .thick = volume->thick,
+        .removable = volume->removable,
         .single_writer = !volume->shared && !volume->read_only,
     };
     memcpy(a->spec.serial, volume->serial, sizeof(a->spec.serial));

@@ -80,7 +80,8 @@ struct storage_volume {
     const char *path;
     uint32_t block_size; /* 512 or 4096; 0: 512, or the device's own */
     bool read_only;
-    bool thick; /* takes its space at once, and shares it with nothing; of a device: says so */
+    bool thick;     /* takes its space at once, and shares it with nothing; of a device: says so */
+    bool removable; /* who uses it can eject it */
     bool allow_any;
     const char *const *allow;
     size_t n_allow;

@@ -41,6 +41,7 @@ static int draft_begin(struct storage *storage, const struct storage_volume *vol
         .block_size = volume->block_size,
         .read_only = volume->read_only,
         .thick = volume->thick,
+        .removable = volume->removable,
         .allow_any = volume->allow_any,
         .allow = volume->allow,
         .n_allow = volume->n_allow,

@@ -37,6 +37,7 @@ static const char *const columns[][2] = {
     {"volumes", "block_size"},
     {"volumes", "read_only"},
     {"volumes", "thick"},
+    {"volumes", "removable"},
     {"volumes", "serial"},
     {"volumes", "image"},
     {"volume_allow", "initiator"},
@@ -57,9 +58,9 @@ static const char rows[] =
     "INSERT INTO image_versions VALUES (1, 1, 1, 'ready', '/i/1.raw', 4096, 1);"
     "INSERT INTO image_versions VALUES (2, 1, 2, 'importing', '/i/2.raw', 0, 1);"
     "INSERT INTO volumes VALUES (1, 'disk1', 'file', 'ready', NULL, '/v/1.raw', 1, 8192, 512, 0, 0,"
-    " x'00112233445566778899aabbccddeeff', 'debian12@1', 1, 0);"
+    " x'00112233445566778899aabbccddeeff', 'debian12@1', 1, 0, 1);"
     "INSERT INTO volumes VALUES (2, 'disk2', 'device', 'failed', 'why', '/dev/x', 0, 8192, 4096, 1,"
-    " 1, x'10112233445566778899aabbccddeeff', NULL, 1, 1);"
+    " 1, x'10112233445566778899aabbccddeeff', NULL, 1, 1, 0);"
     "INSERT INTO volume_allow VALUES (2, 'iqn.2020-01.org.x:a');"
     "INSERT INTO nodes VALUES (1, 'web1', 1, '10.0.0.11', 1, 1);"
     "INSERT INTO nodes VALUES (2, 'web2', NULL, NULL, NULL, 1);"

@@ -24,6 +24,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define DISK_IMMEDIATE 0x04
 #define WITH_HOLES     0x08
 #define THICK          0x10
+#define REMOVABLE      0x20
 
 /* actions */
 #define NO_LUN      0x01
@@ -84,6 +85,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     port->hold = true;
     port->lu->read_only = options & READ_ONLY;
     port->lu->thick = options & THICK;
+    port->lu->removable = options & REMOVABLE;
     port->disk->immediate = options & DISK_IMMEDIATE;
     port->disk->extents = holes;
     port->disk->n_extents = options & WITH_HOLES ? ARRAY_SIZE(holes) : 0;

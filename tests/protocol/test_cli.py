@@ -52,7 +52,7 @@ def test_a_day_with_volumes(daemon, image, tmp_path):
     text = daemon.ok("volume", "create", "a", "--size", "10G", "--allow", "any")
     assert text == "volume a is ready: iqn.2026-11.lan.example:a\n"
     daemon.ok("volume", "create", "b", "--image", "debian12@1", "--allow",
-              "iqn.2026-11.lan.example:x,iqn.2026-11.lan.example:y", "--block-size", "4096", "--thick")
+              "iqn.2026-11.lan.example:x,iqn.2026-11.lan.example:y", "--block-size", "4096", "--thick", "--removable")
     own = make_image(tmp_path / "own.raw")
     done = subprocess.run([NODISK, "volume", "create", "c", "--file", "own.raw", "--read-only"],
                           cwd=tmp_path, env={**os.environ, "NODISK_SOCKET": str(daemon.socket)})
@@ -62,6 +62,7 @@ def test_a_day_with_volumes(daemon, image, tmp_path):
     b = json.loads(daemon.ok("--json", "volume", "show", "b"))
     assert b["block_size"] == 4096 and len(b["allow"]) == 2 and b["thick"] and b["used"] == b["size"]
     assert "thick" in daemon.ok("volume", "show", "b") and "thin" in daemon.ok("volume", "show", "a")
+    assert "removable" in daemon.ok("volume", "show", "b") and "fixed" in daemon.ok("volume", "show", "a")
     c = json.loads(daemon.ok("--json", "volume", "show", "c"))
     assert c["path"] == str(own) and c["read_only"]
     assert "made from it: b" in daemon.ok("image", "show", "debian12")

@@ -18,10 +18,10 @@ NEVER = {
     **dict.fromkeys(("WriteSame10.ZeroBlocks", "WriteSame16.ZeroBlocks"),
                     ("skipped", "a WRITE SAME of 0 blocks is refused (WSNZ), and that is all it looks at")),
     "ReadOnly": ("skipped", "needs a volume that is read-only: has a test of its own"),
+    **dict.fromkeys(("PreventAllow", "StartStopUnit.Simple"), ("skipped", "needs a volume that is removable")),
 }
 NOT_YET = {
     **dict.fromkeys(("ExtendedCopy", "ReceiveCopyResults"), ("skipped", "no third-party copy yet")),
-    **dict.fromkeys(("PreventAllow", "StartStopUnit.Simple"), ("skipped", "no removable volumes yet")),
     **dict.fromkeys(("PrinReadKeys", "PrinServiceactionRange", "PrinReportCapabilities", "ProutRegister",
                      "ProutReserve", "ProutClear", "ProutPreempt", "Reserve6"),
                     ("skipped", "no reservations yet")),
@@ -46,6 +46,8 @@ ARRANGEMENTS = {
     "512-byte blocks": ({}, {}, ()),
     "4096-byte blocks": ({"block_size": 4096}, {**UNALIGNED, "GetLBAStatus.UnmapSingle": ("passed", "")}, ()),
     "thick": ({"thick": True}, THICK, PROVISIONING),
+    "removable": ({"removable": True}, dict.fromkeys(("PreventAllow", "StartStopUnit.Simple"), ("passed", "")),
+                  ("PreventAllow", "StartStopUnit", "NoMedia", "TestUnitReady")),
 }
 
 

@@ -21,7 +21,7 @@ static void a_blank_volume_is_made_and_shown(void **state)
 {
     admin_must(lab, "POST", "/v1/volumes",
                "{\"name\": \"v1\", \"size\": 8192, \"block_size\": 4096, \"read_only\": true, "
-               "\"thick\": true,"
+               "\"thick\": true, \"removable\": true,"
                " \"allow\": [\"iqn.2020-01.x:a\", \"iqn.2020-01.x:b\"]}");
     admin_assert_text(lab, "result.name", "v1");
     admin_must(lab, "GET", "/v1/volumes/v1", NULL);
@@ -33,6 +33,7 @@ static void a_blank_volume_is_made_and_shown(void **state)
     admin_assert_number(lab, "block_size", 4096);
     assert_true(json_is_true(admin_member(lab, "read_only")));
     assert_true(json_is_true(admin_member(lab, "thick")));
+    assert_true(json_is_true(admin_member(lab, "removable")));
     admin_assert_text(lab, "image", NULL);
     admin_assert_list(lab, "nodes", "");
     admin_assert_list(lab, "allow", "iqn.2020-01.x:a iqn.2020-01.x:b");

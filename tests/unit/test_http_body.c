@@ -76,6 +76,7 @@ static void a_volume_has_exactly_one_source(void **state)
         {"{\"name\": \"a\", \"size\": 1, \"block_size\": 99999999999}", -EINVAL},
         {"{\"name\": \"a\", \"size\": 1, \"read_only\": 1}", -EINVAL},
         {"{\"name\": \"a\", \"size\": 1, \"thick\": \"yes\"}", -EINVAL},
+        {"{\"name\": \"a\", \"size\": 1, \"removable\": 0}", -EINVAL},
     };
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         struct body body = {0};

@@ -83,11 +83,13 @@ static void an_older_one_is_brought_up_to_date(void **state)
     int64_t thick = -1;
     assert_int_equal(open_once(place->path, &error), 0);
     change(place->path, "ALTER TABLE volumes DROP COLUMN thick;"
+                        "ALTER TABLE volumes DROP COLUMN removable;"
                         "PRAGMA user_version = 3;"
                         "INSERT INTO volumes VALUES (1, 'v', 'file', 'ready', NULL, '/v', 0, 512,"
                         " 512, 0, 0, x'00112233445566778899aabbccddeeff', NULL, 1)");
     assert_int_equal(schema_open(&db, place->path, &error), 0);
-    assert_int_equal(db_lookup(&db, "SELECT thick FROM volumes", DB_NO_VALUES, &thick, &error), 1);
+    assert_int_equal(
+        db_lookup(&db, "SELECT thick + removable FROM volumes", DB_NO_VALUES, &thick, &error), 1);
     assert_int_equal(thick, 0);
     db_close(&db);
 }

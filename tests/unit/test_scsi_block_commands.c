@@ -188,13 +188,6 @@ static void commands_that_do_nothing(void **state)
         scsi_refused(CDB(SCSI_START_STOP_UNIT, 0, 0, 0, start), SENSE_NONE);
 }
 
-static void no_removal_need_be_prevented(void **state)
-{
-    for (uint8_t prevent = 0; prevent < 4; prevent++)
-        scsi_refused(CDB(SCSI_PREVENT_ALLOW_MEDIUM_REMOVAL, 0, 0, 0, prevent),
-                     prevent < 2 ? SENSE_NONE : SENSE_INVALID_FIELD_IN_CDB);
-}
-
 static void the_self_test(void **state)
 {
     enum { PF = 0x10, SELFTEST = 0x04, DEVOFFL = 0x02, UNITOFFL = 0x01 };
@@ -341,7 +334,6 @@ int main(void)
         COMMAND_TEST(flush_waits_for_the_disk),
         COMMAND_TEST(pre_fetch_reads_nothing),
         COMMAND_TEST(commands_that_do_nothing),
-        COMMAND_TEST(no_removal_need_be_prevented),
         COMMAND_TEST(the_self_test),
         COMMAND_TEST(a_device_that_has_failed_fails_the_self_test),
         COMMAND_TEST(capacity_in_the_short_form),

@@ -47,7 +47,8 @@ static void set_catalog(enum volume_state disk1_state)
          .allow_any = true,
          .shared = true,
          .read_only = true,
-         .thick = true},
+         .thick = true,
+         .removable = true},
         {.id = 7, .name = "gone", .allow_any = true, .path = "/nowhere/gone.raw"},
     };
     assert_int_equal(catalog_add_node(c, &web1), 0);
@@ -399,6 +400,7 @@ static void a_target_is_opened_once(void **state)
     assert_int_equal(target->lun0.lu->serial[0], 1);
     assert_false(target->lun0.lu->read_only);
     assert_false(target->lun0.lu->thick);
+    assert_false(target->lun0.lu->removable);
     assert_ptr_equal(open_target(&two, admission), target);
     end(&one);
     end(&two);
@@ -446,6 +448,7 @@ static void shared_and_read_only_volumes_have_many_users(void **state)
     assert_false(open_target(&two, golden)->single_writer);
     assert_true(two.target->lun0.lu->read_only);
     assert_true(two.target->lun0.lu->thick);
+    assert_true(two.target->lun0.lu->removable);
     end(&one);
     end(&two);
     let_go(shared);
