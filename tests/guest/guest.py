@@ -34,6 +34,19 @@ class Disk:
             return file.read(size)
 
 
+def fio(device: str, size: int, depth: int, blocks: str, more: str = "") -> str:
+    """Random writes, then every block is read again and its checksum looked at."""
+    return (f"fio --name=x --filename={device} --ioengine=libaio --direct=1 --rw=randwrite --randseed=5"
+            f" --iodepth={depth} --{'bsrange' if '-' in blocks else 'bs'}={blocks} --size={size} --verify=crc32c"
+            f" --do_verify=1 --verify_fatal=1 --output-format=terse {more}")
+
+
+def wait_for_writes(disk: Disk) -> None:
+    """Until the file on the server changes."""
+    before = disk.path.stat().st_mtime_ns
+    wait_until("a write", lambda: disk.path.stat().st_mtime_ns != before, PATIENCE)
+
+
 class Guest:
     """The machine, logged in, and the server that its disks come from."""
 
