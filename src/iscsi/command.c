@@ -206,11 +206,22 @@ static void record_end(const struct iscsi_task *task)
         iscsi_record_sense(record, task->scsi.cdb[0], task->scsi.sense, task->scsi.sense_size);
 }
 
+/* The target of a further LUN of this thread, whose functions may wait for a cancelled task. */
+static struct iscsi_target *target_that_waits(const struct iscsi_task *task)
+{
+    struct iscsi_luns *luns = task->session->conn->luns;
+    if (!task->cancelled || task->remote || !luns)
+        return NULL;
+    struct iscsi_lun *lun = iscsi_luns_find(luns, iscsi_lun_number(task->lun));
+    return lun && lun->thread == luns->thread ? lun->target : NULL;
+}
+
 static void complete_task(struct scsi_task *scsi)
 {
     struct iscsi_task *task = iscsi_task_of(scsi);
     struct iscsi_session *session = task->session;
     struct iscsi_conn *conn = session->conn;
+    struct iscsi_target *waits = target_that_waits(task);
     unlink_task(session, task); /* first: the window in the response grants its place again */
     if (!task->cancelled)
         record_end(task);
@@ -222,6 +233,8 @@ static void complete_task(struct scsi_task *scsi)
         queue_response(task);
     buffer_unref(conn->thread->buffers, task->immediate);
     free(task);
+    if (waits)
+        iscsi_target_lun_task_ended(waits);
     iscsi_session_task_ended(session);
 }
 

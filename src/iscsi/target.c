@@ -271,9 +271,14 @@ static void attach_waiting(struct iscsi_target *target)
         attach(target, container_of(node, struct iscsi_conn, attach_link));
 }
 
-void iscsi_target_task_ended(struct iscsi_target *target)
+void iscsi_target_lun_task_ended(struct iscsi_target *target)
 {
     iscsi_task_management_continue(target);
+}
+
+void iscsi_target_task_ended(struct iscsi_target *target)
+{
+    iscsi_target_lun_task_ended(target);
     if (!list_empty(&target->attaching))
         attach_waiting(target);
 }

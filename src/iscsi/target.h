@@ -60,5 +60,7 @@ bool iscsi_target_stop_waiting(struct iscsi_conn *conn);
 
 /* For session.c: it is gone. */
 void iscsi_target_session_ended(struct iscsi_target *target);
+/* For command.c: a task is gone, of a session that has LUN 0 of this target as a further one. */
+void iscsi_target_lun_task_ended(struct iscsi_target *target);
 /* For session.c: a task is gone; functions and logins may have waited for it. */
 void iscsi_target_task_ended(struct iscsi_target *target);
