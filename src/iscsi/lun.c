@@ -73,7 +73,8 @@ static void opened(struct iscsi_target_request *request, struct iscsi_target *ta
         lun->target = target;
         list_append(&target->remotes, &lun->link);
         buffer_share_init(&lun->share);
-        scsi_nexus_connect(&lun->nexus, target->lun0.lu);
+        struct scsi_nexus_id id = iscsi_nexus_id(&lun->luns->identity);
+        scsi_nexus_connect(&lun->nexus, target->lun0.lu, &id, &iscsi_lun_nexus_operations);
         lun->connected = true;
     }
     answer(lun, was_connected);
@@ -94,6 +95,23 @@ void iscsi_luns_connect(struct iscsi_luns *luns)
 }
 
 /* --- disconnecting --- */
+
+static void lose_there(struct message *message)
+{
+    scsi_nexus_lose(&container_of(message, struct iscsi_lun, lose)->nexus);
+}
+
+void iscsi_luns_lose(struct iscsi_luns *luns)
+{
+    for (size_t i = 0; luns && i < luns->n; i++) {
+        struct iscsi_lun *lun = &luns->luns[i];
+        if (!lun->connected || lun->lost)
+            continue;
+        lun->lost = true;
+        lun->lose.run = lose_there;
+        io_thread_post(lun->thread, &lun->lose); /* before what disconnects it */
+    }
+}
 
 static void free_luns(struct iscsi_luns *luns)
 {

@@ -49,6 +49,8 @@ struct iscsi_lun {
     const char *evict_reason;
     struct message clear;
     atomic_bool clearing; /* `clear` is posted */
+    struct message lose;
+    bool lost; /* `lose` is posted */
 
     /* the LU's thread's */
     struct list link; /* in target->remotes */
@@ -89,6 +91,9 @@ void iscsi_luns_connect(struct iscsi_luns *luns);
  */
 void iscsi_luns_release(struct iscsi_luns *luns, void (*released)(void *context), void *context);
 
+/* Their session is lost, or logs out: what their nexuses had reserved is free. luns may be NULL. */
+void iscsi_luns_lose(struct iscsi_luns *luns);
+
 /* LUN as on the wire to its number; -1: not of the single-level formats (SAM-5 4.7: peripheral
  * device and flat space addressing). */
 int iscsi_lun_number(uint64_t wire);
@@ -96,6 +101,9 @@ int iscsi_lun_number(uint64_t wire);
 struct iscsi_lun *iscsi_luns_find(struct iscsi_luns *luns, int number);
 
 /* --- on the LU's thread --- */
+
+/* For PREEMPT AND ABORT: of lun->nexus. In task_management.c. */
+extern const struct scsi_nexus_operations iscsi_lun_nexus_operations;
 
 /* Ends the session that it belongs to. */
 void iscsi_lun_evict(struct iscsi_lun *lun, const char *reason);

@@ -44,6 +44,15 @@ static void dispose(struct iscsi_session *session)
     free(session);
 }
 
+struct scsi_nexus_id iscsi_nexus_id(const struct iscsi_login_identity *identity)
+{
+    struct scsi_nexus_id id = {0};
+    str_copy(id.initiator.name, sizeof(id.initiator.name), identity->initiator);
+    memcpy(id.initiator.isid, identity->isid, sizeof(id.initiator.isid));
+    str_copy(id.target, sizeof(id.target), identity->target);
+    return id;
+}
+
 int iscsi_session_start(struct iscsi_conn *conn, struct iscsi_target *target, uint16_t tsih)
 {
     const struct iscsi_login *login = conn->login;
@@ -66,7 +75,8 @@ int iscsi_session_start(struct iscsi_conn *conn, struct iscsi_target *target, ui
     session->granted_cmdsn = session->max_cmdsn; /* with the login response */
     if (target) {
         list_append(&target->sessions, &session->link);
-        scsi_nexus_connect(&session->nexus, target->lun0.lu);
+        struct scsi_nexus_id id = iscsi_nexus_id(&session->identity);
+        scsi_nexus_connect(&session->nexus, target->lun0.lu, &id, &iscsi_session_nexus_operations);
         session->scsi = conn->luns ? &conn->luns->scsi : &target->scsi;
     }
     int r = iscsi_conn_start_session(conn, session);
@@ -149,8 +159,17 @@ bool iscsi_session_may_write(const struct iscsi_session *session)
     return any_writes(&session->tasks) || any_writes(&session->cancelled);
 }
 
+/* I_T nexus loss: what it had reserved is free, before anybody can know. */
+static void lose_nexuses(struct iscsi_session *session)
+{
+    if (session->target)
+        scsi_nexus_lose(&session->nexus);
+    iscsi_luns_lose(session->conn->luns);
+}
+
 void iscsi_session_end(struct iscsi_session *session)
 {
+    lose_nexuses(session);
     iscsi_session_cancel_tasks(session);
     session->ending = true;
     free_if_done(session);
@@ -296,6 +315,7 @@ static void logout(struct iscsi_session *session, const struct iscsi_input *in)
     if (response != LOGOUT_OK)
         return;
     conn->orderly = true;
+    lose_nexuses(session);
     iscsi_session_cancel_tasks(session); /* RFC 7143 11.14: it is over for all of them */
     iscsi_conn_close_after_output(conn, "logged out");
 }

@@ -61,6 +61,9 @@ struct iscsi_session {
 int iscsi_session_start(struct iscsi_conn *conn, struct iscsi_target *target,
                         uint16_t tsih) MUST_CHECK;
 
+/* What a login calls the nexus of a session and an LU. */
+struct scsi_nexus_id iscsi_nexus_id(const struct iscsi_login_identity *identity);
+
 /* Its connection is gone: aborts what is under way and frees the session when that has let go;
  * then tells the target and conn->operations->released(). */
 void iscsi_session_end(struct iscsi_session *session);
@@ -133,6 +136,8 @@ void iscsi_data_out_damaged(struct iscsi_session *session, struct iscsi_input *i
 void iscsi_task_management_pdu(struct iscsi_session *session, const struct iscsi_input *in);
 /* A task is gone: answers those functions that have nothing left to wait for. */
 void iscsi_task_management_continue(struct iscsi_target *target);
+/* For PREEMPT AND ABORT: of session->nexus. */
+extern const struct scsi_nexus_operations iscsi_session_nexus_operations;
 /* The session is going: nobody is left to answer to. */
 void iscsi_task_management_forget(struct iscsi_session *session);
 

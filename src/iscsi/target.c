@@ -274,6 +274,7 @@ static void attach_waiting(struct iscsi_target *target)
 void iscsi_target_lun_task_ended(struct iscsi_target *target)
 {
     iscsi_task_management_continue(target);
+    scsi_lu_tasks_ended(target->lun0.lu);
 }
 
 void iscsi_target_task_ended(struct iscsi_target *target)

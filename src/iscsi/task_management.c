@@ -256,6 +256,44 @@ static void clear_lu(struct iscsi_target *target, const struct scsi_nexus *by,
     }
 }
 
+/* --- PREEMPT AND ABORT --- */
+
+static struct iscsi_session *session_of(const struct scsi_nexus *nexus)
+{
+    return container_of(nexus, struct iscsi_session, nexus);
+}
+
+static struct iscsi_lun *lun_of(const struct scsi_nexus *nexus)
+{
+    return container_of(nexus, struct iscsi_lun, nexus);
+}
+
+static void abort_session(struct scsi_nexus *nexus)
+{
+    iscsi_session_cancel_lun(session_of(nexus), 0);
+}
+
+static bool session_lingers(const struct scsi_nexus *nexus)
+{
+    return writes(session_of(nexus), NULL);
+}
+
+static void abort_lun(struct scsi_nexus *nexus)
+{
+    (void)clear_remote(lun_of(nexus));
+}
+
+static bool lun_lingers(const struct scsi_nexus *nexus)
+{
+    return lun_writes(lun_of(nexus));
+}
+
+const struct scsi_nexus_operations iscsi_session_nexus_operations = {abort_session,
+                                                                     session_lingers};
+const struct scsi_nexus_operations iscsi_lun_nexus_operations = {abort_lun, lun_lingers};
+
+/* --- coming back from there --- */
+
 static void come_back(struct message *message)
 {
     struct iscsi_task_management *function =

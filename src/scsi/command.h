@@ -13,10 +13,15 @@ struct scsi_command {
     uint8_t opcode;
     uint8_t service_action; /* if the opcode has some */
     uint8_t flags;          /* SCSI_CMD_... */
+    uint8_t access;         /* SCSI_PASSES_...: while somebody else has a reservation */
     void (*handler)(struct scsi_task *task);
     /* CDB usage data of REPORT SUPPORTED OPERATION CODES: which bits of the CDB are looked at, from
      * byte 1 on. */
     uint8_t usage[SCSI_CDB_SIZE - 1];
+    /* With byte 4 of the CDB so, it passes every reservation. mask 0: it never does. */
+    struct {
+        uint8_t mask, value;
+    } passes_if;
 };
 
 #define SCSI_CMD_SERVICE_ACTION 0x01 /* the low five bits of CDB byte 1 are a service action */
@@ -25,6 +30,15 @@ struct scsi_command {
 #define SCSI_CMD_WRITES         0x08 /* refused on a write-protected LU */
 #define SCSI_CMD_THIN           0x10 /* only a thin LU has it */
 #define SCSI_CMD_NO_MEDIUM      0x20 /* goes without the medium, too */
+#define SCSI_CMD_CHANGES_LU     0x40 /* leaves something behind, as what writes does */
+
+/* Which reservations of others let a command pass. Persistent ones of registrants let these do
+ * whatever they want (SPC-4 and SBC-3: tables of commands and reservations). */
+#define SCSI_PASSES_WRITE_EXCLUSIVE  0x01
+#define SCSI_PASSES_EXCLUSIVE_ACCESS 0x02
+#define SCSI_PASSES_RESERVE_6        0x04 /* (SPC-2) */
+/* Persistent reservations: one's own RESERVE(6) lets them not pass, either (SPC-2 5.5.1). */
+#define SCSI_NOT_BESIDE_RESERVE_6    0x08
 
 /* All commands, ordered by opcode and service action. */
 extern const struct scsi_command scsi_commands[];
@@ -81,6 +95,9 @@ void scsi_task_check_at(struct scsi_task *task, enum scsi_sense sense, uint32_t 
 void scsi_task_check_errno(struct scsi_task *task, int result, enum scsi_sense otherwise);
 /* INVALID FIELD IN CDB, and which byte of the CDB it is (not 0). */
 void scsi_task_check_field(struct scsi_task *task, uint8_t cdb_field);
+/* RESERVATION CONFLICT; no sense. */
+void scsi_task_conflict(struct scsi_task *task);
+
 /* --- sense data (sense.c) --- */
 
 struct scsi_sense_data {
@@ -130,6 +147,10 @@ void scsi_device_steps(struct scsi_burst *burst, bool (*step)(struct scsi_burst 
  * until after the last. No step goes beyond them. */
 void scsi_device_steps_alone(struct scsi_burst *burst, uint64_t position, uint64_t length,
                              bool (*step)(struct scsi_burst *burst));
+/* Calls run() when no other burst has those bytes to itself or writes there any more: at once, or
+ * later (not if the task is aborted before), until it is finished. */
+void scsi_burst_alone(struct scsi_burst *burst, uint64_t position, uint64_t length,
+                      void (*run)(struct scsi_burst *burst));
 /* For a step: fills in burst->request to read length bytes (the first time as many as ever) at
  * position into burst->beside. False: there is no memory, and the task has failed. */
 bool scsi_read_beside(struct scsi_burst *burst, uint64_t position, uint32_t length);
@@ -176,6 +197,16 @@ void scsi_prevent_allow(struct scsi_task *task);
 void scsi_compare_and_write(struct scsi_task *task);
 /* orwrite.c */
 void scsi_orwrite(struct scsi_task *task);
+/* persistent_reserve_in.c */
+void scsi_read_keys(struct scsi_task *task);
+void scsi_read_reservation(struct scsi_task *task);
+void scsi_report_capabilities(struct scsi_task *task);
+void scsi_read_full_status(struct scsi_task *task);
+/* persistent_reserve_out.c */
+void scsi_persistent_reserve_out(struct scsi_task *task);
+/* reserve.c */
+void scsi_reserve_6(struct scsi_task *task);
+void scsi_release_6(struct scsi_task *task);
 /* verify.c */
 void scsi_verify(struct scsi_task *task);
 void scsi_write_and_verify(struct scsi_task *task);

@@ -7,69 +7,170 @@
 #define W    SCSI_CMD_WRITES
 #define THIN SCSI_CMD_THIN
 #define NOM  SCSI_CMD_NO_MEDIUM
+#define CH   SCSI_CMD_CHANGES_LU
+
+#define IN  SCSI_PERSISTENT_RESERVE_IN
+#define OUT SCSI_PERSISTENT_RESERVE_OUT
+
+/* access */
+#define NONE  0
+#define READ  SCSI_PASSES_WRITE_EXCLUSIVE
+#define READY (SCSI_PASSES_WRITE_EXCLUSIVE | SCSI_PASSES_EXCLUSIVE_ACCESS)
+#define ALL   (READY | SCSI_PASSES_RESERVE_6)
+#define PR    (READY | SCSI_NOT_BESIDE_RESERVE_6)
 
 #define F2 0xff, 0xff
 #define F4 F2, F2
 #define F8 F4, F4
 
 const struct scsi_command scsi_commands[] = {
-    {SCSI_TEST_UNIT_READY, 0, 0, scsi_test_unit_ready, {0, 0, 0, 0, 0x04}},
-    {SCSI_REQUEST_SENSE, 0, ANY | NOUA, scsi_request_sense, {0x01, 0, 0, 0xff, 0x04}},
-    {SCSI_READ_6, 0, 0, scsi_read, {0x1f, F2, 0xff, 0x04}},
-    {SCSI_WRITE_6, 0, W, scsi_write, {0x1f, F2, 0xff, 0x04}},
-    {SCSI_INQUIRY, 0, ANY | NOUA, scsi_inquiry, {0x01, 0xff, F2, 0x04}},
-    {SCSI_MODE_SELECT_6, 0, NOM, scsi_mode_select_6, {0x11, 0, 0, 0xff, 0x04}},
-    {SCSI_MODE_SENSE_6, 0, NOM, scsi_mode_sense_6, {0x08, 0xff, F2, 0x04}},
-    {SCSI_START_STOP_UNIT, 0, NOM, scsi_start_stop_unit, {0x01, 0, 0x0f, 0xf7, 0x04}},
-    {SCSI_SEND_DIAGNOSTIC, 0, NOM, scsi_send_diagnostic, {0xe4, 0, F2, 0x04}},
-    {SCSI_PREVENT_ALLOW_MEDIUM_REMOVAL, 0, NOM, scsi_prevent_allow, {0, 0, 0, 0x03, 0x04}},
-    {SCSI_READ_CAPACITY_10, 0, 0, scsi_read_capacity_10, {0, F4, 0, 0, 0x01, 0x04}},
-    {SCSI_READ_10, 0, 0, scsi_read, {0xf8, F4, 0x1f, F2, 0x04}},
-    {SCSI_WRITE_10, 0, W, scsi_write, {0xf8, F4, 0x1f, F2, 0x04}},
-    {SCSI_WRITE_AND_VERIFY_10, 0, W, scsi_write_and_verify, {0xf6, F4, 0x1f, F2, 0x04}},
-    {SCSI_VERIFY_10, 0, 0, scsi_verify, {0xf6, F4, 0x1f, F2, 0x04}},
-    {SCSI_PRE_FETCH_10, 0, 0, scsi_pre_fetch, {0x02, F4, 0x1f, F2, 0x04}},
-    {SCSI_SYNCHRONIZE_CACHE_10, 0, 0, scsi_synchronize_cache, {0x06, F4, 0x1f, F2, 0x04}},
-    {SCSI_READ_DEFECT_DATA_10, 0, 0, scsi_read_defect_data_10, {0, 0x1f, 0, 0, 0, 0, F2, 0x04}},
-    {SCSI_WRITE_SAME_10, 0, W, scsi_write_same, {0xf8, F4, 0x1f, F2, 0x04}},
-    {SCSI_UNMAP, 0, W | THIN, scsi_unmap, {0x01, 0, 0, 0, 0, 0x1f, F2, 0x04}},
-    {SCSI_MODE_SELECT_10, 0, NOM, scsi_mode_select_10, {0x11, 0, 0, 0, 0, 0, F2, 0x04}},
-    {SCSI_MODE_SENSE_10, 0, NOM, scsi_mode_sense_10, {0x18, 0xff, 0xff, 0, 0, 0, F2, 0x04}},
-    {SCSI_READ_16, 0, 0, scsi_read, {0xf8, F8, F4, 0x1f, 0x04}},
-    {SCSI_COMPARE_AND_WRITE, 0, W, scsi_compare_and_write, {0xf8, F8, 0, 0, 0, 0xff, 0x1f, 0x04}},
-    {SCSI_WRITE_16, 0, W, scsi_write, {0xf8, F8, F4, 0x1f, 0x04}},
-    {SCSI_ORWRITE_16, 0, W, scsi_orwrite, {0xf8, F8, F4, 0x1f, 0x04}},
-    {SCSI_WRITE_AND_VERIFY_16, 0, W, scsi_write_and_verify, {0xf6, F8, F4, 0x1f, 0x04}},
-    {SCSI_VERIFY_16, 0, 0, scsi_verify, {0xf6, F8, F4, 0x1f, 0x04}},
-    {SCSI_PRE_FETCH_16, 0, 0, scsi_pre_fetch, {0x02, F8, F4, 0x1f, 0x04}},
-    {SCSI_SYNCHRONIZE_CACHE_16, 0, 0, scsi_synchronize_cache, {0x06, F8, F4, 0x1f, 0x04}},
-    {SCSI_WRITE_SAME_16, 0, W, scsi_write_same, {0xf9, F8, F4, 0x1f, 0x04}},
+    {SCSI_TEST_UNIT_READY, 0, 0, READY, scsi_test_unit_ready, {0, 0, 0, 0, 0x04}},
+    {SCSI_REQUEST_SENSE, 0, ANY | NOUA, ALL, scsi_request_sense, {0x01, 0, 0, 0xff, 0x04}},
+    {SCSI_READ_6, 0, 0, READ, scsi_read, {0x1f, F2, 0xff, 0x04}},
+    {SCSI_WRITE_6, 0, W, NONE, scsi_write, {0x1f, F2, 0xff, 0x04}},
+    {SCSI_INQUIRY, 0, ANY | NOUA, ALL, scsi_inquiry, {0x01, 0xff, F2, 0x04}},
+    {SCSI_MODE_SELECT_6, 0, NOM, NONE, scsi_mode_select_6, {0x11, 0, 0, 0xff, 0x04}},
+    {SCSI_RESERVE_6, 0, NOM | CH, NONE, scsi_reserve_6, {0x1f, 0, 0, 0, 0x04}},
+    {SCSI_RELEASE_6, 0, NOM | CH, ALL, scsi_release_6, {0x1f, 0, 0, 0, 0x04}},
+    {SCSI_MODE_SENSE_6, 0, NOM, READ, scsi_mode_sense_6, {0x08, 0xff, F2, 0x04}},
+    {SCSI_START_STOP_UNIT,
+     0,
+     NOM,
+     NONE,
+     scsi_start_stop_unit,
+     {0x01, 0, 0x0f, 0xf7, 0x04},
+     {0xf1, 0x01}},
+    {SCSI_SEND_DIAGNOSTIC, 0, NOM, NONE, scsi_send_diagnostic, {0xe4, 0, F2, 0x04}},
+    {SCSI_PREVENT_ALLOW_MEDIUM_REMOVAL,
+     0,
+     NOM,
+     NONE,
+     scsi_prevent_allow,
+     {0, 0, 0, 0x03, 0x04},
+     {0x03, 0}},
+    {SCSI_READ_CAPACITY_10, 0, 0, ALL, scsi_read_capacity_10, {0, F4, 0, 0, 0x01, 0x04}},
+    {SCSI_READ_10, 0, 0, READ, scsi_read, {0xf8, F4, 0x1f, F2, 0x04}},
+    {SCSI_WRITE_10, 0, W, NONE, scsi_write, {0xf8, F4, 0x1f, F2, 0x04}},
+    {SCSI_WRITE_AND_VERIFY_10, 0, W, NONE, scsi_write_and_verify, {0xf6, F4, 0x1f, F2, 0x04}},
+    {SCSI_VERIFY_10, 0, 0, READ, scsi_verify, {0xf6, F4, 0x1f, F2, 0x04}},
+    {SCSI_PRE_FETCH_10, 0, 0, READ, scsi_pre_fetch, {0x02, F4, 0x1f, F2, 0x04}},
+    {SCSI_SYNCHRONIZE_CACHE_10, 0, 0, NONE, scsi_synchronize_cache, {0x06, F4, 0x1f, F2, 0x04}},
+    {SCSI_READ_DEFECT_DATA_10,
+     0,
+     0,
+     READ,
+     scsi_read_defect_data_10,
+     {0, 0x1f, 0, 0, 0, 0, F2, 0x04}},
+    {SCSI_WRITE_SAME_10, 0, W, NONE, scsi_write_same, {0xf8, F4, 0x1f, F2, 0x04}},
+    {SCSI_UNMAP, 0, W | THIN, NONE, scsi_unmap, {0x01, 0, 0, 0, 0, 0x1f, F2, 0x04}},
+    {SCSI_MODE_SELECT_10, 0, NOM, NONE, scsi_mode_select_10, {0x11, 0, 0, 0, 0, 0, F2, 0x04}},
+    {SCSI_MODE_SENSE_10, 0, NOM, READ, scsi_mode_sense_10, {0x18, 0xff, 0xff, 0, 0, 0, F2, 0x04}},
+    {IN, SCSI_READ_KEYS, SA | NOM, PR, scsi_read_keys, {0x1f, 0, 0, 0, 0, 0, F2, 0x04}},
+    {IN,
+     SCSI_READ_RESERVATION,
+     SA | NOM,
+     PR,
+     scsi_read_reservation,
+     {0x1f, 0, 0, 0, 0, 0, F2, 0x04}},
+    {IN,
+     SCSI_REPORT_CAPABILITIES,
+     SA | NOM,
+     PR,
+     scsi_report_capabilities,
+     {0x1f, 0, 0, 0, 0, 0, F2, 0x04}},
+    {IN,
+     SCSI_READ_FULL_STATUS,
+     SA | NOM,
+     PR,
+     scsi_read_full_status,
+     {0x1f, 0, 0, 0, 0, 0, F2, 0x04}},
+    {OUT, SCSI_REGISTER, SA | NOM | CH, PR, scsi_persistent_reserve_out, {0x1f, 0, 0, 0, F4, 0x04}},
+    {OUT,
+     SCSI_RESERVE,
+     SA | NOM | CH,
+     PR,
+     scsi_persistent_reserve_out,
+     {0x1f, 0xff, 0, 0, F4, 0x04}},
+    {OUT,
+     SCSI_RELEASE,
+     SA | NOM | CH,
+     PR,
+     scsi_persistent_reserve_out,
+     {0x1f, 0xff, 0, 0, F4, 0x04}},
+    {OUT, SCSI_CLEAR, SA | NOM | CH, PR, scsi_persistent_reserve_out, {0x1f, 0, 0, 0, F4, 0x04}},
+    {OUT,
+     SCSI_PREEMPT,
+     SA | NOM | CH,
+     PR,
+     scsi_persistent_reserve_out,
+     {0x1f, 0xff, 0, 0, F4, 0x04}},
+    {OUT,
+     SCSI_PREEMPT_AND_ABORT,
+     SA | NOM | CH,
+     PR,
+     scsi_persistent_reserve_out,
+     {0x1f, 0xff, 0, 0, F4, 0x04}},
+    {OUT,
+     SCSI_REGISTER_AND_IGNORE_EXISTING_KEY,
+     SA | NOM | CH,
+     PR,
+     scsi_persistent_reserve_out,
+     {0x1f, 0, 0, 0, F4, 0x04}},
+    {OUT,
+     SCSI_REGISTER_AND_MOVE,
+     SA | NOM | CH,
+     PR,
+     scsi_persistent_reserve_out,
+     {0x1f, 0, 0, 0, F4, 0x04}},
+    {SCSI_READ_16, 0, 0, READ, scsi_read, {0xf8, F8, F4, 0x1f, 0x04}},
+    {SCSI_COMPARE_AND_WRITE,
+     0,
+     W,
+     NONE,
+     scsi_compare_and_write,
+     {0xf8, F8, 0, 0, 0, 0xff, 0x1f, 0x04}},
+    {SCSI_WRITE_16, 0, W, NONE, scsi_write, {0xf8, F8, F4, 0x1f, 0x04}},
+    {SCSI_ORWRITE_16, 0, W, NONE, scsi_orwrite, {0xf8, F8, F4, 0x1f, 0x04}},
+    {SCSI_WRITE_AND_VERIFY_16, 0, W, NONE, scsi_write_and_verify, {0xf6, F8, F4, 0x1f, 0x04}},
+    {SCSI_VERIFY_16, 0, 0, READ, scsi_verify, {0xf6, F8, F4, 0x1f, 0x04}},
+    {SCSI_PRE_FETCH_16, 0, 0, READ, scsi_pre_fetch, {0x02, F8, F4, 0x1f, 0x04}},
+    {SCSI_SYNCHRONIZE_CACHE_16, 0, 0, NONE, scsi_synchronize_cache, {0x06, F8, F4, 0x1f, 0x04}},
+    {SCSI_WRITE_SAME_16, 0, W, NONE, scsi_write_same, {0xf9, F8, F4, 0x1f, 0x04}},
     {SCSI_SERVICE_ACTION_IN_16,
      SCSI_READ_CAPACITY_16,
      SA,
+     ALL,
      scsi_read_capacity_16,
      {0x1f, F8, F4, 0x01, 0x04}},
     {SCSI_SERVICE_ACTION_IN_16,
      SCSI_GET_LBA_STATUS,
      SA | THIN,
+     READ,
      scsi_get_lba_status,
      {0x1f, F8, F4, 0x01, 0x04}},
-    {SCSI_REPORT_LUNS, 0, ANY | NOUA, scsi_report_luns, {0, 0xff, 0, 0, 0, F4, 0, 0x04}},
+    {SCSI_REPORT_LUNS, 0, ANY | NOUA, ALL, scsi_report_luns, {0, 0xff, 0, 0, 0, F4, 0, 0x04}},
     {SCSI_MAINTENANCE_IN,
      SCSI_REPORT_SUPPORTED_OPERATION_CODES,
      SA | NOM,
+     READ,
      scsi_report_supported_operation_codes,
      {0x1f, 0x87, 0xff, F2, F4, 0, 0x04}},
     {SCSI_MAINTENANCE_IN,
      SCSI_REPORT_SUPPORTED_TASK_MANAGEMENT_FUNCTIONS,
      SA | NOM,
+     READ,
      scsi_report_supported_tmf,
      {0x1f, 0x80, 0, 0, 0, F4, 0, 0x04}},
-    {SCSI_READ_12, 0, 0, scsi_read, {0xf8, F4, F4, 0x1f, 0x04}},
-    {SCSI_WRITE_12, 0, W, scsi_write, {0xf8, F4, F4, 0x1f, 0x04}},
-    {SCSI_WRITE_AND_VERIFY_12, 0, W, scsi_write_and_verify, {0xf6, F4, F4, 0x1f, 0x04}},
-    {SCSI_VERIFY_12, 0, 0, scsi_verify, {0xf6, F4, F4, 0x1f, 0x04}},
-    {SCSI_READ_DEFECT_DATA_12, 0, 0, scsi_read_defect_data_12, {0x1f, 0, 0, 0, 0, F4, 0, 0x04}},
+    {SCSI_READ_12, 0, 0, READ, scsi_read, {0xf8, F4, F4, 0x1f, 0x04}},
+    {SCSI_WRITE_12, 0, W, NONE, scsi_write, {0xf8, F4, F4, 0x1f, 0x04}},
+    {SCSI_WRITE_AND_VERIFY_12, 0, W, NONE, scsi_write_and_verify, {0xf6, F4, F4, 0x1f, 0x04}},
+    {SCSI_VERIFY_12, 0, 0, READ, scsi_verify, {0xf6, F4, F4, 0x1f, 0x04}},
+    {SCSI_READ_DEFECT_DATA_12,
+     0,
+     0,
+     READ,
+     scsi_read_defect_data_12,
+     {0x1f, 0, 0, 0, 0, F4, 0, 0x04}},
 };
 
 const size_t scsi_n_commands = ARRAY_SIZE(scsi_commands);
@@ -126,7 +227,7 @@ static const struct scsi_command *find_command(const uint8_t *cdb, const struct 
 bool scsi_cdb_writes(const uint8_t cdb[static SCSI_CDB_SIZE])
 {
     const struct scsi_command *command = find_command(cdb, NULL);
-    return command && command->flags & SCSI_CMD_WRITES;
+    return command && command->flags & (SCSI_CMD_WRITES | SCSI_CMD_CHANGES_LU);
 }
 
 static bool knows_opcode(uint8_t opcode, const struct scsi_lu *lu)
@@ -140,6 +241,30 @@ static bool knows_opcode(uint8_t opcode, const struct scsi_lu *lu)
 static const struct scsi_lu *lu_of(const struct scsi_task *task)
 {
     return task->nexus ? task->nexus->lu : NULL;
+}
+
+static bool passes(const struct scsi_task *task, uint8_t reservation)
+{
+    const struct scsi_command *command = task->command;
+    return command->access & reservation ||
+           (command->passes_if.mask &&
+            (task->cdb[4] & command->passes_if.mask) == command->passes_if.value);
+}
+
+/* SPC-4, SPC-2: does a reservation keep this nexus from running this command? */
+static bool conflicts(const struct scsi_task *task)
+{
+    const struct scsi_nexus *nexus = task->nexus;
+    const struct scsi_nexus *reserved_by = nexus->lu->reserved_by;
+    enum scsi_reservation_type type = nexus->lu->reservations->type;
+    if (reserved_by && (task->command->access & SCSI_NOT_BESIDE_RESERVE_6))
+        return true;
+    if (reserved_by && reserved_by != nexus)
+        return !passes(task, SCSI_PASSES_RESERVE_6);
+    if (!type || nexus->holds || (nexus->registered && scsi_reservation_is_of_registrants(type)))
+        return false;
+    return !passes(task, scsi_reservation_is_for_writes(type) ? SCSI_PASSES_WRITE_EXCLUSIVE
+                                                              : SCSI_PASSES_EXCLUSIVE_ACCESS);
 }
 
 /* What stands in the way of running this command at all; SENSE_NONE: nothing. */
@@ -163,12 +288,28 @@ static enum scsi_sense obstacle(const struct scsi_task *task)
     return SENSE_NONE;
 }
 
+/* A conflict is told before anything but a reset or a lost nexus (SAM-5 5.3.3). */
+static bool conflict_comes_first(const struct scsi_task *task, enum scsi_sense *ret_attention)
+{
+    *ret_attention = SENSE_NONE;
+    if (!task->nexus || !task->command || !conflicts(task))
+        return false;
+    *ret_attention = scsi_nexus_take_reset_attention(task->nexus);
+    return !*ret_attention;
+}
+
 void scsi_task_start(struct scsi_task *task)
 {
     const struct scsi_lu *lu = lu_of(task);
     task->command = find_command(task->cdb, lu);
     task->descriptor_sense = lu && lu->mode.descriptor_sense;
-    enum scsi_sense sense = obstacle(task);
+    enum scsi_sense sense;
+    if (conflict_comes_first(task, &sense)) {
+        scsi_task_conflict(task);
+        return;
+    }
+    if (!sense)
+        sense = obstacle(task);
     if (sense)
         scsi_task_check(task, sense);
     else

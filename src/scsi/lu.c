@@ -4,7 +4,10 @@ struct scsi_lu *scsi_lu_new(struct io_thread *thread, struct block_device *devic
                             uint32_t block_size, const uint8_t serial[static 16])
 {
     struct scsi_lu *lu = calloc(1, sizeof(*lu));
-    if (!lu) {
+    struct scsi_reservations *reservations = scsi_reservations_new();
+    if (!lu || !reservations) {
+        free(lu);
+        free(reservations);
         block_close(device);
         return NULL;
     }
@@ -17,6 +20,8 @@ struct scsi_lu *scsi_lu_new(struct io_thread *thread, struct block_device *devic
     memcpy(lu->serial, serial, sizeof(lu->serial));
     list_init(&lu->nexuses);
     scsi_range_lock_init(&lu->ranges, thread);
+    lu->reservations = reservations;
+    list_init(&lu->preempting);
     return lu;
 }
 
@@ -29,13 +34,16 @@ void scsi_lu_free(struct scsi_lu *lu)
 {
     if (!lu)
         return;
+    io_deferred_cancel(&lu->check_preempting);
     block_close(lu->device);
+    free(lu->reservations);
     free(lu);
 }
 
 void scsi_lu_reset(struct scsi_lu *lu)
 {
     lu->mode = (struct scsi_mode_settings){0};
+    lu->reserved_by = NULL;
     list_for_each(node, &lu->nexuses)
         container_of(node, struct scsi_nexus, link)->prevents_removal = false;
 }
@@ -48,16 +56,62 @@ bool scsi_lu_removal_is_prevented(const struct scsi_lu *lu)
     return false;
 }
 
-void scsi_nexus_connect(struct scsi_nexus *nexus, struct scsi_lu *lu)
+/* --- reservations --- */
+
+static void look_up_nexus(struct scsi_nexus *nexus)
 {
-    *nexus = (struct scsi_nexus){.lu = lu};
+    const struct scsi_reservations *reservations = nexus->lu->reservations;
+    const struct scsi_registration *r = scsi_reservations_find(reservations, &nexus->id);
+    nexus->registered = r != NULL;
+    nexus->holds = scsi_reservations_holds(reservations, r);
+}
+
+void scsi_lu_set_reservations(struct scsi_lu *lu, struct scsi_reservations *reservations)
+{
+    free(lu->reservations);
+    lu->reservations = reservations;
+    list_for_each(node, &lu->nexuses)
+        look_up_nexus(container_of(node, struct scsi_nexus, link));
+}
+
+struct scsi_reservations *scsi_lu_take_reservations(struct scsi_lu *lu)
+{
+    return take_ptr(lu->reservations);
+}
+
+void scsi_lu_tasks_ended(struct scsi_lu *lu)
+{
+    if (!list_empty(&lu->preempting))
+        io_thread_defer(lu->thread, &lu->check_preempting);
+}
+
+/* --- nexuses --- */
+
+void scsi_nexus_connect(struct scsi_nexus *nexus, struct scsi_lu *lu,
+                        const struct scsi_nexus_id *id,
+                        const struct scsi_nexus_operations *operations)
+{
+    if (lu->reserved_by && scsi_nexus_id_equal(&lu->reserved_by->id, id))
+        scsi_nexus_lose(lu->reserved_by);
+    *nexus = (struct scsi_nexus){.lu = lu, .id = *id, .operations = operations};
     list_append(&lu->nexuses, &nexus->link);
+    look_up_nexus(nexus);
+}
+
+void scsi_nexus_lose(struct scsi_nexus *nexus)
+{
+    if (nexus->lu->reserved_by == nexus)
+        nexus->lu->reserved_by = NULL;
 }
 
 void scsi_nexus_disconnect(struct scsi_nexus *nexus)
 {
+    scsi_nexus_lose(nexus);
     list_remove(&nexus->link);
+    scsi_lu_tasks_ended(nexus->lu);
 }
+
+/* --- unit attentions --- */
 
 void scsi_nexus_establish_unit_attention(struct scsi_nexus *nexus, enum scsi_sense sense)
 {
@@ -81,13 +135,24 @@ void scsi_lu_establish_unit_attention(struct scsi_lu *lu, const struct scsi_nexu
     }
 }
 
+static enum scsi_sense take_attention(struct scsi_nexus *nexus, unsigned index)
+{
+    enum scsi_sense taken = nexus->unit_attentions[index];
+    nexus->n_unit_attentions--;
+    memmove(nexus->unit_attentions + index, nexus->unit_attentions + index + 1,
+            (nexus->n_unit_attentions - index) * sizeof(taken));
+    return taken;
+}
+
 enum scsi_sense scsi_nexus_take_unit_attention(struct scsi_nexus *nexus)
 {
-    if (nexus->n_unit_attentions == 0)
-        return SENSE_NONE;
-    enum scsi_sense first = nexus->unit_attentions[0];
-    nexus->n_unit_attentions--;
-    memmove(nexus->unit_attentions, nexus->unit_attentions + 1,
-            nexus->n_unit_attentions * sizeof(first));
-    return first;
+    return nexus->n_unit_attentions > 0 ? take_attention(nexus, 0) : SENSE_NONE;
+}
+
+enum scsi_sense scsi_nexus_take_reset_attention(struct scsi_nexus *nexus)
+{
+    for (unsigned i = 0; i < nexus->n_unit_attentions; i++)
+        if ((nexus->unit_attentions[i] & 0xff00) == (SENSE_RESET & 0xff00))
+            return take_attention(nexus, i);
+    return SENSE_NONE;
 }

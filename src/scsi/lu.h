@@ -3,7 +3,8 @@
  *
  * A target has logical units by LUN; each LU is one block device and belongs, with everything
  * here, to one I/O thread. A session of an initiator is an I_T nexus; what an LU remembers about
- * each (the unit attention that it has to be told) is kept per nexus.
+ * each (the unit attention that it has to be told) is kept per nexus, and ends with the session.
+ * Persistent reservations are of a nexus by its name and stay.
  */
 #pragma once
 
@@ -11,6 +12,7 @@
 #include "core/list.h"
 #include "scsi/constants.h"
 #include "scsi/range_lock.h"
+#include "scsi/reservations.h"
 
 #define SCSI_MAX_UNIT_ATTENTIONS 8
 
@@ -18,6 +20,15 @@
 struct scsi_mode_settings {
     bool descriptor_sense; /* D_SENSE */
     bool write_protect;    /* SWP */
+};
+
+struct scsi_lu;
+
+/* Reservations to be made durable; stays until done() was called. */
+struct scsi_reservations_save {
+    const struct scsi_reservations *reservations; /* what was removed is marked so */
+    /* On the LU's thread; 0 or a negative errno, and then what was saved before is still there. */
+    void (*done)(struct scsi_reservations_save *save, int result);
 };
 
 struct scsi_lu {
@@ -33,11 +44,32 @@ struct scsi_lu {
     struct scsi_mode_settings mode;
     struct list nexuses; /* struct scsi_nexus */
     struct scsi_range_lock ranges;
+    struct scsi_reservations *reservations; /* owned */
+    struct scsi_nexus *reserved_by;         /* RESERVE(6); NULL: nobody */
+    /* Saves reservations that are to survive a loss of power, or no longer (persist), instead of
+     * those that it saved before. One at a time. NULL: nothing can be saved. */
+    void (*save)(struct scsi_lu *lu, struct scsi_reservations_save *save);
+    void *context;          /* of whoever set save */
+    struct list preempting; /* of persistent_reserve_out.c */
+    struct io_deferred check_preempting;
+};
+
+/* What a nexus has under way, known to the transport. On the LU's thread. */
+struct scsi_nexus_operations {
+    /* Ends all tasks that it has on the LU early, without a response. Not told when they have
+     * ended: scsi_lu_tasks_ended() is. */
+    void (*abort_tasks)(struct scsi_nexus *nexus);
+    /* Of those, may any still change the medium or the LU? */
+    bool (*lingers)(const struct scsi_nexus *nexus);
 };
 
 struct scsi_nexus {
     struct list link;
     struct scsi_lu *lu;
+    struct scsi_nexus_id id;
+    const struct scsi_nexus_operations *operations; /* NULL: it never has more than one task */
+    bool registered, holds;                         /* as lu->reservations has it */
+    bool preempted, aborting;                       /* its tasks are to be aborted; are being */
     enum scsi_sense unit_attentions[SCSI_MAX_UNIT_ATTENTIONS]; /* oldest first */
     unsigned n_unit_attentions;
     bool prevents_removal; /* of the medium */
@@ -63,7 +95,20 @@ void scsi_lu_reset(struct scsi_lu *lu);
 /* By any nexus. */
 bool scsi_lu_removal_is_prevented(const struct scsi_lu *lu);
 
-void scsi_nexus_connect(struct scsi_nexus *nexus, struct scsi_lu *lu);
+/* Takes over the persistent reservations. */
+void scsi_lu_set_reservations(struct scsi_lu *lu, struct scsi_reservations *reservations);
+/* Gives them away, for whoever keeps them while the LU is closed; then only scsi_lu_free() may
+ * follow. */
+struct scsi_reservations *scsi_lu_take_reservations(struct scsi_lu *lu);
+/* Tasks that were aborted have ended: somebody may have waited for that. Any number of times. */
+void scsi_lu_tasks_ended(struct scsi_lu *lu);
+
+/* The id is copied. A session that is still connected with the same one has lost its nexus. */
+void scsi_nexus_connect(struct scsi_nexus *nexus, struct scsi_lu *lu,
+                        const struct scsi_nexus_id *id,
+                        const struct scsi_nexus_operations *operations);
+/* I_T nexus loss (SAM-5 6.3.4): it may still have tasks, but is to be disconnected. */
+void scsi_nexus_lose(struct scsi_nexus *nexus);
 /* No task of it may be left. */
 void scsi_nexus_disconnect(struct scsi_nexus *nexus);
 
@@ -75,3 +120,6 @@ void scsi_lu_establish_unit_attention(struct scsi_lu *lu, const struct scsi_nexu
                                       enum scsi_sense sense);
 /* The next one to tell, removed; SENSE_NONE if there is none. */
 enum scsi_sense scsi_nexus_take_unit_attention(struct scsi_nexus *nexus);
+/* The same, of those that tell of a reset or a lost nexus: they are told before a reservation
+ * conflict is (SAM-5 5.3.3). */
+enum scsi_sense scsi_nexus_take_reset_attention(struct scsi_nexus *nexus);

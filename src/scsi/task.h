@@ -45,7 +45,8 @@ struct scsi_burst {
     struct block_request request;
     struct scsi_range_claim claim; /* of the bytes that request writes, or all steps do */
     bool (*step)(struct scsi_burst *burst);
-    bool stepping, stepped; /* see run_steps() in transfer.c */
+    void (*run)(struct scsi_burst *burst); /* see scsi_burst_alone() */
+    bool stepping, stepped;                /* see run_steps() in transfer.c */
     /* private to the transport */
     uint32_t received; /* data-out: bytes that are in the buffer */
 };
@@ -118,7 +119,8 @@ void scsi_burst_moved(struct scsi_burst *burst, bool ok);
  * are still to be answered; if it holds none, complete() may follow at once. A task that was never
  * started may be ended this way, too. */
 void scsi_task_fail(struct scsi_task *task, enum scsi_sense sense);
-/* Does its command change the medium? If so, nobody may be told that it is gone before it is. */
+/* Does its command change the medium, or the LU? If so, nobody may be told that it is gone before
+ * it is. */
 bool scsi_task_writes(const struct scsi_task *task);
 /* The same, of a CDB that was not started. */
 bool scsi_cdb_writes(const uint8_t cdb[static SCSI_CDB_SIZE]);

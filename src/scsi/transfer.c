@@ -201,6 +201,15 @@ void scsi_task_check_field(struct scsi_task *task, uint8_t cdb_field)
     advance(task);
 }
 
+void scsi_task_conflict(struct scsi_task *task)
+{
+    if (!task->failed) {
+        task->failed = true;
+        task->status = SCSI_RESERVATION_CONFLICT;
+    }
+    advance(task);
+}
+
 /* One that was not started does not know the format yet; only the LU's own thread may look. */
 void scsi_task_fail(struct scsi_task *task, enum scsi_sense sense)
 {
@@ -217,7 +226,7 @@ void scsi_task_check_errno(struct scsi_task *task, int result, enum scsi_sense o
 
 bool scsi_task_writes(const struct scsi_task *task)
 {
-    return task->command && task->command->flags & SCSI_CMD_WRITES;
+    return task->command && task->command->flags & (SCSI_CMD_WRITES | SCSI_CMD_CHANGES_LU);
 }
 
 void scsi_task_abort(struct scsi_task *task)
@@ -411,6 +420,21 @@ void scsi_device_steps_alone(struct scsi_burst *burst, uint64_t position, uint64
     burst->step = step;
     if (claim(burst, position, length, true, run_steps_alone))
         run_steps(burst);
+}
+
+static void run_alone(struct scsi_range_claim *claim)
+{
+    struct scsi_burst *burst = container_of(claim, struct scsi_burst, claim);
+    burst->state = BURST_ON_DISK;
+    burst->run(burst);
+}
+
+void scsi_burst_alone(struct scsi_burst *burst, uint64_t position, uint64_t length,
+                      void (*run)(struct scsi_burst *burst))
+{
+    burst->run = run;
+    if (claim(burst, position, length, true, run_alone))
+        run(burst);
 }
 
 bool scsi_read_beside(struct scsi_burst *burst, uint64_t position, uint32_t length)

@@ -22,7 +22,7 @@ struct open_volumes {
 enum openness { SHUT, OPENING, OPEN, CLOSING };
 
 /* A volume, from the first login on; kept after the last session only if there is something to
- * remember. */
+ * remember: that it has failed, or its persistent reservations, which outlive sessions. */
 struct volume {
     struct open_volumes *owner;
     struct io_thread *thread;
@@ -34,6 +34,7 @@ struct volume {
     bool anew;                   /* ... but whoever opens it next begins anew */
     uint64_t told_at;            /* clock_monotonic_usec(); 0: nothing was wrong */
     struct error told;
+    struct scsi_reservations *reservations; /* while not OPEN; NULL: there were none */
 
     /* What the job works on; handed to it by its start, and back by `done`. */
     struct block_device *device;
@@ -153,6 +154,7 @@ static void free_volume(struct volume *volume)
 {
     free((char *)volume->spec.path);
     free((char *)volume->spec.target);
+    free(volume->reservations);
     free(volume);
 }
 
@@ -179,7 +181,7 @@ static struct volume *volume_new(struct open_volumes *owner, struct io_thread *t
 /* It is shut: no longer needed, unless there is something to remember. */
 static void forget(struct volume *volume)
 {
-    if (volume->failed || volume->told_at)
+    if (volume->failed || volume->told_at || volume->reservations)
         return;
     idmap_remove(&volume->owner->volumes[volume->thread->index], volume->spec.id);
     free_volume(volume);
@@ -210,10 +212,18 @@ static void closed(struct message *message)
     is_closed(container_of(message, struct volume, done));
 }
 
+static void keep_reservations(struct volume *volume, struct scsi_lu *lu)
+{
+    volume->reservations = scsi_lu_take_reservations(lu);
+    if (scsi_reservations_untouched(volume->reservations))
+        free(take_ptr(volume->reservations));
+}
+
 static void target_idle(struct iscsi_target *target)
 {
     struct volume *volume = target->context;
     volume->device = scsi_lu_take_device(target->lun0.lu);
+    keep_reservations(volume, target->lun0.lu);
     iscsi_target_free(take_ptr(volume->target));
     if (start_job(volume, CLOSING, closed))
         return;
@@ -238,7 +248,9 @@ static struct iscsi_target *make_target(struct volume *volume)
            : NULL;
     if (target)
         target->context = volume;
-    else
+    if (target && volume->reservations)
+        scsi_lu_set_reservations(lu, take_ptr(volume->reservations));
+    else if (!target)
         error_set(&volume->error, -ENOMEM, "out of memory");
     return target;
 }

@@ -25,6 +25,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define WITH_HOLES     0x08
 #define THICK          0x10
 #define REMOVABLE      0x20
+#define TWO_NEXUSES    0x40 /* they take turns */
+#define PERSISTENT     0x80 /* reservations can be saved, unless the disk is broken */
 
 /* actions */
 #define NO_LUN      0x01
@@ -40,21 +42,45 @@ static void step_by_step(struct scsi_port *port, uint8_t actions)
     if (port->task && actions & ABORT)
         scsi_port_abort(port);
     while (port->task) {
-        if (port->n_held > 0)
+        bool moved = port->n_held > 0;
+        if (moved)
             scsi_port_move(port, !(actions & LOSE));
-        else if (!memdisk_run_one(port->disk, actions & 0x80))
-            assert(!"it waits for nothing");
+        bool ran = !moved && memdisk_run_one(port->disk, actions & 0x80);
+        if (!moved && !ran)
+            fake_thread_round(port->thread); /* what was left for its end */
+        assert(moved || ran || !port->task); /* else it waits for nothing */
     }
 }
 
 static void check_result(const struct scsi_port *port, uint8_t actions)
 {
-    if (port->aborted || port->lost)
+    if (port->aborted || port->lost || scsi_port_conflict(port))
         return;
     enum scsi_sense sense = scsi_port_sense(port);
-    if (sense == SENSE_MEDIUM_READ_ERROR || sense == SENSE_MEDIUM_WRITE_ERROR)
+    if (sense == SENSE_MEDIUM_READ_ERROR || sense == SENSE_MEDIUM_WRITE_ERROR ||
+        sense == SENSE_INTERNAL_FAILURE)
         assert(actions & DISK_BROKEN);
-    assert(sense != SENSE_INTERNAL_FAILURE);
+}
+
+static void save_reservations(struct scsi_lu *lu, struct scsi_reservations_save *save)
+{
+    const struct memdisk *disk = container_of(lu->device, struct memdisk, device);
+    save->done(save, disk->fail_with);
+}
+
+/* What must hold of reservations, whatever was asked for. */
+static void check_reservations(const struct scsi_reservations *s)
+{
+    size_t holders = 0;
+    assert(s->n <= SCSI_MAX_REGISTRATIONS);
+    for (size_t i = 0; i < s->n; i++) {
+        const struct scsi_registration *r = &s->registrations[i];
+        assert(r->key && !r->removed && !r->notice);
+        assert(scsi_reservations_find(s, &r->nexus) == r);
+        holders += r->holds;
+    }
+    assert(holders == (s->type && !scsi_reservation_is_of_all(s->type)));
+    assert(s->n > 0 || !s->type);
 }
 
 static void run_command(struct scsi_port *port, struct wire_reader *r, uint8_t actions)
@@ -74,6 +100,7 @@ static void run_command(struct scsi_port *port, struct wire_reader *r, uint8_t a
     scsi_port_begin(port, cdb, out, actions & LONG_OUT ? MAX_OUT : out_size, in_size);
     step_by_step(port, actions);
     check_result(port, actions);
+    check_reservations(port->lu->reservations);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -82,6 +109,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct wire_reader r = wire_reader_of(data, size);
     uint8_t options = wire_get_u8(&r);
     struct scsi_port *port = scsi_port_new(DISK_SIZE, options & BLOCKS_4096 ? 4096 : 512);
+    struct scsi_nexus second;
+    scsi_port_connect(port, &second, 2);
+    port->lu->save = options & PERSISTENT ? save_reservations : NULL;
     port->hold = true;
     port->lu->read_only = options & READ_ONLY;
     port->lu->thick = options & THICK;
@@ -89,12 +119,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     port->disk->immediate = options & DISK_IMMEDIATE;
     port->disk->extents = holes;
     port->disk->n_extents = options & WITH_HOLES ? ARRAY_SIZE(holes) : 0;
-    while (wire_reader_ok(&r) && wire_reader_left(&r) > 0)
+    while (wire_reader_ok(&r) && wire_reader_left(&r) > 0) {
         run_command(port, &r, wire_get_u8(&r));
+        if (options & TWO_NEXUSES)
+            port->speaker = port->speaker ? NULL : &second;
+    }
     if (options & READ_ONLY) {
         for (size_t i = 0; i < DISK_SIZE; i++)
             assert(port->disk->data[i] == 0);
     }
+    scsi_nexus_disconnect(&second);
     scsi_port_free(port);
     return 0;
 }

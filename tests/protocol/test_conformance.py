@@ -22,9 +22,6 @@ NEVER = {
 }
 NOT_YET = {
     **dict.fromkeys(("ExtendedCopy", "ReceiveCopyResults"), ("skipped", "no third-party copy yet")),
-    **dict.fromkeys(("PrinReadKeys", "PrinServiceactionRange", "PrinReportCapabilities", "ProutRegister",
-                     "ProutReserve", "ProutClear", "ProutPreempt", "Reserve6"),
-                    ("skipped", "no reservations yet")),
 }
 UNALIGNED = dict.fromkeys(("WriteSame10.UnmapUnaligned", "WriteSame10.InvalidDataOutSize",
                            "WriteSame16.UnmapUnaligned", "WriteSame16.InvalidDataOutSize",

@@ -72,8 +72,17 @@ struct scsi_port *scsi_port_new(uint64_t disk_size, uint32_t block_size)
     port->in = malloc(SCSI_PORT_ROOM);
     port->lun0 = (struct scsi_target_lun){0, port->lu};
     port->target = (struct scsi_target){&port->lun0, 1};
-    scsi_nexus_connect(&port->nexus, port->lu);
+    scsi_port_connect(port, &port->nexus, 1);
     return port;
+}
+
+void scsi_port_connect(struct scsi_port *port, struct scsi_nexus *nexus, uint8_t number)
+{
+    struct scsi_nexus_id id = {.initiator.isid = {0x40, 0, 0, 0, 0, number},
+                               .target = "iqn.2026-11.lan.example:disk"};
+    snprintf(id.initiator.name, sizeof(id.initiator.name), "iqn.2026-11.lan.example:host%u",
+             number);
+    scsi_nexus_connect(nexus, port->lu, &id, NULL);
 }
 
 void scsi_port_free(struct scsi_port *port)
@@ -96,7 +105,7 @@ void scsi_port_begin(struct scsi_port *port, const uint8_t cdb[static SCSI_CDB_S
     made->port = port;
     task->transport = &transport;
     task->target = &port->target;
-    task->nexus = port->no_such_lun ? NULL : &port->nexus;
+    task->nexus = port->no_such_lun ? NULL : port->speaker ? port->speaker : &port->nexus;
     task->thread = port->thread;
     task->share = &port->share;
     task->expected_out = out_size;
@@ -160,6 +169,12 @@ static enum scsi_sense fixed_sense(const uint8_t *s, uint8_t size)
     assert(s[1] == 0 && s[7] == SCSI_SENSE_SIZE - 8);
     assert(s[0] & 0x80 || (s[3] | s[4] | s[5] | s[6]) == 0); /* no information that is none */
     return (enum scsi_sense)(s[2] << 16 | s[12] << 8 | s[13]);
+}
+
+bool scsi_port_conflict(const struct scsi_port *port)
+{
+    assert(port->status != SCSI_RESERVATION_CONFLICT || port->sense_size == 0);
+    return port->status == SCSI_RESERVATION_CONFLICT;
 }
 
 enum scsi_sense scsi_port_sense(const struct scsi_port *port)

@@ -23,8 +23,9 @@ struct scsi_port {
     struct scsi_nexus nexus;
     struct scsi_target_lun lun0;
     struct scsi_target target;
-    bool no_such_lun; /* commands go to a LUN that does not exist */
-    bool hold;        /* bursts wait for scsi_port_move() */
+    struct scsi_nexus *speaker; /* whose commands they are, instead of nexus; or NULL */
+    bool no_such_lun;           /* commands go to a LUN that does not exist */
+    bool hold;                  /* bursts wait for scsi_port_move() */
 
     struct scsi_task *task; /* NULL: none is under way */
     const uint8_t *out;     /* what the initiator sends */
@@ -45,6 +46,8 @@ struct scsi_port {
 
 struct scsi_port *scsi_port_new(uint64_t disk_size, uint32_t block_size);
 void scsi_port_free(struct scsi_port *port);
+/* A nexus from port `number` (the port's own is 1) of host<number>. */
+void scsi_port_connect(struct scsi_port *port, struct scsi_nexus *nexus, uint8_t number);
 
 /* Starts a task. The initiator sends out[0..out_size) at most, or takes in_size bytes. */
 void scsi_port_begin(struct scsi_port *port, const uint8_t cdb[static SCSI_CDB_SIZE],
@@ -57,6 +60,8 @@ void scsi_port_run(struct scsi_port *port, const uint8_t cdb[static SCSI_CDB_SIZ
 /* Aborts the task under way. */
 void scsi_port_abort(struct scsi_port *port);
 
+/* Did the last task end with RESERVATION CONFLICT? */
+bool scsi_port_conflict(const struct scsi_port *port);
 /* The sense of the last task, in whichever format: key << 16 | ASC << 8 | ASCQ; SENSE_NONE after
  * GOOD. Asserts that status and sense fit together. */
 enum scsi_sense scsi_port_sense(const struct scsi_port *port);

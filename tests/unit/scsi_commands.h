@@ -93,6 +93,15 @@ static inline void scsi_refused(const uint8_t *cdb, enum scsi_sense sense)
     assert_int_equal(port->moved, 0);
 }
 
+/* A command that a reservation keeps from running. */
+static inline void scsi_expect_conflict(const uint8_t *cdb, const void *out, uint32_t out_size)
+{
+    scsi_port_run(port, cdb, out, out_size, 4096);
+    if (!scsi_port_conflict(port))
+        fail_msg("%02x %02x: no conflict but %06x", cdb[0], cdb[1], scsi_port_sense(port));
+    assert_int_equal(port->moved, 0);
+}
+
 static inline struct wire_reader scsi_reader(void)
 {
     return wire_reader_of(port->in, port->moved);

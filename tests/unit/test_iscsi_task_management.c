@@ -143,6 +143,144 @@ static void resets_bring_the_mode_pages_back(void **state)
     }
 }
 
+/* --- reservations --- */
+
+/* PERSISTENT RESERVE OUT with these keys; `type` as in byte 2 of the CDB. */
+static uint32_t start_reserve_out(struct initiator *i, enum scsi_service_action action,
+                                  uint8_t type, uint8_t key, uint8_t service_action_key)
+{
+    const uint8_t cdb[10] = {SCSI_PERSISTENT_RESERVE_OUT, (uint8_t)action, type, [8] = 24};
+    const uint8_t list[24] = {[7] = key, [15] = service_action_key};
+    return send_command(i, ISCSI_FLAG_FINAL | ISCSI_FLAG_WRITE, cdb, 10, sizeof(list), list,
+                        sizeof(list));
+}
+
+static void expect_status(struct initiator *i, uint32_t itt, enum scsi_status status)
+{
+    const struct answer *a = expect_answer(i, ISCSI_SCSI_RESPONSE, itt);
+    assert_int_equal(a->bhs[BHS_STATUS], status);
+}
+
+static void reserve_out(struct initiator *i, enum scsi_service_action action, uint8_t type,
+                        uint8_t key, uint8_t service_action_key)
+{
+    expect_status(i, start_reserve_out(i, action, type, key, service_action_key), SCSI_GOOD);
+}
+
+static void run_round(struct initiator *i)
+{
+    fake_thread_round(lab->thread);
+    initiator_run(i);
+}
+
+/* What is on the disk of somebody who was preempted lands before anybody is told. */
+static void preempt_and_abort_ends_the_tasks_of_who_is_preempted(void **state)
+{
+    reserve_out(node, SCSI_REGISTER, 0, 0, 1);
+    reserve_out(other, SCSI_REGISTER, 0, 0, 2);
+    reserve_out(other, SCSI_RESERVE, SCSI_WRITE_EXCLUSIVE, 2, 0);
+    start_write(other);
+    start_unfilled_write(other);
+    expect_answer(other, ISCSI_R2T, other->itt);
+    uint32_t itt = start_reserve_out(node, SCSI_PREEMPT_AND_ABORT, SCSI_WRITE_EXCLUSIVE, 1, 2);
+    run_round(node);
+    assert_null(initiator_next(node));
+    memdisk_run(lab->disk, false);
+    run_round(node);
+    expect_status(node, itt, SCSI_GOOD);
+    assert_null(initiator_next(other)); /* neither of its commands is answered */
+    expect_attention(other, SENSE_REGISTRATIONS_PREEMPTED);
+    expect_status(other, start_write(other), SCSI_RESERVATION_CONFLICT);
+    start_write(node);
+    memdisk_run(lab->disk, false);
+    expect_status(node, node->itt, SCSI_GOOD);
+}
+
+static void preempt_and_abort_waits_for_nobody_else(void **state)
+{
+    reserve_out(node, SCSI_REGISTER, 0, 0, 1);
+    reserve_out(other, SCSI_REGISTER, 0, 0, 2);
+    uint32_t write = start_write(node);
+    uint32_t itt = start_reserve_out(node, SCSI_PREEMPT_AND_ABORT, SCSI_WRITE_EXCLUSIVE, 1, 2);
+    run_round(node);
+    expect_status(node, itt, SCSI_GOOD);
+    memdisk_run(lab->disk, false);
+    expect_status(node, write, SCSI_GOOD);
+}
+
+static void who_is_preempted_may_go_meanwhile(void **state)
+{
+    reserve_out(node, SCSI_REGISTER, 0, 0, 1);
+    reserve_out(other, SCSI_REGISTER, 0, 0, 2);
+    start_write(other);
+    uint32_t itt = start_reserve_out(node, SCSI_PREEMPT_AND_ABORT, SCSI_WRITE_EXCLUSIVE, 1, 2);
+    run_round(node);
+    iscsi_conn_close(&other->conn, "gone");
+    initiator_run(other);
+    assert_null(initiator_next(node));
+    memdisk_run(lab->disk, false);
+    run_round(node);
+    expect_status(node, itt, SCSI_GOOD);
+}
+
+static void a_registration_is_of_the_port_and_outlives_its_session(void **state)
+{
+    struct scsi_reservations *const *now = &lab->target->lun0.lu->reservations;
+    reserve_out(node, SCSI_REGISTER, 0, 0, 1);
+    reserve_out(node, SCSI_RESERVE, SCSI_EXCLUSIVE_ACCESS, 1, 0);
+    const struct scsi_nexus_id *id = &(*now)->registrations[0].nexus;
+    const struct iscsi_login_identity *identity = &node->conn.session->identity;
+    assert_string_equal(id->initiator.name, identity->initiator);
+    assert_memory_equal(id->initiator.isid, identity->isid, SCSI_ISID_SIZE);
+    assert_string_equal(id->target, LAB_TARGET);
+    initiator_free(node);
+    assert_int_equal((*now)->n, 1);
+    expect_status(other, start_write(other), SCSI_RESERVATION_CONFLICT);
+    node = initiator_new(lab, 11);
+    login_like_linux(node);
+    reserve_out(node, SCSI_RELEASE, SCSI_EXCLUSIVE_ACCESS, 1, 0);
+}
+
+static void reset_keeps_persistent_reservations(void **state)
+{
+    static const uint8_t functions[] = {LU_RESET, WARM_RESET};
+    reserve_out(node, SCSI_REGISTER, 0, 0, 1);
+    for (size_t i = 0; i < ARRAY_SIZE(functions); i++) {
+        send_task_management(node, functions[i], 0, 0);
+        expect_function(node, COMPLETE);
+        assert_int_equal(lab->target->lun0.lu->reservations->n, 1);
+    }
+}
+
+static uint32_t start_reserve_6(struct initiator *i)
+{
+    static const uint8_t cdb[6] = {SCSI_RESERVE_6};
+    return send_command(i, ISCSI_FLAG_FINAL, cdb, 6, 0, NULL, 0);
+}
+
+/* Others have it as soon as the logout is answered. */
+static void a_logout_ends_reserve_6(void **state)
+{
+    uint8_t logout[ISCSI_BHS_SIZE] = {ISCSI_LOGOUT, ISCSI_FLAG_FINAL};
+    expect_status(node, start_reserve_6(node), SCSI_GOOD);
+    expect_status(other, start_reserve_6(other), SCSI_RESERVATION_CONFLICT);
+    start_write(node); /* keeps the session */
+    bhs_put32(logout, BHS_ITT, 0x77);
+    bhs_put32(logout, BHS_CMDSN, node->cmdsn++);
+    initiator_send(node, logout, NULL, 0);
+    expect_answer(node, ISCSI_LOGOUT_RESPONSE, 0x77);
+    expect_status(other, start_reserve_6(other), SCSI_GOOD);
+}
+
+static void a_lost_connection_ends_reserve_6(void **state)
+{
+    expect_status(node, start_reserve_6(node), SCSI_GOOD);
+    start_write(node);
+    iscsi_conn_close(&node->conn, "gone");
+    initiator_run(node);
+    expect_status(other, start_reserve_6(other), SCSI_GOOD);
+}
+
 static void an_abort_waits_for_its_own_task_alone(void **state)
 {
     uint32_t mine = start_write(node);
@@ -376,6 +514,13 @@ int main(void)
         FUNCTION_TEST(clearing_tells_nobody_who_had_none),
         FUNCTION_TEST(resets_tell_everybody),
         FUNCTION_TEST(resets_bring_the_mode_pages_back),
+        FUNCTION_TEST(preempt_and_abort_ends_the_tasks_of_who_is_preempted),
+        FUNCTION_TEST(preempt_and_abort_waits_for_nobody_else),
+        FUNCTION_TEST(who_is_preempted_may_go_meanwhile),
+        FUNCTION_TEST(a_registration_is_of_the_port_and_outlives_its_session),
+        FUNCTION_TEST(reset_keeps_persistent_reservations),
+        FUNCTION_TEST(a_logout_ends_reserve_6),
+        FUNCTION_TEST(a_lost_connection_ends_reserve_6),
         FUNCTION_TEST(an_abort_waits_for_its_own_task_alone),
         FUNCTION_TEST(nothing_waits_for_a_read),
         FUNCTION_TEST(a_tag_is_free_when_its_task_was_aborted),

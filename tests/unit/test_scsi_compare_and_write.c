@@ -128,7 +128,7 @@ static void connect_other(void)
 {
     other = scsi_port_new(BLOCK, BLOCK);
     scsi_nexus_disconnect(&other->nexus);
-    scsi_nexus_connect(&other->nexus, port->lu);
+    scsi_port_connect(port, &other->nexus, 2);
 }
 
 static void disconnect_other(void)

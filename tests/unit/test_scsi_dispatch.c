@@ -10,6 +10,8 @@ static const uint8_t opcodes[] = {
     SCSI_WRITE_6,
     SCSI_INQUIRY,
     SCSI_MODE_SELECT_6,
+    SCSI_RESERVE_6,
+    SCSI_RELEASE_6,
     SCSI_MODE_SENSE_6,
     SCSI_START_STOP_UNIT,
     SCSI_SEND_DIAGNOSTIC,
@@ -26,6 +28,8 @@ static const uint8_t opcodes[] = {
     SCSI_UNMAP,
     SCSI_MODE_SELECT_10,
     SCSI_MODE_SENSE_10,
+    SCSI_PERSISTENT_RESERVE_IN,
+    SCSI_PERSISTENT_RESERVE_OUT,
     SCSI_READ_16,
     SCSI_COMPARE_AND_WRITE,
     SCSI_WRITE_16,
@@ -166,6 +170,10 @@ static void unknown_commands(void **state)
     }
     assert_int_equal(known, ARRAY_SIZE(opcodes));
     for (uint8_t action = 0; action < 0x20; action++) {
+        if (action > SCSI_READ_FULL_STATUS)
+            scsi_refused(CDB(SCSI_PERSISTENT_RESERVE_IN, action), SENSE_INVALID_FIELD_IN_CDB);
+        if (action > SCSI_REGISTER_AND_MOVE)
+            scsi_refused(CDB(SCSI_PERSISTENT_RESERVE_OUT, action), SENSE_INVALID_FIELD_IN_CDB);
         if (action != SCSI_READ_CAPACITY_16 && action != SCSI_GET_LBA_STATUS)
             scsi_refused(CDB(SCSI_SERVICE_ACTION_IN_16, action), SENSE_INVALID_FIELD_IN_CDB);
         if (action != SCSI_REPORT_SUPPORTED_OPERATION_CODES &&
@@ -244,6 +252,196 @@ static void unit_attentions_are_told_one_by_one_before_anything_else(void **stat
     scsi_refused(CDB(0xff), SENSE_INVALID_OPCODE);
 }
 
+/* --- reservations --- */
+
+/* May others run it under: a Write Exclusive reservation, an Exclusive Access one, a RESERVE(6)?
+ * (SPC-4 and SBC-3, tables of commands allowed in the presence of various reservations; SPC-2.) */
+static const struct {
+    uint8_t cdb[5];
+    bool write_exclusive, exclusive_access, reserve_6;
+} access_rules[] = {
+    {{SCSI_TEST_UNIT_READY}, true, true, false},
+    {{SCSI_REQUEST_SENSE}, true, true, true},
+    {{SCSI_READ_6}, true, false, false},
+    {{SCSI_WRITE_6}, false, false, false},
+    {{SCSI_INQUIRY}, true, true, true},
+    {{SCSI_MODE_SELECT_6}, false, false, false},
+    {{SCSI_RELEASE_6}, true, true, true},
+    {{SCSI_MODE_SENSE_6}, true, false, false},
+    {{SCSI_START_STOP_UNIT, 0, 0, 0, 0x01}, true, true, true},
+    {{SCSI_START_STOP_UNIT, 0, 0, 0, 0x00}, false, false, false},
+    {{SCSI_START_STOP_UNIT, 0, 0, 0, 0x11}, false, false, false}, /* POWER CONDITION */
+    {{SCSI_SEND_DIAGNOSTIC}, false, false, false},
+    {{SCSI_PREVENT_ALLOW_MEDIUM_REMOVAL, 0, 0, 0, 0}, true, true, true},
+    {{SCSI_PREVENT_ALLOW_MEDIUM_REMOVAL, 0, 0, 0, 1}, false, false, false},
+    {{SCSI_READ_CAPACITY_10}, true, true, true},
+    {{SCSI_READ_10}, true, false, false},
+    {{SCSI_WRITE_10}, false, false, false},
+    {{SCSI_WRITE_AND_VERIFY_10}, false, false, false},
+    {{SCSI_VERIFY_10}, true, false, false},
+    {{SCSI_PRE_FETCH_10}, true, false, false},
+    {{SCSI_SYNCHRONIZE_CACHE_10}, false, false, false},
+    {{SCSI_READ_DEFECT_DATA_10}, true, false, false},
+    {{SCSI_WRITE_SAME_10}, false, false, false},
+    {{SCSI_UNMAP}, false, false, false},
+    {{SCSI_MODE_SELECT_10}, false, false, false},
+    {{SCSI_MODE_SENSE_10}, true, false, false},
+    {{SCSI_PERSISTENT_RESERVE_IN, SCSI_READ_KEYS}, true, true, false},
+    {{SCSI_PERSISTENT_RESERVE_IN, SCSI_READ_RESERVATION}, true, true, false},
+    {{SCSI_PERSISTENT_RESERVE_IN, SCSI_REPORT_CAPABILITIES}, true, true, false},
+    {{SCSI_PERSISTENT_RESERVE_IN, SCSI_READ_FULL_STATUS}, true, true, false},
+    {{SCSI_PERSISTENT_RESERVE_OUT, SCSI_REGISTER}, true, true, false},
+    {{SCSI_PERSISTENT_RESERVE_OUT, SCSI_REGISTER_AND_IGNORE_EXISTING_KEY}, true, true, false},
+    {{SCSI_READ_16}, true, false, false},
+    {{SCSI_COMPARE_AND_WRITE}, false, false, false},
+    {{SCSI_WRITE_16}, false, false, false},
+    {{SCSI_ORWRITE_16}, false, false, false},
+    {{SCSI_WRITE_AND_VERIFY_16}, false, false, false},
+    {{SCSI_VERIFY_16}, true, false, false},
+    {{SCSI_PRE_FETCH_16}, true, false, false},
+    {{SCSI_SYNCHRONIZE_CACHE_16}, false, false, false},
+    {{SCSI_WRITE_SAME_16}, false, false, false},
+    {{SCSI_SERVICE_ACTION_IN_16, SCSI_READ_CAPACITY_16}, true, true, true},
+    {{SCSI_SERVICE_ACTION_IN_16, SCSI_GET_LBA_STATUS}, true, false, false},
+    {{SCSI_REPORT_LUNS}, true, true, true},
+    {{SCSI_MAINTENANCE_IN, SCSI_REPORT_SUPPORTED_OPERATION_CODES}, true, false, false},
+    {{SCSI_MAINTENANCE_IN, SCSI_REPORT_SUPPORTED_TASK_MANAGEMENT_FUNCTIONS}, true, false, false},
+    {{SCSI_READ_12}, true, false, false},
+    {{SCSI_WRITE_12}, false, false, false},
+    {{SCSI_WRITE_AND_VERIFY_12}, false, false, false},
+    {{SCSI_VERIFY_12}, true, false, false},
+    {{SCSI_READ_DEFECT_DATA_12}, true, false, false},
+};
+
+/* Every opcode that others might run has a rule. RESERVE(6) always conflicts by itself. */
+static void there_is_a_rule_for_each_command(void **state)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(opcodes); i++) {
+        size_t found = 0;
+        for (size_t k = 0; k < ARRAY_SIZE(access_rules); k++)
+            found += access_rules[k].cdb[0] == opcodes[i];
+        assert_true(found > 0 || opcodes[i] == SCSI_RESERVE_6);
+    }
+}
+
+/* Runs the command of each rule (but for this opcode), and looks whether it may. */
+static void assert_rules(bool (*may_run)(size_t rule), int but_for)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(access_rules); i++) {
+        uint8_t cdb[SCSI_CDB_SIZE] = {0};
+        memcpy(cdb, access_rules[i].cdb, sizeof(access_rules[i].cdb));
+        if (cdb[0] == but_for)
+            continue;
+        scsi_port_run(port, cdb, NULL, 0, 4096);
+        if (scsi_port_conflict(port) == may_run(i))
+            fail_msg("type %d, rule %zu: %02x/%02x: conflict %d", port->lu->reservations->type, i,
+                     cdb[0], cdb[1], may_run(i));
+    }
+}
+
+static bool all_may(size_t rule)
+{
+    return true;
+}
+
+static bool under_write_exclusive(size_t rule)
+{
+    return access_rules[rule].write_exclusive;
+}
+
+static bool under_exclusive_access(size_t rule)
+{
+    return access_rules[rule].exclusive_access;
+}
+
+static bool under_reserve_6(size_t rule)
+{
+    return access_rules[rule].reserve_6;
+}
+
+static bool under_own_reserve_6(size_t rule)
+{
+    uint8_t opcode = access_rules[rule].cdb[0];
+    return opcode != SCSI_PERSISTENT_RESERVE_IN && opcode != SCSI_PERSISTENT_RESERVE_OUT;
+}
+
+/* Somebody else has a reservation; the port's own nexus is registered or not. */
+static void reserve_for_another(enum scsi_reservation_type type, bool registered)
+{
+    const struct scsi_nexus_id other = {.initiator.name = "iqn.2026-11.a:other"};
+    struct scsi_reservations *s = scsi_reservations_copy(port->lu->reservations, 2);
+    struct scsi_reservation_request request = {
+        .action = SCSI_REGISTER, .by = &other, .service_action_key = 1};
+    assert_int_equal(scsi_reservations_change(s, &request).status, SCSI_GOOD);
+    request = (struct scsi_reservation_request){
+        .action = SCSI_RESERVE, .by = &other, .key = 1, .type = (uint8_t)type};
+    assert_int_equal(scsi_reservations_change(s, &request).status, SCSI_GOOD);
+    request = (struct scsi_reservation_request){
+        .action = SCSI_REGISTER, .by = &port->nexus.id, .service_action_key = 2};
+    if (registered)
+        assert_int_equal(scsi_reservations_change(s, &request).status, SCSI_GOOD);
+    scsi_lu_set_reservations(port->lu, s);
+}
+
+static void assert_rules_of(enum scsi_reservation_type type, bool registered,
+                            bool (*may_run)(size_t rule))
+{
+    scsi_lu_set_reservations(port->lu, scsi_reservations_new());
+    reserve_for_another(type, registered);
+    assert_rules(may_run, SCSI_RELEASE_6); /* which conflicts with any registration */
+    scsi_expect_conflict(CDB(SCSI_RELEASE_6), NULL, 0);
+}
+
+static void what_a_persistent_reservation_lets_others_do(void **state)
+{
+    for (int registered = 0; registered < 2; registered++) {
+        assert_rules_of(SCSI_WRITE_EXCLUSIVE, registered, under_write_exclusive);
+        assert_rules_of(SCSI_EXCLUSIVE_ACCESS, registered, under_exclusive_access);
+    }
+    assert_rules_of(SCSI_WRITE_EXCLUSIVE_REGISTRANTS_ONLY, false, under_write_exclusive);
+    assert_rules_of(SCSI_EXCLUSIVE_ACCESS_REGISTRANTS_ONLY, false, under_exclusive_access);
+    assert_rules_of(SCSI_WRITE_EXCLUSIVE_ALL_REGISTRANTS, false, under_write_exclusive);
+    assert_rules_of(SCSI_EXCLUSIVE_ACCESS_ALL_REGISTRANTS, false, under_exclusive_access);
+    assert_rules_of(SCSI_WRITE_EXCLUSIVE_REGISTRANTS_ONLY, true, all_may);
+    assert_rules_of(SCSI_EXCLUSIVE_ACCESS_REGISTRANTS_ONLY, true, all_may);
+    assert_rules_of(SCSI_WRITE_EXCLUSIVE_ALL_REGISTRANTS, true, all_may);
+    assert_rules_of(SCSI_EXCLUSIVE_ACCESS_ALL_REGISTRANTS, true, all_may);
+}
+
+static void what_a_reserve_6_lets_others_do(void **state)
+{
+    struct scsi_nexus other;
+    scsi_port_connect(port, &other, 2);
+    port->speaker = &other;
+    scsi_expect(CDB(SCSI_RESERVE_6), NULL, 0, 0, SENSE_NONE);
+    port->speaker = NULL;
+    assert_rules(under_reserve_6, -1);
+    port->speaker = &other;
+    assert_rules(under_own_reserve_6, SCSI_RELEASE_6);
+    port->speaker = NULL;
+    scsi_nexus_disconnect(&other);
+    assert_rules(all_may, -1);
+}
+
+static void unknown_commands_do_not_conflict(void **state)
+{
+    reserve_for_another(SCSI_EXCLUSIVE_ACCESS, false);
+    scsi_refused(CDB(0xff), SENSE_INVALID_OPCODE);
+    scsi_refused(CDB(SCSI_MAINTENANCE_IN, 0x1f), SENSE_INVALID_FIELD_IN_CDB);
+}
+
+/* SAM-5 5.3.3 */
+static void a_conflict_is_told_behind_a_reset_and_before_all_else(void **state)
+{
+    reserve_for_another(SCSI_EXCLUSIVE_ACCESS, false);
+    port->lu->read_only = true;
+    scsi_nexus_establish_unit_attention(&port->nexus, SENSE_CAPACITY_CHANGED);
+    scsi_nexus_establish_unit_attention(&port->nexus, SENSE_LU_RESET);
+    scsi_refused(cdb_range(SCSI_WRITE_10, 0, 0, 1), SENSE_LU_RESET);
+    scsi_expect_conflict(cdb_range(SCSI_WRITE_10, 0, 0, 1), NULL, 0);
+    scsi_refused(CDB(SCSI_TEST_UNIT_READY), SENSE_CAPACITY_CHANGED);
+}
+
 /* SPC-4: INQUIRY and REPORT LUNS neither tell nor clear one; REQUEST SENSE tells it as data. */
 static void some_commands_leave_unit_attentions_alone(void **state)
 {
@@ -273,6 +471,11 @@ int main(void)
         SCSI_TEST(a_failure_is_told_in_the_format_of_the_lu),
         SCSI_TEST(unit_attentions_are_told_one_by_one_before_anything_else),
         SCSI_TEST(some_commands_leave_unit_attentions_alone),
+        TEST(there_is_a_rule_for_each_command),
+        SCSI_TEST(what_a_persistent_reservation_lets_others_do),
+        SCSI_TEST(what_a_reserve_6_lets_others_do),
+        SCSI_TEST(unknown_commands_do_not_conflict),
+        SCSI_TEST(a_conflict_is_told_behind_a_reset_and_before_all_else),
     };
     return RUN_TESTS(tests);
 }

@@ -45,8 +45,8 @@ static void more_than_fit_become_a_reset(void **state)
 static void all_nexuses_are_told_but_for_one(void **state)
 {
     struct scsi_nexus one, two;
-    scsi_nexus_connect(&one, port->lu);
-    scsi_nexus_connect(&two, port->lu);
+    scsi_port_connect(port, &one, 2);
+    scsi_port_connect(port, &two, 3);
     scsi_lu_establish_unit_attention(port->lu, &one, SENSE_CAPACITY_CHANGED);
     assert_int_equal(scsi_nexus_take_unit_attention(&one), SENSE_NONE);
     assert_int_equal(scsi_nexus_take_unit_attention(&two), SENSE_CAPACITY_CHANGED);
@@ -56,7 +56,7 @@ static void all_nexuses_are_told_but_for_one(void **state)
     assert_int_equal(scsi_nexus_take_unit_attention(&one), SENSE_LU_RESET);
     assert_int_equal(scsi_nexus_take_unit_attention(&two), SENSE_NONE);
     scsi_nexus_disconnect(&one);
-    scsi_nexus_connect(&one, port->lu); /* a new nexus knows nothing of the old one */
+    scsi_port_connect(port, &one, 2); /* a new nexus knows nothing of the old one */
     assert_int_equal(scsi_nexus_take_unit_attention(&one), SENSE_NONE);
     scsi_nexus_disconnect(&one);
 }

@@ -11,7 +11,7 @@ static int setup(void **state)
 {
     scsi_set_up(state);
     port->lu->removable = true;
-    scsi_nexus_connect(&other, port->lu);
+    scsi_port_connect(port, &other, 2);
     return 0;
 }
 
@@ -147,7 +147,7 @@ static void who_is_gone_prevents_nothing(void **state)
     scsi_nexus_disconnect(&other);
     start_stop(EJECT, SENSE_NONE);
     start_stop(LOAD, SENSE_NONE);
-    scsi_nexus_connect(&other, port->lu); /* and does not when it is there again */
+    scsi_port_connect(port, &other, 2); /* and does not when it is there again */
     start_stop(EJECT, SENSE_NONE);
 }
 

@@ -153,7 +153,7 @@ static void pages_of_the_standard_only_and_none_saved(void **state)
 static void the_others_are_told_of_a_change(void **state)
 {
     struct scsi_nexus other;
-    scsi_nexus_connect(&other, port->lu);
+    scsi_port_connect(port, &other, 2);
     select_6(LIST(HEADER_6(0), CONTROL(0, 0)), SENSE_NONE); /* nothing new */
     assert_int_equal(scsi_nexus_take_unit_attention(&other), SENSE_NONE);
     select_6(LIST(HEADER_6(0), CONTROL(D_SENSE, 0)), SENSE_NONE);

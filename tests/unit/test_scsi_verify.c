@@ -158,7 +158,7 @@ static void others_wait_until_it_is_read_back(void **state)
     static const uint8_t theirs[BLOCK] = {1};
     struct scsi_port *other = scsi_port_new(BLOCK, BLOCK); /* a second initiator, to the same LU */
     scsi_nexus_disconnect(&other->nexus);
-    scsi_nexus_connect(&other->nexus, port->lu);
+    scsi_port_connect(port, &other->nexus, 2);
     for (size_t i = 0; i < ARRAY_SIZE(writes); i++) {
         scsi_port_begin(port, cdb_range(writes[i], 0x02, 3, 8), pattern, 8 * BLOCK, 0);
         scsi_port_begin(other, cdb_range(SCSI_WRITE_10, 0, 5, 1), theirs, BLOCK, 0);
