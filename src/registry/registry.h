@@ -1,5 +1,6 @@
 /*
- * The registry: nodes, groups, images, volumes, leases and boots, kept for good.
+ * The registry: nodes, groups, images, volumes with their reservations, leases and boots, kept for
+ * good.
  *
  * A thread of its own is the only writer of the database. What is asked of it while it works is
  * carried out together: one transaction, with a savepoint for each request so that one that is
@@ -179,6 +180,31 @@ struct registry_leftover {
 /* *ret_leftovers: an array, free() it. */
 int registry_list_leftovers(struct registry *registry, struct registry_leftover **ret_leftovers,
                             size_t *ret_count, struct error *ret_error) MUST_CHECK;
+
+/* --- persistent reservations of volumes --- */
+
+#define REGISTRY_ISID_SIZE 6
+
+/* A registration of an I_T nexus. */
+struct registry_registration {
+    char initiator[IQN_MAX_LEN + 1];
+    uint8_t isid[REGISTRY_ISID_SIZE];
+    char target[IQN_MAX_LEN + 1];
+    uint64_t key;
+    bool all_target_ports;
+    uint8_t
+        reservation; /* the type of the reservation that it holds, as SPC-4 numbers them; or 0 */
+};
+
+/* Asynchronous, as registry_lease_store(). All that a volume has from now on, in this order,
+ * instead of what it had; copied. A volume that is gone is an error, unless n is 0. */
+int registry_registrations_store(struct registry *registry, uint64_t volume_id,
+                                 const struct registry_registration *rows, size_t n,
+                                 struct registry_reply *reply) MUST_CHECK;
+/* Blocks. What a volume has, in order; each() is called as that of registry_lease_list(). */
+int registry_registration_list(struct registry *registry, uint64_t volume_id,
+                               void (*each)(void *context, const struct registry_registration *row),
+                               void *context, struct error *ret_error) MUST_CHECK;
 
 /* --- leases --- */
 

@@ -141,9 +141,25 @@ static const char version_removable[] =
     "ALTER TABLE volumes ADD COLUMN"
     "  removable INTEGER NOT NULL DEFAULT 0 CHECK (removable IN (0, 1));";
 
+/* Of those volumes whose persistent reservations are to survive a restart. isid and key:
+ * hexadecimal; reservation: the type of that which it holds, or 0 */
+static const char version_registrations[] =
+    "CREATE TABLE registrations ("
+    "  volume_id INTEGER NOT NULL REFERENCES volumes(id) ON DELETE CASCADE,"
+    "  position INTEGER NOT NULL,"
+    "  initiator TEXT NOT NULL,"
+    "  isid TEXT NOT NULL CHECK (length(isid) = 12 AND isid NOT GLOB '*[^0-9a-f]*'),"
+    "  target TEXT NOT NULL,"
+    "  key TEXT NOT NULL CHECK (length(key) = 16 AND key NOT GLOB '*[^0-9a-f]*'),"
+    "  all_target_ports INTEGER NOT NULL CHECK (all_target_ports IN (0, 1)),"
+    "  reservation INTEGER NOT NULL CHECK (reservation IN (0, 1, 3, 5, 6, 7, 8)),"
+    "  PRIMARY KEY (volume_id, position),"
+    "  UNIQUE (volume_id, initiator, isid, target)"
+    ") STRICT, WITHOUT ROWID;";
+
 /* migrations[n] brings version n to version n + 1. What was released never changes here. */
-static const char *const migrations[] = {version_1, version_attachments, version_chap,
-                                         version_thick, version_removable};
+static const char *const migrations[] = {version_1,     version_attachments, version_chap,
+                                         version_thick, version_removable,   version_registrations};
 
 static int check_whole(struct db *db, struct error *ret_error)
 {

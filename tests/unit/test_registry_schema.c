@@ -84,6 +84,7 @@ static void an_older_one_is_brought_up_to_date(void **state)
     assert_int_equal(open_once(place->path, &error), 0);
     change(place->path, "ALTER TABLE volumes DROP COLUMN thick;"
                         "ALTER TABLE volumes DROP COLUMN removable;"
+                        "DROP TABLE registrations;"
                         "PRAGMA user_version = 3;"
                         "INSERT INTO volumes VALUES (1, 'v', 'file', 'ready', NULL, '/v', 0, 512,"
                         " 512, 0, 0, x'00112233445566778899aabbccddeeff', NULL, 1)");
