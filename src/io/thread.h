@@ -58,6 +58,12 @@ int io_thread_start(unsigned index, size_t buffer_budget, struct io_thread **ret
  * thread must have let go of it by then. */
 void io_thread_stop(struct io_thread *thread);
 
+/* Its mailbox, for those who are to post an answer there. */
+static inline struct mailbox *io_thread_mailbox(struct io_thread *thread)
+{
+    return &thread->mailbox;
+}
+
 /* From any thread. */
 void io_thread_post(struct io_thread *thread, struct message *message);
 

@@ -4,7 +4,7 @@ struct scsi_lu *scsi_lu_new(struct io_thread *thread, struct block_device *devic
                             uint32_t block_size, const uint8_t serial[static 16])
 {
     struct scsi_lu *lu = calloc(1, sizeof(*lu));
-    struct scsi_reservations *reservations = scsi_reservations_new();
+    struct scsi_reservations *reservations = scsi_reservations_new(0);
     if (!lu || !reservations) {
         free(lu);
         free(reservations);

@@ -38,14 +38,17 @@ static bool is_type(uint8_t type)
 
 /* --- copies --- */
 
-struct scsi_reservations *scsi_reservations_new(void)
-{
-    return calloc(1, sizeof(struct scsi_reservations));
-}
-
 static size_t size_for(size_t n)
 {
     return sizeof(struct scsi_reservations) + n * sizeof(struct scsi_registration);
+}
+
+struct scsi_reservations *scsi_reservations_new(size_t room)
+{
+    struct scsi_reservations *made = calloc(1, size_for(room));
+    if (made)
+        made->room = room;
+    return made;
 }
 
 struct scsi_reservations *scsi_reservations_copy(const struct scsi_reservations *from, size_t room)

@@ -63,8 +63,8 @@ struct scsi_verdict {
     enum scsi_sense sense;
 };
 
-/* Nobody is registered. NULL: no memory. */
-struct scsi_reservations *scsi_reservations_new(void);
+/* Nobody is registered; with room for so many to be put back. NULL: no memory. */
+struct scsi_reservations *scsi_reservations_new(size_t room);
 /* A copy, with room for so many registrations more. NULL: no memory. */
 struct scsi_reservations *scsi_reservations_copy(const struct scsi_reservations *from, size_t room);
 /* Puts a registration back that was saved: of nobody else's nexus, with a key. False: it does not

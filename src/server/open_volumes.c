@@ -6,6 +6,7 @@
 #include "block/file.h"
 #include "core/idmap.h"
 #include "core/log.h"
+#include "server/reservation_store.h"
 
 /* What goes wrong with a volume is logged once in this time, or when it is something else. */
 #define LOG_INTERVAL (60 * USEC_PER_SEC)
@@ -13,7 +14,8 @@
 struct open_volumes {
     struct idmap *volumes; /* struct volume by id; a map for each thread, touched by it alone */
     unsigned n_threads;
-    pthread_mutex_t lock; /* protects all below */
+    struct registry *registry; /* or NULL */
+    pthread_mutex_t lock;      /* protects all below */
     pthread_cond_t changed;
     unsigned n_jobs; /* threads that open or close */
     bool draining;
@@ -34,10 +36,11 @@ struct volume {
     bool anew;                   /* ... but whoever opens it next begins anew */
     uint64_t told_at;            /* clock_monotonic_usec(); 0: nothing was wrong */
     struct error told;
-    struct scsi_reservations *reservations; /* while not OPEN; NULL: there were none */
+    struct reservation_store store;
 
     /* What the job works on; handed to it by its start, and back by `done`. */
     struct block_device *device;
+    struct scsi_reservations *reservations; /* while not OPEN; NULL: there are none */
     struct error error;
     struct message done;
 };
@@ -64,6 +67,9 @@ static void open_device(struct volume *volume)
     if (block_file_open(volume->thread, spec->path, spec->size, how, &volume->device,
                         &volume->error) < 0)
         volume->device = NULL;
+    if (volume->device && !volume->reservations && volume->owner->registry &&
+        reservation_store_load(&volume->store, &volume->reservations, &volume->error) < 0)
+        block_close(take_ptr(volume->device));
 }
 
 static void close_device(struct volume *volume)
@@ -165,6 +171,7 @@ static struct volume *volume_new(struct open_volumes *owner, struct io_thread *t
     if (!volume)
         return NULL;
     volume->owner = owner;
+    volume->store = (struct reservation_store){owner->registry, spec->id};
     volume->thread = thread;
     volume->spec = *spec;
     volume->spec.path = strdup(spec->path);
@@ -248,6 +255,8 @@ static struct iscsi_target *make_target(struct volume *volume)
            : NULL;
     if (target)
         target->context = volume;
+    if (target && volume->owner->registry)
+        reservation_store_attach(&volume->store, lu);
     if (target && volume->reservations)
         scsi_lu_set_reservations(lu, take_ptr(volume->reservations));
     else if (!target)
@@ -331,7 +340,7 @@ uint64_t open_volumes_id(const struct iscsi_target *target)
 
 /* --- making and freeing --- */
 
-struct open_volumes *open_volumes_new(unsigned n_threads)
+struct open_volumes *open_volumes_new(unsigned n_threads, struct registry *registry)
 {
     struct open_volumes *volumes = calloc(1, sizeof(*volumes));
     if (!volumes)
@@ -342,6 +351,7 @@ struct open_volumes *open_volumes_new(unsigned n_threads)
         return NULL;
     }
     volumes->n_threads = n_threads;
+    volumes->registry = registry;
     pthread_mutex_init(&volumes->lock, NULL);
     pthread_cond_init(&volumes->changed, NULL);
     return volumes;

@@ -7,11 +7,14 @@
  *
  * A volume whose flush has failed is remembered here. Its system was told that writes are lost, and
  * must not be told by a later flush that all is well: whatever it opens again stays failed until it
- * has begun anew, from the disk as it is, without anything in its memory.
+ * has begun anew, from the disk as it is, without anything in its memory. So are its persistent
+ * reservations, which outlive all sessions; those that outlive the daemon as well are loaded when
+ * it is opened (server/reservation_store.h).
  */
 #pragma once
 
 #include "iscsi/portal.h"
+#include "registry/registry.h"
 
 struct open_volumes;
 
@@ -28,8 +31,9 @@ struct volume_spec {
     uint8_t serial[16];
 };
 
-/* NULL without memory. */
-struct open_volumes *open_volumes_new(unsigned n_threads);
+/* registry: where persistent reservations are kept; NULL: they do not survive a restart. NULL
+ * without memory. */
+struct open_volumes *open_volumes_new(unsigned n_threads, struct registry *registry);
 /* Waits for what is being opened or closed; nothing is from then on. After the portal was stopped,
  * before the threads are. */
 void open_volumes_drain(struct open_volumes *volumes);

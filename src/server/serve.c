@@ -290,8 +290,8 @@ static void on_tftp(void *context, const struct tftp_event *event)
 
 static int start_san(struct server *server, struct error *ret_error)
 {
-    int r = san_start(&server->config, server->catalog, &server->mailbox, on_session, server,
-                      &server->san, ret_error);
+    int r = san_start(&server->config, server->catalog, server->registry, &server->mailbox,
+                      on_session, server, &server->san, ret_error);
     if (r < 0)
         return r;
     server->sessions = (struct sessions){san_roster(server->san), server->catalog};

@@ -5,7 +5,7 @@
 #pragma once
 
 #include "iscsi/portal.h"
-#include "registry/catalog.h"
+#include "registry/registry.h"
 #include "server/listen.h"
 
 struct targets;
@@ -28,10 +28,11 @@ struct session_event {
 typedef void targets_event(void *context, const struct session_event *event);
 
 /* threads[0..n_threads): what volumes are spread over; must outlive the targets. control: the
- * mailbox that on_event is called through. */
-int targets_new(struct catalog_slot *catalog, struct io_thread *const *threads, unsigned n_threads,
-                struct mailbox *control, targets_event *on_event, void *context,
-                struct targets **ret_targets, struct error *ret_error) MUST_CHECK;
+ * mailbox that on_event is called through. registry: see open_volumes_new(). */
+int targets_new(struct catalog_slot *catalog, struct registry *registry,
+                struct io_thread *const *threads, unsigned n_threads, struct mailbox *control,
+                targets_event *on_event, void *context, struct targets **ret_targets,
+                struct error *ret_error) MUST_CHECK;
 /* After the portal was stopped, before the threads are: waits for disks that are being closed. */
 void targets_drain(struct targets *targets);
 /* After the threads were stopped. */

@@ -386,7 +386,7 @@ static void reserve_for_another(enum scsi_reservation_type type, bool registered
 static void assert_rules_of(enum scsi_reservation_type type, bool registered,
                             bool (*may_run)(size_t rule))
 {
-    scsi_lu_set_reservations(port->lu, scsi_reservations_new());
+    scsi_lu_set_reservations(port->lu, scsi_reservations_new(0));
     reserve_for_another(type, registered);
     assert_rules(may_run, SCSI_RELEASE_6); /* which conflicts with any registration */
     scsi_expect_conflict(CDB(SCSI_RELEASE_6), NULL, 0);

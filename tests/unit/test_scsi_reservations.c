@@ -27,7 +27,7 @@ static const enum scsi_reservation_type types[] = {
 static int set_up(void **state)
 {
     free(now);
-    now = scsi_reservations_new();
+    now = scsi_reservations_new(0);
     for (unsigned i = 0; i < N; i++) {
         snprintf(ids[i].initiator.name, sizeof(ids[i].initiator.name), "iqn.2026-11.a:%u", i);
         str_copy(ids[i].target, sizeof(ids[i].target), "iqn.2026-11.a:disk");
@@ -491,7 +491,7 @@ static void saved_registrations_are_put_back_once(void **state)
 {
     struct scsi_registration r = {.nexus = ids[0], .key = 7, .holds = true};
     assert_false(scsi_reservations_restore(now, &r)); /* there is no room */
-    struct scsi_reservations *roomy = scsi_reservations_copy(now, 2);
+    struct scsi_reservations *roomy = scsi_reservations_new(2);
     assert_true(scsi_reservations_restore(roomy, &r));
     assert_false(scsi_reservations_restore(roomy, &r));
     r.nexus = ids[1];
