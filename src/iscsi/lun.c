@@ -49,7 +49,8 @@ static void list_connected(struct iscsi_luns *luns)
     for (size_t i = 0; i < luns->n; i++)
         if (luns->luns[i].connected)
             luns->list[n++] = (struct scsi_target_lun){.lun = (uint64_t)luns->luns[i].number << 48,
-                                                       .lu = luns->luns[i].nexus.lu};
+                                                       .lu = luns->luns[i].nexus.lu,
+                                                       .nexus = &luns->luns[i].nexus};
     luns->scsi = (struct scsi_target){.luns = luns->list, .n_luns = n};
 }
 
@@ -92,6 +93,11 @@ void iscsi_luns_connect(struct iscsi_luns *luns)
     luns->n_pending = (unsigned)luns->n;
     for (size_t i = 0; i < luns->n; i++)
         ask(&luns->luns[i], open_there);
+}
+
+void iscsi_luns_set_first(struct iscsi_luns *luns, struct scsi_lu *lu, struct scsi_nexus *nexus)
+{
+    luns->list[0] = (struct scsi_target_lun){.lun = 0, .lu = lu, .nexus = nexus};
 }
 
 /* --- disconnecting --- */

@@ -87,6 +87,8 @@ struct iscsi_luns *iscsi_luns_new(struct io_thread *thread, size_t n);
 /* Opens and connects them; luns->connected() is called, at once or later. A LUN that cannot be
  * connected is left out. */
 void iscsi_luns_connect(struct iscsi_luns *luns);
+/* The session has begun: LUN 0 is this LU, and this is its nexus. */
+void iscsi_luns_set_first(struct iscsi_luns *luns, struct scsi_lu *lu, struct scsi_nexus *nexus);
 /* Disconnects them, frees all, and calls released(context), at once or later. No task may be left.
  */
 void iscsi_luns_release(struct iscsi_luns *luns, void (*released)(void *context), void *context);

@@ -40,6 +40,10 @@ struct scsi_command {
 /* Persistent reservations: one's own RESERVE(6) lets them not pass, either (SPC-2 5.5.1). */
 #define SCSI_NOT_BESIDE_RESERVE_6    0x08
 
+/* Does a reservation keep the nexus from what has this access (SPC-4, SPC-2)? On the LU's thread.
+ */
+bool scsi_nexus_is_kept_out(const struct scsi_nexus *nexus, uint8_t access);
+
 /* All commands, ordered by opcode and service action. */
 extern const struct scsi_command scsi_commands[];
 extern const size_t scsi_n_commands;
@@ -97,6 +101,8 @@ void scsi_task_check_errno(struct scsi_task *task, int result, enum scsi_sense o
 void scsi_task_check_field(struct scsi_task *task, uint8_t cdb_field);
 /* RESERVATION CONFLICT; no sense. */
 void scsi_task_conflict(struct scsi_task *task);
+/* What is wrong with the parameter list, and at which of its bytes. */
+void scsi_task_check_parameter(struct scsi_task *task, enum scsi_sense sense, uint16_t field);
 
 /* --- sense data (sense.c) --- */
 
@@ -105,6 +111,8 @@ struct scsi_sense_data {
     bool has_information;
     uint32_t information; /* what it says depends on the command */
     uint8_t cdb_field;    /* the byte of the CDB that is wrong; 0: not told */
+    bool in_parameters;   /* the byte of the parameter list that is wrong is... */
+    uint16_t parameter_field;
 };
 
 /* In fixed or in descriptor format; returns the size. */
@@ -167,7 +175,19 @@ static inline uint32_t scsi_first_difference(const uint8_t *a, const uint8_t *b)
 /* --- handlers, by file --- */
 
 /* inquiry.c */
+#define SCSI_VPD_BODY_SIZE 256 /* room for the body of a VPD page */
 void scsi_inquiry(struct scsi_task *task);
+/* The body of VPD page 83: how the LU is named. */
+void scsi_write_identification(const struct scsi_lu *lu, struct wire_writer *w);
+/* extended_copy.c */
+void scsi_extended_copy(struct scsi_task *task);
+/* receive_copy_results.c */
+void scsi_receive_copy_status(struct scsi_task *task);
+void scsi_receive_copy_data(struct scsi_task *task);
+void scsi_receive_copy_parameters(struct scsi_task *task);
+void scsi_receive_copy_failure(struct scsi_task *task);
+/* The body of VPD page 8F. */
+void scsi_write_third_party_copy(const struct scsi_lu *lu, struct wire_writer *w);
 /* mode.c */
 void scsi_mode_sense_6(struct scsi_task *task);
 void scsi_mode_sense_10(struct scsi_task *task);

@@ -122,6 +122,36 @@ const struct scsi_command scsi_commands[] = {
      PR,
      scsi_persistent_reserve_out,
      {0x1f, 0, 0, 0, F4, 0x04}},
+    {SCSI_EXTENDED_COPY,
+     SCSI_EXTENDED_COPY_LID1,
+     SA | NOM | CH,
+     NONE,
+     scsi_extended_copy,
+     {0x1f, 0, 0, 0, 0, 0, 0, 0, 0, F4, 0, 0x04}},
+    {SCSI_RECEIVE_COPY_RESULTS,
+     SCSI_COPY_STATUS,
+     SA | NOM,
+     NONE,
+     scsi_receive_copy_status,
+     {0x1f, 0xff, 0, 0, 0, 0, 0, 0, 0, F4, 0, 0x04}},
+    {SCSI_RECEIVE_COPY_RESULTS,
+     SCSI_COPY_RECEIVE_DATA,
+     SA | NOM,
+     NONE,
+     scsi_receive_copy_data,
+     {0x1f, 0xff, 0, 0, 0, 0, 0, 0, 0, F4, 0, 0x04}},
+    {SCSI_RECEIVE_COPY_RESULTS,
+     SCSI_COPY_OPERATING_PARAMETERS,
+     SA | NOM,
+     NONE,
+     scsi_receive_copy_parameters,
+     {0x1f, 0, 0, 0, 0, 0, 0, 0, 0, F4, 0, 0x04}},
+    {SCSI_RECEIVE_COPY_RESULTS,
+     SCSI_COPY_FAILED_SEGMENT_DETAILS,
+     SA | NOM,
+     NONE,
+     scsi_receive_copy_failure,
+     {0x1f, 0xff, 0, 0, 0, 0, 0, 0, 0, F4, 0, 0x04}},
     {SCSI_READ_16, 0, 0, READ, scsi_read, {0xf8, F8, F4, 0x1f, 0x04}},
     {SCSI_COMPARE_AND_WRITE,
      0,
@@ -243,28 +273,27 @@ static const struct scsi_lu *lu_of(const struct scsi_task *task)
     return task->nexus ? task->nexus->lu : NULL;
 }
 
-static bool passes(const struct scsi_task *task, uint8_t reservation)
+bool scsi_nexus_is_kept_out(const struct scsi_nexus *nexus, uint8_t access)
 {
-    const struct scsi_command *command = task->command;
-    return command->access & reservation ||
-           (command->passes_if.mask &&
-            (task->cdb[4] & command->passes_if.mask) == command->passes_if.value);
-}
-
-/* SPC-4, SPC-2: does a reservation keep this nexus from running this command? */
-static bool conflicts(const struct scsi_task *task)
-{
-    const struct scsi_nexus *nexus = task->nexus;
     const struct scsi_nexus *reserved_by = nexus->lu->reserved_by;
     enum scsi_reservation_type type = nexus->lu->reservations->type;
-    if (reserved_by && (task->command->access & SCSI_NOT_BESIDE_RESERVE_6))
+    if (reserved_by && (access & SCSI_NOT_BESIDE_RESERVE_6))
         return true;
     if (reserved_by && reserved_by != nexus)
-        return !passes(task, SCSI_PASSES_RESERVE_6);
+        return !(access & SCSI_PASSES_RESERVE_6);
     if (!type || nexus->holds || (nexus->registered && scsi_reservation_is_of_registrants(type)))
         return false;
-    return !passes(task, scsi_reservation_is_for_writes(type) ? SCSI_PASSES_WRITE_EXCLUSIVE
-                                                              : SCSI_PASSES_EXCLUSIVE_ACCESS);
+    return !(access & (scsi_reservation_is_for_writes(type) ? SCSI_PASSES_WRITE_EXCLUSIVE
+                                                            : SCSI_PASSES_EXCLUSIVE_ACCESS));
+}
+
+/* Does a reservation keep this nexus from running this command? */
+static bool conflicts(const struct scsi_task *task)
+{
+    const struct scsi_command *command = task->command;
+    bool passes_all = command->passes_if.mask &&
+                      (task->cdb[4] & command->passes_if.mask) == command->passes_if.value;
+    return scsi_nexus_is_kept_out(task->nexus, command->access | (passes_all ? ALL : 0));
 }
 
 /* What stands in the way of running this command at all; SENSE_NONE: nothing. */

@@ -34,7 +34,7 @@ static void write_serial(const struct scsi_lu *lu, struct wire_writer *w)
     put_hex(w, lu->serial, sizeof(lu->serial));
 }
 
-static void write_identification(const struct scsi_lu *lu, struct wire_writer *w)
+void scsi_write_identification(const struct scsi_lu *lu, struct wire_writer *w)
 {
     wire_put_u8(w, 0x01); /* binary */
     wire_put_u8(w, 0x03); /* of the LU, NAA */
@@ -99,9 +99,10 @@ static void write_provisioning(const struct scsi_lu *lu, struct wire_writer *w)
 
 /* In ascending order: page 00 lists them so. */
 static const struct vpd_page pages[] = {
-    {0x00, write_supported_pages}, {0x80, write_serial},       {0x83, write_identification},
-    {0x86, write_extended},        {0xb0, write_block_limits}, {0xb1, write_characteristics},
-    {0xb2, write_provisioning},
+    {0x00, write_supported_pages},       {0x80, write_serial},
+    {0x83, scsi_write_identification},   {0x86, write_extended},
+    {0x8f, scsi_write_third_party_copy}, {0xb0, write_block_limits},
+    {0xb1, write_characteristics},       {0xb2, write_provisioning},
 };
 
 static void write_supported_pages(const struct scsi_lu *lu, struct wire_writer *w)
@@ -112,7 +113,7 @@ static void write_supported_pages(const struct scsi_lu *lu, struct wire_writer *
 
 static void vpd(struct scsi_task *task, const struct vpd_page *page, uint16_t allocation_length)
 {
-    uint8_t body[256];
+    uint8_t body[SCSI_VPD_BODY_SIZE];
     struct wire_writer content = wire_writer_of(body, sizeof(body)), w;
     page->write(task->nexus->lu, &content);
     if (!scsi_reply_begin(task, sizeof(body) + 4, &w))
@@ -136,7 +137,7 @@ static void standard(struct scsi_task *task, uint16_t allocation_length)
     wire_put_u8(&w, 0x06);                                                 /* SPC-4 */
     wire_put_u8(&w, 0x12); /* HISUP, response data format 2 */
     wire_put_u8(&w, STANDARD_SIZE - 5);
-    wire_put_u8(&w, 0);
+    wire_put_u8(&w, 0x08); /* 3PC: third-party copy */
     wire_put_u8(&w, 0);
     wire_put_u8(&w, 0x02); /* CMDQUE */
     wire_put_padded(&w, VENDOR, 8, ' ');

@@ -44,8 +44,11 @@ void scsi_lu_reset(struct scsi_lu *lu)
 {
     lu->mode = (struct scsi_mode_settings){0};
     lu->reserved_by = NULL;
-    list_for_each(node, &lu->nexuses)
-        container_of(node, struct scsi_nexus, link)->prevents_removal = false;
+    list_for_each(node, &lu->nexuses) {
+        struct scsi_nexus *nexus = container_of(node, struct scsi_nexus, link);
+        nexus->prevents_removal = false;
+        scsi_copy_records_forget(&nexus->copies);
+    }
 }
 
 bool scsi_lu_removal_is_prevented(const struct scsi_lu *lu)

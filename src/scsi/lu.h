@@ -11,6 +11,7 @@
 #include "block/block.h"
 #include "core/list.h"
 #include "scsi/constants.h"
+#include "scsi/copy_record.h"
 #include "scsi/range_lock.h"
 #include "scsi/reservations.h"
 
@@ -73,6 +74,7 @@ struct scsi_nexus {
     enum scsi_sense unit_attentions[SCSI_MAX_UNIT_ATTENTIONS]; /* oldest first */
     unsigned n_unit_attentions;
     bool prevents_removal; /* of the medium */
+    struct scsi_copy_records copies;
 };
 
 /* Takes over the device, also on failure. block_size divides device->size. NULL: no memory. */

@@ -9,13 +9,18 @@
 #define SENSE_KEY_SPECIFIC_DESCRIPTOR 0x02
 
 #define SKSV          0x80
-#define COMMAND_FIELD 0x40 /* C/D: it is in the CDB */
+#define COMMAND_FIELD 0x40 /* C/D: it is in the CDB, not in the parameters */
 
 /* The sense key specific bytes: which field is wrong. */
-static void put_field(struct wire_writer *w, uint8_t cdb_field)
+static void put_field(struct wire_writer *w, const struct scsi_sense_data *data)
 {
-    wire_put_u8(w, cdb_field ? SKSV | COMMAND_FIELD : 0);
-    wire_put_be16(w, cdb_field);
+    if (data->in_parameters) {
+        wire_put_u8(w, SKSV);
+        wire_put_be16(w, data->parameter_field);
+    } else {
+        wire_put_u8(w, data->cdb_field ? SKSV | COMMAND_FIELD : 0);
+        wire_put_be16(w, data->cdb_field);
+    }
 }
 
 static uint8_t fill_fixed(uint8_t *sense, const struct scsi_sense_data *data)
@@ -29,7 +34,7 @@ static uint8_t fill_fixed(uint8_t *sense, const struct scsi_sense_data *data)
     wire_put_zeros(&w, 4);
     wire_put_be16(&w, (uint16_t)data->code);
     wire_put_u8(&w, 0);
-    put_field(&w, data->cdb_field);
+    put_field(&w, data);
     return SCSI_SENSE_SIZE;
 }
 
@@ -42,12 +47,12 @@ static void put_information(struct wire_writer *w, uint32_t information)
     wire_put_be64(w, information);
 }
 
-static void put_field_descriptor(struct wire_writer *w, uint8_t cdb_field)
+static void put_field_descriptor(struct wire_writer *w, const struct scsi_sense_data *data)
 {
     wire_put_u8(w, SENSE_KEY_SPECIFIC_DESCRIPTOR);
     wire_put_u8(w, 6);
     wire_put_zeros(w, 2);
-    put_field(w, cdb_field);
+    put_field(w, data);
     wire_put_u8(w, 0);
 }
 
@@ -58,8 +63,8 @@ static uint8_t fill_descriptors(uint8_t *sense, const struct scsi_sense_data *da
     struct wire_writer w = wire_writer_of(sense, SCSI_SENSE_MAX_SIZE);
     if (data->has_information)
         put_information(&descriptors, data->information);
-    if (data->cdb_field)
-        put_field_descriptor(&descriptors, data->cdb_field);
+    if (data->cdb_field || data->in_parameters)
+        put_field_descriptor(&descriptors, data);
     size_t size = wire_writer_used(&descriptors);
     wire_put_u8(&w, CURRENT_DESCRIPTORS);
     wire_put_be24(&w, data->code);

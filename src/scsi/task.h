@@ -15,10 +15,8 @@
 #include "core/wire.h"
 #include "scsi/lu.h"
 
-#define SCSI_CDB_SIZE       16
-#define SCSI_SENSE_SIZE     18 /* in fixed format */
-#define SCSI_SENSE_MAX_SIZE 28 /* in descriptor format, with all descriptors that there are */
-#define SCSI_BURSTS         2
+#define SCSI_CDB_SIZE 16
+#define SCSI_BURSTS   2
 
 struct scsi_task;
 
@@ -101,6 +99,8 @@ struct scsi_task {
 struct scsi_target_lun {
     uint64_t lun; /* as on the wire: 8 bytes, big-endian */
     struct scsi_lu *lu;
+    /* Of the initiator; NULL in a target of one LUN: the task's own. Belongs to the LU's thread. */
+    struct scsi_nexus *nexus;
 };
 
 /* What LUNs there are; REPORT LUNS. */

@@ -210,6 +210,13 @@ void scsi_task_conflict(struct scsi_task *task)
     advance(task);
 }
 
+void scsi_task_check_parameter(struct scsi_task *task, enum scsi_sense sense, uint16_t field)
+{
+    fail_with(task, &(struct scsi_sense_data){
+                        .code = sense, .in_parameters = true, .parameter_field = field});
+    advance(task);
+}
+
 /* One that was not started does not know the format yet; only the LU's own thread may look. */
 void scsi_task_fail(struct scsi_task *task, enum scsi_sense sense)
 {

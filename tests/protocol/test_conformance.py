@@ -20,9 +20,6 @@ NEVER = {
     "ReadOnly": ("skipped", "needs a volume that is read-only: has a test of its own"),
     **dict.fromkeys(("PreventAllow", "StartStopUnit.Simple"), ("skipped", "needs a volume that is removable")),
 }
-NOT_YET = {
-    **dict.fromkeys(("ExtendedCopy", "ReceiveCopyResults"), ("skipped", "no third-party copy yet")),
-}
 UNALIGNED = dict.fromkeys(("WriteSame10.UnmapUnaligned", "WriteSame10.InvalidDataOutSize",
                            "WriteSame16.UnmapUnaligned", "WriteSame16.InvalidDataOutSize",
                            "CompareAndWrite.InvalidDataOutSize"),
@@ -78,7 +75,7 @@ def test_every_test_passes(daemon, body, known, suites):
     """With two paths to the volume."""
     volume = daemon.volume(size=256 * MIB, allow=("any",), **body)
     outcomes = list(conformance.run_all((volume.url, volume.url), wanted=lambda suite: not suites or suite in suites))
-    assert unexpected(outcomes, {**NEVER, **NOT_YET, **known}) == {}
+    assert unexpected(outcomes, {**NEVER, **known}) == {}
 
 
 #: The suites that move data, or look at how it moves.
@@ -91,7 +88,7 @@ def test_every_test_that_moves_data_passes_with_header_digests(daemon):
     url = f"{volume.url}?header_digest=crc32c"
     outcomes = list(conformance.run_all((url, url), wanted=lambda suite: bool(WITH_DATA.match(suite))))
     assert len({outcome.test.split(".")[0] for outcome in outcomes}) > 15
-    assert unexpected(outcomes, {**NEVER, **NOT_YET}) == {}
+    assert unexpected(outcomes, NEVER) == {}
 
 
 def test_it_is_the_same_with_mutual_chap(daemon):
@@ -103,7 +100,7 @@ def test_it_is_the_same_with_mutual_chap(daemon):
     url = conformance.with_mutual_chap(volume.url, *users.values())
     outcomes = list(conformance.run_all(
         (url, url), wanted=lambda suite: suite.startswith(("iSCSI", "Multipath")) or suite in ("Read16", "Write16")))
-    assert unexpected(outcomes, {**NEVER, **NOT_YET}) == {}
+    assert unexpected(outcomes, NEVER) == {}
     logins = daemon.lines(" login of ")
     assert len(logins) > 10
     assert not [line for line in logins if "with mutual CHAP" not in line]
@@ -113,4 +110,4 @@ def test_a_read_only_volume_refuses_every_write(daemon):
     """As far as the suite comes."""
     volume = daemon.volume(size=256 * MIB, allow=("any",), read_only=True)
     outcomes = list(conformance.run_all((volume.url,), wanted=lambda suite: suite == "ReadOnly"))
-    assert unexpected(outcomes, NOT_YET) == {}
+    assert unexpected(outcomes, {}) == {}

@@ -2,6 +2,7 @@
 
 import os
 import random
+import struct
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ import pytest
 from daemon import BASE_IQN
 from iscsilab import MIB, SanDaemon, Volume, run
 from lab.iscsi import (ABORT_TASK, ABORT_TASK_SET, CLEAR_TASK_SET, DATA_OUT, FINAL, LUN_RESET, TEST_UNIT_READY,
-                       WARM_RESET, LoginRefused, Pdu, Session, Task, read_cdb, write_cdb)
+                       WARM_RESET, LoginRefused, Pdu, Session, Task, inquiry_cdb, read_cdb, write_cdb)
 
 NODE = f"{BASE_IQN}:web1"
 #: Of the report LUNS parameter list, and of command PDUs.
@@ -322,3 +323,72 @@ def test_acknowledged_writes_survive_a_kill(daemon, disks):
     for lun, disk in enumerate(disks):
         assert disk.bytes_at(64 * 512, 4096) == bytes([lun + 65]) * 4096
     daemon.start()
+
+
+def naa(session: Session, lun: int) -> bytes:
+    """The designator by which others call a LUN."""
+    page = session.good(inquiry_cdb(0x83), read=0xff, lun=WIRE[lun])
+    assert page[4:8] == b"\x01\x03\0\x08"
+    return page[8:16]
+
+
+def copy_list(session: Session, source: int, destination: int, block: int, to: int, blocks: int) -> bytes:
+    """The parameter list of an EXTENDED COPY of one segment, with list identifier 7."""
+    cscds = b"".join(b"\xe4\0\0\0\x01\x03\0\x08" + naa(session, lun) + bytes(12) + (512).to_bytes(4, "big")
+                     for lun in (source, destination))
+    segment = struct.pack(">BBHHHHHQQ", 0x02, 0, 0x18, 0, 1, 0, blocks, block, to)
+    return struct.pack(">BBHIII", 7, 0, len(cscds), 0, len(segment), 0) + cscds + segment
+
+
+def copy_cdb(size: int) -> bytes:
+    """EXTENDED COPY (LID1)."""
+    return b"\x83\0" + bytes(8) + size.to_bytes(4, "big") + bytes(2)
+
+
+def copy_status(session: Session, lun: int) -> bytes:
+    """RECEIVE COPY RESULTS: COPY STATUS."""
+    return session.good(b"\x84\0\x07" + bytes(7) + (12).to_bytes(4, "big") + bytes(2), read=12, lun=WIRE[lun])
+
+
+@pytest.mark.parametrize(("asked", "source", "destination"), [
+    (0, 0, 1), (0, 2, 3), (1, 0, 3), (1, 1, 0), (2, 1, 2), (3, 3, 3), (3, 0, 0)])
+def test_copy_offload(daemon, disks, asked, source, destination):
+    """From any LUN to any, whichever is asked, on whatever threads they are."""
+    blocks, to = 1500, 20000
+    data = random.Random(asked).randbytes(blocks * 512)
+    with log_in(disks[0]) as session:
+        write(session, source, 3, data)
+        parameters = copy_list(session, source, destination, 3, to, blocks)
+        session.good(copy_cdb(len(parameters)), write=parameters, lun=WIRE[asked])
+        assert read(session, destination, to, len(data)) == data
+        assert copy_status(session, asked) == struct.pack(">IBHBI", 8, 1, 1, 0, len(data))
+    assert disks[destination].bytes_at(to * 512, len(data)) == data
+
+
+def test_copy_offload_reaches_only_luns_of_the_node(daemon, disks):
+    """A volume of somebody else can be named, but neither read nor written."""
+    own, others = disks[0], daemon.volume("others", size=32 * MIB)
+    with log_in(own) as session, others.session() as stranger:
+        others_data = random.Random(1).randbytes(4096)
+        stranger.write(0, others_data)
+        write(session, 0, 0, bytes(4096))
+        page = stranger.good(inquiry_cdb(0x83), read=0xff)
+        parameters = copy_list(session, 0, 1, 0, 0, 8)
+        for at in (16, 48):  # as what is copied from, and to
+            named = parameters[:at + 8] + page[8:16] + parameters[at + 16:]
+            assert session.command(copy_cdb(len(named)), write=named).sense == "0a/0d/02"
+        assert session.command(copy_cdb(len(parameters) - 1), write=parameters[:-1]).sense == "05/1a/00"
+        assert stranger.read(0, 8) == others_data
+        assert read(session, 1, 0, 4096) == bytes(4096)
+
+
+def test_a_copy_is_aborted(daemon, disks):
+    """It ends, and what comes after it has the LUN to itself."""
+    with log_in(disks[0]) as session:
+        parameters = copy_list(session, 0, 1, 0, 0, 65535)
+        for _ in range(20):
+            task = session.start(copy_cdb(len(parameters)), write=parameters)
+            assert session.task_management(ABORT_TASK, task) in (0, 1)  # 1: it had ended
+            write(session, 1, 65000, b"x" * 512)
+            assert read(session, 1, 65000, 512) == b"x" * 512
+            session.tasks.pop(task.itt, None)

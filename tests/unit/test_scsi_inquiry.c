@@ -165,7 +165,7 @@ static void the_allocation_length_cuts(void **state)
     static const struct {
         uint8_t evpd, page;
         uint16_t size;
-    } pages[] = {{0, 0, 96}, {1, 0x00, 11}, {1, 0x80, 36}, {1, 0x83, 60}, {1, 0xb0, 64}};
+    } pages[] = {{0, 0, 96}, {1, 0x00, 12}, {1, 0x80, 36}, {1, 0x83, 60}, {1, 0xb0, 64}};
     static uint8_t whole[128];
     for (size_t i = 0; i < ARRAY_SIZE(pages); i++) {
         inquire(pages[i].evpd, pages[i].page, 65535);
