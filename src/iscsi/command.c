@@ -231,7 +231,7 @@ static void complete_task(struct scsi_task *scsi)
     }
     if (!task->cancelled && !task->status_sent && conn->state == ISCSI_CONN_FULL)
         queue_response(task);
-    buffer_unref(conn->thread->buffers, task->immediate);
+    buffer_unref(conn->thread->buffers, task->early);
     free(task);
     if (waits)
         iscsi_target_lun_task_ended(waits);
@@ -294,6 +294,7 @@ void iscsi_command_header(struct iscsi_session *session, struct iscsi_input *in)
         iscsi_conn_close(session->conn, "out of memory");
 }
 
+/* NULL: no memory. */
 static struct iscsi_task *new_task(struct iscsi_session *session, struct iscsi_input *in)
 {
     uint64_t wire = bhs_get64(in->bhs, BHS_LUN);
@@ -310,8 +311,8 @@ static struct iscsi_task *new_task(struct iscsi_session *session, struct iscsi_i
     task->cmdsn = bhs_get32(in->bhs, BHS_CMDSN);
     task->lun = wire;
     task->expected_length = bhs_get32(in->bhs, BHS_EXPECTED_LENGTH);
-    task->immediate = take_ptr(in->buffer);
-    task->immediate_size = in->data_size;
+    task->early = take_ptr(in->buffer);
+    task->early_size = task->unsolicited_offset = in->data_size;
     task->unsolicited_open = flags & ISCSI_FLAG_WRITE && !(flags & ISCSI_FLAG_FINAL);
     task->data_error = immediate_data_error(session, in);
 
@@ -326,7 +327,11 @@ static struct iscsi_task *new_task(struct iscsi_session *session, struct iscsi_i
         scsi->expected_out = task->expected_length;
     else if (flags & ISCSI_FLAG_READ)
         scsi->expected_in = task->expected_length;
-    return task;
+    if (!remote || !task->unsolicited_open || task->data_error || iscsi_data_out_expect(task))
+        return task;
+    buffer_unref(scsi->thread->buffers, task->early);
+    free(task);
+    return NULL;
 }
 
 void iscsi_command_pdu(struct iscsi_session *session, struct iscsi_input *in)

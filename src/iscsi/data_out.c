@@ -3,7 +3,8 @@
  *
  * Data-Out: the command set asks for bursts. The first is filled from immediate data, then from
  * unsolicited Data-Out PDUs; what is missing then is asked for by R2T. The bytes of Data-Out PDUs
- * go straight from the receive buffer to their place in the burst.
+ * go straight from the receive buffer to their place in the burst. If the LU belongs to another
+ * thread, they may come before it asks: they go to a buffer that then becomes the first burst's.
  *
  * Data that does not come as it should (RFC 7143 7.7, 7.9, 11.4.7.2) costs the command, not the
  * session: what still comes for it is dropped, and when the initiator has sent all that it was
@@ -25,26 +26,56 @@ static void remove_wanted(struct iscsi_task *task, const struct scsi_burst *burs
 /* Asks for the next burst before this one goes to the disk: network and disk work side by side. */
 static void burst_filled(struct iscsi_task *task, struct scsi_burst *burst)
 {
+    struct iscsi_input *in = &task->session->conn->in;
     remove_wanted(task, burst);
+    if (in->task == task) { /* what comes in is behind its end */
+        in->task = NULL;
+        in->place = NULL;
+    }
     task->session->record.counters.written_bytes += burst->length;
     solicit(task);
     iscsi_burst_moved(burst, true); /* may free the task */
 }
 
-/* The first burst begins with the data that came with the command. */
-static void take_immediate(struct iscsi_task *task, struct scsi_burst *burst)
+bool iscsi_data_out_expect(struct iscsi_task *task)
 {
     struct buffer_pool *pool = task->session->conn->thread->buffers;
-    uint32_t size = MIN(task->immediate_size, burst->length);
-    memcpy(burst->buffer->data, task->immediate->data, size);
+    uint32_t room = MIN(task->scsi.expected_out, BUFFER_MAX_SIZE);
+    if (room <= task->early_size)
+        return true;
+    struct buffer *buffer = buffer_get(pool, room);
+    if (!buffer)
+        return false;
+    if (task->early)
+        memcpy(buffer->data, task->early->data, task->early_size);
+    buffer_unref(pool, task->early);
+    task->early = buffer;
+    task->early_room = room;
+    return true;
+}
+
+/* The first burst begins with what has come before. */
+static void take_early(struct iscsi_task *task, struct scsi_burst *burst)
+{
+    struct buffer_pool *pool = task->session->conn->thread->buffers;
+    uint32_t size = MIN(task->early_size, burst->length);
+    memcpy(burst->buffer->data, task->early->data, size);
     burst->received = size;
-    buffer_unref(pool, take_ptr(task->immediate));
+    buffer_unref(pool, take_ptr(task->early));
+}
+
+/* What has come before is all of the first burst, or has room for it: no copy. A PDU that is coming
+ * in goes on to the same place. */
+static void become_burst(struct iscsi_task *task, struct scsi_burst *burst)
+{
+    burst->buffer = take_ptr(task->early);
+    burst->received = MIN(task->early_size, burst->length);
 }
 
 static void have_buffer(struct iscsi_task *task, struct scsi_burst *burst)
 {
-    if (burst->offset == 0 && task->immediate)
-        take_immediate(task, burst);
+    if (burst->offset == 0 && task->early)
+        take_early(task, burst);
     if (burst->received == burst->length)
         burst_filled(task, burst);
     else
@@ -74,14 +105,14 @@ void iscsi_data_out_receive(struct scsi_task *scsi, struct scsi_burst *burst)
     }
     task->wanted[task->n_wanted++] = burst;
     bool first = burst->offset == 0;
-    if (first && task->immediate && task->immediate_size >= burst->length) {
-        burst->buffer = take_ptr(task->immediate); /* all of it is here: no copy */
-        burst_filled(task, burst);
+    if (first && task->early && MAX(task->early_size, task->early_room) >= burst->length) {
+        become_burst(task, burst);
+        have_buffer(task, burst);
         return;
     }
     burst->waiter.size = burst->length;
     burst->waiter.ready = waited_for_buffer;
-    if (first && (task->immediate || task->unsolicited_open))
+    if (first && (task->early || task->unsolicited_open))
         burst->buffer = buffer_get(pool, burst->length); /* its data is on the way already */
     else
         burst->buffer = buffer_get_or_wait(pool, &task->session->share, &burst->waiter);
@@ -222,6 +253,21 @@ static const char *solicited_header(struct iscsi_task *task, struct iscsi_input 
     return NULL;
 }
 
+/* Where unsolicited data goes; NULL: nowhere. Who sends more than the command moves is told so by
+ * the residual; what is still missing in the end is asked for. */
+static uint8_t *unsolicited_place(struct iscsi_task *task, uint32_t offset, uint32_t size)
+{
+    struct scsi_burst *burst = task->n_wanted > 0 ? task->wanted[0] : NULL;
+    if (!burst && task->early) { /* the command set has not asked yet */
+        bool fits = offset == task->early_size && offset + size <= task->early_room;
+        return fits ? task->early->data + offset : NULL;
+    }
+    if (!burst || burst->offset != 0 || !burst->buffer)
+        return NULL;
+    bool fits = offset == burst->received && size <= burst->length - offset;
+    return fits ? burst->buffer->data + offset : NULL;
+}
+
 static const char *unsolicited_header(struct iscsi_task *task, struct iscsi_input *in)
 {
     const struct iscsi_parameters *parameters = &task->session->parameters;
@@ -235,15 +281,10 @@ static const char *unsolicited_header(struct iscsi_task *task, struct iscsi_inpu
         spoil(task, SENSE_INCORRECT_AMOUNT_OF_DATA);
     if (task->data_error)
         return NULL;
-    struct scsi_burst *burst = task->n_wanted > 0 ? task->wanted[0] : NULL;
-    if (!burst || burst->offset != 0 || !burst->buffer)
-        return NULL; /* the command does not want it: let it pass */
-    if (offset != burst->received)
+    if (offset != task->unsolicited_offset)
         return "unsolicited data out of order";
-    if (in->data_size > burst->length - burst->received)
-        return NULL; /* more than the command moves: the residual tells */
-    in->place = burst->buffer->data + offset;
-    in->task = task;
+    in->place = unsolicited_place(task, offset, in->data_size);
+    in->task = in->place ? task : NULL;
     return NULL;
 }
 
@@ -262,11 +303,14 @@ void iscsi_data_out_header(struct iscsi_session *session, struct iscsi_input *in
 static void unsolicited_pdu(struct iscsi_task *task, const struct iscsi_input *in)
 {
     task->unsolicited_datasn++;
+    task->unsolicited_offset += in->data_size;
     if (in->bhs[BHS_FLAGS] & ISCSI_FLAG_FINAL)
         task->unsolicited_open = false;
-    if (in->place) { /* then it went to the first burst */
+    if (in->place && task->early) { /* still not asked for */
+        task->early_size += in->data_size;
+    } else if (in->place) { /* then it went to the first burst */
         struct scsi_burst *burst = task->wanted[0];
-        burst->received += in->data_size;
+        burst->received = MIN(burst->received + in->data_size, burst->length);
         if (burst->received == burst->length) {
             burst_filled(task, burst);
             return;

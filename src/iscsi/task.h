@@ -29,12 +29,15 @@ struct iscsi_task {
     uint32_t datasn; /* of the next Data-In */
     uint32_t r2tsn;  /* of the next R2T */
 
-    /* Data-out that comes unasked: immediate data, then Data-Out PDUs up to an F bit. */
-    struct buffer *immediate;
-    uint32_t immediate_size;
-    uint32_t unsolicited_datasn;
-    bool unsolicited_open;      /* more is to come */
-    enum scsi_sense data_error; /* what is wrong with its data; SENSE_NONE: nothing */
+    /* Data-out that comes unasked: immediate data, then Data-Out PDUs up to an F bit. `early` is
+     * what comes before the command set has asked for it. */
+    struct buffer *early;
+    uint32_t early_size;
+    uint32_t early_room;         /* for so many bytes, the first burst whole; 0: for early_size */
+    uint32_t unsolicited_datasn; /* of the next PDU... */
+    uint32_t unsolicited_offset; /* ...and of its data */
+    bool unsolicited_open;       /* more is to come */
+    enum scsi_sense data_error;  /* what is wrong with its data; SENSE_NONE: nothing */
 
     struct scsi_burst *wanted[SCSI_BURSTS]; /* bursts to be filled, in order */
     size_t n_wanted;
@@ -54,6 +57,9 @@ bool iscsi_task_writes(const struct iscsi_task *task);
 
 /* --- data_out.c, for command.c --- */
 
+/* Makes room for what comes unasked: the command set, on another thread, asks later. False: no
+ * memory. */
+bool iscsi_data_out_expect(struct iscsi_task *task) MUST_CHECK;
 /* The command set asks for data: scsi_transport.receive(). */
 void iscsi_data_out_receive(struct scsi_task *scsi, struct scsi_burst *burst);
 /* Gives back the bursts that wait for data. May free the task. */

@@ -7,6 +7,7 @@ struct io_thread *fake_thread_new(size_t buffer_budget)
     struct io_thread *thread = calloc(1, sizeof(*thread));
     list_init(&thread->deferred);
     list_init(&thread->timers);
+    thread->mailbox.fd = -1; /* nobody waits for it */
     thread->buffers = buffer_pool_new(buffer_budget);
     return thread;
 }
@@ -19,6 +20,11 @@ void fake_thread_round(struct io_thread *thread)
         struct io_deferred *deferred = container_of(node, struct io_deferred, link);
         deferred->run(deferred);
     }
+}
+
+size_t fake_thread_messages(struct io_thread *thread)
+{
+    return mailbox_run(&thread->mailbox);
 }
 
 void fake_thread_free(struct io_thread *thread)

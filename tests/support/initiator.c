@@ -5,7 +5,7 @@
 #include <errno.h>
 
 /* A portal that says nothing for so long has a bug. */
-#define PATIENCE 20 /* seconds */
+#define PATIENCE 120 /* seconds */
 
 static struct initiator *initiator_of(struct iscsi_conn *conn)
 {
@@ -192,21 +192,89 @@ static void collect_output(struct initiator *i)
     }
 }
 
+/* --- further LUNs --- */
+
+static void open_lun(struct iscsi_lun *lun)
+{
+    const struct initiator *i = lun->luns->context;
+    const struct lab *further = i->lab->further[lun->number - 1];
+    lun->request.done(&lun->request, further->target, NULL);
+}
+
+/* As for a real socket: it may have been closed meanwhile. */
+static void luns_connected(struct iscsi_luns *luns)
+{
+    struct initiator *i = luns->context;
+    i->connects = false;
+    i->conn.luns = luns;
+    luns->conn = &i->conn;
+    if (i->conn.state == ISCSI_CONN_ATTACHING)
+        iscsi_target_attach(i->lab->target, &i->conn);
+}
+
+static void luns_freed(struct iscsi_luns *luns)
+{
+}
+
+static void connect_luns(struct initiator *i)
+{
+    struct iscsi_luns *luns = iscsi_luns_new(i->lab->thread, i->lab->n_further);
+    luns->identity = i->conn.login->identity;
+    luns->open = open_lun;
+    luns->connected = luns_connected;
+    luns->freed = luns_freed;
+    luns->context = i;
+    for (unsigned k = 0; k < i->lab->n_further; k++) {
+        luns->luns[k].number = k + 1;
+        luns->luns[k].thread = i->lab->further[k]->thread;
+    }
+    i->connects = true;
+    iscsi_luns_connect(luns);
+}
+
+size_t lab_deliver_to(struct lab *lab)
+{
+    size_t n = fake_thread_messages(lab->thread);
+    fake_thread_round(lab->thread);
+    return n;
+}
+
+void lab_deliver(struct lab *lab)
+{
+    size_t n;
+    do {
+        n = lab_deliver_to(lab);
+        for (unsigned k = 0; k < lab->n_further; k++)
+            n += lab_deliver_to(lab->further[k]);
+    } while (n > 0);
+}
+
+/* --- the runner of connections --- */
+
+static void attach_now(struct initiator *i)
+{
+    if (i->conn.login->identity.discovery)
+        iscsi_discovery_attach(&i->conn);
+    else if (i->lab->n_further > 0)
+        connect_luns(i);
+    else
+        iscsi_target_attach(i->lab->target, &i->conn);
+}
+
 void initiator_run(struct initiator *i)
 {
     if (i->attaches && i->conn.state == ISCSI_CONN_ATTACHING) {
         i->attaches = false;
-        if (i->conn.login->identity.discovery)
-            iscsi_discovery_attach(&i->conn);
-        else
-            iscsi_target_attach(i->lab->target, &i->conn);
+        attach_now(i);
     }
     collect_output(i);
-    if (i->conn.state == ISCSI_CONN_CLOSED && !i->dropped) {
+    if (i->conn.state == ISCSI_CONN_CLOSED && !i->dropped && !i->connects) {
         i->dropped = true;
         iscsi_conn_drop(&i->conn);
     }
     fake_thread_round(i->lab->thread);
+    if (i->lab->n_further > 0 && !i->lab->holds_messages)
+        lab_deliver(i->lab);
     collect_output(i);
 }
 
@@ -216,7 +284,10 @@ void initiator_free(struct initiator *i)
         close(i->fd);
     } else {
         iscsi_conn_close(&i->conn, "the test is over");
+        bool connects = i->connects;
         initiator_run(i);
+        if (connects)
+            initiator_run(i);
         assert(i->released);
         iscsi_conn_clear(&i->conn);
     }
@@ -440,6 +511,7 @@ uint32_t send_command(struct initiator *i, uint8_t flags, const uint8_t *cdb, si
 {
     uint8_t bhs[ISCSI_BHS_SIZE] = {ISCSI_SCSI_COMMAND, flags};
     uint32_t itt = ++i->itt;
+    bhs_put64(bhs, BHS_LUN, (uint64_t)i->lun << 48);
     bhs_put32(bhs, BHS_ITT, itt);
     bhs_put32(bhs, BHS_EXPECTED_LENGTH, expected_length);
     bhs_put32(bhs, BHS_CMDSN, i->cmdsn++);
@@ -464,6 +536,7 @@ void send_task_management(struct initiator *i, uint8_t function, uint32_t refere
 {
     uint8_t bhs[ISCSI_BHS_SIZE] = {ISCSI_TASK_MANAGEMENT | ISCSI_IMMEDIATE,
                                    (uint8_t)(ISCSI_FLAG_FINAL | function)};
+    bhs_put64(bhs, BHS_LUN, (uint64_t)i->lun << 48);
     bhs_put32(bhs, BHS_ITT, ++i->itt);
     bhs_put32(bhs, BHS_REFERENCED_TAG, referenced);
     bhs_put32(bhs, BHS_CMDSN, i->cmdsn);

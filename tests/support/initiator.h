@@ -12,6 +12,8 @@
 #define LAB_TARGET    "iqn.2026-11.lan.example:disk"
 #define LAB_INITIATOR "iqn.2026-11.lan.example:node"
 
+#define LAB_FURTHER 2
+
 /* A target on a memdisk, and the thread that both belong to. */
 struct lab {
     struct io_thread *thread;
@@ -24,10 +26,19 @@ struct lab {
     struct endpoint elsewhere;
     bool full;        /* no session more */
     bool two_portals; /* the other one on port 3261 */
+    /* Whose targets are LUN 1.. of the sessions here, each on a thread of its own. */
+    struct lab *further[LAB_FURTHER];
+    unsigned n_further;
+    bool holds_messages; /* between threads: not delivered but by lab_deliver() and lab_deliver_to()
+                          */
 };
 
 struct lab *lab_new(uint64_t disk_size, uint32_t block_size);
 void lab_free(struct lab *lab);
+/* Delivers the messages between its threads and those of `further`, and what follows from them. */
+void lab_deliver(struct lab *lab);
+/* Only those that wait for the thread of this one; returns how many. */
+size_t lab_deliver_to(struct lab *lab);
 
 /* A PDU that came from the target. */
 struct answer {
@@ -41,6 +52,7 @@ struct initiator {
     struct lab *lab;
     struct iscsi_conn conn;
     bool attaches; /* the connection wants its target (at the end of the call) */
+    bool connects; /* its further LUNs are being connected */
     bool released;
     bool dropped;
     unsigned probes, logins, refusals, ends;
@@ -51,6 +63,7 @@ struct initiator {
     size_t n_collected;
     bool header_digest, data_digest;
     uint32_t itt, cmdsn;
+    unsigned lun;           /* of its commands and task management */
     uint8_t isid_qualifier; /* the last byte of its ISID */
     uint16_t tsih, cid;     /* of its login requests */
     bool has_statsn;
