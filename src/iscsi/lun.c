@@ -205,7 +205,7 @@ static void clear_here(struct message *message)
     struct iscsi_lun *lun = container_of(message, struct iscsi_lun, clear);
     atomic_store(&lun->clearing, false); /* first: what comes from now on is posted again */
     if (lun->luns->conn && lun->luns->conn->session)
-        iscsi_session_cancel_lun(lun->luns->conn->session, (int)lun->number);
+        iscsi_session_cancel_cleared(lun->luns->conn->session, lun);
 }
 
 void iscsi_lun_clear(struct iscsi_lun *lun)

@@ -109,5 +109,6 @@ extern const struct scsi_nexus_operations iscsi_lun_nexus_operations;
 
 /* Ends the session that it belongs to. */
 void iscsi_lun_evict(struct iscsi_lun *lun, const char *reason);
-/* Cancels the tasks that the session has under way on it. */
+/* Cancels the tasks that the session has under way on it and that are marked as cleared: not those
+ * that are still on their way here. */
 void iscsi_lun_clear(struct iscsi_lun *lun);

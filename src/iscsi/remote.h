@@ -43,7 +43,7 @@ struct iscsi_remote {
     struct iscsi_lun *lun;
     struct message start, abort, ended;
     bool writes;                        /* its command changes the medium; never changes */
-    bool cleared;                       /* the LU's thread's: somebody waits for its end */
+    atomic_bool cleared;                /* set by the LU's thread: somebody waits for its end */
     bool far_ended;                     /* the LU's thread's */
     bool near_ended, aborting, aborted; /* the session's thread's */
     struct scsi_task far;

@@ -2,8 +2,8 @@
 
 #include <errno.h>
 
+#include "iscsi/remote.h"
 #include "iscsi/target.h"
-#include "iscsi/task.h"
 
 static uint32_t queue_depth(const struct iscsi_session *session)
 {
@@ -130,17 +130,39 @@ void iscsi_session_cancel_tasks(struct iscsi_session *session)
         iscsi_task_cancel(container_of(session->tasks.next, struct iscsi_task, link));
 }
 
-void iscsi_session_cancel_lun(struct iscsi_session *session, int number)
+static void cancel_those(struct iscsi_session *session,
+                         bool (*concerns)(const struct iscsi_task *task, const void *context),
+                         const void *context)
 {
     struct list *node = session->tasks.next;
     while (node != &session->tasks) {
         struct iscsi_task *task = container_of(node, struct iscsi_task, link);
         node = node->next;
-        if (iscsi_lun_number(task->lun) == number) {
+        if (concerns(task, context)) {
             iscsi_task_cancel(task);    /* may also end others that waited for its buffers: */
             node = session->tasks.next; /* begin again */
         }
     }
+}
+
+static bool is_on_lun(const struct iscsi_task *task, const void *number)
+{
+    return iscsi_lun_number(task->lun) == *(const int *)number;
+}
+
+void iscsi_session_cancel_lun(struct iscsi_session *session, int number)
+{
+    cancel_those(session, is_on_lun, &number);
+}
+
+static bool was_cleared(const struct iscsi_task *task, const void *lun)
+{
+    return task->remote && task->remote->lun == lun && task->remote->cleared;
+}
+
+void iscsi_session_cancel_cleared(struct iscsi_session *session, const struct iscsi_lun *lun)
+{
+    cancel_those(session, was_cleared, lun);
 }
 
 static bool any_writes(const struct list *tasks)

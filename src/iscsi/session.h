@@ -89,6 +89,8 @@ void iscsi_session_damaged_pdu(struct iscsi_session *session, struct iscsi_input
 void iscsi_session_cancel_tasks(struct iscsi_session *session);
 /* Cancels those on one LUN. */
 void iscsi_session_cancel_lun(struct iscsi_session *session, int number);
+/* Cancels those that the thread of this LU, another one, has cleared. */
+void iscsi_session_cancel_cleared(struct iscsi_session *session, const struct iscsi_lun *lun);
 /* May something of it still land on the medium? */
 bool iscsi_session_may_write(const struct iscsi_session *session);
 

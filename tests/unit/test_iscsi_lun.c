@@ -1,7 +1,7 @@
 /* The further LUNs of a session: connecting, disconnecting, and what their threads ask for. */
 #include "further_lab.h"
 
-#include "iscsi/task.h"
+#include "iscsi/remote.h"
 
 static int setup(void **state)
 {
@@ -196,6 +196,13 @@ static unsigned tasks_of(unsigned number)
     return n;
 }
 
+/* As who clears does, of what has come to the LU so far. */
+static void mark_as_cleared(struct iscsi_lun *lun)
+{
+    list_for_each(link, &lun->tasks)
+        container_of(link, struct iscsi_remote, link)->cleared = true;
+}
+
 static void clearing_cancels_what_is_on_that_lun(void **state)
 {
     log_in();
@@ -204,6 +211,7 @@ static void clearing_cancels_what_is_on_that_lun(void **state)
     node->lun = 0;
     uint32_t kept = read_10(node, 0, 1, 512);
     lab->holds_messages = true;
+    mark_as_cleared(&node->conn.luns->luns[0]);
     iscsi_lun_clear(&node->conn.luns->luns[0]);
     iscsi_lun_clear(&node->conn.luns->luns[0]);
     assert_int_equal(tasks_of(1), 2);
@@ -218,6 +226,31 @@ static void clearing_cancels_what_is_on_that_lun(void **state)
     expect_answer(node, ISCSI_DATA_IN, kept);
     assert_null(initiator_next(node)); /* who clears has to tell them */
     assert_int_equal(node->conn.session->n_tasks, 0);
+}
+
+enum { LOGICAL_UNIT_RESET = 5 };
+
+/* A command behind the reset is none of those that it ends, whatever is still on its way. */
+static void what_comes_after_a_reset_is_answered(void **state)
+{
+    uint8_t cdb[10] = {SCSI_WRITE_10, 0, 0, 0, 0, 0, 0, 0, 1};
+    uint8_t block[512] = {1};
+    log_in();
+    send_command(node, ISCSI_FLAG_FINAL | ISCSI_FLAG_WRITE, cdb, 10, 512, block, 512);
+    initiator_run(node);
+    assert_int_equal(far->disk->n_pending, 1);
+    lab->holds_messages = true;
+    send_task_management(node, LOGICAL_UNIT_RESET, ISCSI_RESERVED_TAG, 0);
+    uint32_t function = node->itt;
+    lab_deliver_to(far); /* it is done there, but for what is on the disk */
+    uint32_t after = read_10(node, 0, 1, 512);
+    lab_deliver(lab);
+    lab->holds_messages = false;
+    initiator_run(node);
+    expect_answer(node, ISCSI_SCSI_RESPONSE, after); /* it tells of the reset */
+    assert_null(initiator_next(node));
+    memdisk_run(far->disk, false);
+    expect_answer(node, ISCSI_TASK_MANAGEMENT_RESPONSE, function);
 }
 
 /* Its connection goes while its LUNs are still being connected. */
@@ -248,6 +281,7 @@ int main(void)
         LUN_TEST(evicting_ends_the_session_once),
         LUN_TEST(closing_the_sessions_of_a_target_evicts),
         LUN_TEST(clearing_cancels_what_is_on_that_lun),
+        LUN_TEST(what_comes_after_a_reset_is_answered),
         LUN_TEST(who_goes_away_while_they_are_connected),
     };
     return RUN_TESTS(tests);
