@@ -331,7 +331,7 @@ void scsi_task_start(struct scsi_task *task)
 {
     const struct scsi_lu *lu = lu_of(task);
     task->command = find_command(task->cdb, lu);
-    task->descriptor_sense = lu && lu->mode.descriptor_sense;
+    task->descriptor_sense = task->nexus && lu->mode.descriptor_sense;
     enum scsi_sense sense;
     if (conflict_comes_first(task, &sense)) {
         scsi_task_conflict(task);

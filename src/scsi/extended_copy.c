@@ -51,23 +51,34 @@ static bool is_named(const struct scsi_copy_cscd *cscd, const struct scsi_lu *lu
     return false;
 }
 
-static enum scsi_sense find_party(const struct copy *copy, uint16_t index, struct party *ret_party)
+static const struct scsi_target_lun *find_named(const struct scsi_target *target,
+                                                const struct scsi_copy_cscd *cscd)
 {
-    const struct scsi_task *task = copy->task;
-    if (index >= copy->list.n_cscds)
-        return SENSE_COPY_TARGET_UNREACHABLE;
-    const struct scsi_copy_cscd *cscd = &copy->list.cscds[index];
-    for (size_t i = 0; i < task->target->n_luns; i++) {
-        const struct scsi_target_lun *lun = &task->target->luns[i];
-        if (!is_named(cscd, lun->lu))
-            continue;
-        if (cscd->block_size != lun->lu->block_size)
-            return SENSE_COPY_WRONG_PARAMETERS;
-        bool own = lun->lu == task->nexus->lu;
-        *ret_party = (struct party){lun->lu, own ? task->nexus : lun->nexus};
-        return SENSE_NONE;
+    for (size_t i = 0; i < target->n_luns; i++)
+        if (is_named(cscd, target->luns[i].lu))
+            return &target->luns[i];
+    return NULL;
+}
+
+/* NULL: *ret_sense says why not. */
+static const struct scsi_target_lun *find_lun(const struct copy *copy, uint16_t index,
+                                              enum scsi_sense *ret_sense)
+{
+    if (index >= copy->list.n_cscds) {
+        *ret_sense = SENSE_COPY_TARGET_UNREACHABLE;
+        return NULL;
     }
-    return SENSE_COPY_DEVICE_NOT_REACHABLE;
+    const struct scsi_copy_cscd *cscd = &copy->list.cscds[index];
+    const struct scsi_target_lun *lun = find_named(copy->task->target, cscd);
+    if (lun && cscd->block_size == lun->lu->block_size)
+        return lun;
+    *ret_sense = lun ? SENSE_COPY_WRONG_PARAMETERS : SENSE_COPY_DEVICE_NOT_REACHABLE;
+    return NULL;
+}
+
+static struct party party_of(const struct scsi_task *task, const struct scsi_target_lun *lun)
+{
+    return (struct party){lun->lu, lun->lu == task->nexus->lu ? task->nexus : lun->nexus};
 }
 
 /* --- segments --- */
@@ -85,12 +96,14 @@ static bool find_place(const struct scsi_lu *lu, uint64_t lba, uint16_t offset, 
 
 static enum scsi_sense begin_segment(struct copy *copy, const struct scsi_copy_segment *segment)
 {
-    enum scsi_sense sense = find_party(copy, segment->source, &copy->source);
-    if (!sense)
-        sense = find_party(copy, segment->destination, &copy->destination);
-    if (sense)
+    enum scsi_sense sense;
+    const struct scsi_target_lun *from = find_lun(copy, segment->source, &sense);
+    const struct scsi_target_lun *to = from ? find_lun(copy, segment->destination, &sense) : NULL;
+    if (!to)
         return sense;
-    const struct scsi_lu *source = copy->source.lu, *destination = copy->destination.lu;
+    copy->source = party_of(copy->task, from);
+    copy->destination = party_of(copy->task, to);
+    const struct scsi_lu *source = from->lu, *destination = to->lu;
     uint64_t length = segment->count;
     if (segment->type == SCSI_COPY_BLOCKS) {
         length *= segment->counts_destination ? destination->block_size : source->block_size;

@@ -34,11 +34,15 @@ static void request_done(struct block_request *request, int result)
     finish(r, result);
 }
 
-static void submit(struct scsi_range_claim *claim)
+static void submit(struct scsi_lu_request *r)
 {
-    struct scsi_lu_request *r = container_of(claim, struct scsi_lu_request, claim);
     r->request.done = request_done;
     block_submit(r->lu->device, &r->request);
+}
+
+static void claimed(struct scsi_range_claim *claim)
+{
+    submit(container_of(claim, struct scsi_lu_request, claim));
 }
 
 static int obstacle(const struct scsi_lu_request *r)
@@ -53,24 +57,28 @@ static int obstacle(const struct scsi_lu_request *r)
     return 0;
 }
 
-static void start(struct message *message)
+static void start(struct scsi_lu_request *r)
 {
-    struct scsi_lu_request *r = of_message(message);
     const struct block_request *request = &r->request;
     int result = obstacle(r);
     r->claim = (struct scsi_range_claim){
-        .begin = request->offset, .end = request->offset + request->length, .ready = submit};
+        .begin = request->offset, .end = request->offset + request->length, .ready = claimed};
     if (result < 0)
         finish(r, result);
     else if (request->operation == BLOCK_READ || scsi_range_claim(&r->lu->ranges, &r->claim))
-        submit(&r->claim);
+        submit(r);
+}
+
+static void start_there(struct message *message)
+{
+    start(of_message(message));
 }
 
 void scsi_lu_request_submit(struct scsi_lu_request *r)
 {
-    r->message.run = start;
+    r->message.run = start_there;
     if (r->lu->thread == r->thread)
-        start(&r->message);
+        start(r);
     else
         io_thread_post(r->lu->thread, &r->message);
 }
