@@ -194,6 +194,7 @@ static void lose_nexuses(struct iscsi_session *session)
 void iscsi_session_end(struct iscsi_session *session)
 {
     lose_nexuses(session);
+    io_timer_stop(&session->leave);
     iscsi_session_cancel_tasks(session);
     session->ending = true;
     free_if_done(session);
@@ -300,10 +301,15 @@ uint32_t iscsi_session_new_ttt(struct iscsi_session *session)
     return session->next_ttt++;
 }
 
+bool iscsi_session_bears_messages(const struct iscsi_session *session)
+{
+    return session->pings && !session->traits.firmware && session->conn->state == ISCSI_CONN_FULL;
+}
+
 bool iscsi_session_ping(struct iscsi_session *session)
 {
     struct iscsi_conn *conn = session->conn;
-    if (!session->pings || session->traits.firmware || conn->state != ISCSI_CONN_FULL)
+    if (!iscsi_session_bears_messages(session))
         return false;
     struct iscsi_out *out = iscsi_out_new(conn, ISCSI_NOP_IN, ISCSI_RESERVED_TAG);
     if (!out)

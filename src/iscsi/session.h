@@ -52,6 +52,8 @@ struct iscsi_session {
     unsigned n_away;                     /* task management functions on another thread */
     bool releasing;                      /* conn->luns */
     struct iscsi_text_reply *text_reply; /* of a long answer: what is still to be fetched */
+    struct io_timer leave;               /* runs: it is to be gone when it expires; see async.h */
+    const char *leave_reason;
     struct iscsi_roster_entry roster;
     struct iscsi_record record;
 };
@@ -71,6 +73,9 @@ void iscsi_session_end(struct iscsi_session *session);
 /* ExpCmdSN and MaxCmdSN of a PDU to the initiator; nothing if session is NULL. */
 void iscsi_session_put_window(struct iscsi_session *session, uint8_t bhs[static ISCSI_BHS_SIZE]);
 
+/* Does its initiator bear what it has not asked for? Firmware would not, nor does everybody else
+ * who never pings. */
+bool iscsi_session_bears_messages(const struct iscsi_session *session);
 /* Asks the initiator for a sign of life (NOP-In), if it is one that will give it: firmware would
  * not, nor does everybody else who never pings. False: it was not asked. */
 bool iscsi_session_ping(struct iscsi_session *session);
