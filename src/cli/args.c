@@ -117,7 +117,7 @@ static int take_word(struct parser *p, const char *word)
         return take_noun(p, word);
     if (!args->verb)
         return take_verb(p, word);
-    if (args->n_words == args->verb->n_words)
+    if (args->n_words == args->verb->n_words + args->verb->n_optional)
         return problem(p, "'%.60s' is one word too many", word);
     args->words[args->n_words++] = word;
     return 0;

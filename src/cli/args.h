@@ -24,12 +24,13 @@ struct cli_option {
 struct cli_verb {
     const char *name;  /* "" if the noun is the whole command */
     const char *words; /* "NAME", or "" */
-    unsigned n_words;  /* all are required */
+    unsigned n_words;  /* that are required */
     const char *summary;
     const struct cli_option *options;
     size_t n_options;
     const char *more; /* further lines of its help, or NULL */
     int (*run)(const struct cli *cli, const struct args *args);
+    unsigned n_optional; /* further words that may be given */
 };
 
 struct cli_noun {

@@ -1,4 +1,4 @@
-/* nodisk session list | show */
+/* nodisk session list | show | kill | drain | release */
 #include "cli/command.h"
 
 static const struct cli_option which_options[] = {
@@ -41,12 +41,31 @@ static void add_row(struct table *table, const json_t *s)
     table_add_number(table, print_number(s, "errors"));
 }
 
+/* What nobody may log in to, below the table. */
+static void print_holds(const json_t *holds)
+{
+    size_t i;
+    json_t *hold;
+    json_array_foreach(holds, i, hold)
+    {
+        char age[AGE_TEXT_SIZE];
+        const char *volume = print_text(hold, "volume"), *node = print_text(hold, "node");
+        const char *since = print_age(print_number(hold, "since"), clock_wall_usec(), age);
+        if (volume || node)
+            printf("%s %s is being drained since %s: nobody may log in\n",
+                   volume ? "volume" : "node", volume ? volume : node, since);
+        else
+            printf("everything is being drained since %s: nobody may log in\n", since);
+    }
+}
+
 static void print_sessions(const json_t *answer)
 {
     static const char *const headings[] = {
         ">ID",   "NODE OR INITIATOR", "SOURCE",  "VOLUME", "STAGE", "SINCE", ">COMMANDS",
         ">READ", ">WRITTEN",          ">ERRORS", NULL};
     table_print_all(headings, json_object_get(answer, "sessions"), add_row, "nobody is logged in");
+    print_holds(json_object_get(answer, "holds"));
 }
 
 static int list(const struct cli *cli, const struct args *args)
@@ -181,11 +200,220 @@ static int show(const struct cli *cli, const struct args *args)
     return cli_show(cli, path, print_session);
 }
 
+/* --- sending them away --- */
+
+/* What a command is about. */
+struct subject {
+    const char *volume, *node; /* NULL: not this */
+    bool all;
+};
+
+static const struct cli_option kill_options[] = {
+    {"node", "NODE", "all sessions of this node"},
+    {"volume", "VOLUME", "all that have this volume, as disk or further disk"},
+};
+
+static const struct cli_option drain_options[] = {
+    {"node", "NODE", "the sessions of this node, instead of a volume's"},
+    {"all", NULL, "all sessions"},
+    {"timeout", "SECONDS", "for them to leave by themselves; default 30"},
+    {"resume", NULL, "the same as nodisk session release"},
+};
+
+static const struct cli_option release_options[] = {
+    {"node", "NODE", "a node, instead of a volume"},
+    {"all", NULL, "what --all has drained"},
+};
+
+static int usage(const char *sentence)
+{
+    fprintf(stderr, "nodisk: %s\n", sentence);
+    return CLI_USAGE;
+}
+
+static int kill_sessions(const struct cli *cli, const struct args *args)
+{
+    const char *id = args->n_words > 0 ? args->words[0] : NULL;
+    json_t *json;
+    if ((id != NULL) + args_given(args, "node") + args_given(args, "volume") != 1)
+        return usage("give one of ID, --node and --volume");
+    cleanup_free char *path = id ? cli_path("/v1/sessions", id) : path_of(args, "/v1/sessions");
+    int r = cli_ask(cli, "DELETE", path, NULL, NULL, &json);
+    if (r != CLI_OK)
+        return r;
+    unsigned n = (unsigned)print_number(json, "ended");
+    return cli_done(cli, json, "%u session%s ended; who had %s may log in again\n", n,
+                    n == 1 ? " is" : "s are", n == 1 ? "it" : "them");
+}
+
+/* An exit status. */
+static int read_subject(const struct args *args, struct subject *ret_subject)
+{
+    *ret_subject = (struct subject){.volume = args->n_words > 0 ? args->words[0] : NULL,
+                                    .node = args_value(args, "node"),
+                                    .all = args_given(args, "all")};
+    if ((ret_subject->volume != NULL) + (ret_subject->node != NULL) + ret_subject->all == 1)
+        return CLI_OK;
+    return usage("give one of VOLUME, --node and --all");
+}
+
+/* "/v1/holds?volume=NAME", or with `all`; free() it. */
+static char *subject_path(const char *collection, const struct subject *subject, const char *all)
+{
+    const char *name = subject->volume ? subject->volume : subject->node;
+    cleanup_free char *encoded = name ? cli_path("", name) : NULL; /* "/NAME" */
+    char *path = NULL;
+    if (asprintf(&path, "%s%s%s", collection,
+                 subject->volume ? "?volume="
+                 : name          ? "?node="
+                                 : all,
+                 encoded ? encoded + 1 : "") < 0)
+        abort();
+    return path;
+}
+
+/* "volume data", "node web1", "everything". */
+static const char *format_subject(const struct subject *subject, char text[static 96])
+{
+    const char *name = subject->volume ? subject->volume : subject->node;
+    if (name)
+        snprintf(text, 96, "%s %.64s", subject->volume ? "volume" : "node", name);
+    else
+        str_copy(text, 96, "everything");
+    return text;
+}
+
+/* How to end it. */
+static const char *format_release(const struct subject *subject, char text[static 128])
+{
+    snprintf(text, 128, "nodisk session release %s%.64s",
+             subject->volume ? ""
+             : subject->node ? "--node "
+                             : "--all",
+             subject->volume ? subject->volume
+             : subject->node ? subject->node
+                             : "");
+    return text;
+}
+
+static int release_it(const struct cli *cli, const struct subject *subject)
+{
+    json_t *json;
+    char what[96];
+    cleanup_free char *path = subject_path("/v1/holds", subject, "?all=true");
+    int r = cli_ask(cli, "DELETE", path, NULL, NULL, &json);
+    if (r != CLI_OK)
+        return r;
+    return cli_done(cli, json, "%s may be logged in to again\n", format_subject(subject, what));
+}
+
+static int release(const struct cli *cli, const struct args *args)
+{
+    struct subject subject;
+    int r = read_subject(args, &subject);
+    return r == CLI_OK ? release_it(cli, &subject) : r;
+}
+
+/* How many are still there, but for those who only look around. An exit status. */
+static int count_sessions(const struct cli *cli, const struct subject *subject, size_t *ret_count)
+{
+    json_t *json, *session;
+    size_t i;
+    cleanup_free char *path = subject_path("/v1/sessions", subject, "");
+    int r = cli_ask(cli, "GET", path, NULL, NULL, &json);
+    if (r != CLI_OK)
+        return r;
+    *ret_count = 0;
+    json_array_foreach(json_object_get(json, "sessions"), i, session)
+    {
+        *ret_count += print_text(session, "target") != NULL;
+    }
+    json_decref(json);
+    return CLI_OK;
+}
+
+/* Beyond the deadline: for what is still to be sent to them, and for a busy server. */
+#define GRACE_SECONDS 30
+
+/* Until nobody is left. An exit status. */
+static int wait_until_gone(const struct cli *cli, const struct subject *subject, unsigned seconds)
+{
+    const struct timespec pause = {.tv_nsec = 200 * 1000 * 1000};
+    uint64_t until = clock_monotonic_usec() + (seconds + GRACE_SECONDS) * USEC_PER_SEC;
+    size_t n;
+    for (;;) {
+        int r = count_sessions(cli, subject, &n);
+        if (r != CLI_OK || n == 0)
+            return r;
+        if (clock_monotonic_usec() > until)
+            break;
+        nanosleep(&pause, NULL);
+    }
+    fprintf(stderr, "nodisk: %zu sessions are still there; see: nodisk session list\n", n);
+    return CLI_FAILED;
+}
+
+static int drain_it(const struct cli *cli, const struct subject *subject, unsigned seconds)
+{
+    json_t *json, *body = json_pack("{s:I}", "seconds", (json_int_t)seconds);
+    char what[96], how[128];
+    if (subject->all)
+        json_object_set_new(body, "all", json_true());
+    else
+        json_object_set_new(body, subject->volume ? "volume" : "node",
+                            json_string(subject->volume ? subject->volume : subject->node));
+    int r = cli_ask(cli, "POST", "/v1/holds", body, NULL, &json);
+    if (r != CLI_OK)
+        return r;
+    r = wait_until_gone(cli, subject, seconds);
+    if (r != CLI_OK) {
+        json_decref(json);
+        return r;
+    }
+    return cli_done(cli, json,
+                    "%s is drained (%u sessions were there); until you say\n  %s\n"
+                    "new logins are refused\n",
+                    format_subject(subject, what), (unsigned)print_number(json, "sessions"),
+                    format_release(subject, how));
+}
+
+static int drain(const struct cli *cli, const struct args *args)
+{
+    const char *text = args_value(args, "timeout");
+    struct subject subject;
+    long seconds = 30;
+    char *end;
+    int r = read_subject(args, &subject);
+    if (r != CLI_OK)
+        return r;
+    if (args_given(args, "resume"))
+        return release_it(cli, &subject);
+    if (text) {
+        seconds = strtol(text, &end, 10);
+        if (*text < '1' || *text > '9' || *end || seconds > UINT16_MAX)
+            return cli_bad_value("timeout", text, "must be a number of seconds from 1 to 65535");
+    }
+    return drain_it(cli, &subject, (unsigned)seconds);
+}
+
 static const struct cli_verb verbs[] = {
     {"list", "", 0, "Who is logged in, to which volume, and what it does", which_options,
      ARRAY_SIZE(which_options), NULL, list},
     {"show", "ID", 1, "One session: what was agreed, how long its commands take", NULL, 0, NULL,
      show},
+    {"kill", "[ID]", 0, "Ends sessions at once; their initiators may log in again", kill_options,
+     ARRAY_SIZE(kill_options),
+     "Commands under way are aborted; what is on its way to the disk lands before the next\n"
+     "login of that initiator begins.\n",
+     kill_sessions, 1},
+    {"drain", "[VOLUME]", 0, "Lets nobody log in any more, and waits until nobody is left",
+     drain_options, ARRAY_SIZE(drain_options),
+     "Initiators that bear it are asked to log out; who is still there when the time is over is\n"
+     "sent away. The others (firmware above all) stay until then. New logins are refused until\n"
+     "nodisk session release, or a restart of the daemon; initiators go on trying.\n",
+     drain, 1},
+    {"release", "[VOLUME]", 0, "Ends a drain: logins are welcome again", release_options,
+     ARRAY_SIZE(release_options), NULL, release, 1},
 };
 
 const struct cli_noun cli_session = {"session", "Initiators that are logged in", verbs,

@@ -20,8 +20,8 @@ struct admin_settings {
     struct registry *registry;
     struct storage *storage;
     struct catalog_slot *catalog;
-    const struct stage_provider *stages;     /* NULL: nobody follows the boots yet */
-    const struct session_provider *sessions; /* NULL: there are none */
+    const struct stage_provider *stages; /* NULL: nobody follows the boots yet */
+    const struct session_provider *sessions;
     /* What the services counted, as a new object. Several threads at once. NULL: they do not. */
     json_t *(*counters)(void *context);
     void *context;

@@ -25,7 +25,12 @@ static const struct route routes[] = {
     {"DELETE", "/v1/groups/*", admin_remove_group},
     {"GET", "/v1/leases", admin_list_leases},
     {"GET", "/v1/sessions", admin_list_sessions},
+    {"DELETE", "/v1/sessions", admin_end_sessions},
     {"GET", "/v1/sessions/*", admin_show_session},
+    {"DELETE", "/v1/sessions/*", admin_end_session},
+    {"GET", "/v1/holds", admin_list_holds},
+    {"POST", "/v1/holds", admin_drain},
+    {"DELETE", "/v1/holds", admin_release},
 };
 
 static bool matches(const char *pattern, const char *path, char name[static 256])

@@ -266,6 +266,26 @@ int body_read_attachment(const char *data, size_t size, struct body *body,
     return r;
 }
 
+int body_read_hold(const char *data, size_t size, struct body *body, struct body_hold *ret_hold,
+                   struct error *ret_error)
+{
+    static const struct field fields[] = {
+        {"volume", FIELD_TEXT, offsetof(struct body_hold, volume)},
+        {"node", FIELD_TEXT, offsetof(struct body_hold, node)},
+        {"all", FIELD_BOOL, offsetof(struct body_hold, all)},
+        {"seconds", FIELD_NUMBER, offsetof(struct body_hold, seconds), .required = true},
+    };
+    *ret_hold = (struct body_hold){0};
+    int r = read_body(data, size, body, fields, ARRAY_SIZE(fields), ret_hold, ret_error);
+    if (r < 0)
+        return r;
+    if (ret_hold->volume.given + ret_hold->node.given + ret_hold->all.value != 1)
+        return error_set(ret_error, -EINVAL, "give one of 'volume', 'node' and 'all'");
+    if (ret_hold->seconds.number < 1 || ret_hold->seconds.number > UINT16_MAX)
+        return error_set(ret_error, -EINVAL, "'seconds' must be from 1 to %u", UINT16_MAX);
+    return 0;
+}
+
 static int parse_version(const char *text, uint32_t *ret_version)
 {
     char *end;

@@ -95,6 +95,15 @@ int body_read_attachment(const char *data, size_t size, struct body *body,
                          struct body_attachment *ret_attachment,
                          struct error *ret_error) MUST_CHECK;
 
+struct body_hold {
+    struct body_text volume, node;
+    struct body_bool all;
+    struct body_number seconds;
+};
+/* Exactly one of the first three. */
+int body_read_hold(const char *data, size_t size, struct body *body, struct body_hold *ret_hold,
+                   struct error *ret_error) MUST_CHECK;
+
 /* "debian12" or "debian12@3" -> name and version (0: none given). */
 int body_parse_image_reference(const char *text, char name[static 64], uint32_t *ret_version,
                                struct error *ret_error) MUST_CHECK;

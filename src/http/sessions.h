@@ -13,11 +13,28 @@ struct session_filter {
     const char *volume; /* NULL: likewise */
 };
 
+/* What a drain has found. */
+struct session_drain {
+    unsigned sessions; /* there are so many */
+    unsigned asked;    /* of which so many bear to be asked to leave */
+};
+
 /* All may wait for I/O threads; called on any other thread, several at once. */
 struct session_provider {
     /* A new array, ordered by id; in_full: with all that is known of each. -ENOENT: there is no
      * such session, node or volume; -ENOMEM. */
     int (*list)(void *context, const struct session_filter *filter, bool in_full,
                 json_t **ret_sessions, struct error *ret_error);
+    /* Ends them at once; their initiators may come back. -ENOENT as above. */
+    int (*end)(void *context, const struct session_filter *filter, unsigned *ret_count,
+               struct error *ret_error);
+    /* Refuses new logins from now on (to a volume, of a node, or all), asks the sessions that there
+     * are to leave, and ends those that are still there after so many seconds (1..65535). */
+    int (*drain)(void *context, const struct session_filter *filter, unsigned seconds,
+                 struct session_drain *ret_drain, struct error *ret_error);
+    /* Ends that. -ENOENT: it is not being drained, or there is no such node or volume. */
+    int (*release)(void *context, const struct session_filter *filter, struct error *ret_error);
+    /* A new array of what is being drained; NULL without memory. */
+    json_t *(*holds)(void *context);
     void *context;
 };

@@ -42,6 +42,9 @@ struct iscsi_conn_operations {
     void (*probe)(struct iscsi_conn *conn);
     /* May there be one session more, in all? */
     bool (*has_room)(struct iscsi_conn *conn);
+    /* Its login was admitted before it had to wait, for its volume or for an old session: is it
+     * still? Else the status, and *ret_reason, static, for the log. */
+    enum iscsi_login_status (*check)(struct iscsi_conn *conn, const char **ret_reason);
     /* The session of a connection is gone, or it never had one: it may be freed. */
     void (*released)(struct iscsi_conn *conn);
     /* Discovery: calls add() for each target that this initiator may see, or for the one named. */

@@ -36,6 +36,8 @@ struct iscsi_portal_operations {
     /* Is it served elsewhere? See login.h. Any thread, several at once. */
     bool (*redirect)(void *context, const struct iscsi_login_identity *identity,
                      struct endpoint *ret_portal);
+    /* Is it still admitted, now that its session is to begin? As admit(). On its owner's thread. */
+    enum iscsi_login_status (*check)(void *context, const void *admission, const char **ret_reason);
     /* Lets go of what admit() gave; exactly once for each. */
     void (*release)(void *context, void *admission);
     /* Index of the thread that owns the admitted target. Any thread. */

@@ -334,6 +334,13 @@ static bool has_room(struct iscsi_conn *conn)
     return most == 0 || counter_get(&portal->counters.sessions) < most;
 }
 
+static enum iscsi_login_status check(struct iscsi_conn *conn, const char **ret_reason)
+{
+    struct iscsi_socket *s = iscsi_socket_of(conn);
+    const struct iscsi_portal_operations *operations = operations_of(s);
+    return operations->check(operations->context, s->admission, ret_reason);
+}
+
 static void logged_in(struct iscsi_conn *conn)
 {
     struct iscsi_socket *s = iscsi_socket_of(conn);
@@ -383,6 +390,7 @@ static const struct iscsi_conn_operations conn_operations = {
     .attach = attach,
     .probe = probe,
     .has_room = has_room,
+    .check = check,
     .released = released,
     .list_targets = list_targets,
     .list_portals = list_portals,

@@ -194,10 +194,23 @@ static bool check_room(const struct iscsi_target *target, struct iscsi_conn *con
     return false;
 }
 
+/* Refuses what is not admitted any more; false if it did. */
+static bool check_admission(struct iscsi_conn *conn)
+{
+    const char *reason = "refused";
+    enum iscsi_login_status status = conn->operations->check(conn, &reason);
+    if (status == ISCSI_LOGIN_OK)
+        return true;
+    iscsi_conn_refuse(conn, status, reason);
+    return false;
+}
+
 /* Refuses what must not have a session now; false if it did. */
 static bool check_rules(struct iscsi_target *target, struct iscsi_conn *conn,
                         const struct iscsi_session *replaced)
 {
+    if (!check_admission(conn))
+        return false;
     struct iscsi_session *rival = find_rival(target, &conn->login->identity);
     if (rival) {
         rival->conn->operations->probe(rival->conn);

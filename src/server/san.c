@@ -139,3 +139,8 @@ struct iscsi_roster *san_roster(const struct san *san)
 {
     return iscsi_portal_roster(san->portal);
 }
+
+struct holds *san_holds(const struct san *san)
+{
+    return targets_holds(san->targets);
+}

@@ -294,7 +294,9 @@ static int start_san(struct server *server, struct error *ret_error)
                       on_session, server, &server->san, ret_error);
     if (r < 0)
         return r;
-    server->sessions = (struct sessions){san_roster(server->san), server->catalog};
+    server->sessions = (struct sessions){.roster = san_roster(server->san),
+                                         .holds = san_holds(server->san),
+                                         .catalog = server->catalog};
     server->session_provider = sessions_provider(&server->sessions);
     return 0;
 }

@@ -4,40 +4,14 @@
 
 #include "iscsi/target.h"
 #include "server/open_volumes.h"
+#include "server/session_match.h"
 
 /* What somebody wants to see. Each thread adds to a list of its own. */
 struct question {
-    const struct catalog *catalog;
-    uint64_t id, node_id, volume_id; /* 0: not asked for */
-    bool *failed;                    /* of each thread: no memory */
-    struct session_copy **lists;     /* likewise, the last one first */
+    struct session_match match;
+    bool *failed;                /* of each thread: no memory */
+    struct session_copy **lists; /* likewise, the last one first */
 };
-
-static bool has_volume(const struct iscsi_session *session, uint64_t volume_id)
-{
-    const struct iscsi_luns *luns = session->conn->luns;
-    if (session->target && open_volumes_id(session->target) == volume_id)
-        return true;
-    for (size_t i = 0; luns && i < luns->n; i++)
-        if (luns->luns[i].volume_id == volume_id)
-            return true;
-    return false;
-}
-
-static bool is_of_node(const struct catalog *catalog, const struct iscsi_session *session,
-                       uint64_t node_id)
-{
-    const struct catalog_node *node =
-        catalog_node_by_initiator(catalog, session->identity.initiator);
-    return node && node->id == node_id;
-}
-
-static bool is_meant(const struct question *q, const struct iscsi_session *session)
-{
-    return (!q->id || session->roster.id == q->id) &&
-           (!q->volume_id || has_volume(session, q->volume_id)) &&
-           (!q->node_id || is_of_node(q->catalog, session, q->node_id));
-}
 
 /* Puts three texts behind one another, and where each begins. */
 static bool copy_texts(struct session_copy *copy, const struct iscsi_login_identity *identity)
@@ -91,7 +65,7 @@ static struct session_copy *copy_session(const struct iscsi_session *session)
 static void visit(void *context, unsigned thread, struct iscsi_session *session)
 {
     struct question *q = context;
-    if (!is_meant(q, session))
+    if (!session_match_is(&q->match, session))
         return;
     struct session_copy *copy = copy_session(session);
     if (!copy) {
@@ -100,32 +74,6 @@ static void visit(void *context, unsigned thread, struct iscsi_session *session)
     }
     copy->next = q->lists[thread];
     q->lists[thread] = copy;
-}
-
-static int no_such(const char *what, const char *name, struct error *ret_error)
-{
-    return error_set(ret_error, -ENOENT, "there is no %s '%.64s'; see: nodisk %s list", what, name,
-                     what);
-}
-
-/* Names to what the threads look for. */
-static int read_filter(struct question *q, const struct session_filter *filter,
-                       struct error *ret_error)
-{
-    q->id = filter->id;
-    if (filter->node) {
-        const struct catalog_node *node = catalog_node_by_name(q->catalog, filter->node);
-        if (!node)
-            return no_such("node", filter->node, ret_error);
-        q->node_id = node->id;
-    }
-    if (filter->volume) {
-        const struct catalog_volume *volume = catalog_volume_by_name(q->catalog, filter->volume);
-        if (!volume)
-            return no_such("volume", filter->volume, ret_error);
-        q->volume_id = volume->id;
-    }
-    return 0;
 }
 
 static int by_id(const void *a, const void *b)
@@ -160,7 +108,7 @@ static json_t *to_json(const struct question *q, unsigned n_threads, bool in_ful
     cleanup_free struct session_copy **all = sort_copies(q, n_threads, &n);
     json_t *list = all ? json_array() : NULL;
     for (size_t i = 0; list && i < n; i++)
-        if (json_array_append_new(list, session_to_json(q->catalog, all[i], in_full)) < 0) {
+        if (json_array_append_new(list, session_to_json(q->match.catalog, all[i], in_full)) < 0) {
             json_decref(list);
             list = NULL;
         }
@@ -205,19 +153,29 @@ static int list_sessions(void *context, const struct session_filter *filter, boo
 {
     struct sessions *sessions = context;
     cleanup_catalog struct catalog *catalog = catalog_slot_get(sessions->catalog);
-    struct question q = {.catalog = catalog};
-    int r = read_filter(&q, filter, ret_error);
+    struct question q = {0};
+    int r = session_match_read(filter, catalog, &q.match, ret_error);
     if (r >= 0)
         r = ask(sessions, &q, in_full, ret_sessions, ret_error);
     if (r < 0 || !filter->id || json_array_size(*ret_sessions) > 0)
         return r;
     json_decref(*ret_sessions);
+    return sessions_none(filter->id, ret_error);
+}
+
+int sessions_none(uint64_t id, struct error *ret_error)
+{
     return error_set(ret_error, -ENOENT,
                      "there is no session %llu (any more); see: nodisk session list",
-                     (unsigned long long)filter->id);
+                     (unsigned long long)id);
 }
 
 struct session_provider sessions_provider(struct sessions *sessions)
 {
-    return (struct session_provider){.list = list_sessions, .context = sessions};
+    return (struct session_provider){.list = list_sessions,
+                                     .end = sessions_end,
+                                     .drain = sessions_drain,
+                                     .release = sessions_release,
+                                     .holds = sessions_holds,
+                                     .context = sessions};
 }

@@ -7,14 +7,27 @@
 #include "http/sessions.h"
 #include "iscsi/session.h"
 #include "registry/catalog.h"
+#include "server/holds.h"
 
 struct sessions {
     struct iscsi_roster *roster;
+    struct holds *holds;
     struct catalog_slot *catalog;
 };
 
 /* For the admin API. Both must outlive it. */
 struct session_provider sessions_provider(struct sessions *sessions);
+
+/* --- sessions_end.c, for sessions.c; see http/sessions.h --- */
+
+int sessions_end(void *context, const struct session_filter *filter, unsigned *ret_count,
+                 struct error *ret_error);
+int sessions_drain(void *context, const struct session_filter *filter, unsigned seconds,
+                   struct session_drain *ret_drain, struct error *ret_error);
+int sessions_release(void *context, const struct session_filter *filter, struct error *ret_error);
+json_t *sessions_holds(void *context);
+/* -ENOENT: there is no session with this id. */
+int sessions_none(uint64_t id, struct error *ret_error);
 
 /* --- for sessions_json.c --- */
 

@@ -20,6 +20,7 @@ struct admitted_volume {
 struct admission {
     struct iscsi_login_identity identity;
     struct chap_credentials chap; /* what it must prove */
+    uint64_t node_id;             /* 0: the initiator is none */
     size_t n_volumes;
     struct admitted_volume volumes[]; /* the first is LUN 0 */
 };
@@ -35,6 +36,7 @@ struct targets {
     struct io_thread *const *threads;
     unsigned n_threads;
     struct open_volumes *volumes;
+    struct holds *holds;
     struct mailbox *control;
     targets_event *on_event;
     void *context;
@@ -140,6 +142,7 @@ static struct admission *admission_new(const struct catalog *catalog,
     const struct chap_credentials *chap = catalog_chap(catalog, identity->initiator, volume);
     if (chap)
         a->chap = *chap;
+    a->node_id = node ? node->id : 0;
     bool ok = admit_volume(a, 0, catalog, volume);
     for (size_t i = 0; ok && i < n; i++) {
         const struct catalog_attachment *data = &node->attachments[i];
@@ -168,6 +171,21 @@ static void release(void *context, void *admission)
     for (size_t i = 0; i < a->n_volumes; i++)
         remove_user(context, a->volumes[i].spec.id);
     admission_free(a);
+}
+
+/* Nobody comes to what is being drained. 0301: an initiator that had a session tries again. */
+static enum iscsi_login_status check_holds(void *context, const void *admission,
+                                           const char **ret_reason)
+{
+    const struct targets *targets = context;
+    const struct admission *a = admission;
+    for (size_t i = 0; i < a->n_volumes; i++)
+        if (holds_match(targets->holds, a->node_id, a->volumes[i].spec.id))
+            return no_volume(ret_reason,
+                             "its volume or node is being drained; to end that: nodisk session "
+                             "release",
+                             ISCSI_LOGIN_UNAVAILABLE);
+    return ISCSI_LOGIN_OK;
 }
 
 /* In the catalog of now. */
@@ -206,9 +224,15 @@ static enum iscsi_login_status admit_now(struct targets *targets,
     enum iscsi_login_status status = check_volume(catalog, identity, volume, ret_reason);
     if (status != ISCSI_LOGIN_OK)
         return status;
-    *ret_admission = admission_new(catalog, identity, volume);
-    return *ret_admission ? ISCSI_LOGIN_OK
-                          : no_volume(ret_reason, "out of memory", ISCSI_LOGIN_OUT_OF_RESOURCES);
+    struct admission *admission = admission_new(catalog, identity, volume);
+    if (!admission)
+        return no_volume(ret_reason, "out of memory", ISCSI_LOGIN_OUT_OF_RESOURCES);
+    status = check_holds(targets, admission, ret_reason);
+    if (status == ISCSI_LOGIN_OK)
+        *ret_admission = admission;
+    else
+        admission_free(admission);
+    return status;
 }
 
 /* Looks twice: between the two the login becomes visible as a user of the volumes, so that whoever
@@ -464,8 +488,10 @@ int targets_new(struct catalog_slot *catalog, struct registry *registry,
 {
     struct targets *targets = calloc(1, sizeof(*targets));
     struct open_volumes *volumes = open_volumes_new(n_threads, registry);
-    if (!targets || !volumes) {
+    struct holds *holds = holds_new();
+    if (!targets || !volumes || !holds) {
         free(targets);
+        holds_free(holds);
         open_volumes_free(volumes);
         return error_set(ret_error, -ENOMEM, "out of memory");
     }
@@ -474,12 +500,14 @@ int targets_new(struct catalog_slot *catalog, struct registry *registry,
         .threads = threads,
         .n_threads = n_threads,
         .volumes = volumes,
+        .holds = holds,
         .control = control,
         .on_event = on_event,
         .context = context,
         .operations = {.admit = admit,
                        .credentials = credentials,
                        .redirect = redirect,
+                       .check = check_holds,
                        .release = release,
                        .owner = owner,
                        .target = get_target,
@@ -504,6 +532,7 @@ void targets_free(struct targets *targets)
         return;
     open_volumes_free(targets->volumes);
     chap_credentials_wipe(&targets->discovery_chap);
+    holds_free(targets->holds);
     uint64_t id;
     while (idmap_any(&targets->users, &id))
         free(idmap_remove(&targets->users, id));
@@ -515,4 +544,9 @@ void targets_free(struct targets *targets)
 const struct iscsi_portal_operations *targets_operations(const struct targets *targets)
 {
     return &targets->operations;
+}
+
+struct holds *targets_holds(struct targets *targets)
+{
+    return targets->holds;
 }

@@ -6,6 +6,7 @@
 
 #include "iscsi/portal.h"
 #include "registry/registry.h"
+#include "server/holds.h"
 #include "server/listen.h"
 
 struct targets;
@@ -46,6 +47,8 @@ void targets_set_discovery_chap(struct targets *targets,
 /* For iscsi_portal_start(). */
 const struct iscsi_portal_operations *targets_operations(const struct targets *targets);
 
+/* What nobody may log in to for now; lives as long as the targets. Any thread. */
+struct holds *targets_holds(struct targets *targets);
 /* Is a session open on a volume, or a login to it under way? If so, peer says with whom. Any
  * thread. */
 bool targets_in_use(struct targets *targets, uint64_t volume_id, char peer[static 256]);

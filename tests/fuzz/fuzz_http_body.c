@@ -36,6 +36,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct body_image image;
     struct body_group group;
     struct body_attachment attachment;
+    struct body_hold hold;
     if (size == 0)
         return 0;
     const char *text = (const char *)data + 1;
@@ -56,6 +57,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         break;
     case 'a':
         check(body_read_attachment(text, size - 1, &body, &attachment, &error), &error);
+        break;
+    case 'h':
+        check(body_read_hold(text, size - 1, &body, &hold, &error), &error);
         break;
     default:
         try_node(text, size - 1, &body);

@@ -1,13 +1,17 @@
 """`nodisk session`: who is logged in, what they do, and how they are sent away."""
 
 import json
+import os
 import re
+import shutil
+import struct
+import subprocess
 import time
 
 import pytest
 from daemon import BASE_IQN, wait_until
-from iscsilab import INITIATOR, SanDaemon, Session, Volume
-from lab.iscsi import FIRMWARE, LINUX, SNACK, UEFI, Pdu, read_cdb
+from iscsilab import INITIATOR, MIB, SanDaemon, Session, Volume, refusal
+from lab.iscsi import ASYNC_MESSAGE, FIRMWARE, LINUX, SNACK, UEFI, Pdu, read_cdb
 
 ADOPTS = {**LINUX, "HeaderDigest": "None,CRC32C", "DataDigest": "None,CRC32C"}
 MAC = "52:54:00:00:00:01"
@@ -180,3 +184,181 @@ def test_hundreds_of_sessions_on_several_threads_are_listed_once(tmp_path):
             for session in opened:
                 session.close()
         wait_until(lambda: sessions(daemon) == [], "all to be gone")
+
+
+# --- sending them away ---
+
+
+def gone(session: Session) -> bool:
+    """Has the target closed the connection, without another word?"""
+    try:
+        return session.socket.recv(1) == b""
+    except ConnectionResetError:
+        return True
+
+
+def last_line(daemon: SanDaemon, *words: str) -> str:
+    return daemon.lines(*words)[-1]
+
+
+def test_kill_ends_one_session_at_once(daemon, disk):
+    with disk.session() as session, disk.session() as other:
+        session.write(0, bytes(512))
+        first, second = sessions(daemon)
+        assert daemon.ok("session", "kill", first["id"]) == "1 session is ended; who had it may log in again\n"
+        assert gone(session)
+        assert [s["id"] for s in sessions(daemon)] == [second["id"]]
+        assert other.read(0, 1) == bytes(512)
+        assert "there is no session" in daemon.refused("session", "kill", first["id"])
+        assert "ended by an administrator" in last_line(daemon, "session of")
+        with disk.session() as again:
+            assert again.read(0, 1) == bytes(512)
+            assert only_new(daemon, first, second)["id"] > second["id"]
+
+
+def only_new(daemon: SanDaemon, *old: dict) -> dict:
+    new, = (s for s in sessions(daemon) if s["id"] not in [o["id"] for o in old])
+    return new
+
+
+def test_kill_of_a_node_and_of_a_volume(daemon, disk):
+    volume = add_node(daemon)
+    daemon.volume("data", allow=())
+    daemon.ok("volume", "attach", "data", "web1")
+    node = f"{BASE_IQN}:web1"
+    with disk.session() as other:
+        for option in ("--node", "web1"), ("--volume", volume.name), ("--volume", "data"):
+            with volume.session(initiator=node) as session:
+                assert daemon.ok("session", "kill", *option).startswith("1 session is ended")
+                assert gone(session)
+        assert daemon.ok("session", "kill", "--node", "web1").startswith("0 sessions are ended")
+        other.read(0, 1)
+    assert "there is no node 'x'" in daemon.refused("session", "kill", "--node", "x")
+    assert "give one of" in daemon.usage("session", "kill")
+    assert "give one of" in daemon.usage("session", "kill", "1", "--node", "web1")
+
+
+def test_what_is_killed_is_aborted_and_what_was_acknowledged_stays(daemon, disk):
+    """A write without its data, and one that was answered."""
+    with disk.session() as session:
+        session.write(8, b"\x5a" * 512)
+        task = session.start(bytes([0x2a, 0, 0, 0, 0, 16, 0, 4, 0, 0]), write=bytes(1024 * 512),
+                             answers_r2t=False)
+        session.wait_for(0x31)
+        assert not task.done
+        shown = only(daemon)
+        assert shown["under_way"] == 1
+        daemon.ok("session", "kill", shown["id"])
+        assert gone(session)
+    with disk.session() as again:
+        assert again.read(8, 1) == b"\x5a" * 512
+
+
+def drained_message(session: Session) -> Pdu:
+    """The Asynchronous Message that comes next."""
+    pdu = session.step()
+    assert pdu.opcode == ASYNC_MESSAGE and pdu.itt == 0xffffffff and pdu.flags == 0x80 and not pdu.data
+    return pdu
+
+
+def parameters(pdu: Pdu) -> tuple[int, int, int, int]:
+    """AsyncEvent and the three parameters."""
+    return (pdu.header[36], *struct.unpack("!3H", pdu.header[38:44]))
+
+
+def test_a_drain_asks_to_leave_and_refuses_who_comes(daemon, disk):
+    elsewhere = daemon.volume("elsewhere")
+    with disk.session() as session, elsewhere.session() as other:
+        session.ping()
+        other.ping()
+        drain = daemon.post("/v1/holds", volume="disk", seconds=3600).result
+        assert drain == {"sessions": 1, "asked": 1}
+        assert parameters(drained_message(session)) == (1, 0, 0, 3600)
+        session.read(0, 1)  # it may still end what it has begun
+        assert refusal(daemon.portal, disk.target) == 0x0301
+        assert session.logout() == 0
+        assert refusal(daemon.portal, disk.target) == 0x0301
+        assert "session release" in last_line(daemon, "refused", "disk")
+        other.read(0, 1)
+        with elsewhere.session() as third:
+            third.read(0, 1)
+        assert "volume disk is being drained" in daemon.ok("session", "list")
+        assert daemon.ok("session", "release", "disk") == "volume disk may be logged in to again\n"
+        assert "is not being drained" in daemon.refused("session", "release", "disk")
+        with disk.session() as back:
+            back.read(0, 1)
+        assert "drained" not in daemon.ok("session", "list")
+
+
+def test_who_is_still_there_is_sent_away_and_told(daemon, disk):
+    with disk.session(keys={**LINUX, "DefaultTime2Wait": "7"}) as session, disk.session() as silent, \
+            disk.session(keys=FIRMWARE) as firmware, disk.session(keys=UEFI) as uefi:
+        for s in session, firmware, uefi:
+            s.ping()
+        assert daemon.post("/v1/holds", all=True, seconds=1).result == {"sessions": 4, "asked": 1}
+        assert parameters(drained_message(session)) == (1, 0, 0, 1)
+        assert parameters(drained_message(session)) == (3, 0, 7, 0)
+        for s in session, silent, firmware, uefi:
+            assert gone(s)
+        assert sessions(daemon) == []
+        assert refusal(daemon.portal, disk.target) == 0x0301
+        with Session(daemon.portal, None).login() as discovery:  # looking around is no harm
+            discovery.text_request({"SendTargets": "All"})
+        daemon.ok("session", "release", "--all")
+        disk.session().close()
+
+
+def test_the_command_line_drains(daemon, disk):
+    volume = add_node(daemon)
+    with volume.session(initiator=f"{BASE_IQN}:web1"), disk.session() as other:
+        text = daemon.ok("session", "drain", "--node", "web1", "--timeout", "1")
+        assert text.startswith("node web1 is drained (1 sessions were there)")
+        assert "nodisk session release --node web1" in text
+        assert refusal(daemon.portal, volume.target, f"{BASE_IQN}:web1") == 0x0301
+        other.read(0, 1)
+    assert daemon.ok("session", "drain", "--node", "web1", "--resume") == "node web1 may be logged in to again\n"
+    volume.session(initiator=f"{BASE_IQN}:web1").close()
+    assert "give one of" in daemon.usage("session", "drain")
+    assert "must be a number of seconds" in daemon.usage("session", "drain", "disk", "--timeout", "0")
+    assert "there is no volume 'x'" in daemon.refused("session", "drain", "x")
+
+
+def test_a_drain_of_a_further_disk_is_one_of_those_who_have_it(daemon):
+    volume = add_node(daemon)
+    daemon.volume("data", allow=())
+    daemon.ok("volume", "attach", "data", "web1")
+    with volume.session(initiator=f"{BASE_IQN}:web1") as session:
+        daemon.ok("session", "drain", "data", "--timeout", "1")
+        assert gone(session)
+        assert refusal(daemon.portal, volume.target, f"{BASE_IQN}:web1") == 0x0301
+        daemon.ok("session", "release", "data")
+        volume.session(initiator=f"{BASE_IQN}:web1").close()
+
+
+def test_what_is_drained_twice_is_released_twice(daemon, disk):
+    with disk.session() as session:
+        daemon.post("/v1/holds", volume="disk", seconds=2)
+        daemon.post("/v1/holds", all=True, seconds=2)
+        daemon.ok("session", "release", "disk")
+        assert gone(session)  # all of it is still being drained
+        daemon.ok("session", "release", "--all")
+
+
+@pytest.mark.skipif(not shutil.which("qemu-img"), reason="qemu-img is not installed")
+def test_a_copy_outlives_sessions_that_are_killed(daemon, tmp_path):
+    """libiscsi logs in again and repeats what was not answered."""
+    image = tmp_path / "image.raw"
+    image.write_bytes(os.urandom(96 * MIB))
+    disk = daemon.volume("copy", size=96 * MIB, allow=("any",))
+    copy = subprocess.Popen(["qemu-img", "convert", "-n", "-f", "raw", "-O", "raw", "-t", "none", image, disk.url])
+    try:
+        kills = 0
+        while copy.poll() is None and kills < 5:
+            written = [s["written_bytes"] for s in sessions(daemon, "?volume=copy")]
+            if any(written):
+                kills += daemon.delete("/v1/sessions?volume=copy").json["ended"]
+        assert copy.wait(timeout=200) == 0 and kills > 0
+    finally:
+        copy.kill()
+        copy.wait()
+    assert disk.path.read_bytes() == image.read_bytes()

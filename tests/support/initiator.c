@@ -43,6 +43,12 @@ static bool has_room(struct iscsi_conn *conn)
     return !initiator_of(conn)->lab->full;
 }
 
+static enum iscsi_login_status check(struct iscsi_conn *conn, const char **ret_reason)
+{
+    *ret_reason = "because the test says so";
+    return initiator_of(conn)->lab->check_status;
+}
+
 static void list_portals(struct iscsi_conn *conn,
                          void (*add)(struct iscsi_conn *conn, const struct endpoint *portal))
 {
@@ -74,6 +80,7 @@ static const struct iscsi_conn_operations operations = {
     .attach = attach,
     .probe = probe,
     .has_room = has_room,
+    .check = check,
     .released = released,
     .list_targets = list_targets,
     .list_portals = list_portals,

@@ -18,12 +18,13 @@ static const struct cli_option options[] = {
 static const struct cli_verb node_verbs[] = {
     {.name = "add", .words = "NAME", .n_words = 1, .options = options, .n_options = 3},
     {.name = "list", .words = ""},
+    {.name = "kill", .words = "[ID]", .n_optional = 1},
 };
 
 static const struct cli_verb status_verbs[] = {{.name = "", .words = ""}};
 
 static const struct cli_noun nouns[] = {
-    {"node", "", node_verbs, 2},
+    {"node", "", node_verbs, 3},
     {"status", "", status_verbs, 1},
 };
 
@@ -133,6 +134,16 @@ static void too_much_is_refused(void **state)
                      -EINVAL);
 }
 
+static void some_words_may_be_left_out(void **state)
+{
+    assert_int_equal(parse("node kill"), 0);
+    assert_int_equal(args.n_words, 0);
+    assert_int_equal(parse("node kill 7"), 0);
+    assert_int_equal(args.n_words, 1);
+    assert_string_equal(args.words[0], "7");
+    assert_problem("node kill 7 8", "'8' is one word too many");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -140,6 +151,7 @@ int main(void)
         TEST(a_repeated_option_takes_what_can_only_be_its_own),
         TEST(mistakes_are_told_with_what_was_meant),
         TEST(help_needs_nothing_else),
+        TEST(some_words_may_be_left_out),
         TEST(too_much_is_refused),
     };
     return RUN_TESTS(tests);

@@ -8,18 +8,24 @@ struct keeper {
     struct session_filter filter; /* of the last question */
     char node[64], volume[64];
     bool in_full;
+    unsigned seconds;
 };
 
 static struct admin_lab *lab;
 static struct keeper keeper;
 
+static void note(struct keeper *k, const struct session_filter *filter)
+{
+    k->filter = *filter;
+    str_copy(k->node, sizeof(k->node), filter->node ? filter->node : "");
+    str_copy(k->volume, sizeof(k->volume), filter->volume ? filter->volume : "");
+}
+
 static int list(void *context, const struct session_filter *filter, bool in_full,
                 json_t **ret_sessions, struct error *ret_error)
 {
     struct keeper *k = context;
-    k->filter = *filter;
-    str_copy(k->node, sizeof(k->node), filter->node ? filter->node : "");
-    str_copy(k->volume, sizeof(k->volume), filter->volume ? filter->volume : "");
+    note(k, filter);
     k->in_full = in_full;
     if (filter->id > 8)
         return error_set(ret_error, -ENOENT, "there is no session 9");
@@ -28,9 +34,44 @@ static int list(void *context, const struct session_filter *filter, bool in_full
     return 0;
 }
 
+static int end(void *context, const struct session_filter *filter, unsigned *ret_count,
+               struct error *ret_error)
+{
+    note(context, filter);
+    *ret_count = 3;
+    return filter->id > 8 ? error_set(ret_error, -ENOENT, "there is no session 9") : 0;
+}
+
+static int drain(void *context, const struct session_filter *filter, unsigned seconds,
+                 struct session_drain *ret_drain, struct error *ret_error)
+{
+    struct keeper *k = context;
+    note(k, filter);
+    k->seconds = seconds;
+    *ret_drain = (struct session_drain){4, 2};
+    return filter->volume && str_eq(filter->volume, "x") ? error_set(ret_error, -ENOENT, "no x")
+                                                         : 0;
+}
+
+static int release(void *context, const struct session_filter *filter, struct error *ret_error)
+{
+    note(context, filter);
+    return filter->volume ? error_set(ret_error, -ENOENT, "it is not being drained") : 0;
+}
+
+static json_t *holds(void *context)
+{
+    return json_pack("[{s:s}]", "volume", "data");
+}
+
 static int setup(void **state)
 {
-    static const struct session_provider provider = {.list = list, .context = &keeper};
+    static const struct session_provider provider = {.list = list,
+                                                     .end = end,
+                                                     .drain = drain,
+                                                     .release = release,
+                                                     .holds = holds,
+                                                     .context = &keeper};
     lab = calloc(1, sizeof(*lab));
     lab->sessions = &provider;
     keeper = (struct keeper){0};
@@ -79,12 +120,49 @@ static void what_is_no_id_or_of_nobody_is_not_found(void **state)
     admin_refused(lab, "GET", "/v1/sessions/9", NULL, 404, "there is no session 9");
 }
 
+static void sessions_are_ended(void **state)
+{
+    admin_must(lab, "DELETE", "/v1/sessions/8", NULL);
+    admin_assert_number(lab, "ended", 3);
+    assert_int_equal(keeper.filter.id, 8);
+    admin_must(lab, "DELETE", "/v1/sessions?node=web1", NULL);
+    assert_string_equal(keeper.node, "web1");
+    admin_must(lab, "DELETE", "/v1/sessions?volume=data", NULL);
+    assert_string_equal(keeper.volume, "data");
+    admin_refused(lab, "DELETE", "/v1/sessions", NULL, 400, "say whose");
+    admin_refused(lab, "DELETE", "/v1/sessions?volume=data&node=web1", NULL, 400, "either");
+    admin_refused(lab, "DELETE", "/v1/sessions/9", NULL, 404, "there is no session 9");
+    admin_refused(lab, "DELETE", "/v1/sessions/x", NULL, 404, "there is no session");
+}
+
+static void a_drain_begins_and_ends(void **state)
+{
+    admin_must(lab, "POST", "/v1/holds", "{\"volume\": \"data\", \"seconds\": 77}");
+    admin_assert_number(lab, "result.sessions", 4);
+    admin_assert_number(lab, "result.asked", 2);
+    assert_string_equal(keeper.volume, "data");
+    assert_int_equal(keeper.seconds, 77);
+    admin_must(lab, "POST", "/v1/holds", "{\"all\": true, \"seconds\": 1}");
+    assert_true(!keeper.node[0] && !keeper.volume[0]);
+    admin_refused(lab, "POST", "/v1/holds", "{\"volume\": \"x\", \"seconds\": 7}", 404, "no x");
+    admin_refused(lab, "POST", "/v1/holds", "{\"seconds\": 7}", 400, "give one of");
+    admin_must(lab, "GET", "/v1/holds", NULL);
+    assert_int_equal(json_array_size(admin_member(lab, "holds")), 1);
+    admin_must(lab, "DELETE", "/v1/holds?node=web1", NULL);
+    assert_string_equal(keeper.node, "web1");
+    admin_must(lab, "DELETE", "/v1/holds?all=true", NULL);
+    admin_refused(lab, "DELETE", "/v1/holds", NULL, 400, "give one of");
+    admin_refused(lab, "DELETE", "/v1/holds?all=true&node=web1", NULL, 400, "give one of");
+    admin_refused(lab, "DELETE", "/v1/holds?volume=data", NULL, 404, "not being drained");
+}
+
 #define IN_LAB(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        IN_LAB(all_are_listed), IN_LAB(a_node_or_a_volume_is_asked_for),
-        IN_LAB(one_is_shown_in_full), IN_LAB(what_is_no_id_or_of_nobody_is_not_found)};
+        IN_LAB(all_are_listed),       IN_LAB(a_node_or_a_volume_is_asked_for),
+        IN_LAB(one_is_shown_in_full), IN_LAB(what_is_no_id_or_of_nobody_is_not_found),
+        IN_LAB(sessions_are_ended),   IN_LAB(a_drain_begins_and_ends)};
     return RUN_TESTS(tests);
 }

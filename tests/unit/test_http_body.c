@@ -152,6 +152,32 @@ static void image_references(void **state)
             fail_msg("'%s' should be refused", bad[i]);
 }
 
+static void a_hold_is_of_one_thing_and_some_seconds(void **state)
+{
+    static const struct {
+        const char *text, *expect; /* NULL: it is read */
+    } cases[] = {
+        {"{\"volume\": \"data\", \"seconds\": 30}", NULL},
+        {"{\"node\": \"web1\", \"seconds\": 1, \"all\": false}", NULL},
+        {"{\"all\": true, \"seconds\": 65535}", NULL},
+        {"{\"seconds\": 30}", "give one of"},
+        {"{\"volume\": \"data\", \"all\": true, \"seconds\": 30}", "give one of"},
+        {"{\"volume\": \"data\", \"node\": \"web1\", \"seconds\": 30}", "give one of"},
+        {"{\"volume\": \"data\"}", "'seconds'"},
+        {"{\"volume\": \"data\", \"seconds\": 0}", "from 1 to 65535"},
+        {"{\"volume\": \"data\", \"seconds\": 65536}", "from 1 to 65535"},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct body body = {0};
+        struct body_hold hold;
+        int r = body_read_hold(cases[i].text, strlen(cases[i].text), &body, &hold, &error);
+        body_free(&body);
+        if (r != (cases[i].expect ? -EINVAL : 0) ||
+            (cases[i].expect && !strstr(error.text, cases[i].expect)))
+            fail_msg("%s gave %d, '%s'", cases[i].text, r, error.text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -160,6 +186,7 @@ int main(void)
         TEST(a_volume_has_exactly_one_source),
         TEST(chap_of_a_volume),
         TEST(image_references),
+        TEST(a_hold_is_of_one_thing_and_some_seconds),
     };
     return RUN_TESTS(tests);
 }

@@ -26,8 +26,9 @@ struct bench {
     struct iscsi_target *targets[THREADS]; /* each touched by its owner's thread alone */
     enum iscsi_login_status admit_status;
     bool cannot_open;
-    bool opens_late;                    /* by open_at_last() */
-    struct iscsi_target_request *asked; /* of the owner's thread */
+    enum iscsi_login_status check_status; /* when the session is to begin */
+    bool opens_late;                      /* by open_at_last() */
+    struct iscsi_target_request *asked;   /* of the owner's thread */
     struct bell asking;
 
     pthread_mutex_t lock; /* protects what follows */
@@ -142,8 +143,17 @@ static void on_event(void *context, const struct iscsi_event *event)
     bell_ring(&b.bells[event->kind]);
 }
 
+static enum iscsi_login_status check(void *context, const void *admission, const char **ret_reason)
+{
+    assert_ptr_equal(admission, &b);
+    assert_true(pthread_equal(pthread_self(), b.threads[b.owner]->thread));
+    *ret_reason = "it is held by now";
+    return b.check_status;
+}
+
 static const struct iscsi_portal_operations operations = {
     .admit = admit,
+    .check = check,
     .release = release,
     .owner = owner,
     .target = find_target,
@@ -564,6 +574,19 @@ static void a_login_waits_for_its_target(void **state)
     initiator_free(node);
 }
 
+/* Whatever happened while it waited. */
+static void who_is_not_admitted_any_more_is_refused_then(void **state)
+{
+    struct initiator *node = log_in_halfway();
+    b.check_status = ISCSI_LOGIN_UNAVAILABLE;
+    thread_call(b.threads[b.owner], open_at_last, NULL);
+    expect_login_status(node, ISCSI_LOGIN_UNAVAILABLE);
+    expect_event(ISCSI_EVENT_REFUSED, 1);
+    assert_int_equal(b.status, ISCSI_LOGIN_UNAVAILABLE);
+    expect_closed(node);
+    initiator_free(node);
+}
+
 static void who_goes_away_meanwhile_leaves_nothing_behind(void **state)
 {
     struct initiator *node = log_in_halfway();
@@ -728,6 +751,7 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(who_does_not_answer_pings_is_closed, setup_pings, teardown),
         PORTAL_TEST(a_login_waits_for_its_target),
+        PORTAL_TEST(who_is_not_admitted_any_more_is_refused_then),
         PORTAL_TEST(who_goes_away_meanwhile_leaves_nothing_behind),
         PORTAL_TEST(stopping_waits_for_a_target_that_is_being_opened),
         TEST(without_descriptors_it_waits_for_some),

@@ -249,6 +249,30 @@ static void a_login_waits_until_the_old_session_has_let_go(void **state)
     expect_sessions(1);
 }
 
+/* Its volume was drained meanwhile. */
+static void one_that_waits_may_not_be_admitted_any_more(void **state)
+{
+    log_in(first);
+    start_write(first);
+    ask_to_log_in(second);
+    assert_null(initiator_next(second));
+    lab->check_status = ISCSI_LOGIN_UNAVAILABLE;
+    memdisk_run(lab->disk, false);
+    initiator_run(first);
+    expect_login_status(second, ISCSI_LOGIN_UNAVAILABLE);
+    initiator_run(second);
+    expect_sessions(0);
+}
+
+static void who_is_not_admitted_any_more_replaces_nobody(void **state)
+{
+    log_in(first);
+    lab->check_status = ISCSI_LOGIN_UNAVAILABLE;
+    expect_refusal(second, ISCSI_LOGIN_UNAVAILABLE);
+    expect_sessions(1);
+    expect_alive(first);
+}
+
 static void of_several_that_wait_the_last_one_stays(void **state)
 {
     log_in(first);
@@ -388,6 +412,8 @@ int main(void)
         TARGET_TEST(whoever_is_next_waits_for_the_firsts_last_writes),
         TARGET_TEST(a_shared_volume_has_no_rivals),
         TARGET_TEST(a_login_waits_until_the_old_session_has_let_go),
+        TARGET_TEST(one_that_waits_may_not_be_admitted_any_more),
+        TARGET_TEST(who_is_not_admitted_any_more_replaces_nobody),
         TARGET_TEST(of_several_that_wait_the_last_one_stays),
         TARGET_TEST(also_if_there_is_nothing_to_wait_for),
         TARGET_TEST(one_that_waits_may_give_up),

@@ -265,6 +265,40 @@ static void what_has_to_be_proved_is_that_of_the_admission(void **state)
         let_go(all[i]);
 }
 
+/* Asked at the login and again when the session begins. */
+static void nobody_comes_to_what_is_held(void **state)
+{
+    static const struct {
+        enum hold_kind kind;
+        uint64_t id;
+        bool web1, shared; /* are they refused? */
+    } examples[] = {{HOLD_VOLUME, 1, true, false},
+                    {HOLD_VOLUME, 5, false, true},
+                    {HOLD_NODE, 1, true, false},
+                    {HOLD_NODE, 5, false, false},
+                    {HOLD_ALL, 0, true, true}};
+    struct holds *holds = targets_holds(b.targets);
+    for (size_t i = 0; i < ARRAY_SIZE(examples); i++) {
+        void *web1 = admit("web1", "disk1"), *anybody = admit("anybody", "shared");
+        const char *reason = NULL;
+        assert_int_equal(holds_add(holds, examples[i].kind, examples[i].id), 0);
+        assert_int_equal(b.ops->check(b.ops->context, web1, &reason),
+                         examples[i].web1 ? ISCSI_LOGIN_UNAVAILABLE : ISCSI_LOGIN_OK);
+        assert_int_equal(b.ops->check(b.ops->context, anybody, &reason),
+                         examples[i].shared ? ISCSI_LOGIN_UNAVAILABLE : ISCSI_LOGIN_OK);
+        if (reason)
+            assert_contains(reason, "nodisk session release");
+        let_go(web1);
+        let_go(anybody);
+        if (examples[i].web1)
+            assert_refused("web1", "disk1", ISCSI_LOGIN_UNAVAILABLE);
+        if (examples[i].shared)
+            assert_refused("anybody", "shared", ISCSI_LOGIN_UNAVAILABLE);
+        assert_true(holds_remove(holds, examples[i].kind, examples[i].id));
+        assert_used(1, NULL);
+    }
+}
+
 static void a_volume_must_be_ready(void **state)
 {
     set_catalog(VOLUME_CREATING);
@@ -649,6 +683,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TARGETS_TEST(a_node_may_use_its_own_volume),
         TARGETS_TEST(what_has_to_be_proved_is_that_of_the_admission),
+        TARGETS_TEST(nobody_comes_to_what_is_held),
         TARGETS_TEST(a_volume_must_be_ready),
         TARGETS_TEST(anybody_may_discover),
         TARGETS_TEST(each_volume_has_its_thread),
