@@ -239,6 +239,17 @@ static bool is_elsewhere(struct iscsi_login *login)
              endpoint_port(&login->moved_to) == endpoint_port(&identity->portal));
 }
 
+/* RFC 7143 13.7. */
+static void tell_alias(const struct iscsi_login *login, struct iscsi_text *answer)
+{
+    const struct iscsi_login_policy *policy = login->policy;
+    const char *alias = policy->alias && !login->identity.discovery
+                            ? policy->alias(policy->context, login->admission)
+                            : NULL;
+    if (alias)
+        iscsi_text_add(answer, "TargetAlias", alias);
+}
+
 /* Once, with the first complete request: who is it, and may it? */
 static int admit(struct iscsi_login *login, struct iscsi_text *answer)
 {
@@ -259,6 +270,7 @@ static int admit(struct iscsi_login *login, struct iscsi_text *answer)
         return refuse(login, status, reason);
     if (identity->target[0])
         iscsi_text_add(answer, "TargetPortalGroupTag", ISCSI_PORTAL_GROUP_TAG);
+    tell_alias(login, answer);
     return 0;
 }
 

@@ -52,6 +52,9 @@ struct iscsi_login_policy {
     /* What must be proved by whom was admitted; NULL: nothing. Lives until the admission is
      * released; for discovery (which has none) as long as the policy. May be NULL. */
     const struct chap_credentials *(*credentials)(void *context, const void *admission);
+    /* TargetAlias of what was admitted to, for people; NULL: none. Lives until the admission is
+     * released. May be NULL. */
+    const char *(*alias)(void *context, const void *admission);
     /* Is that target served by another portal? Asked before admit(); may be NULL. The port in
      * *ret_portal must not be 0; iPXE follows IPv4 addresses only. A login that has come to that
      * very portal is not sent there again. */

@@ -160,6 +160,7 @@ int iscsi_portal_start(struct io_thread *const *threads, unsigned n_threads, con
         portal->limits = *limits;
         portal->policy = (struct iscsi_login_policy){.admit = operations->admit,
                                                      .credentials = operations->credentials,
+                                                     .alias = operations->alias,
                                                      .redirect = operations->redirect,
                                                      .context = operations->context};
         pthread_mutex_init(&portal->lock, NULL);

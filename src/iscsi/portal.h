@@ -33,6 +33,8 @@ struct iscsi_portal_operations {
                                      void **ret_admission, const char **ret_reason);
     /* What must be proved; see login.h. Any thread, several at once. May be NULL. */
     const struct chap_credentials *(*credentials)(void *context, const void *admission);
+    /* What it is called; see login.h. Any thread, several at once. */
+    const char *(*alias)(void *context, const void *admission);
     /* Is it served elsewhere? See login.h. Any thread, several at once. */
     bool (*redirect)(void *context, const struct iscsi_login_identity *identity,
                      struct endpoint *ret_portal);

@@ -18,6 +18,7 @@
 #include "server/counters.h"
 #include "server/dhcp_glue.h"
 #include "server/discovery_chap.h"
+#include "server/file_limit.h"
 #include "server/http_log.h"
 #include "server/san.h"
 #include "server/sessions.h"
@@ -28,7 +29,6 @@
 #include <errno.h>
 #include <getopt.h>
 #include <signal.h>
-#include <sys/resource.h>
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>
 
@@ -201,16 +201,6 @@ static int start_loop(struct server *server, struct error *ret_error)
     if (r < 0)
         return error_set(ret_error, r, "cannot make the control loop: %s", strerror(-r));
     return 0;
-}
-
-/* Every session is a descriptor: allow as many as the system lets us. */
-static void raise_file_limit(void)
-{
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-        limit.rlim_cur = limit.rlim_max;
-        (void)setrlimit(RLIMIT_NOFILE, &limit);
-    }
 }
 
 static int check_address(void *context, uint32_t address, struct error *ret_error)
@@ -396,8 +386,9 @@ static int start_admin(struct server *server, struct error *ret_error)
 
 static int start(struct server *server, struct error *ret_error)
 {
-    raise_file_limit();
     http_log_init(&server->http_log);
+    if (file_limit_raise(server->config.iscsi_limits.sessions, ret_error) < 0)
+        return ret_error->code;
     server->catalog = catalog_slot_new();
     server->addresses = addresses_new();
     if (!server->catalog || !server->addresses ||

@@ -13,6 +13,7 @@ struct admitted_volume {
     unsigned lun;
     struct volume_spec spec; /* its strings are those below */
     char target[IQN_MAX_LEN + 1];
+    const char *name; /* the end of `target` */
     char *path;
 };
 
@@ -112,6 +113,7 @@ static bool admit_volume(struct admission *admission, unsigned lun, const struct
     if (!a->path)
         return false;
     snprintf(a->target, sizeof(a->target), "%s:%s", catalog_base_iqn(catalog), volume->name);
+    a->name = a->target + MIN(strlen(catalog_base_iqn(catalog)) + 1, strlen(a->target));
     a->spec = (struct volume_spec){
         .id = volume->id,
         .path = a->path,
@@ -266,6 +268,12 @@ static const struct chap_credentials *credentials(void *context, const void *adm
 {
     const struct targets *targets = context;
     return admission ? &((const struct admission *)admission)->chap : &targets->discovery_chap;
+}
+
+/* So that an initiator shows its disk by the name that we give it. */
+static const char *alias(void *context, const void *admission)
+{
+    return ((const struct admission *)admission)->volumes[0].name;
 }
 
 /* What nodisk.conf says; read-only once the portal runs. */
@@ -506,6 +514,7 @@ int targets_new(struct catalog_slot *catalog, struct registry *registry,
         .context = context,
         .operations = {.admit = admit,
                        .credentials = credentials,
+                       .alias = alias,
                        .redirect = redirect,
                        .check = check_holds,
                        .release = release,

@@ -112,6 +112,13 @@ def test_the_stage_of_a_nodes_session(daemon, keys, stage, program):
         assert daemon.get("/v1/status").json["nodes"][0]["boot"]["stage"] == stage
 
 
+def test_an_initiator_is_told_the_volumes_name(daemon, disk):
+    with disk.session() as session:
+        assert session.agreed["TargetAlias"] == "disk"
+    with Session(daemon.portal, None).login() as discovery:
+        assert "TargetAlias" not in discovery.agreed
+
+
 def test_uefi_is_sent_nothing_that_it_does_not_know(daemon, disk):
     """It is firmware: what would be a Reject to others ends the connection."""
     with disk.session(keys=UEFI) as session:

@@ -8,7 +8,7 @@ struct io_thread *fake_thread_new(size_t buffer_budget)
     list_init(&thread->deferred);
     list_init(&thread->timers);
     thread->mailbox.fd = -1; /* nobody waits for it */
-    thread->ticking = true; /* timers never expire by themselves: it has no ring */
+    thread->ticking = true;  /* timers never expire by themselves: it has no ring */
     thread->buffers = buffer_pool_new(buffer_budget);
     return thread;
 }

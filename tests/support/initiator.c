@@ -105,6 +105,12 @@ static const struct chap_credentials *credentials(void *context, const void *adm
     return &lab->credentials;
 }
 
+static const char *alias(void *context, const void *admission)
+{
+    const struct lab *lab = context;
+    return lab->alias;
+}
+
 static bool redirect(void *context, const struct iscsi_login_identity *identity,
                      struct endpoint *ret_portal)
 {
@@ -122,7 +128,12 @@ struct lab *lab_new(uint64_t disk_size, uint32_t block_size)
     struct scsi_lu *lu = scsi_lu_new(lab->thread, &lab->disk->device, block_size, serial);
     lab->target = iscsi_target_new(lab->thread, LAB_TARGET, lu, true, NULL);
     lab->policy = (struct iscsi_login_policy){
-        .admit = admit, .credentials = credentials, .redirect = redirect, .context = lab};
+        .admit = admit,
+        .credentials = credentials,
+        .alias = alias,
+        .redirect = redirect,
+        .context = lab,
+    };
     return lab;
 }
 

@@ -21,6 +21,7 @@ struct lab {
     struct iscsi_target *target;
     struct iscsi_login_policy policy;
     enum iscsi_login_status admit_status; /* what the policy answers */
+    const char *alias;                    /* of the target; NULL: none */
     enum iscsi_login_status check_status; /* the same, when the session is to begin */
     struct chap_credentials credentials;  /* what has to be proved */
     bool redirects;                       /* to `elsewhere` */

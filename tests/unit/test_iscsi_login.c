@@ -65,6 +65,29 @@ static void iscsid_that_adopts_a_session_leaves_the_digest_open(void **state)
     assert_false(session->parameters.header_digest);
 }
 
+/* RFC 7143 13.7: with the first response, in a normal session. */
+static void the_alias_of_the_target_is_told(void **state)
+{
+    lab->alias = "data of web1";
+    SEND_LOGIN(node, 0x81, LAB_NAMES "AuthMethod=None\0");
+    assert_string_equal(text_value(initiator_next(node), "TargetAlias"), "data of web1");
+    SEND_LOGIN(node, 0x87, "ImmediateData=Yes\0");
+    assert_null(text_value(initiator_next(node), "TargetAlias"));
+}
+
+static void without_an_alias_or_in_discovery_none_is_told(void **state)
+{
+    struct initiator *seeker = initiator_new(lab, 12);
+    SEND_LOGIN(node, 0x87, LAB_NAMES);
+    assert_null(text_value(initiator_next(node), "TargetAlias"));
+    lab->alias = "data of web1";
+    SEND_LOGIN(seeker, 0x87, "InitiatorName=" LAB_INITIATOR "\0SessionType=Discovery\0");
+    const struct answer *a = initiator_next(seeker);
+    assert_int_equal(login_status(a), ISCSI_LOGIN_OK);
+    assert_null(text_value(a, "TargetAlias"));
+    initiator_free(seeker);
+}
+
 static void it_may_come_byte_by_byte(void **state)
 {
     node->piece = 1;
@@ -629,6 +652,8 @@ int main(void)
         LOGIN_TEST(ipxe_logs_in_in_two_stages),
         LOGIN_TEST(iscsistart_begins_at_the_operational_stage),
         LOGIN_TEST(iscsid_that_adopts_a_session_leaves_the_digest_open),
+        LOGIN_TEST(the_alias_of_the_target_is_told),
+        LOGIN_TEST(without_an_alias_or_in_discovery_none_is_told),
         LOGIN_TEST(it_may_come_byte_by_byte),
         LOGIN_TEST(text_may_be_continued),
         LOGIN_TEST(the_target_grants_no_transit_that_was_not_asked_for),
