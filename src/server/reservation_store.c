@@ -114,7 +114,7 @@ static void store(struct scsi_lu *lu, struct scsi_reservations_save *save)
     const struct reservation_store *to = lu->context;
     struct storing *storing = calloc(1, sizeof(*storing));
     size_t n;
-    cleanup_free struct registry_registration *rows = to_rows(save->reservations, &n);
+    struct registry_registration *rows = to_rows(save->reservations, &n);
     int r = -ENOMEM;
     if (storing && rows) {
         storing->reply.mailbox = io_thread_mailbox(lu->thread);
@@ -122,6 +122,7 @@ static void store(struct scsi_lu *lu, struct scsi_reservations_save *save)
         storing->save = save;
         r = registry_registrations_store(to->registry, to->volume_id, rows, n, &storing->reply);
     }
+    free(rows);
     if (r < 0) {
         free(storing);
         save->done(save, r);
