@@ -12,16 +12,18 @@ FILES = "/usr/lib/udev /usr/sbin"  # small ones, large ones, links
 
 @dataclass(frozen=True)
 class FileSystem:
-    """How one is made, and checked afterwards."""
+    """How one is made, looked at while it is mounted, and checked afterwards."""
 
     make: str
+    online: str
     check: str
     size: int = 256 * MIB
 
 
 FILE_SYSTEMS = {
-    "ext4": FileSystem("mkfs.ext4 -q", "fsck.ext4 -fn"),
-    "xfs": FileSystem("mkfs.xfs -q", "xfs_repair -n", 384 * MIB),
+    "ext4": FileSystem("mkfs.ext4 -q", "true", "fsck.ext4 -fn"),
+    "xfs": FileSystem("mkfs.xfs -q", "true", "xfs_repair -n", 384 * MIB),
+    "btrfs": FileSystem("mkfs.btrfs -q", "btrfs scrub start -B", "btrfs check", 384 * MIB),
 }
 
 
@@ -38,6 +40,8 @@ def test_file_system(guest: Guest, name: str) -> None:
         guest.run(f"mount {disk.device} /mnt")
         for place in FILES.split():
             guest.run(f"diff -r --no-dereference {place} /mnt/{place.rpartition('/')[2]}")
+        said = guest.said(f"{kind.online} /mnt")
+        assert name != "btrfs" or "no errors found" in said
         guest.run("umount /mnt && udevadm settle")
         guest.run(f"{kind.check} {disk.device}")
         guest.assert_same(disk)
