@@ -51,7 +51,8 @@ static void list_connected(struct iscsi_luns *luns)
             luns->list[n++] = (struct scsi_target_lun){.lun = (uint64_t)luns->luns[i].number << 48,
                                                        .lu = luns->luns[i].nexus.lu,
                                                        .nexus = &luns->luns[i].nexus};
-    luns->scsi = (struct scsi_target){.luns = luns->list, .n_luns = n};
+    luns->scsi =
+        (struct scsi_target){.name = luns->identity.target, .luns = luns->list, .n_luns = n};
 }
 
 static void was_connected(struct message *message)

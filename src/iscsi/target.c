@@ -29,7 +29,7 @@ struct iscsi_target *iscsi_target_new(struct io_thread *thread, const char *name
     target->idle = idle;
     target->idle_check.run = check_idle;
     target->lun0 = (struct scsi_target_lun){.lun = 0, .lu = lu};
-    target->scsi = (struct scsi_target){.luns = &target->lun0, .n_luns = 1};
+    target->scsi = (struct scsi_target){.name = target->name, .luns = &target->lun0, .n_luns = 1};
     list_init(&target->sessions);
     list_init(&target->remotes);
     list_init(&target->clears);

@@ -1,5 +1,6 @@
 /* From a CDB to its handler: the table of all commands, and what holds for each of them. */
 #include "scsi/command.h"
+#include "scsi/ports.h"
 
 #define SA   SCSI_CMD_SERVICE_ACTION
 #define ANY  SCSI_CMD_ANY_LUN
@@ -179,6 +180,11 @@ const struct scsi_command scsi_commands[] = {
      scsi_get_lba_status,
      {0x1f, F8, F4, 0x01, 0x04}},
     {SCSI_REPORT_LUNS, 0, ANY | NOUA, ALL, scsi_report_luns, {0, 0xff, 0, 0, 0, F4, 0, 0x04}},
+    {SCSI_MAINTENANCE_IN,
+     SCSI_REPORT_TARGET_PORT_GROUPS,
+     SA | NOM,
+     scsi_report_target_port_groups,
+     {0xff, 0, 0, 0, 0, F4, 0, 0x04}},
     {SCSI_MAINTENANCE_IN,
      SCSI_REPORT_SUPPORTED_OPERATION_CODES,
      SA | NOM,

@@ -1,5 +1,6 @@
 /* INQUIRY: standard data and the vital product data pages, a table (SPC-4 6.6, 7.8; SBC-4 6.6). */
 #include "scsi/command.h"
+#include "scsi/ports.h"
 
 #define VENDOR   "NODISK"
 #define PRODUCT  "VOLUME"
@@ -13,10 +14,14 @@
 /* The NAA designator: locally assigned (3), then 60 bits of the serial. */
 #define NAA_SIZE 8
 
+/* What it says of the LU, and then of the target; either may be NULL. */
 struct vpd_page {
     uint8_t code;
     void (*write)(const struct scsi_lu *lu, struct wire_writer *w);
+    void (*write_target)(const struct scsi_target *target, struct wire_writer *w);
 };
+
+#define BODY_SIZE (SCSI_VPD_BODY_SIZE + SCSI_PORTS_MAX_SIZE)
 
 static void put_hex(struct wire_writer *w, const uint8_t *bytes, size_t size)
 {
@@ -53,10 +58,21 @@ void scsi_write_identification(const struct scsi_lu *lu, struct wire_writer *w)
 
 static void write_extended(const struct scsi_lu *lu, struct wire_writer *w)
 {
-    wire_put_u8(w, 0);
+    wire_put_u8(w, 0);    /* no protection information */
     wire_put_u8(w, 0x05); /* HEADSUP, SIMPSUP; no ORDSUP: each task begins at once */
     wire_put_u8(w, 0x01); /* V_SUP: a volatile cache */
-    wire_put_zeros(w, 57);
+    wire_put_u8(w, 0x01); /* LUICLR: unit attentions are cleared for each LU alone */
+    wire_put_zeros(w, 5);
+    wire_put_u8(w, SCSI_SENSE_MAX_SIZE);
+    wire_put_zeros(w, 50);
+}
+
+/* Mode Page Policy: all pages, with their subpages, are shared by all nexuses (mode.h). */
+static void write_mode_page_policy(const struct scsi_lu *lu, struct wire_writer *w)
+{
+    wire_put_u8(w, 0x3f);
+    wire_put_u8(w, 0xff);
+    wire_put_be16(w, 0);
 }
 
 static void put_unmap_limits(const struct scsi_lu *lu, struct wire_writer *w)
@@ -99,10 +115,16 @@ static void write_provisioning(const struct scsi_lu *lu, struct wire_writer *w)
 
 /* In ascending order: page 00 lists them so. */
 static const struct vpd_page pages[] = {
-    {0x00, write_supported_pages},       {0x80, write_serial},
-    {0x83, scsi_write_identification},   {0x86, write_extended},
-    {0x8f, scsi_write_third_party_copy}, {0xb0, write_block_limits},
-    {0xb1, write_characteristics},       {0xb2, write_provisioning},
+    {0x00, write_supported_pages, NULL},
+    {0x80, write_serial, NULL},
+    {0x83, scsi_write_identification, scsi_ports_put_designators},
+    {0x86, write_extended, NULL},
+    {0x87, write_mode_page_policy, NULL},
+    {0x88, NULL, scsi_ports_put_page},
+    {0x8f, scsi_write_third_party_copy, NULL},
+    {0xb0, write_block_limits, NULL},
+    {0xb1, write_characteristics, NULL},
+    {0xb2, write_provisioning, NULL},
 };
 
 static void write_supported_pages(const struct scsi_lu *lu, struct wire_writer *w)
@@ -113,9 +135,12 @@ static void write_supported_pages(const struct scsi_lu *lu, struct wire_writer *
 
 static void vpd(struct scsi_task *task, const struct vpd_page *page, uint16_t allocation_length)
 {
-    uint8_t body[SCSI_VPD_BODY_SIZE];
+    uint8_t body[BODY_SIZE];
     struct wire_writer content = wire_writer_of(body, sizeof(body)), w;
-    page->write(task->nexus->lu, &content);
+    if (page->write)
+        page->write(task->nexus->lu, &content);
+    if (page->write_target)
+        page->write_target(task->target, &content);
     if (!scsi_reply_begin(task, sizeof(body) + 4, &w))
         return;
     wire_put_u8(&w, 0); /* connected, block device */
@@ -137,7 +162,7 @@ static void standard(struct scsi_task *task, uint16_t allocation_length)
     wire_put_u8(&w, 0x06);                                                 /* SPC-4 */
     wire_put_u8(&w, 0x12); /* HISUP, response data format 2 */
     wire_put_u8(&w, STANDARD_SIZE - 5);
-    wire_put_u8(&w, 0x08); /* 3PC: third-party copy */
+    wire_put_u8(&w, (uint8_t)(0x08 | (task->nexus ? SCSI_TPGS_IMPLICIT : 0))); /* 3PC */
     wire_put_u8(&w, 0);
     wire_put_u8(&w, 0x02); /* CMDQUE */
     wire_put_padded(&w, VENDOR, 8, ' ');

@@ -103,8 +103,9 @@ struct scsi_target_lun {
     struct scsi_nexus *nexus;
 };
 
-/* What LUNs there are; REPORT LUNS. */
+/* What an initiator sees of a target: what it is called, and what LUNs there are. */
 struct scsi_target {
+    const char *name; /* a SCSI name: of iSCSI, the target's */
     const struct scsi_target_lun *luns;
     size_t n_luns;
 };

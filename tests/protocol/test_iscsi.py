@@ -590,9 +590,14 @@ def test_inquiry_and_every_page_of_vital_product_data(daemon, disk):
                   "Removable:0", "iSCSI", "SPC-4"):
         assert words in standard
     pages = re.findall(r"Page:0x(..)", inquiry("-e", "1", "-c", 0))
-    assert pages == ["00", "80", "83", "86", "b0", "b1", "b2"]
+    assert pages == ["00", "80", "83", "86", "87", "88", "8f", "b0", "b1", "b2"]
     assert f"Unit Serial Number:[{serial}]" in inquiry("-e", "1", "-c", 0x80)
-    assert f"Designator:[NODISK  {serial}]" in inquiry("-e", "1", "-c", 0x83)
+    designators = inquiry("-e", "1", "-c", 0x83)
+    for words in (f"Designator:[NODISK  {serial}]", f"Designator:[{disk.target},t,0x0001]",
+                  f"Designator:[{disk.target}]"):
+        assert words in designators
+    kinds = re.findall(r"Association:\((\d)\).*\nDesignator Type:\((\d)\)", designators)
+    assert kinds[::-1] == [("0", "3"), ("0", "1"), ("1", "8"), ("1", "4"), ("1", "5"), ("2", "8")]
     limits = inquiry("-e", "1", "-c", 0xb0)
     assert "optimal unmap granularity:8\n" in limits and "maximum unmap lba count:1048576\n" in limits
     assert "Medium Rotation Rate:1RPM" in inquiry("-e", "1", "-c", 0xb1)
@@ -602,6 +607,10 @@ def test_inquiry_and_every_page_of_vital_product_data(daemon, disk):
     unknown = run("iscsi-inq", "-i", INITIATOR, "-e", "1", "-c", 0xb3, disk.url, check=False)
     assert unknown.returncode == 10 and "INVALID_FIELD_IN_CDB" in unknown.stdout + unknown.stderr
     with disk.session() as session:  # what iscsi-inq cannot print, and cut at every length
+        group = bytes([0x00, 0x01, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1])  # active/optimized; a port
+        assert session.good(bytes([0xa3, 0x0a, *bytes(7), 255, 0, 0]), read=255) == bytes([0, 0, 0, 12]) + group
+        assert session.good(bytes([0xa3, 0x2a, *bytes(7), 255, 0, 0]), read=255) == (
+            bytes([0, 0, 0, 16, 0x10, 0, 0, 0]) + group)
         for page in (None, *(int(page, 16) for page in pages)):
             full = session.good(iscsi.inquiry_cdb(page), read=255)
             assert len(full) == (full[4] + 5 if page is None else int.from_bytes(full[2:4], "big") + 4)

@@ -71,7 +71,7 @@ struct scsi_port *scsi_port_new(uint64_t disk_size, uint32_t block_size)
     port->lu = scsi_lu_new(port->thread, &port->disk->device, block_size, serial);
     port->in = malloc(SCSI_PORT_ROOM);
     port->lun0 = (struct scsi_target_lun){0, port->lu};
-    port->target = (struct scsi_target){&port->lun0, 1};
+    port->target = (struct scsi_target){"iqn.2026-11.lan.example:disk", &port->lun0, 1};
     scsi_port_connect(port, &port->nexus, 1);
     return port;
 }

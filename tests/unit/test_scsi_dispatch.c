@@ -178,7 +178,8 @@ static void unknown_commands(void **state)
             scsi_refused(CDB(SCSI_PERSISTENT_RESERVE_OUT, action), SENSE_INVALID_FIELD_IN_CDB);
         if (action != SCSI_READ_CAPACITY_16 && action != SCSI_GET_LBA_STATUS)
             scsi_refused(CDB(SCSI_SERVICE_ACTION_IN_16, action), SENSE_INVALID_FIELD_IN_CDB);
-        if (action != SCSI_REPORT_SUPPORTED_OPERATION_CODES &&
+        if (action != SCSI_REPORT_TARGET_PORT_GROUPS &&
+            action != SCSI_REPORT_SUPPORTED_OPERATION_CODES &&
             action != SCSI_REPORT_SUPPORTED_TASK_MANAGEMENT_FUNCTIONS)
             scsi_refused(CDB(SCSI_MAINTENANCE_IN, action), SENSE_INVALID_FIELD_IN_CDB);
     }
@@ -311,6 +312,7 @@ static const struct {
     {{SCSI_SERVICE_ACTION_IN_16, SCSI_READ_CAPACITY_16}, true, true, true},
     {{SCSI_SERVICE_ACTION_IN_16, SCSI_GET_LBA_STATUS}, true, false, false},
     {{SCSI_REPORT_LUNS}, true, true, true},
+    {{SCSI_MAINTENANCE_IN, SCSI_REPORT_TARGET_PORT_GROUPS}, true, true, false},
     {{SCSI_MAINTENANCE_IN, SCSI_REPORT_SUPPORTED_OPERATION_CODES}, true, false, false},
     {{SCSI_MAINTENANCE_IN, SCSI_REPORT_SUPPORTED_TASK_MANAGEMENT_FUNCTIONS}, true, false, false},
     {{SCSI_READ_12}, true, false, false},

@@ -35,7 +35,8 @@ static void make_second(uint32_t block_size)
     scsi_nexus_connect(&second.nexus, second.lu, &port->nexus.id, NULL);
     luns[0] = (struct scsi_target_lun){0, port->lu, &port->nexus};
     luns[1] = (struct scsi_target_lun){UINT64_C(1) << 48, second.lu, &second.nexus};
-    port->target = (struct scsi_target){luns, 2};
+    port->target.luns = luns;
+    port->target.n_luns = 2;
     fill(second.disk, 100);
 }
 

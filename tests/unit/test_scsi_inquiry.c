@@ -1,5 +1,7 @@
 #include "scsi_commands.h"
 
+#include "scsi/ports.h"
+
 static void inquire(uint8_t evpd, uint8_t page, uint16_t allocation_length)
 {
     scsi_fetch(CDB(SCSI_INQUIRY, evpd, page, (uint8_t)(allocation_length >> 8),
@@ -42,6 +44,7 @@ static void standard_data(void **state)
     assert_int_equal(d[2], 0x06); /* SPC-4 */
     assert_int_equal(d[3] & 0x0f, 2);
     assert_int_equal(d[4], 96 - 5);
+    assert_int_equal(d[5], 0x18);        /* TPGS: implicit asymmetric access; 3PC */
     assert_int_equal(d[7] & 0x02, 0x02); /* commands are queued */
     assert_memory_equal(d + 8, "NODISK  VOLUME          1   ", 28);
     static const uint8_t versions[] = {0x00, 0xa0, 0x09, 0x60, 0x04, 0x60, 0x04, 0xc0};
@@ -56,6 +59,7 @@ static void no_lun(void **state)
     inquire(0, 0, 96);
     assert_int_equal(port->moved, 96);
     assert_int_equal(port->in[0], 0x7f);
+    assert_int_equal(port->in[5], 0x08);
     scsi_refused(CDB(SCSI_INQUIRY, 1, 0x00, 0, 96), SENSE_INVALID_FIELD_IN_CDB);
 }
 
@@ -89,7 +93,7 @@ static void the_serial_number_is_the_volumes(void **state)
 
 static void the_designators_identify_the_volume(void **state)
 {
-    uint16_t size = fetch_page(0x83);
+    fetch_page(0x83);
     const uint8_t *d = port->in + 4;
     static const uint8_t naa[] = {0x01, 0x03, 0, 8, 0x3b, 2, 3, 4, 5, 6, 7, 8};
     assert_memory_equal(d, naa, sizeof(naa)); /* binary, NAA 3: locally assigned */
@@ -97,7 +101,20 @@ static void the_designators_identify_the_volume(void **state)
     static const uint8_t head[] = {0x02, 0x01, 0, 40};
     assert_memory_equal(d, head, sizeof(head)); /* ASCII, T10 vendor identification */
     assert_memory_equal(d + 4, "NODISK  ab02030405060708090a0b0c0d0e0ffe", 40);
-    assert_int_equal(size, sizeof(naa) + 44);
+}
+
+/* Page 83h goes on with what test_scsi_ports.c looks at. */
+static void the_target_is_named_behind_the_volume(void **state)
+{
+    uint8_t expected[SCSI_PORTS_MAX_SIZE];
+    struct wire_writer w = wire_writer_of(expected, sizeof(expected));
+    scsi_ports_put_designators(&port->target, &w);
+    assert_int_equal(fetch_page(0x83), 56 + wire_writer_used(&w));
+    assert_memory_equal(port->in + 4 + 56, expected, wire_writer_used(&w));
+    w = wire_writer_of(expected, sizeof(expected));
+    scsi_ports_put_page(&port->target, &w);
+    assert_int_equal(fetch_page(0x88), wire_writer_used(&w));
+    assert_memory_equal(port->in + 4, expected, wire_writer_used(&w));
 }
 
 static void assert_zeroes(unsigned from, unsigned to)
@@ -112,7 +129,17 @@ static void extended_inquiry(void **state)
     assert_int_equal(port->in[4], 0);
     assert_int_equal(port->in[5], 0x05); /* head of queue, simple */
     assert_int_equal(port->in[6], 0x01); /* a volatile cache */
-    assert_zeroes(7, 64);
+    assert_int_equal(port->in[7], 0x01); /* unit attentions are each LU's own */
+    assert_zeroes(8, 13);
+    assert_int_equal(port->in[13], SCSI_SENSE_MAX_SIZE);
+    assert_zeroes(14, 64);
+}
+
+static void mode_page_policy(void **state)
+{
+    static const uint8_t expected[] = {0x3f, 0xff, 0x00, 0x00}; /* all of them: shared */
+    assert_int_equal(fetch_page(0x87), sizeof(expected));
+    assert_memory_equal(port->in + 4, expected, sizeof(expected));
 }
 
 static void block_limits(void **state)
@@ -165,8 +192,9 @@ static void the_allocation_length_cuts(void **state)
     static const struct {
         uint8_t evpd, page;
         uint16_t size;
-    } pages[] = {{0, 0, 96}, {1, 0x00, 12}, {1, 0x80, 36}, {1, 0x83, 60}, {1, 0xb0, 64}};
-    static uint8_t whole[128];
+    } pages[] = {{0, 0, 96},     {1, 0x00, 14}, {1, 0x80, 36},
+                 {1, 0x83, 156}, {1, 0x88, 60}, {1, 0xb0, 64}};
+    static uint8_t whole[256];
     for (size_t i = 0; i < ARRAY_SIZE(pages); i++) {
         inquire(pages[i].evpd, pages[i].page, 65535);
         assert_int_equal(port->moved, pages[i].size);
@@ -200,7 +228,9 @@ int main(void)
         SCSI_TEST(a_page_code_needs_evpd),
         SCSI_TEST(the_serial_number_is_the_volumes),
         SCSI_TEST(the_designators_identify_the_volume),
+        SCSI_TEST(the_target_is_named_behind_the_volume),
         SCSI_TEST(extended_inquiry),
+        SCSI_TEST(mode_page_policy),
         SCSI_TEST(block_limits),
         SCSI_TEST(characteristics_and_provisioning),
         SCSI_TEST(a_thick_lu_says_nothing_of_unmap),

@@ -110,7 +110,7 @@ static void a_reset_forgets_it(void **state)
 static void the_page_and_the_commands_agree(void **state)
 {
     scsi_fetch(CDB(SCSI_INQUIRY, 0, 0, 0, 96), 96);
-    assert_int_equal(port->in[5], 0x08); /* 3PC */
+    assert_int_equal(port->in[5] & 0x08, 0x08); /* 3PC */
     scsi_fetch(CDB(SCSI_INQUIRY, 1, 0x8f, 1, 0), 256);
     struct wire_reader r = scsi_reader();
     assert_int_equal(wire_get_be16(&r), 0x008f);

@@ -15,7 +15,8 @@ static void luns(void **state)
     scsi_fetch(CDB(SCSI_REPORT_LUNS, 0, 1, 0, 0, 0, 0, 0, 1, 0), 256); /* well-known ones */
     assert_int_equal(port->moved, sizeof(none));
     assert_memory_equal(port->in, none, sizeof(none));
-    port->target = (struct scsi_target){list, 2};
+    port->target.luns = list;
+    port->target.n_luns = 2;
     scsi_fetch(CDB(SCSI_REPORT_LUNS, 0, 2, 0, 0, 0, 0, 0, 1, 0), 256);
     assert_int_equal(port->moved, sizeof(two));
     assert_memory_equal(port->in, two, sizeof(two));
@@ -166,7 +167,7 @@ static void what_is_not_supported(void **state)
     assert_unsupported(1, 0xff, 0);
     assert_unsupported(2, 0xff, 0);
     assert_unsupported(3, 0xff, 0);
-    assert_unsupported(2, SCSI_MAINTENANCE_IN, 0x0a);
+    assert_unsupported(2, SCSI_MAINTENANCE_IN, 0x0b);
     assert_unsupported(2, SCSI_MAINTENANCE_IN, 0x010c); /* actions have sixteen bits here */
     assert_unsupported(3, SCSI_SERVICE_ACTION_IN_16, 0x11);
     assert_unsupported(3, SCSI_TEST_UNIT_READY, 1); /* it has no service actions */
