@@ -323,6 +323,7 @@ static struct iscsi_task *new_task(struct iscsi_session *session, struct iscsi_i
     scsi->thread = session->conn->thread;
     scsi->share = &session->share;
     memcpy(scsi->cdb, in->bhs + BHS_CDB, SCSI_CDB_SIZE);
+    scsi->attribute = flags & ISCSI_FLAG_ATTRIBUTE;
     if (flags & ISCSI_FLAG_WRITE)
         scsi->expected_out = task->expected_length;
     else if (flags & ISCSI_FLAG_READ)

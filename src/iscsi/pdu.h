@@ -45,6 +45,7 @@ enum iscsi_opcode {
 #define ISCSI_FLAG_CONTINUE       0x40 /* Text, Login */
 #define ISCSI_FLAG_READ           0x40 /* SCSI Command */
 #define ISCSI_FLAG_WRITE          0x20
+#define ISCSI_FLAG_ATTRIBUTE      0x07
 #define ISCSI_FLAG_TRANSIT        0x80 /* Login */
 #define ISCSI_FLAG_DATA_OVERFLOW  0x04 /* Data-In, SCSI Response */
 #define ISCSI_FLAG_DATA_UNDERFLOW 0x02

@@ -88,6 +88,9 @@ static inline bool scsi_in_bounds(const struct scsi_lu *lu, uint64_t lba, uint64
     return lba <= lu->n_blocks && count <= lu->n_blocks - lba;
 }
 
+/* For task_set.c: it may begin, since what had to come first has ended. */
+void scsi_task_enabled(struct scsi_task *task);
+
 /* --- ending a task: it completes as soon as no burst of it is under way --- */
 
 void scsi_task_good(struct scsi_task *task);

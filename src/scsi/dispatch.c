@@ -20,6 +20,8 @@
 #define ALL   (READY | SCSI_PASSES_RESERVE_6)
 #define PR    (READY | SCSI_NOT_BESIDE_RESERVE_6)
 
+#define NACA 0x04 /* of the control byte */
+
 #define F2 0xff, 0xff
 #define F4 F2, F2
 #define F8 F4, F4
@@ -183,6 +185,7 @@ const struct scsi_command scsi_commands[] = {
     {SCSI_MAINTENANCE_IN,
      SCSI_REPORT_TARGET_PORT_GROUPS,
      SA | NOM,
+     READY,
      scsi_report_target_port_groups,
      {0xff, 0, 0, 0, 0, F4, 0, 0x04}},
     {SCSI_MAINTENANCE_IN,
@@ -333,12 +336,17 @@ static bool conflict_comes_first(const struct scsi_task *task, enum scsi_sense *
     return !*ret_attention;
 }
 
-void scsi_task_start(struct scsi_task *task)
+/* Auto contingent allegiance, which nothing here has (NORMACA is 0): SAM-5 5.3.1. */
+static bool asks_for_aca(const struct scsi_task *task)
+{
+    return task->cdb[scsi_cdb_size(task->cdb[0]) - 1] & NACA;
+}
+
+void scsi_task_enabled(struct scsi_task *task)
 {
     const struct scsi_lu *lu = lu_of(task);
-    task->command = find_command(task->cdb, lu);
-    task->descriptor_sense = task->nexus && lu->mode.descriptor_sense;
     enum scsi_sense sense;
+    task->descriptor_sense = task->nexus && lu->mode.descriptor_sense;
     if (conflict_comes_first(task, &sense)) {
         scsi_task_conflict(task);
         return;
@@ -347,6 +355,19 @@ void scsi_task_start(struct scsi_task *task)
         sense = obstacle(task);
     if (sense)
         scsi_task_check(task, sense);
+    else if (asks_for_aca(task))
+        scsi_task_check_field(task, (uint8_t)(scsi_cdb_size(task->cdb[0]) - 1));
     else
         task->command->handler(task);
+}
+
+void scsi_task_start(struct scsi_task *task)
+{
+    const struct scsi_lu *lu = lu_of(task);
+    task->command = find_command(task->cdb, lu);
+    task->descriptor_sense = task->nexus && lu->mode.descriptor_sense;
+    if (task->attribute > SCSI_ATTRIBUTE_HEAD_OF_QUEUE)
+        scsi_task_check(task, SENSE_INVALID_MESSAGE); /* ACA, or none that there is */
+    else if (!task->nexus || scsi_task_set_enter(&task->nexus->lu->tasks, task))
+        scsi_task_enabled(task);
 }

@@ -59,7 +59,7 @@ void scsi_write_identification(const struct scsi_lu *lu, struct wire_writer *w)
 static void write_extended(const struct scsi_lu *lu, struct wire_writer *w)
 {
     wire_put_u8(w, 0);    /* no protection information */
-    wire_put_u8(w, 0x05); /* HEADSUP, SIMPSUP; no ORDSUP: each task begins at once */
+    wire_put_u8(w, 0x07); /* HEADSUP, ORDSUP, SIMPSUP (task_set.h) */
     wire_put_u8(w, 0x01); /* V_SUP: a volatile cache */
     wire_put_u8(w, 0x01); /* LUICLR: unit attentions are cleared for each LU alone */
     wire_put_zeros(w, 5);

@@ -22,6 +22,7 @@ struct scsi_lu *scsi_lu_new(struct io_thread *thread, struct block_device *devic
     scsi_range_lock_init(&lu->ranges, thread);
     lu->reservations = reservations;
     list_init(&lu->preempting);
+    scsi_task_set_init(&lu->tasks, thread);
     return lu;
 }
 

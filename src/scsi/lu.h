@@ -14,6 +14,7 @@
 #include "scsi/copy_record.h"
 #include "scsi/range_lock.h"
 #include "scsi/reservations.h"
+#include "scsi/task_set.h"
 
 #define SCSI_MAX_UNIT_ATTENTIONS 8
 
@@ -45,6 +46,7 @@ struct scsi_lu {
     struct scsi_mode_settings mode;
     struct list nexuses; /* struct scsi_nexus */
     struct scsi_range_lock ranges;
+    struct scsi_task_set tasks;
     struct scsi_reservations *reservations; /* owned */
     struct scsi_nexus *reserved_by;         /* RESERVE(6); NULL: nobody */
     /* Saves reservations that are to survive a loss of power, or no longer (persist), instead of

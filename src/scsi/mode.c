@@ -18,7 +18,9 @@ enum page_control { PC_CURRENT, PC_CHANGEABLE, PC_DEFAULT, PC_SAVED };
 static const struct scsi_mode_page pages[] = {
     /* caching: WCE (a SYNCHRONIZE CACHE really flushes) */
     {0x08, 18, {0x04}, {0}},
-    /* control: unrestricted reordering (Linux orders by flushes) */
+    /* control: one task set for all nexuses (TST 000b), unrestricted reordering of SIMPLE tasks
+     * (QAM 0001b; Linux orders by flushes), an error ends no other task (QERR 00b): see task_set.h
+     */
     {CONTROL_PAGE, 10, {0, 0x10}, {[D_SENSE_BYTE] = D_SENSE, [SWP_BYTE] = SWP}},
     /* informational exceptions: none are reported */
     {0x1c, 10, {0x08}, {0}},

@@ -8,7 +8,8 @@
  * task was aborted. complete() is called exactly once, when no burst and no disk request is left.
  *
  * Any of these calls may happen inside another: the transport must be ready for scsi_task_start()
- * to call complete() before it returns.
+ * to call complete() before it returns. Or nothing happens for a while: until those commands have
+ * ended that must come first (task_set.h).
  */
 #pragma once
 
@@ -67,6 +68,7 @@ struct scsi_task {
     struct io_thread *thread;
     struct buffer_share *share; /* of the session: for its bursts */
     uint8_t cdb[SCSI_CDB_SIZE];
+    uint8_t attribute;     /* enum scsi_task_attribute, or what else came */
     uint32_t expected_out; /* bytes that the initiator will send at most */
     uint32_t expected_in;  /* bytes that the initiator will take at most */
 
@@ -82,6 +84,7 @@ struct scsi_task {
 
     /* --- private to the command set --- */
     const struct scsi_command *command;
+    struct scsi_task_place place; /* in the LU's task set */
     struct scsi_burst bursts[SCSI_BURSTS];
     uint64_t position;     /* byte on the device where the data begins, or the next step */
     uint64_t left;         /* bytes of the steps to come */

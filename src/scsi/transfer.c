@@ -136,8 +136,11 @@ static void advance(struct scsi_task *task)
         send_ready(task);
     }
     task->advancing = false;
-    if (is_idle(task))
-        task->transport->complete(task);
+    if (!is_idle(task))
+        return;
+    if (task->nexus)
+        scsi_task_set_leave(&task->nexus->lu->tasks, task);
+    task->transport->complete(task);
 }
 
 void scsi_burst_moved(struct scsi_burst *burst, bool ok)

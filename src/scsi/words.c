@@ -76,6 +76,7 @@ static const struct word codes[] = {
     {SENSE_INVALID_RELEASE, "invalid release of persistent reservation"},
     {SENSE_INSUFFICIENT_REGISTRATION_RESOURCES, "insufficient registration resources"},
     {SENSE_SAVING_NOT_SUPPORTED, "saving parameters not supported"},
+    {SENSE_INVALID_MESSAGE, "invalid message error"},
     {SENSE_WRITE_PROTECTED, "write protected"},
     {SENSE_NO_SPACE, "space allocation failed write protect"},
     {SENSE_UNEXPECTED_UNSOLICITED_DATA, "write error - unexpected unsolicited data"},

@@ -30,7 +30,7 @@ FINAL = TRANSIT = 0x80  # of the flags byte
 CONTINUE = READ = 0x40
 WRITE = 0x20
 OVERFLOW, UNDERFLOW, STATUS = 0x04, 0x02, 0x01
-SIMPLE = 1  # task attribute
+SIMPLE, ORDERED, HEAD_OF_QUEUE, ACA = 1, 2, 3, 4  # task attributes
 
 RESERVED_TAG = 0xffffffff
 DEFAULT_SEGMENT = 8192
@@ -485,12 +485,13 @@ class Session:
 
     # -- commands
 
-    def command_pdu(self, cdb: bytes, read: int = 0, write: bytes = b"", **fields: int) -> Pdu:
+    def command_pdu(self, cdb: bytes, read: int = 0, write: bytes = b"", attribute: int = SIMPLE,
+                    **fields: int) -> Pdu:
         """A SCSI command without its data; takes a tag and a CmdSN unless they are given."""
         if "cmdsn" not in fields:
             fields["cmdsn"] = self.cmdsn
             self.cmdsn = succ(self.cmdsn)
-        header = {"flags": FINAL | SIMPLE | (WRITE if write else READ if read else 0), "itt": 0,
+        header = {"flags": FINAL | attribute | (WRITE if write else READ if read else 0), "itt": 0,
                   "edtl": len(write) or read, "expstatsn": self.statsn or 0, **fields}
         header["itt"] = fields.get("itt") or self.next_itt()
         return Pdu(COMMAND, cdb=int.from_bytes(cdb.ljust(16, b"\0"), "big"), **header)

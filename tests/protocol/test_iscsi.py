@@ -544,6 +544,33 @@ def test_a_length_that_differs_from_the_commands_is_told_as_a_residual(disk, nam
         assert session.ping(b"alive") == b"alive"
 
 
+@pytest.mark.parametrize("name", ["linux", "firmware", "everything by R2T", "immediate data only",
+                                  "unsolicited data only", "odd sizes"])
+def test_task_attributes_order_commands(daemon, name):
+    """What waits is not begun; it has its data when it begins, however that was sent."""
+    disk = daemon.volume()
+    first, second = b"1" * 4096, os.urandom(300 * 512)
+    with disk.session(keys=KEYS[name]) as session, disk.session(isid=0x00023d000009) as other:
+        begun = session.start(iscsi.write_cdb(0, 8), write=first, immediate=0, unsolicited=0, answers_r2t=False)
+        session.wait_for(iscsi.R2T)
+        ordered = session.start(iscsi.write_cdb(4, 300), write=second, attribute=iscsi.ORDERED)
+        assert session.ping(b"it has come") == b"it has come"
+        behind = other.start(iscsi.read_cdb(0, 8), read=4096)
+        assert other.command(iscsi.read_cdb(4, 4), read=2048, attribute=iscsi.HEAD_OF_QUEUE).data == bytes(2048)
+        assert session.command(iscsi.read_cdb(4, 4), read=2048, attribute=iscsi.HEAD_OF_QUEUE).data == bytes(2048)
+        assert session.ping(b"alive") == b"alive" and not (ordered.done or behind.done)
+        begun.answers_r2t = True
+        for r2t in begun.r2ts:
+            session.send_data_out(begun, r2t.offset, r2t.desired, r2t.ttt)
+        begun.r2ts.clear()
+        assert session.wait(begun, ordered).good and begun.good
+        assert other.wait(behind).data == first[:2048] + second[:2048]
+        assert disk.bytes_at(0, 2048 + len(second)) == first[:2048] + second
+        assert session.command(iscsi.TEST_UNIT_READY, attribute=iscsi.ACA).sense == "05/49/00"
+        assert session.command(bytes([0, 0, 0, 0, 0, 0x04])).sense == "05/24/00"  # NACA
+    assert daemon.counter("violations") == 0
+
+
 def test_every_read_and_write_command(disk):
     with disk.session() as session:
         for n, (read, write) in enumerate(((0x08, 0x0a), (0x28, 0x2a), (0xa8, 0xaa), (0x88, 0x8a))):

@@ -537,9 +537,12 @@ def test_additional_header_segments_are_skipped(peer):
 
 def test_flags_and_luns_that_make_no_sense(peer):
     with peer.session() as session:
-        for flags in (0x80, 0xc1, 0xa1, 0xe1, 0x9f, 0xff):
+        for flags in (0x80, 0xc1, 0xa1, 0xe1, 0x9a, 0xfb):
             task = session.start(iscsi.TEST_UNIT_READY, flags=flags)
             assert session.wait(task).good
+        for flags in (0x84, 0x9f, 0xff):  # task attributes that there are not
+            task = session.start(iscsi.TEST_UNIT_READY, flags=flags)
+            assert session.wait(task).sense == "05/49/00"
         for lun in (1, 1 << 48, 0xffff << 48, 0x4001 << 48, (1 << 64) - 1):
             assert session.command(iscsi.TEST_UNIT_READY, lun=lun).sense == "05/25/00"
             assert session.good(iscsi.inquiry_cdb(), read=255, lun=lun)[0] == 0x7f

@@ -58,17 +58,32 @@ static void memdisk_submit(struct block_device *device, struct block_request *re
     disk->pending[disk->n_pending++].request = request;
 }
 
-bool memdisk_run_one(struct memdisk *disk, bool newest)
+static void run_pending(struct memdisk *disk, unsigned i)
 {
-    if (disk->n_pending == 0)
-        return false;
-    unsigned i = newest ? disk->n_pending - 1 : 0;
     struct block_request *request = disk->pending[i].request;
     disk->n_pending--;
     memmove(&disk->pending[i], &disk->pending[i + 1],
             (disk->n_pending - i) * sizeof(*disk->pending));
     finish(disk, request); /* may submit more */
+}
+
+bool memdisk_run_one(struct memdisk *disk, bool newest)
+{
+    if (disk->n_pending == 0)
+        return false;
+    run_pending(disk, newest ? disk->n_pending - 1 : 0);
     return true;
+}
+
+bool memdisk_finish(struct memdisk *disk, const struct block_request *request)
+{
+    for (unsigned i = 0; i < disk->n_pending; i++) {
+        if (disk->pending[i].request == request) {
+            run_pending(disk, i);
+            return true;
+        }
+    }
+    return false;
 }
 
 unsigned memdisk_run(struct memdisk *disk, bool reverse)

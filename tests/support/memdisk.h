@@ -31,3 +31,5 @@ struct memdisk *memdisk_new(uint64_t size);
 unsigned memdisk_run(struct memdisk *disk, bool reverse);
 /* The same for one alone; false if none waits. */
 bool memdisk_run_one(struct memdisk *disk, bool newest);
+/* The same for this request; false if it does not wait. */
+bool memdisk_finish(struct memdisk *disk, const struct block_request *request);

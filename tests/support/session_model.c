@@ -405,6 +405,7 @@ static void put_cdb(uint8_t *cdb, const struct model_task *task, uint32_t blocks
     wire_put_be32(&w, task->lba);
     wire_put_u8(&w, 0);
     wire_put_be16(&w, (uint16_t)blocks);
+    wire_put_u8(&w, 0); /* control: no NACA */
 }
 
 /* How much comes unasked, and how much of that with the command. */

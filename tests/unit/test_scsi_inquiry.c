@@ -127,7 +127,7 @@ static void extended_inquiry(void **state)
 {
     assert_int_equal(fetch_page(0x86), 60);
     assert_int_equal(port->in[4], 0);
-    assert_int_equal(port->in[5], 0x05); /* head of queue, simple */
+    assert_int_equal(port->in[5], 0x07); /* head of queue, ordered, simple */
     assert_int_equal(port->in[6], 0x01); /* a volatile cache */
     assert_int_equal(port->in[7], 0x01); /* unit attentions are each LU's own */
     assert_zeroes(8, 13);
