@@ -191,6 +191,8 @@ void scsi_receive_copy_parameters(struct scsi_task *task);
 void scsi_receive_copy_failure(struct scsi_task *task);
 /* The body of VPD page 8F. */
 void scsi_write_third_party_copy(const struct scsi_lu *lu, struct wire_writer *w);
+/* log_sense.c */
+void scsi_log_sense(struct scsi_task *task);
 /* mode.c */
 void scsi_mode_sense_6(struct scsi_task *task);
 void scsi_mode_sense_10(struct scsi_task *task);

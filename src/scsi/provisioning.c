@@ -172,50 +172,114 @@ void scsi_write_same(struct scsi_task *task)
         scsi_transfer_out(task, block_size, same_block);
 }
 
+/* --- GET LBA STATUS --- */
+
 #define LBA_STATUS_HEADER_SIZE     8
 #define LBA_STATUS_DESCRIPTOR_SIZE 16
 /* Finding an extent may read metadata from the disk, and everybody on this thread waits for it. An
  * initiator asks again from where the answer ends (SBC-4 5.6.1). */
 #define LBA_STATUS_MAX_DESCRIPTORS 2
+#define LBA_STATUS_MAX_LOOKUPS     16
+
+#define RTP 0x01 /* of the header: the report type was heeded */
 
 enum { LBA_MAPPED = 0, LBA_DEALLOCATED = 1 };
 
-/* One descriptor for the extent that begins at lba; returns the LBA behind it. The file below may
- * have smaller blocks: one of ours is a hole only if all of it is. */
-static uint64_t put_extent(struct wire_writer *w, const struct scsi_lu *lu, uint64_t lba)
+enum report_type {
+    REPORT_ALL_LBAS = 0x00,
+    REPORT_NOT_MAPPED = 0x01, /* deallocated or anchored */
+    REPORT_MAPPED = 0x02,
+    REPORT_DEALLOCATED = 0x03,
+    REPORT_ANCHORED = 0x04,          /* there are none */
+    REPORT_UNRECOVERED_ERROR = 0x10, /* none is known of before it is read */
+};
+
+struct extent {
+    uint64_t lba;
+    uint32_t count;
+    bool allocated;
+};
+
+/* The file below may have smaller blocks: one of ours is a hole only if all of it is. */
+static struct extent extent_at(const struct scsi_lu *lu, uint64_t lba)
 {
     uint64_t size = lu->block_size, left = lu->n_blocks - lba, bytes;
     bool allocated = lu->device->operations->is_allocated(lu->device, lba * size, &bytes);
     allocated |= bytes < size;
     uint64_t blocks = allocated ? (bytes + size - 1) / size : bytes / size;
-    blocks = MIN(blocks, MIN(left, UINT32_MAX));
-    wire_put_be64(w, lba);
-    wire_put_be32(w, (uint32_t)blocks);
-    wire_put_u8(w, allocated ? LBA_MAPPED : LBA_DEALLOCATED);
+    return (struct extent){lba, (uint32_t)MIN(blocks, MIN(left, UINT32_MAX)), allocated};
+}
+
+static void put_extent(struct wire_writer *w, const struct extent *extent)
+{
+    wire_put_be64(w, extent->lba);
+    wire_put_be32(w, extent->count);
+    wire_put_u8(w, extent->allocated ? LBA_MAPPED : LBA_DEALLOCATED);
     wire_put_zeros(w, 3);
-    return lba + blocks;
+}
+
+static bool is_reported(enum report_type type, const struct extent *extent)
+{
+    switch (type) {
+    case REPORT_ALL_LBAS:
+        return true;
+    case REPORT_NOT_MAPPED:
+    case REPORT_DEALLOCATED:
+        return !extent->allocated;
+    case REPORT_MAPPED:
+        return extent->allocated;
+    default:
+        return false;
+    }
+}
+
+/* Lists the extents of this type from lba on, into at least one descriptor and as many as fit into
+ * room bytes. False: it would take too long to find one. */
+static bool list_extents(const struct scsi_lu *lu, uint64_t lba, enum report_type type,
+                         uint32_t room, struct wire_writer *w)
+{
+    unsigned lookups = 0;
+    do {
+        struct extent extent = extent_at(lu, lba);
+        if (is_reported(type, &extent))
+            put_extent(w, &extent);
+        lba += extent.count;
+    } while (lba < lu->n_blocks && wire_writer_left(w) > 0 && wire_writer_used(w) < room &&
+             ++lookups < LBA_STATUS_MAX_LOOKUPS);
+    return lba == lu->n_blocks || wire_writer_used(w) > 0;
+}
+
+static void report_status(struct scsi_task *task, uint64_t lba, enum report_type type,
+                          uint32_t allocation_length)
+{
+    const struct scsi_lu *lu = task->nexus->lu;
+    uint8_t extents[LBA_STATUS_MAX_DESCRIPTORS * LBA_STATUS_DESCRIPTOR_SIZE];
+    struct wire_writer list = wire_writer_of(extents, sizeof(extents)), w;
+    uint32_t room =
+        allocation_length > LBA_STATUS_HEADER_SIZE ? allocation_length - LBA_STATUS_HEADER_SIZE : 0;
+    bool nowhere = type == REPORT_ANCHORED || type == REPORT_UNRECOVERED_ERROR;
+    if (!nowhere && !list_extents(lu, lba, type, room, &list)) {
+        type = REPORT_ALL_LBAS; /* what SBC-4 has RTP for: it is told of them all instead */
+        (void)list_extents(lu, lba, type, room, &list);
+    }
+    if (!scsi_reply_begin(task, LBA_STATUS_HEADER_SIZE + sizeof(extents), &w))
+        return;
+    wire_put_be32(&w, (uint32_t)wire_writer_used(&list) + 4);
+    wire_put_be32(&w, type == REPORT_ALL_LBAS ? 0 : RTP);
+    wire_put_bytes(&w, extents, wire_writer_used(&list));
+    scsi_reply_end(task, &w, allocation_length);
 }
 
 void scsi_get_lba_status(struct scsi_task *task)
 {
-    const struct scsi_lu *lu = task->nexus->lu;
-    struct wire_reader cdb = wire_reader_of(task->cdb + 2, 12);
+    struct wire_reader cdb = wire_reader_of(task->cdb + 2, 13);
     uint64_t lba = wire_get_be64(&cdb);
     uint32_t allocation_length = wire_get_be32(&cdb);
-    uint8_t extents[LBA_STATUS_MAX_DESCRIPTORS * LBA_STATUS_DESCRIPTOR_SIZE];
-    struct wire_writer list = wire_writer_of(extents, sizeof(extents)), w;
-    if (lba >= lu->n_blocks) {
+    enum report_type type = wire_get_u8(&cdb);
+    if (type > REPORT_ANCHORED && type != REPORT_UNRECOVERED_ERROR)
+        scsi_task_check_field(task, 14);
+    else if (lba >= task->nexus->lu->n_blocks)
         scsi_task_check(task, SENSE_LBA_OUT_OF_RANGE);
-        return;
-    }
-    do
-        lba = put_extent(&list, lu, lba);
-    while (lba < lu->n_blocks && wire_writer_left(&list) > 0 &&
-           wire_writer_used(&list) + LBA_STATUS_HEADER_SIZE < allocation_length);
-    if (!scsi_reply_begin(task, LBA_STATUS_HEADER_SIZE + sizeof(extents), &w))
-        return;
-    wire_put_be32(&w, (uint32_t)wire_writer_used(&list) + 4);
-    wire_put_be32(&w, 0);
-    wire_put_bytes(&w, extents, wire_writer_used(&list));
-    scsi_reply_end(task, &w, allocation_length);
+    else
+        report_status(task, lba, type, allocation_length);
 }

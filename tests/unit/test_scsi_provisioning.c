@@ -329,13 +329,21 @@ static void on_a_disk_of_4096_byte_blocks(void **state)
 
 /* --- GET LBA STATUS --- */
 
-static const uint8_t *lba_status(uint64_t lba, uint32_t allocation_length)
+static const uint8_t *lba_status_cdb(uint64_t lba, uint32_t allocation_length, uint8_t type)
 {
-    uint8_t cdb[SCSI_CDB_SIZE] = {SCSI_SERVICE_ACTION_IN_16, SCSI_GET_LBA_STATUS};
-    struct wire_writer w = wire_writer_of(cdb + 2, 12);
+    static uint8_t cdb[SCSI_CDB_SIZE];
+    struct wire_writer w = wire_writer_of(cdb, sizeof(cdb));
+    wire_put_u8(&w, SCSI_SERVICE_ACTION_IN_16);
+    wire_put_u8(&w, SCSI_GET_LBA_STATUS);
     wire_put_be64(&w, lba);
     wire_put_be32(&w, allocation_length);
-    return scsi_fetch(cdb, 65536);
+    wire_put_u8(&w, type);
+    return cdb;
+}
+
+static const uint8_t *lba_status(uint64_t lba, uint32_t allocation_length)
+{
+    return scsi_fetch(lba_status_cdb(lba, allocation_length, 0), 65536);
 }
 
 struct status {
@@ -344,12 +352,12 @@ struct status {
     bool deallocated;
 };
 
-static void assert_status(const struct status *expected, size_t count)
+static void assert_status(bool rtp, const struct status *expected, size_t count)
 {
     struct wire_reader r = scsi_reader();
     assert_int_equal(port->moved, 8 + 16 * count);
     assert_int_equal(wire_get_be32(&r), port->moved - 4);
-    assert_int_equal(wire_get_be32(&r), 0);
+    assert_int_equal(wire_get_be32(&r), rtp);
     for (size_t i = 0; i < count; i++) {
         assert_true(wire_get_be64(&r) == expected[i].lba);
         assert_int_equal(wire_get_be32(&r), expected[i].count);
@@ -359,7 +367,10 @@ static void assert_status(const struct status *expected, size_t count)
 }
 
 #define ASSERT_STATUS(...)                                                                         \
-    assert_status((const struct status[]){__VA_ARGS__},                                            \
+    assert_status(false, (const struct status[]){__VA_ARGS__},                                     \
+                  sizeof((const struct status[]){__VA_ARGS__}) / sizeof(struct status))
+#define ASSERT_REPORTED(...)                                                                       \
+    assert_status(true, (const struct status[]){__VA_ARGS__},                                      \
                   sizeof((const struct status[]){__VA_ARGS__}) / sizeof(struct status))
 
 #define SET_EXTENTS(...)                                                                           \
@@ -395,6 +406,67 @@ static void only_as_many_as_have_room(void **state)
         lba_status(0, room);
         assert_int_equal(port->moved, room);
     }
+}
+
+static void report(uint8_t type, uint64_t lba)
+{
+    scsi_fetch(lba_status_cdb(lba, 65536, type), 65536);
+}
+
+enum { NOT_MAPPED = 1, MAPPED = 2, DEALLOCATED = 3, ANCHORED = 4, UNRECOVERED = 0x10 };
+
+static void one_kind_of_extents(void **state)
+{
+    SET_EXTENTS({10 * BLOCK, false}, {25 * BLOCK, true}, {1000 * BLOCK, false});
+    report(MAPPED, 0);
+    ASSERT_REPORTED({10, 15, false}, {1000, BLOCKS - 1000, false});
+    report(MAPPED, 12);
+    ASSERT_REPORTED({12, 13, false}, {1000, BLOCKS - 1000, false});
+    static const uint8_t not_mapped[] = {NOT_MAPPED, DEALLOCATED};
+    for (size_t i = 0; i < ARRAY_SIZE(not_mapped); i++) {
+        uint8_t type = not_mapped[i];
+        report(type, 0);
+        ASSERT_REPORTED({0, 10, true}, {25, 975, true});
+        report(type, 24);
+        ASSERT_REPORTED({25, 975, true});
+        report(type, 1000);
+        assert_status(true, NULL, 0);
+    }
+    for (uint64_t lba = 0; lba < BLOCKS; lba += 500) {
+        report(ANCHORED, lba);
+        assert_status(true, NULL, 0);
+        report(UNRECOVERED, lba);
+        assert_status(true, NULL, 0);
+    }
+    for (unsigned type = 5; type < 256; type++)
+        if (type != UNRECOVERED)
+            scsi_refused(lba_status_cdb(0, 255, (uint8_t)type), SENSE_INVALID_FIELD_IN_CDB);
+}
+
+/* The first descriptor may have no room at all. */
+static void one_kind_of_extents_in_little_room(void **state)
+{
+    SET_EXTENTS({10 * BLOCK, false}, {25 * BLOCK, true}, {1000 * BLOCK, false});
+    for (uint32_t room = 0; room <= 24; room++) {
+        scsi_fetch(lba_status_cdb(0, room, MAPPED), 65536);
+        assert_int_equal(port->moved, room);
+    }
+    ASSERT_REPORTED({10, 15, false});
+}
+
+/* Who looks for one in a great many of the other kind is told of those, and that it is so (RTP). */
+static void one_kind_is_not_looked_for_for_long(void **state)
+{
+    static struct memdisk_extent extents[100];
+    for (size_t i = 0; i < ARRAY_SIZE(extents); i++)
+        extents[i] = (struct memdisk_extent){(i + 1) * BLOCK, true};
+    port->disk->extents = extents;
+    port->disk->n_extents = ARRAY_SIZE(extents);
+    extents[15].allocated = false;
+    report(DEALLOCATED, 0);
+    ASSERT_REPORTED({15, 1, true});
+    report(DEALLOCATED, 16);
+    ASSERT_STATUS({16, 1, false}, {17, 1, false});
 }
 
 static void very_many_extents_are_cut(void **state)
@@ -504,6 +576,9 @@ int main(void)
         PROVISIONING_TEST(on_a_disk_of_4096_byte_blocks),
         PROVISIONING_TEST(extents_are_listed),
         PROVISIONING_TEST(only_as_many_as_have_room),
+        PROVISIONING_TEST(one_kind_of_extents),
+        PROVISIONING_TEST(one_kind_of_extents_in_little_room),
+        PROVISIONING_TEST(one_kind_is_not_looked_for_for_long),
         PROVISIONING_TEST(very_many_extents_are_cut),
         PROVISIONING_TEST(a_hole_that_is_larger_than_a_descriptor_can_tell),
         PROVISIONING_TEST(behind_the_end_there_is_nothing),
