@@ -73,7 +73,7 @@ struct scsi_nexus {
     const struct scsi_nexus_operations *operations; /* NULL: it never has more than one task */
     bool registered, holds;                         /* as lu->reservations has it */
     bool preempted, aborting;                       /* its tasks are to be aborted; are being */
-    enum scsi_sense unit_attentions[SCSI_MAX_UNIT_ATTENTIONS]; /* oldest first */
+    enum scsi_sense unit_attentions[SCSI_MAX_UNIT_ATTENTIONS]; /* in the order of telling */
     unsigned n_unit_attentions;
     bool prevents_removal; /* of the medium */
     struct scsi_copy_records copies;
@@ -116,8 +116,11 @@ void scsi_nexus_lose(struct scsi_nexus *nexus);
 /* No task of it may be left. */
 void scsi_nexus_disconnect(struct scsi_nexus *nexus);
 
-/* Has this nexus told with its next command. One that is queued already is not queued twice; more
- * than fit are merged into a reset, which covers them all (SAM-5 5.14). */
+/* --- unit attentions (unit_attention.c) --- */
+
+/* Has this nexus told with its next command. One that is queued already, or that a queued reset
+ * covers, is not queued; more than fit are merged into a reset, which covers them all (SAM-5 5.14).
+ */
 void scsi_nexus_establish_unit_attention(struct scsi_nexus *nexus, enum scsi_sense sense);
 /* Has every nexus told, but for `except` (or NULL). */
 void scsi_lu_establish_unit_attention(struct scsi_lu *lu, const struct scsi_nexus *except,
