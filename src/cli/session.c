@@ -237,8 +237,9 @@ static int kill_sessions(const struct cli *cli, const struct args *args)
     json_t *json;
     if ((id != NULL) + args_given(args, "node") + args_given(args, "volume") != 1)
         return usage("give one of ID, --node and --volume");
-    cleanup_free char *path = id ? cli_path("/v1/sessions", id) : path_of(args, "/v1/sessions");
+    char *path = id ? cli_path("/v1/sessions", id) : path_of(args, "/v1/sessions");
     int r = cli_ask(cli, "DELETE", path, NULL, NULL, &json);
+    free(path);
     if (r != CLI_OK)
         return r;
     unsigned n = (unsigned)print_number(json, "ended");
