@@ -112,21 +112,6 @@ class SanDaemon(Daemon):
         return [line for line in self.output().splitlines() if all(word in line for word in words)]
 
 
-def need(*programs: str) -> None:
-    """Skips the test if a program of somebody else is not there."""
-    for program in programs:
-        if not shutil.which(program, path="/usr/sbin:/sbin:/usr/bin:/bin"):
-            pytest.skip(f"{program} is not installed")
-
-
-def qemu(volume: Volume, **more: object) -> str:
-    """QEMU's words for a volume."""
-    options = {"driver": "raw", "file.driver": "iscsi", "file.transport": "tcp",
-               "file.portal": f"{volume.portal[0]}:{volume.portal[1]}", "file.target": volume.target,
-               "file.lun": 0, "file.initiator-name": INITIATOR, **{k.replace("_", "-"): v for k, v in more.items()}}
-    return ",".join(f"{key}={value}" for key, value in options.items())
-
-
 def run(*command: object, timeout: float = 120, check: bool = True) -> subprocess.CompletedProcess[str]:
     """Runs somebody else's program."""
     words = [str(word) for word in command]
