@@ -1,7 +1,9 @@
 """Network namespaces: a bridge with taps for machines, and further namespaces joined to it."""
 
+import contextlib
 import itertools
 import os
+import signal
 from pathlib import Path
 
 from .process import LabError, Process, run
@@ -70,9 +72,13 @@ class Namespace:
         other.run("ip", "link", "set", name, "up")
 
     def close(self) -> None:
-        """Stops every program that was started here, last first, and removes the namespace."""
+        """Stops every program that was started here, last first, also those that went into the background,
+        and removes the namespace."""
         while self.processes:
             self.processes.pop().stop()
+        for pid in run("ip", "netns", "pids", self.name, check=False).stdout.split():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
         run("ip", "netns", "del", self.name, check=False)
 
     def __enter__(self) -> "Namespace":
