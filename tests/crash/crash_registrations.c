@@ -9,15 +9,13 @@
  */
 #include "registry/registry.h"
 
+#include "crash.h"
+
 #include "registry/schema.h"
 
-#include <errno.h>
-#include <ftw.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdatomic.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 
 #define N_BEFORE  40 /* more than fits a page of the database */
@@ -31,18 +29,6 @@ struct shared {
 };
 
 static struct shared *shared;
-static char directory[] = "/tmp/nodisk-crash-XXXXXX";
-static char path[128];
-
-__attribute__((noreturn)) PRINTF_LIKE(1, 2) static void die(const char *format, ...)
-{
-    va_list list;
-    va_start(list, format);
-    vfprintf(stderr, format, list);
-    va_end(list);
-    fputc('\n', stderr);
-    exit(1);
-}
 
 /* --- files that count what is done to them --- */
 
@@ -165,7 +151,7 @@ static struct registry *open_registry(struct catalog_slot *slot)
     struct error error;
     struct registry *r = NULL;
     struct registry_settings settings = {
-        .path = path, .base_iqn = "iqn.2026-11.lan.example", .catalog = slot};
+        .path = crash_database, .base_iqn = "iqn.2026-11.lan.example", .catalog = slot};
     if (registry_start(&settings, &r, &error) < 0)
         die("cannot start: %s", error.text);
     return r;
@@ -228,7 +214,7 @@ static void check_whole(void)
 {
     struct db db = {0};
     struct error error;
-    if (schema_open(&db, path, &error) < 0) /* which looks for damage */
+    if (schema_open(&db, crash_database, &error) < 0) /* which looks for damage */
         die("%s", error.text);
     db_close(&db);
 }
@@ -268,26 +254,18 @@ static bool run_round(unsigned steps)
     return false;
 }
 
-static int remove_one(const char *file, const struct stat *st, int flag, struct FTW *walk)
-{
-    return remove(file);
-}
-
 int main(void)
 {
     unsigned rounds = 0, lost = 0;
     bool killed;
-    shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (shared == MAP_FAILED || !mkdtemp(directory))
-        die("cannot begin: %s", strerror(errno));
-    snprintf(path, sizeof(path), "%s/registry.db", directory);
+    shared = crash_begin(sizeof(*shared));
     add_volume();
     do {
         killed = run_round(rounds);
         check(rounds);
         lost += killed && !shared->acknowledged;
     } while (killed && ++rounds < MAX_STEPS);
-    nftw(directory, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    crash_end();
     if (killed || lost == 0)
         die("%u rounds, and it was %s", rounds, killed ? "never done" : "never killed at work");
     printf("killed at each of %u steps, %u of them before it was done\n", rounds, lost);

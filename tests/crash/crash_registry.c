@@ -11,16 +11,14 @@
  */
 #include "registry/registry.h"
 
+#include "crash.h"
+
 #include "registry/schema.h"
 
-#include <errno.h>
-#include <ftw.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdatomic.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 
 #define THREADS        4
@@ -40,18 +38,6 @@ struct shared {
 };
 
 static struct shared *shared;
-static char directory[] = "/tmp/nodisk-crash-XXXXXX";
-static char path[128];
-
-__attribute__((noreturn)) PRINTF_LIKE(1, 2) static void die(const char *format, ...)
-{
-    va_list list;
-    va_start(list, format);
-    vfprintf(stderr, format, list);
-    va_end(list);
-    fputc('\n', stderr);
-    exit(1);
-}
 
 static struct mac_address mac_of(unsigned thread, unsigned key)
 {
@@ -165,7 +151,7 @@ static struct registry *open_registry(struct catalog_slot *slot)
     struct error error;
     struct registry *r = NULL;
     struct registry_settings settings = {
-        .path = path, .base_iqn = "iqn.2026-11.lan.example", .catalog = slot};
+        .path = crash_database, .base_iqn = "iqn.2026-11.lan.example", .catalog = slot};
     if (registry_start(&settings, &r, &error) < 0)
         die("cannot start: %s", error.text);
     return r;
@@ -230,7 +216,7 @@ static void check_whole(void)
 {
     struct db db = {0};
     struct error error;
-    if (schema_open(&db, path, &error) < 0)
+    if (schema_open(&db, crash_database, &error) < 0)
         die("%s", error.text);
     sqlite3_stmt *rows = db_start(&db, "PRAGMA integrity_check", DB_NO_VALUES, &error);
     if (!rows || db_next(&db, rows, &error) <= 0 || !str_eq(db_column_text(rows, 0), "ok"))
@@ -272,26 +258,18 @@ static void run_round(unsigned *seed)
         die("the child ended by itself");
 }
 
-static int remove_one(const char *file, const struct stat *st, int flag, struct FTW *walk)
-{
-    return remove(file);
-}
-
 int main(int argc, char **argv)
 {
     unsigned rounds = argc > 1 ? (unsigned)atoi(argv[1]) : 100;
     unsigned seed = argc > 2 ? (unsigned)atoi(argv[2]) : (unsigned)time(NULL);
-    shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (shared == MAP_FAILED || !mkdtemp(directory))
-        die("cannot begin: %s", strerror(errno));
-    snprintf(path, sizeof(path), "%s/registry.db", directory);
+    shared = crash_begin(sizeof(*shared));
     printf("seed %u\n", seed);
     fflush(stdout);
     for (unsigned i = 0; i < rounds; i++) {
         run_round(&seed);
         check();
     }
-    nftw(directory, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    crash_end();
     printf("%u kills, %llu changes acknowledged, none lost\n", rounds,
            (unsigned long long)shared->done);
     return 0;

@@ -14,11 +14,9 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import pytest
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "protocol"))
 
-from iscsilab import SanDaemon, Volume  # noqa: E402
+from iscsilab import Volume  # noqa: E402
 from lab import reservations  # noqa: E402
 from lab.iscsi import INITIATOR, Session  # noqa: E402
 from lab.reservations import (CLEAR, OF_ALL, PREEMPT, REGISTER, REGISTER_AND_IGNORE, RELEASE, RESERVE,  # noqa: E402
@@ -116,14 +114,6 @@ class Changer(threading.Thread):
         assert task.good, (task, self.there, self.next)
         self.there = self.next
         self.acknowledged += 1
-
-
-@pytest.fixture
-def daemon(tmp_path):
-    d = SanDaemon(tmp_path / "d").start()
-    yield d
-    if d.process:
-        d.kill()
 
 
 def test_no_acknowledged_reservation_is_lost(daemon, capsys):

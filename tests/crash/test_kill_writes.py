@@ -14,11 +14,9 @@ import threading
 import time
 from pathlib import Path
 
-import pytest
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "protocol"))
 
-from iscsilab import SanDaemon, Volume  # noqa: E402
+from iscsilab import Volume  # noqa: E402
 from lab import iscsi  # noqa: E402
 from lab.iscsi import FIRMWARE, LINUX, Session, Task  # noqa: E402
 
@@ -138,14 +136,6 @@ def look(volume: Volume, writer: Writer) -> None:
         right = block in (writer.there[lba], writer.under_way.get(lba))
         assert right, f"{volume.name}, block {lba}: {block[:16].hex()}"
         writer.there[lba] = block
-
-
-@pytest.fixture
-def daemon(tmp_path):
-    d = SanDaemon(tmp_path / "d").start()
-    yield d
-    if d.process:
-        d.kill()
 
 
 def test_no_acknowledged_write_is_lost(daemon, capsys):
