@@ -2,20 +2,15 @@
  * Data that comes unasked and data that was asked for: what is taken, what is let pass, and what
  * ends the connection. (How commands go through as a whole is in test_iscsi_session.c.)
  */
-#include "iscsi_lab.h"
+#include "iscsi_writes.h"
 
 #include <errno.h>
 
-#define BLOCK     512
-#define DISK_SIZE (4 * MIB)
-#define BURST     BUFFER_MAX_SIZE
-
-static uint8_t pattern[DISK_SIZE];
+#define BURST BUFFER_MAX_SIZE
 
 static int setup(void **state)
 {
-    for (size_t i = 0; i < sizeof(pattern); i++)
-        pattern[i] = (uint8_t)(1 + i * 7 + (i >> 8));
+    fill_pattern();
     lab_set_up(DISK_SIZE);
     lab->disk->immediate = true;
     return 0;
@@ -31,48 +26,6 @@ static void log_in(const char *initial_r2t, const char *immediate_data)
                      LAB_INITIATOR, 0, LAB_TARGET, 0, initial_r2t, 0, immediate_data, 0, 0, 0, 0);
     send_login(node, 0x87, text, (size_t)n);
     expect_login_status(node, ISCSI_LOGIN_OK);
-}
-
-/* A WRITE(10) at block 0; expected: what the initiator says that it has. */
-static uint32_t write_blocks(uint16_t blocks, bool final, uint32_t expected, uint32_t immediate)
-{
-    uint8_t cdb[10] = {SCSI_WRITE_10, 0, 0, 0, 0, 0, 0, (uint8_t)(blocks >> 8), (uint8_t)blocks};
-    return send_command(node, ISCSI_FLAG_WRITE | (final ? ISCSI_FLAG_FINAL : 0), cdb, 10, expected,
-                        pattern, immediate);
-}
-
-static void send_unasked(uint32_t itt, uint32_t datasn, uint32_t offset, uint32_t size, bool final)
-{
-    send_data_out(node, itt, ISCSI_RESERVED_TAG, datasn, offset, pattern + offset, size, final);
-}
-
-static const struct answer *expect_response(uint32_t itt, uint8_t status)
-{
-    const struct answer *a = expect_answer(node, ISCSI_SCSI_RESPONSE, itt);
-    assert_int_equal(a->bhs[BHS_STATUS], status);
-    return a;
-}
-
-static void expect_good(uint32_t itt)
-{
-    assert_int_equal(expect_response(itt, SCSI_GOOD)->bhs[BHS_FLAGS], 0x80);
-}
-
-/* The next R2T, copied. */
-static struct answer expect_r2t(uint32_t itt, uint32_t offset, uint32_t length)
-{
-    struct answer r2t = *expect_answer(node, ISCSI_R2T, itt);
-    assert_int_equal(bhs_get32(r2t.bhs, BHS_BUFFER_OFFSET), offset);
-    assert_int_equal(bhs_get32(r2t.bhs, BHS_DESIRED_LENGTH), length);
-    assert_int_equal(r2t.size, 0);
-    return r2t;
-}
-
-static void fulfil(const struct answer *r2t)
-{
-    uint32_t offset = bhs_get32(r2t->bhs, BHS_BUFFER_OFFSET);
-    send_data_out(node, bhs_get32(r2t->bhs, BHS_ITT), bhs_get32(r2t->bhs, BHS_TTT), 0, offset,
-                  pattern + offset, bhs_get32(r2t->bhs, BHS_DESIRED_LENGTH), true);
 }
 
 static void expect_violation(const char *words)

@@ -1,21 +1,16 @@
 /* Commands for an LU of another thread: what each side does while messages are on their way. */
 #include "further_lab.h"
+#include "iscsi_writes.h"
 
 #include "iscsi/remote.h"
 
 #include <errno.h>
 
-#define BLOCK     512
-#define DISK_SIZE (4 * MIB)
-
 enum { ABORT_TASK = 1 };
-
-static uint8_t pattern[DISK_SIZE];
 
 static int setup(void **state)
 {
-    for (size_t i = 0; i < sizeof(pattern); i++)
-        pattern[i] = (uint8_t)(1 + i * 7 + (i >> 8));
+    fill_pattern();
     further_lab_set_up(DISK_SIZE);
     far->disk->immediate = true;
     return 0;
@@ -30,31 +25,6 @@ static void log_in(void)
     expect_login_status(node, ISCSI_LOGIN_OK);
 }
 
-/* At block 0; expected: what the initiator says that it has. */
-static uint32_t write_blocks(uint16_t blocks, bool final, uint32_t expected, uint32_t immediate)
-{
-    uint8_t cdb[10] = {SCSI_WRITE_10, 0, 0, 0, 0, 0, 0, (uint8_t)(blocks >> 8), (uint8_t)blocks};
-    return send_command(node, ISCSI_FLAG_WRITE | (final ? ISCSI_FLAG_FINAL : 0), cdb, 10, expected,
-                        pattern, immediate);
-}
-
-static void send_unasked(uint32_t itt, uint32_t datasn, uint32_t offset, uint32_t size, bool final)
-{
-    send_data_out(node, itt, ISCSI_RESERVED_TAG, datasn, offset, pattern + offset, size, final);
-}
-
-static const struct answer *expect_response(uint32_t itt, uint8_t status)
-{
-    const struct answer *a = expect_answer(node, ISCSI_SCSI_RESPONSE, itt);
-    assert_int_equal(a->bhs[BHS_STATUS], status);
-    return a;
-}
-
-static void expect_good(uint32_t itt)
-{
-    assert_int_equal(expect_response(itt, SCSI_GOOD)->bhs[BHS_FLAGS], 0x80);
-}
-
 static void expect_written(uint32_t size)
 {
     assert_memory_equal(far->disk->data, pattern, size);
@@ -64,11 +34,8 @@ static void expect_written(uint32_t size)
 
 static void fulfil_next_r2t(uint32_t itt, uint32_t offset, uint32_t length)
 {
-    struct answer r2t = *expect_answer(node, ISCSI_R2T, itt);
-    assert_int_equal(bhs_get32(r2t.bhs, BHS_BUFFER_OFFSET), offset);
-    assert_int_equal(bhs_get32(r2t.bhs, BHS_DESIRED_LENGTH), length);
-    send_data_out(node, itt, bhs_get32(r2t.bhs, BHS_TTT), 0, offset, pattern + offset, length,
-                  true);
+    struct answer r2t = expect_r2t(itt, offset, length);
+    fulfil(&r2t);
 }
 
 /* --- data that comes before the LU asks for it --- */
