@@ -6,18 +6,28 @@
 /* A login takes 2 to 6 requests; one that takes more is not meant well. */
 #define MAX_REQUESTS 32
 #define MAX_TEXT     (16 * KIB)
+#define MAX_ANSWER   (64 * KIB)
 
 void iscsi_login_init(struct iscsi_login *login, const struct iscsi_login_policy *policy,
                       const struct endpoint *source)
 {
-    *login = (struct iscsi_login){.policy = policy, .identity.source = *source};
+    *login = (struct iscsi_login){
+        .policy = policy, .identity.source = *source, .answer.limit = MAX_ANSWER};
     iscsi_parameters_init(&login->parameters);
+}
+
+static void clear_answer(struct iscsi_login *login)
+{
+    free(login->answer.data);
+    login->answer = (struct iscsi_text){.limit = MAX_ANSWER};
+    login->answered = 0;
 }
 
 void iscsi_login_clear(struct iscsi_login *login)
 {
     free(login->text);
     login->text = NULL;
+    clear_answer(login);
 }
 
 static int refuse(struct iscsi_login *login, enum iscsi_login_status status, const char *reason)
@@ -80,8 +90,6 @@ static int check_header(struct iscsi_login *login, const uint8_t *bhs)
         bhs_get16(bhs, BHS_TSIH) != login->identity.tsih)
         return refuse(login, ISCSI_LOGIN_INITIATOR_ERROR,
                       "ISID, TSIH or CID changed during the login");
-    if (++login->requests > MAX_REQUESTS)
-        return refuse(login, ISCSI_LOGIN_INITIATOR_ERROR, "too many login requests");
     return 0;
 }
 
@@ -334,13 +342,30 @@ static bool grants_transit(const struct iscsi_login *login, const uint8_t *reque
            (login->stage != ISCSI_STAGE_SECURITY || iscsi_security_is_over(&login->security));
 }
 
+/* Puts in the next part of the answer, cut wherever the initiator takes no more at once; true: it
+ * is the last. */
+static bool put_part(struct iscsi_login *login, struct iscsi_text *part)
+{
+    const struct iscsi_text *whole = &login->answer;
+    size_t limit = MIN(part->size, login->parameters.max_send_segment_length);
+    part->used = MIN(whole->used - login->answered, limit);
+    if (part->used > 0)
+        memcpy(part->data, whole->data + login->answered, part->used);
+    login->answered += part->used;
+    if (login->answered < whole->used)
+        return false;
+    clear_answer(login);
+    return true;
+}
+
 /* The response to a request that is understood, granting the transition that it asks for. */
 static enum iscsi_login_result respond(struct iscsi_login *login, const uint8_t *request,
-                                       uint8_t *bhs, const struct iscsi_text *answer)
+                                       uint8_t *bhs, struct iscsi_text *answer)
 {
-    bool transit = grants_transit(login, request);
+    bool last = put_part(login, answer);
+    bool transit = last && grants_transit(login, request);
     fill_response(login, bhs);
-    bhs[BHS_FLAGS] = (uint8_t)(login->stage << 2);
+    bhs[BHS_FLAGS] = (uint8_t)(login->stage << 2 | (last ? 0 : ISCSI_FLAG_CONTINUE));
     if (transit)
         bhs[BHS_FLAGS] |= (uint8_t)(ISCSI_FLAG_TRANSIT | next_stage(request));
     bhs_put24(bhs, BHS_DATA_LENGTH, (uint32_t)answer->used);
@@ -350,6 +375,39 @@ static enum iscsi_login_result respond(struct iscsi_login *login, const uint8_t 
         login->stage = next_stage(request);
     login->statsn++;
     return LOGIN_REPLY;
+}
+
+/* What is left of an answer is fetched by a request that says nothing but T and NSG. */
+static int take_fetch(struct iscsi_login *login, const uint8_t *bhs, uint32_t length)
+{
+    bool fetches = length == 0 && !is_continued(bhs) && bhs_get32(bhs, BHS_ITT) == login->itt;
+    if (check_header(login, bhs) < 0)
+        return -EPROTO;
+    return fetches ? 0
+                   : refuse(login, ISCSI_LOGIN_INITIATOR_ERROR,
+                            "asked something else before it had fetched the whole answer");
+}
+
+/* Answers all that was asked, as soon as it has come whole. */
+static int take_request(struct iscsi_login *login, const uint8_t *bhs, const uint8_t *text,
+                        uint32_t length)
+{
+    struct iscsi_text *answer = &login->answer;
+    if (check_header(login, bhs) < 0)
+        return -EPROTO;
+    if (++login->requests > MAX_REQUESTS)
+        return refuse(login, ISCSI_LOGIN_INITIATOR_ERROR, "too many login requests");
+    if (gather(login, text, length) < 0)
+        return -EPROTO;
+    if (is_continued(bhs))
+        return 0;
+    if (take_text(login, answer) < 0 || admit(login, answer) < 0 ||
+        authenticate(login, bhs, answer) < 0)
+        return -EPROTO;
+    declare_segment(login, answer);
+    return answer->overflow
+               ? refuse(login, ISCSI_LOGIN_INITIATOR_ERROR, "too many keys in one login request")
+               : 0;
 }
 
 enum iscsi_login_result iscsi_login_request(struct iscsi_login *login,
@@ -362,19 +420,9 @@ enum iscsi_login_result iscsi_login_request(struct iscsi_login *login,
     answer->overflow = false;
     if (bhs_opcode(bhs) != ISCSI_LOGIN)
         return LOGIN_DROP;
-    if (check_header(login, bhs) < 0 || gather(login, text, length) < 0)
-        return refused(login, ret_bhs, answer);
-    if (is_continued(bhs))
-        return respond(login, bhs, ret_bhs, answer);
-    if (take_text(login, answer) < 0 || admit(login, answer) < 0 ||
-        authenticate(login, bhs, answer) < 0)
-        return refused(login, ret_bhs, answer);
-    declare_segment(login, answer);
-    if (answer->overflow) {
-        (void)refuse(login, ISCSI_LOGIN_INITIATOR_ERROR, "too many keys in one login request");
-        return refused(login, ret_bhs, answer);
-    }
-    return respond(login, bhs, ret_bhs, answer);
+    int r = login->answer.used > 0 ? take_fetch(login, bhs, length)
+                                   : take_request(login, bhs, text, length);
+    return r < 0 ? refused(login, ret_bhs, answer) : respond(login, bhs, ret_bhs, answer);
 }
 
 void iscsi_login_finish(struct iscsi_login *login, uint16_t tsih, uint32_t max_cmdsn,

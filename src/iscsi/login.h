@@ -83,6 +83,8 @@ struct iscsi_login {
     unsigned requests;
     char *text; /* of requests that are continued; owned */
     size_t text_length;
+    struct iscsi_text answer; /* to the last of them, until it has left; owned */
+    size_t answered;          /* bytes of it that have left */
     bool started, segment_declared;
 };
 
@@ -99,8 +101,10 @@ void iscsi_login_init(struct iscsi_login *login, const struct iscsi_login_policy
 void iscsi_login_clear(struct iscsi_login *login);
 
 /* One PDU of the login phase; text[0..length) is its data segment. The response's header goes to
- * ret_bhs, its text to `answer` (of at least ISCSI_DEFAULT_SEGMENT bytes, emptied here). After
- * LOGIN_ATTACH both must be kept for iscsi_login_finish(). */
+ * ret_bhs, its text to `answer` (of at least ISCSI_DEFAULT_SEGMENT bytes, emptied here). An answer
+ * that is longer than that, or than the initiator takes at once, goes in parts, each but the first
+ * fetched by a request that says nothing (RFC 7143 6.2). After LOGIN_ATTACH both must be kept for
+ * iscsi_login_finish(). */
 enum iscsi_login_result iscsi_login_request(struct iscsi_login *login,
                                             const uint8_t bhs[static ISCSI_BHS_SIZE],
                                             const uint8_t *text, uint32_t length,

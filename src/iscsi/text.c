@@ -31,11 +31,23 @@ int iscsi_text_next(char *data, size_t length, size_t *cursor, const char **ret_
     return 1;
 }
 
+static bool make_room(struct iscsi_text *text, size_t need)
+{
+    if (need <= text->size - text->used)
+        return true;
+    size_t size = MIN(text->limit, MAX(2 * text->size, text->used + need));
+    char *grown = text->used + need <= size ? realloc(text->data, size) : NULL;
+    if (!grown)
+        return false;
+    text->data = grown;
+    text->size = size;
+    return true;
+}
+
 void iscsi_text_add(struct iscsi_text *text, const char *key, const char *value)
 {
-    size_t left = text->size - text->used;
     size_t need = strlen(key) + 1 + strlen(value) + 1;
-    if (need > left) {
+    if (!make_room(text, need)) {
         text->overflow = true;
         return;
     }

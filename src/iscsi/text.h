@@ -16,11 +16,13 @@
 int iscsi_text_next(char *data, size_t length, size_t *cursor, const char **ret_key,
                     const char **ret_value) MUST_CHECK;
 
-/* Text to be sent, gathered in a fixed buffer. What does not fit sets `overflow`. */
+/* Text to be sent, gathered in a buffer of a fixed size or, with a limit, in one that grows up to
+ * that. What does not fit sets `overflow`. */
 struct iscsi_text {
     char *data;
     size_t size;
     size_t used;
+    size_t limit; /* of a buffer that grows: data is from malloc(), or NULL at first; else 0 */
     bool overflow;
 };
 

@@ -13,6 +13,7 @@
 
 /* An exchange: what was asked, as far as it has come, and what is still to be answered. */
 struct iscsi_text_reply {
+    uint32_t itt; /* of all its requests */
     char *request;
     size_t request_size;
     char *data;
@@ -174,17 +175,21 @@ static bool take_request(struct iscsi_session *session, const struct iscsi_input
     return true;
 }
 
-/* Does this request fit what has come before it? Without a tag of ours it begins anew. */
+/* Does this request fit what has come before it? Without a tag of ours it begins anew; who fetches
+ * an answer says nothing else meanwhile. */
 static bool is_in_order(struct iscsi_session *session, const struct iscsi_input *in)
 {
     struct iscsi_text_reply *reply = session->text_reply;
-    uint8_t both = ISCSI_FLAG_FINAL | ISCSI_FLAG_CONTINUE;
-    if ((in->bhs[BHS_FLAGS] & both) == both)
+    uint8_t both = ISCSI_FLAG_FINAL | ISCSI_FLAG_CONTINUE, flags = in->bhs[BHS_FLAGS] & both;
+    if (flags == both)
         return false;
     if (bhs_get32(in->bhs, BHS_TTT) == ISCSI_RESERVED_TAG)
         return true;
-    bool fetches = reply && reply->sent < reply->size;
-    return reply && bhs_get32(in->bhs, BHS_TTT) == TEXT_TAG && !(fetches && in->data_size > 0);
+    if (!reply || bhs_get32(in->bhs, BHS_TTT) != TEXT_TAG ||
+        bhs_get32(in->bhs, BHS_ITT) != reply->itt)
+        return false;
+    bool fetches = reply->sent < reply->size;
+    return !fetches || (in->data_size == 0 && !(flags & ISCSI_FLAG_CONTINUE));
 }
 
 void iscsi_text_request_pdu(struct iscsi_session *session, struct iscsi_input *in)
@@ -202,7 +207,8 @@ void iscsi_text_request_pdu(struct iscsi_session *session, struct iscsi_input *i
         iscsi_conn_close(session->conn, "out of memory");
         return;
     }
+    reply->itt = bhs_get32(in->bhs, BHS_ITT);
     bool fetches = reply->sent < reply->size;
     if (fetches || take_request(session, in))
-        send_part(session, bhs_get32(in->bhs, BHS_ITT));
+        send_part(session, reply->itt);
 }

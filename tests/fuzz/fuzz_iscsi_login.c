@@ -2,10 +2,11 @@
  * Login requests of one connection: a header of 48 bytes each, with the data segment that it
  * announces (cut to what is left).
  *
- * Whatever comes: the answer fits, is key=value, grants nothing that was not asked for, and ends in
- * a session only for somebody with a name and with parameters that the standard allows, who has
- * proved who he is if he had to: targets whose name ends in "chap" or "mutual" ask for it. What is
- * random is the same every time, so that inputs know the right response.
+ * Whatever comes: the answer fits, in parts if it must, is key=value, grants nothing that was not
+ * asked for, and ends in a session only for somebody with a name and with parameters that the
+ * standard allows, who has proved who he is if he had to: targets whose name ends in "chap" or
+ * "mutual" ask for it. What is random is the same every time, so that inputs know the right
+ * response.
  */
 #include "core/wire.h"
 #include "iscsi/login.h"
@@ -57,18 +58,27 @@ static enum iscsi_login_status admit(void *context, const struct iscsi_login_ide
     return ISCSI_LOGIN_OK;
 }
 
-static void check_answer(const struct iscsi_text *answer)
+/* An answer, as far as it has come. */
+static char whole[72 * KIB + 1];
+static size_t whole_size;
+
+static void check_answer(const struct iscsi_text *answer, bool continued)
 {
-    char copy[ISCSI_DEFAULT_SEGMENT + 1];
     size_t cursor = 0;
     const char *key, *value;
     int r;
-    assert(answer->used <= ISCSI_DEFAULT_SEGMENT);
-    memcpy(copy, answer->data, answer->used);
-    copy[answer->used] = '\0';
-    while ((r = iscsi_text_next(copy, answer->used, &cursor, &key, &value)) > 0)
+    assert(answer->used <= ISCSI_DEFAULT_SEGMENT && answer->used < sizeof(whole) - whole_size);
+    memcpy(whole + whole_size, answer->data, answer->used);
+    whole_size += answer->used;
+    whole[whole_size] = '\0';
+    if (continued) {
+        assert(answer->used >= 512); /* the least that an initiator takes */
+        return;
+    }
+    while ((r = iscsi_text_next(whole, whole_size, &cursor, &key, &value)) > 0)
         ;
     assert(r == 0);
+    whole_size = 0;
 }
 
 static void check_parameters(const struct iscsi_parameters *p)
@@ -86,15 +96,19 @@ static void check_response(const struct iscsi_login *login, enum iscsi_login_res
                            const struct iscsi_text *answer)
 {
     uint8_t asked = request[BHS_FLAGS], granted = bhs[BHS_FLAGS];
-    bool ok = bhs[BHS_STATUS_CLASS] == 0;
+    bool ok = bhs[BHS_STATUS_CLASS] == 0, continued = granted & ISCSI_FLAG_CONTINUE;
     assert(bhs_opcode(bhs) == ISCSI_LOGIN_RESPONSE);
     assert(bhs_get24(bhs, BHS_DATA_LENGTH) == answer->used);
     assert(ok == (result != LOGIN_REFUSED));
     assert(ok || (login->reason && bhs_get16(bhs, (enum iscsi_field)BHS_STATUS_CLASS) >= 0x0200));
     assert(!(granted & ISCSI_FLAG_TRANSIT) || asked & ISCSI_FLAG_TRANSIT);
-    assert(!ok || (granted & ~ISCSI_FLAG_TRANSIT) == (asked & 0x0f & granted));
+    assert(!(granted & ISCSI_FLAG_TRANSIT) || !continued);
+    assert(!ok || (granted & 0x3f) == (asked & 0x0f & granted));
+    assert(ok || !continued);
     assert(!ok || bhs_get32(bhs, BHS_ITT) == bhs_get32(request, BHS_ITT));
-    check_answer(answer);
+    if (!ok)
+        whole_size = 0; /* what had come of another answer */
+    check_answer(answer, continued);
 }
 
 static void check_proof(const struct iscsi_login *login)
@@ -148,8 +162,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct iscsi_login login;
     unsigned requests = 0;
     iscsi_login_init(&login, &policy, &source);
+    whole_size = 0;
     while (request(&login, &r))
-        assert(++requests <= 64); /* nobody negotiates for ever */
+        assert(whole_size > 0 || ++requests <= 64); /* nobody negotiates for ever */
     iscsi_login_clear(&login);
     return 0;
 }

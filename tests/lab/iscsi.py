@@ -295,6 +295,7 @@ class Session:
         self.tasks: dict[int, Task] = {}
         self.stage = SECURITY
         self.agreed: dict[str, str] = {}  # what the target has answered
+        self._login_text = b""  # of an answer to a login request, as far as it has come
         self.header_digest = self.data_digest = False
         self.receive_limit = DEFAULT_SEGMENT  # of what the target sends
         self.piece: int | None = None  # bytes of a Data-Out; as many as were agreed
@@ -413,20 +414,31 @@ class Session:
         expect(distance(pdu.maxcmdsn, pdu.expcmdsn) >= -1, "MaxCmdSN < ExpCmdSN - 1")
         self.statsn = succ(pdu.statsn)
         if pdu.flags & TRANSIT:
+            expect(not pdu.flags & CONTINUE, "a transition in the middle of an answer")
             expect(request.flags & TRANSIT and pdu.flags & 3 == request.flags & 3, "a transition nobody asked for")
             self.stage = pdu.flags & 3
         else:
             expect(pdu.flags & 3 == 0, "a next stage without a transition")
-        self.agreed.update(pdu.pairs)
+        self._login_text += pdu.data  # the parts of an answer are cut anywhere
+        if pdu.flags & CONTINUE:
+            return pdu
+        self.agreed.update(Pdu(LOGIN_RESPONSE, self._login_text).pairs)
+        self._login_text = b""
         if self.stage == FULL_FEATURE:
             self._enter_full_feature(pdu)
         return pdu
 
     def exchange_login(self, *arguments: object, **fields: int) -> Pdu:
-        """login_pdu(), and its answer."""
+        """login_pdu(), and its answer: the last part of it, if it has several."""
         request = self.login_pdu(*arguments, **fields)
         self.send(request)
-        return self.login_response(request)
+        pdu = self.login_response(request)
+        while pdu.flags & CONTINUE:
+            fetch = Pdu(LOGIN | IMMEDIATE)
+            fetch.header[:] = request.header
+            self.send(fetch.set(length=0, expstatsn=self.statsn))
+            pdu = self.login_response(fetch)
+        return pdu
 
     def identity(self) -> dict[str, str]:
         """The keys of the first request."""
@@ -669,7 +681,7 @@ class Session:
         data = pdu.data
         while not pdu.flags & FINAL:
             expect(pdu.flags & CONTINUE and pdu.ttt != RESERVED_TAG, "an answer that neither ends nor goes on")
-            pdu = self.request(TEXT, TEXT_RESPONSE, ttt=pdu.ttt)
+            pdu = self.request(TEXT, TEXT_RESPONSE, itt=pdu.itt, ttt=pdu.ttt)
             data += pdu.data
         expect(pdu.ttt == RESERVED_TAG, "an answer that has ended and goes on")
         return Pdu(TEXT_RESPONSE, data).pairs

@@ -21,7 +21,18 @@ import pytest
 from daemon import BASE_IQN, plain_program, wait_until
 from iscsilab import INITIATOR, MIB, SanDaemon, Session, Volume
 from lab import iscsi
-from lab.iscsi import FINAL, FIRMWARE, FULL_FEATURE, IMMEDIATE, LINUX, OPERATIONAL, LoginRefused, Pdu, discover
+from lab.iscsi import (
+    CONTINUE,
+    FINAL,
+    FIRMWARE,
+    FULL_FEATURE,
+    IMMEDIATE,
+    LINUX,
+    OPERATIONAL,
+    LoginRefused,
+    Pdu,
+    discover,
+)
 
 SEED = int(os.environ.get("NODISK_SEED", "1"))
 MUTATIONS = int(os.environ.get("NODISK_MUTATIONS", "3000"))
@@ -256,6 +267,39 @@ def test_values_that_no_key_may_have_are_rejected_one_by_one(peer):
         session.write(0, b"d" * 100000)
         assert session.read(0, 100000 // 512) == b"d" * (100000 // 512 * 512)
         session.logout()
+
+
+# --- answers that are longer than a PDU (RFC 7143 6.2) ---
+
+LONG = {f"X-com.example.{n:04}": "1" for n in range(300)}  # answered in 9600 bytes
+
+
+@pytest.mark.parametrize("segment", (8192, 512))
+def test_a_long_answer_to_a_login_request_comes_in_parts(peer, segment):
+    with peer.connect() as session:
+        session.keys = {"MaxRecvDataSegmentLength": str(segment)}
+        session.exchange_login(keys(session), next_stage=OPERATIONAL)
+        session.receive_limit = segment
+        session.exchange_login({**session.keys, **LONG}, next_stage=FULL_FEATURE)
+        assert session.stage == FULL_FEATURE
+        assert {key: session.agreed.get(key) for key in LONG} == dict.fromkeys(LONG, "NotUnderstood")
+        assert session.agreed["MaxRecvDataSegmentLength"] == "262144"
+        session.write(0, b"d" * 512)
+        assert session.read(0, 1) == b"d" * 512
+        session.logout()
+
+
+@pytest.mark.parametrize("more", ({"Y": "1"}, {}))
+def test_whoever_does_not_fetch_the_rest_of_an_answer_is_refused(peer, more):
+    with peer.connect() as session:
+        session.exchange_login(keys(session), next_stage=OPERATIONAL)
+        request = session.login_pdu(LONG, next_stage=FULL_FEATURE)
+        session.send(request)
+        assert session.login_response(request).flags & CONTINUE
+        with pytest.raises(LoginRefused) as refusal:
+            session.exchange_login(more, **({"next_stage": FULL_FEATURE} if more else {"more": True}))
+        assert refusal.value.status == 0x0200
+        session.expect_close()
 
 
 # --- PDUs that are cut off ---

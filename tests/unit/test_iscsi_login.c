@@ -399,14 +399,135 @@ static void an_alias_is_cleaned_and_cut(void **state)
     assert_int_equal(strlen(alias), 255);
 }
 
+/* Names, and keys that are answered at greater length: X0000, X0001, ... */
+static size_t many_keys(char *text, size_t size, const char *begin, size_t begin_size)
+{
+    size_t n = begin_size;
+    memcpy(text, begin, n);
+    for (unsigned i = 0; n + 8 < size; i++)
+        n += (size_t)snprintf(text + n, size - n, "X%04u=", i) + 1;
+    return n;
+}
+
+/* The answer to a login request that was sent, each further part of it asked for with `flags`;
+ * returns how many parts it had. ret_whole: the last one, with the text
+ * of all. */
+static unsigned fetch_parts(uint8_t flags, uint32_t limit, struct answer *ret_whole)
+{
+    uint32_t statsn = 0;
+    ret_whole->size = 0;
+    for (unsigned parts = 1;; parts++) {
+        const struct answer *a = initiator_next(node);
+        assert_int_equal(login_status(a), ISCSI_LOGIN_OK);
+        assert_true(parts == 1 || bhs_get32(a->bhs, BHS_STATSN) == statsn + 1);
+        statsn = bhs_get32(a->bhs, BHS_STATSN);
+        assert_true(a->size <= limit && ret_whole->size + a->size <= sizeof(ret_whole->data));
+        memcpy(ret_whole->data + ret_whole->size, a->data, a->size);
+        ret_whole->size += a->size;
+        if (!(a->bhs[BHS_FLAGS] & ISCSI_FLAG_CONTINUE)) {
+            memcpy(ret_whole->bhs, a->bhs, sizeof(a->bhs));
+            return parts;
+        }
+        assert_int_equal(a->bhs[BHS_FLAGS], ISCSI_FLAG_CONTINUE | 0x04);
+        assert_int_equal(a->size, limit);
+        assert_int_equal(bhs_get16(a->bhs, BHS_TSIH), 0);
+        SEND_LOGIN(node, flags, "");
+    }
+}
+
+/* RFC 7143 6.2. */
+static void a_long_answer_comes_in_parts(void **state)
+{
+    static char text[ISCSI_DEFAULT_SEGMENT];
+    static struct answer whole;
+    size_t n = many_keys(text, sizeof(text), LAB_NAMES, sizeof(LAB_NAMES) - 1);
+    send_login(node, 0x87, text, n);
+    assert_int_equal(fetch_parts(0x87, ISCSI_DEFAULT_SEGMENT, &whole), 3);
+    assert_int_equal(whole.bhs[BHS_FLAGS], 0x87);
+    assert_true(bhs_get16(whole.bhs, BHS_TSIH) != 0);
+    assert_string_equal(text_value(&whole, "X0000"), "NotUnderstood");
+    assert_string_equal(text_value(&whole, "X1000"), "NotUnderstood");
+    assert_string_equal(text_value(&whole, "MaxRecvDataSegmentLength"), "262144");
+    assert_int_equal(node->logins, 1);
+}
+
+/* However many that are: they are no requests that negotiate. */
+static void the_parts_are_as_long_as_the_initiator_takes(void **state)
+{
+    static const char names[] = LAB_NAMES "MaxRecvDataSegmentLength=512\0";
+    static char text[ISCSI_DEFAULT_SEGMENT];
+    static struct answer whole;
+    send_login(node, 0x87, text, many_keys(text, sizeof(text), names, sizeof(names) - 1));
+    assert_true(fetch_parts(0x87, 512, &whole) > 32);
+    assert_string_equal(text_value(&whole, "X1000"), "NotUnderstood");
+    assert_int_equal(node->logins, 1);
+}
+
+static void the_stage_ends_only_with_the_last_part(void **state)
+{
+    static char text[ISCSI_DEFAULT_SEGMENT];
+    static struct answer whole;
+    size_t n = many_keys(text, sizeof(text), LAB_NAMES, sizeof(LAB_NAMES) - 1);
+    send_login(node, 0x87, text, n);
+    assert_int_equal(fetch_parts(0x04, ISCSI_DEFAULT_SEGMENT, &whole), 3);
+    assert_int_equal(whole.bhs[BHS_FLAGS], 0x04); /* as the last request has it */
+    assert_int_equal(node->conn.state, ISCSI_CONN_LOGIN);
+    SEND_LOGIN(node, 0x87, "ImmediateData=No\0");
+    const struct answer *a = initiator_next(node);
+    assert_int_equal(login_status(a), ISCSI_LOGIN_OK);
+    assert_int_equal(a->bhs[BHS_FLAGS], 0x87);
+    assert_string_equal(text_value(a, "ImmediateData"), "No");
+    assert_null(text_value(a, "X0000"));
+    assert_int_equal(node->logins, 1);
+}
+
+static void begin_a_long_answer(void)
+{
+    static char text[ISCSI_DEFAULT_SEGMENT];
+    size_t n = many_keys(text, sizeof(text), LAB_NAMES, sizeof(LAB_NAMES) - 1);
+    send_login(node, 0x87, text, n);
+    assert_int_equal(initiator_next(node)->bhs[BHS_FLAGS], ISCSI_FLAG_CONTINUE | 0x04);
+}
+
+static void text_between_two_parts(void **state)
+{
+    begin_a_long_answer();
+    SEND_LOGIN(node, 0x87, "ImmediateData=No\0");
+    expect_refusal(ISCSI_LOGIN_INITIATOR_ERROR);
+}
+
+static void an_empty_request_that_is_continued_between_two_parts(void **state)
+{
+    begin_a_long_answer();
+    SEND_LOGIN(node, 0x44, "");
+    expect_refusal(ISCSI_LOGIN_INITIATOR_ERROR);
+}
+
+static void another_tag_between_two_parts(void **state)
+{
+    begin_a_long_answer();
+    node->itt++;
+    SEND_LOGIN(node, 0x87, "");
+    expect_refusal(ISCSI_LOGIN_INITIATOR_ERROR);
+}
+
+static void another_stage_between_two_parts(void **state)
+{
+    begin_a_long_answer();
+    SEND_LOGIN(node, 0x81, "");
+    expect_refusal(ISCSI_LOGIN_INITIATOR_ERROR);
+}
+
 static void keys_without_end(void **state)
 {
-    static char text[8192];
+    static char text[2 * ISCSI_DEFAULT_SEGMENT];
     size_t n = sizeof(LAB_NAMES) - 1;
     memcpy(text, LAB_NAMES, n);
-    for (unsigned i = 0; n < 8000; i++)
-        n += (size_t)snprintf(text + n, sizeof(text) - n, "X%04u=", i) + 1;
-    send_login(node, 0x87, text, n); /* each would be answered at greater length */
+    while (n < sizeof(text) - 3)
+        n += (size_t)snprintf(text + n, sizeof(text) - n, "A=") + 1;
+    send_login(node, 0x44, text, n / 2);
+    assert_int_equal(login_status(initiator_next(node)), ISCSI_LOGIN_OK);
+    send_login(node, 0x87, text + n / 2, n - n / 2); /* the answer would have 85 KB */
     expect_refusal(ISCSI_LOGIN_INITIATOR_ERROR);
 }
 
@@ -684,6 +805,13 @@ int main(void)
         LOGIN_TEST(a_name_that_is_too_long),
         LOGIN_TEST(an_empty_name),
         LOGIN_TEST(an_alias_is_cleaned_and_cut),
+        LOGIN_TEST(a_long_answer_comes_in_parts),
+        LOGIN_TEST(the_parts_are_as_long_as_the_initiator_takes),
+        LOGIN_TEST(the_stage_ends_only_with_the_last_part),
+        LOGIN_TEST(text_between_two_parts),
+        LOGIN_TEST(an_empty_request_that_is_continued_between_two_parts),
+        LOGIN_TEST(another_tag_between_two_parts),
+        LOGIN_TEST(another_stage_between_two_parts),
         LOGIN_TEST(keys_without_end),
         LOGIN_TEST(answers_to_our_own_keys_need_none),
         LOGIN_TEST(text_that_is_none),

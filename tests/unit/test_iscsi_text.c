@@ -85,6 +85,21 @@ static void an_answer_that_does_not_fit_is_noticed(void **state)
     assert_int_equal(buffer[8], 'x');
 }
 
+static void a_buffer_with_a_limit_grows_up_to_it(void **state)
+{
+    struct iscsi_text text = {.limit = 24};
+    iscsi_text_add(&text, "Key", "val");
+    assert_int_equal(text.used, 8);
+    iscsi_text_add(&text, "K", "abcdefghijklm");
+    assert_false(text.overflow);
+    assert_int_equal(text.used, 24);
+    assert_memory_equal(text.data, "Key=val\0K=abcdefghijklm", 24);
+    iscsi_text_add(&text, "K", "");
+    assert_true(text.overflow);
+    assert_int_equal(text.used, 24);
+    free(text.data);
+}
+
 static void formatted_values(void **state)
 {
     char buffer[2048];
@@ -105,6 +120,7 @@ int main(void)
         TEST(the_longest_key),
         TEST(numbers),
         TEST(an_answer_that_does_not_fit_is_noticed),
+        TEST(a_buffer_with_a_limit_grows_up_to_it),
         TEST(formatted_values),
     };
     return RUN_TESTS(tests);

@@ -255,6 +255,12 @@ static void what_is_out_of_order_is_rejected(void **state)
     uint32_t ttt = bhs_get32(expect_answer(node, ISCSI_TEXT_RESPONSE, 7)->bhs, BHS_TTT);
     send_text(ISCSI_FLAG_FINAL, 7, ttt, "X=1", 4); /* it must fetch first */
     expect_reject();
+    send_text(ISCSI_FLAG_CONTINUE, 7, ttt, NULL, 0);
+    expect_reject();
+    send_text(ISCSI_FLAG_FINAL, 8, ttt, NULL, 0); /* another exchange */
+    expect_reject();
+    send_text(ISCSI_FLAG_FINAL, 7, ttt, NULL, 0);
+    assert_int_equal(expect_answer(node, ISCSI_TEXT_RESPONSE, 7)->size, 512);
     ASK("SendTargets=All");
     assert_string_equal(text_value(expect_text(), "TargetName"), LAB_TARGET);
 }
