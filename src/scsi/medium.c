@@ -49,14 +49,17 @@ static void eject(struct scsi_task *task)
 }
 
 /* Linux stops its disks at shutdown. A volume has no motor; what was written is flushed first by
- * the SYNCHRONIZE CACHE that comes before this. With a POWER CONDITION, LOEJ says nothing. */
+ * the SYNCHRONIZE CACHE that comes before this. With a POWER CONDITION, LOEJ says nothing; of a
+ * fixed medium, it asks for what cannot be done (SBC-3 5.25). */
 void scsi_start_stop_unit(struct scsi_task *task)
 {
     const struct scsi_lu *lu = task->nexus->lu;
     bool power_condition = task->cdb[4] >> 4;
-    bool moves_medium = lu->removable && !power_condition && task->cdb[4] & LOEJ;
+    bool moves_medium = !power_condition && task->cdb[4] & LOEJ;
     bool start = task->cdb[4] & START;
-    if (moves_medium && scsi_lu_removal_is_prevented(lu))
+    if (moves_medium && !lu->removable)
+        scsi_task_check_field(task, 4);
+    else if (moves_medium && scsi_lu_removal_is_prevented(lu))
         scsi_task_check(task, SENSE_MEDIUM_REMOVAL_PREVENTED);
     else if (moves_medium && start)
         load(task);

