@@ -145,14 +145,22 @@ static void cancel_those(struct iscsi_session *session,
     }
 }
 
-static bool is_on_lun(const struct iscsi_task *task, const void *number)
+struct on_lun {
+    int number;
+    const struct scsi_task *except;
+};
+
+static bool is_on_lun(const struct iscsi_task *task, const void *context)
 {
-    return iscsi_lun_number(task->lun) == *(const int *)number;
+    const struct on_lun *those = context;
+    const struct scsi_task *run = task->remote ? &task->remote->far : &task->scsi;
+    return run != those->except && iscsi_lun_number(task->lun) == those->number;
 }
 
-void iscsi_session_cancel_lun(struct iscsi_session *session, int number)
+void iscsi_session_cancel_lun(struct iscsi_session *session, int number,
+                              const struct scsi_task *except)
 {
-    cancel_those(session, is_on_lun, &number);
+    cancel_those(session, is_on_lun, &(struct on_lun){number, except});
 }
 
 static bool was_cleared(const struct iscsi_task *task, const void *lun)

@@ -92,8 +92,9 @@ void iscsi_session_damaged_pdu(struct iscsi_session *session, struct iscsi_input
 
 /* Cancels all of its tasks. It stays, even if the last of them is gone at once. */
 void iscsi_session_cancel_tasks(struct iscsi_session *session);
-/* Cancels those on one LUN. */
-void iscsi_session_cancel_lun(struct iscsi_session *session, int number);
+/* Cancels those on one LUN, but for `except` (or NULL) of the command set. */
+void iscsi_session_cancel_lun(struct iscsi_session *session, int number,
+                              const struct scsi_task *except);
 /* Cancels those that the thread of this LU, another one, has cleared. */
 void iscsi_session_cancel_cleared(struct iscsi_session *session, const struct iscsi_lun *lun);
 /* May something of it still land on the medium? */

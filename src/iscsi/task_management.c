@@ -213,22 +213,25 @@ static void abort_task(struct iscsi_session *session, const struct iscsi_input *
 
 static void abort_task_set(struct iscsi_session *session, uint32_t itt, int lun)
 {
-    iscsi_session_cancel_lun(session, lun);
+    iscsi_session_cancel_lun(session, lun, NULL);
     respond_when_gone(session, itt, OF_SESSION, NULL, false);
 }
 
 /* --- on the thread of an LU --- */
 
-/* The tasks that a session of another target has on LUN 0 of this one. Returns whether there are
- * any. */
-static bool clear_remote(struct iscsi_lun *lun)
+/* The tasks that a session of another target has on LUN 0 of this one, but for `except` (or NULL).
+ * Returns whether there are any. */
+static bool clear_remote(struct iscsi_lun *lun, const struct scsi_task *except)
 {
     struct iscsi_session *session = own_session(lun);
     bool had_tasks = !list_empty(&lun->tasks) || (session && session->n_tasks > 0);
-    list_for_each(node, &lun->tasks)
-        container_of(node, struct iscsi_remote, link)->cleared = true;
+    list_for_each(node, &lun->tasks) {
+        struct iscsi_remote *remote = container_of(node, struct iscsi_remote, link);
+        if (&remote->far != except)
+            remote->cleared = true;
+    }
     if (session)
-        iscsi_session_cancel_lun(session, (int)lun->number);
+        iscsi_session_cancel_lun(session, (int)lun->number, except);
     else if (had_tasks)
         iscsi_lun_clear(lun);
     return had_tasks;
@@ -244,13 +247,13 @@ static void clear_lu(struct iscsi_target *target, const struct scsi_nexus *by,
     list_for_each(node, &target->sessions) {
         struct iscsi_session *session = container_of(node, struct iscsi_session, link);
         bool had_tasks = session->n_tasks > 0;
-        iscsi_session_cancel_lun(session, 0);
+        iscsi_session_cancel_lun(session, 0, NULL);
         if (tell_all || (had_tasks && &session->nexus != by))
             scsi_nexus_establish_unit_attention(&session->nexus, attention);
     }
     list_for_each(node, &target->remotes) {
         struct iscsi_lun *lun = container_of(node, struct iscsi_lun, link);
-        bool had_tasks = clear_remote(lun);
+        bool had_tasks = clear_remote(lun, NULL);
         if (tell_all || (had_tasks && &lun->nexus != by))
             scsi_nexus_establish_unit_attention(&lun->nexus, attention);
     }
@@ -268,9 +271,9 @@ static struct iscsi_lun *lun_of(const struct scsi_nexus *nexus)
     return container_of(nexus, struct iscsi_lun, nexus);
 }
 
-static void abort_session(struct scsi_nexus *nexus)
+static void abort_session(struct scsi_nexus *nexus, const struct scsi_task *except)
 {
-    iscsi_session_cancel_lun(session_of(nexus), 0);
+    iscsi_session_cancel_lun(session_of(nexus), 0, except);
 }
 
 static bool session_lingers(const struct scsi_nexus *nexus)
@@ -278,9 +281,9 @@ static bool session_lingers(const struct scsi_nexus *nexus)
     return writes(session_of(nexus), NULL);
 }
 
-static void abort_lun(struct scsi_nexus *nexus)
+static void abort_lun(struct scsi_nexus *nexus, const struct scsi_task *except)
 {
-    (void)clear_remote(lun_of(nexus));
+    (void)clear_remote(lun_of(nexus), except);
 }
 
 static bool lun_lingers(const struct scsi_nexus *nexus)
@@ -352,7 +355,7 @@ static bool clear_lun(struct iscsi_session *session, uint32_t itt, struct iscsi_
                                                .message.run = clear_there};
     session->n_away++;
     list_append(&session->target->task_management, &function->link);
-    iscsi_session_cancel_lun(session, (int)lun->number);
+    iscsi_session_cancel_lun(session, (int)lun->number, NULL);
     io_thread_post(lun->thread, &function->message);
     return true;
 }

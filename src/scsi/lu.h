@@ -57,11 +57,13 @@ struct scsi_lu {
     struct io_deferred check_preempting;
 };
 
+struct scsi_task;
+
 /* What a nexus has under way, known to the transport. On the LU's thread. */
 struct scsi_nexus_operations {
-    /* Ends all tasks that it has on the LU early, without a response. Not told when they have
-     * ended: scsi_lu_tasks_ended() is. */
-    void (*abort_tasks)(struct scsi_nexus *nexus);
+    /* Ends all tasks that it has on the LU early, without a response, but for `except`, which may
+     * be one of another nexus. Not told when they have ended: scsi_lu_tasks_ended() is. */
+    void (*abort_tasks)(struct scsi_nexus *nexus, const struct scsi_task *except);
     /* Of those, may any still change the medium or the LU? */
     bool (*lingers)(const struct scsi_nexus *nexus);
 };

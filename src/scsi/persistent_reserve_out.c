@@ -76,12 +76,13 @@ static struct scsi_nexus *next_to_abort(struct scsi_lu *lu)
     return NULL;
 }
 
-/* Tasks that end may take nexuses along. */
-static void abort_preempted(struct scsi_lu *lu)
+/* All tasks but this one, whose nexus may be among them (SPC-4 5.13.11.2.6). Tasks that end may
+ * take nexuses along. */
+static void abort_preempted(const struct change *change)
 {
-    for (struct scsi_nexus *nexus; (nexus = next_to_abort(lu));) {
+    for (struct scsi_nexus *nexus; (nexus = next_to_abort(lu_of(change)));) {
         nexus->aborting = true;
-        nexus->operations->abort_tasks(nexus);
+        nexus->operations->abort_tasks(nexus, change->burst->task);
     }
 }
 
@@ -91,7 +92,6 @@ static void abort_preempted(struct scsi_lu *lu)
 static void tell(void *context, const struct scsi_registration *r)
 {
     const struct change *change = context;
-    const struct scsi_nexus *self = change->burst->task->nexus;
     list_for_each(node, &lu_of(change)->nexuses) {
         struct scsi_nexus *nexus = container_of(node, struct scsi_nexus, link);
         if (!scsi_nexus_id_equal(&nexus->id, &r->nexus))
@@ -100,7 +100,7 @@ static void tell(void *context, const struct scsi_registration *r)
             scsi_nexus_establish_unit_attention(nexus, r->notice);
         if (r->notice == SENSE_REGISTRATIONS_PREEMPTED)
             nexus->prevents_removal = false; /* SPC-4, PREVENT ALLOW MEDIUM REMOVAL */
-        if (change->aborts && r->removed && nexus != self && nexus->operations)
+        if (change->aborts && r->removed && nexus->operations)
             nexus->preempted = true;
     }
 }
@@ -114,7 +114,7 @@ static void put_in_force(struct change *change)
         finish(change);
         return;
     }
-    abort_preempted(lu);
+    abort_preempted(change);
     list_append(&lu->preempting, &change->link);
     lu->check_preempting.run = check_preempting;
     scsi_lu_tasks_ended(lu);

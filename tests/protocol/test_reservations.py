@@ -177,6 +177,14 @@ def test_preempt_and_abort_fences(volume, alice, bob):
         assert write(again) == CONFLICT
 
 
+def test_who_preempts_and_aborts_himself_is_answered_alone(volume, alice, bob):
+    good(out(alice, REGISTER, 0, 1))
+    flood(alice)
+    good(out(alice, PREEMPT_AND_ABORT, 1, 1, kind=WE))
+    assert_nothing_lands(volume, bob)
+    assert not full_status(bob)
+
+
 @pytest.mark.parametrize("lun", [1, 2, 3])
 def test_preempt_and_abort_fences_every_lun(daemon, lun):
     """Of nodes with data volumes in common, each on the thread that it happens to be on."""

@@ -287,6 +287,32 @@ static void the_disk_fails(void **state)
     assert_int_equal(a->data[2 + 12], 0x0c);
 }
 
+static uint32_t reserve_out(enum scsi_service_action action, uint8_t key,
+                            uint8_t service_action_key)
+{
+    const uint8_t cdb[10] = {SCSI_PERSISTENT_RESERVE_OUT, (uint8_t)action, 1, [8] = 24};
+    const uint8_t list[24] = {[7] = key, [15] = service_action_key};
+    return send_command(node, ISCSI_FLAG_FINAL | ISCSI_FLAG_WRITE, cdb, 10, sizeof(list), list,
+                        sizeof(list));
+}
+
+/* SPC-4 5.13.11.2.6: the command itself is the only one that goes on. */
+static void who_preempts_himself_loses_his_other_tasks(void **state)
+{
+    log_in();
+    expect_good(reserve_out(SCSI_REGISTER, 0, 1));
+    far->disk->immediate = false;
+    write_blocks(16, true, 16 * BLOCK, 8192);
+    initiator_run(node);
+    assert_int_equal(far->disk->n_pending, 1);
+    uint32_t itt = reserve_out(SCSI_PREEMPT_AND_ABORT, 1, 1);
+    assert_null(initiator_next(node));
+    memdisk_run(far->disk, false);
+    expect_good(itt);
+    assert_null(initiator_next(node));
+    assert_int_equal(far->target->lun0.lu->reservations->n, 0);
+}
+
 #define REMOTE_TEST(f) cmocka_unit_test_setup_teardown(f, setup, further_lab_tear_down)
 
 int main(void)
@@ -306,6 +332,7 @@ int main(void)
         REMOTE_TEST(aborted_at_every_message),
         REMOTE_TEST(the_session_ends_under_its_writes),
         REMOTE_TEST(the_disk_fails),
+        REMOTE_TEST(who_preempts_himself_loses_his_other_tasks),
     };
     return RUN_TESTS(tests);
 }

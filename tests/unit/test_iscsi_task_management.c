@@ -208,6 +208,30 @@ static void preempt_and_abort_waits_for_nobody_else(void **state)
     expect_status(node, write, SCSI_GOOD);
 }
 
+/* SPC-4 5.13.11.2.6: the command itself is the only one that goes on. */
+static void who_preempts_himself_loses_his_other_tasks(void **state)
+{
+    reserve_out(node, SCSI_REGISTER, 0, 0, 1);
+    reserve_out(other, SCSI_REGISTER, 0, 0, 2);
+    start_write(node);
+    start_unfilled_write(node);
+    expect_answer(node, ISCSI_R2T, node->itt);
+    uint32_t write = start_write(other);
+    uint32_t itt = start_reserve_out(node, SCSI_PREEMPT_AND_ABORT, SCSI_WRITE_EXCLUSIVE, 1, 1);
+    run_round(node);
+    assert_null(initiator_next(node));
+    memdisk_run(lab->disk, false);
+    run_round(node);
+    expect_status(node, itt, SCSI_GOOD);
+    assert_null(initiator_next(node));
+    expect_status(other, write, SCSI_GOOD);
+    assert_int_equal(lab->target->lun0.lu->reservations->n, 1);
+    expect_attention(node, SENSE_NONE);
+    start_write(node);
+    memdisk_run(lab->disk, false);
+    expect_status(node, node->itt, SCSI_GOOD);
+}
+
 static void who_is_preempted_may_go_meanwhile(void **state)
 {
     reserve_out(node, SCSI_REGISTER, 0, 0, 1);
@@ -516,6 +540,7 @@ int main(void)
         FUNCTION_TEST(resets_bring_the_mode_pages_back),
         FUNCTION_TEST(preempt_and_abort_ends_the_tasks_of_who_is_preempted),
         FUNCTION_TEST(preempt_and_abort_waits_for_nobody_else),
+        FUNCTION_TEST(who_preempts_himself_loses_his_other_tasks),
         FUNCTION_TEST(who_is_preempted_may_go_meanwhile),
         FUNCTION_TEST(a_registration_is_of_the_port_and_outlives_its_session),
         FUNCTION_TEST(reset_keeps_persistent_reservations),

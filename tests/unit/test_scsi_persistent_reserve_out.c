@@ -6,12 +6,15 @@
 
 static struct scsi_nexus other;
 static struct scsi_reservations_save *to_save; /* NULL: nothing is being saved */
+static struct scsi_nexus *aborted;             /* who is to be */
 static unsigned aborts;
 static bool lingers;
 
-static void abort_tasks(struct scsi_nexus *nexus)
+static void abort_tasks(struct scsi_nexus *nexus, const struct scsi_task *except)
 {
-    assert_ptr_equal(nexus, &other);
+    assert_ptr_equal(nexus, aborted);
+    assert_non_null(port->task);
+    assert_ptr_equal(except, port->task);
     aborts++;
 }
 
@@ -28,6 +31,7 @@ static int set_up(void **state)
     scsi_port_connect(port, &other, 2);
     other.operations = &operations;
     to_save = NULL;
+    aborted = &other;
     aborts = 0;
     lingers = false;
     return 0;
@@ -332,6 +336,28 @@ static void preempt_and_abort_waits_for_what_still_writes(void **state)
     assert_int_equal(aborts, 1);
 }
 
+static void whoever_preempts_himself_is_aborted_but_for_the_command(void **state)
+{
+    both_are_registered();
+    (void)begin_list(1, 1, 0);
+    port->nexus.operations = &operations;
+    aborted = &port->nexus;
+    lingers = true;
+    port->speaker = &port->nexus;
+    scsi_port_begin(port, cdb(SCSI_PREEMPT_AND_ABORT, 0x01, 24), list, 24, 0);
+    fake_thread_round(port->thread);
+    assert_int_equal(aborts, 1);
+    assert_non_null(port->task);
+    lingers = false;
+    scsi_lu_tasks_ended(port->lu);
+    fake_thread_round(port->thread);
+    assert_null(port->task);
+    assert_int_equal(scsi_port_sense(port), SENSE_NONE);
+    assert_false(port->nexus.registered || port->nexus.preempted);
+    assert_true(other.registered);
+    scsi_expect(CDB(SCSI_TEST_UNIT_READY), NULL, 0, 0, SENSE_NONE); /* it knows */
+}
+
 static void preempt_and_abort_does_not_wait_for_who_has_gone(void **state)
 {
     both_are_registered();
@@ -446,6 +472,7 @@ int main(void)
         RTEST(moves_that_are_wrong),
         RTEST(those_who_lose_something_are_told),
         RTEST(preempt_and_abort_waits_for_what_still_writes),
+        RTEST(whoever_preempts_himself_is_aborted_but_for_the_command),
         RTEST(preempt_and_abort_does_not_wait_for_who_has_gone),
         RTEST(nothing_persists_without_a_store),
         RTEST(what_persists_is_saved_before_it_is_confirmed),
