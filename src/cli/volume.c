@@ -258,6 +258,20 @@ static const struct cli_option attach_options[] = {
     {"lun", "1..255", "as this LUN; otherwise the lowest that is free"},
 };
 
+/* From when on the node has it. */
+static const char *describe_sessions(const json_t *attached, char text[static 256])
+{
+    const char *problem = print_text(attached, "problem");
+    if (problem)
+        snprintf(text, 256, "from the node's next login on; it does not see it now: %.180s",
+                 problem);
+    else if (print_number(attached, "sessions") > 0)
+        str_copy(text, 256, "which is logged in and sees it now");
+    else
+        str_copy(text, 256, "from the node's next login on");
+    return text;
+}
+
 static int attach(const struct cli *cli, const struct args *args)
 {
     const char *text = args_value(args, "lun");
@@ -275,8 +289,9 @@ static int attach(const struct cli *cli, const struct args *args)
     if (r != CLI_OK)
         return r;
     unsigned lun = (unsigned)print_number(json, "lun");
-    return cli_done(cli, json, "volume %s is LUN %u of node %s, from the node's next login on\n",
-                    args->words[0], lun, args->words[1]);
+    char when[256];
+    return cli_done(cli, json, "volume %s is LUN %u of node %s, %s\n", args->words[0], lun,
+                    args->words[1], describe_sessions(json, when));
 }
 
 static int detach(const struct cli *cli, const struct args *args)

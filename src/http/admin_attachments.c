@@ -4,6 +4,25 @@
 
 #include <errno.h>
 
+/* The attachment is made, whatever becomes of this: sessions that do not see it now do later. */
+static struct session_attach tell_sessions(struct call *call, const struct body_attachment *fields,
+                                           struct error *error)
+{
+    const struct session_provider *p = call->admin->settings.sessions;
+    struct session_attach attach = {0};
+    if (p && p->attach(p->context, fields->node.text, fields->volume.text, &attach, error) < 0)
+        attach.reason = error->text;
+    return attach;
+}
+
+static json_t *attachment_to_json(const struct body_attachment *fields, uint32_t lun,
+                                  const struct session_attach *attach)
+{
+    return json_pack("{s:s, s:s, s:I, s:I, s:s?}", "volume", fields->volume.text, "node",
+                     fields->node.text, "lun", (json_int_t)lun, "sessions",
+                     (json_int_t)attach->sessions, "problem", attach->reason);
+}
+
 void admin_attach_volume(struct call *call)
 {
     cleanup_body struct body body = {0};
@@ -16,10 +35,10 @@ void admin_attach_volume(struct call *call)
         registry_volume_attach(call->admin->settings.registry, fields.volume.text, fields.node.text,
                                (uint32_t)fields.lun.number, &lun, &error) < 0)
         call_reply_error(call, &error);
-    else
-        call_reply(call, 200,
-                   json_pack("{s:s, s:s, s:I}", "volume", fields.volume.text, "node",
-                             fields.node.text, "lun", (json_int_t)lun));
+    else {
+        struct session_attach attach = tell_sessions(call, &fields, &error);
+        call_reply(call, 200, attachment_to_json(&fields, lun, &attach));
+    }
 }
 
 /* What a running node works with is not taken from it. */

@@ -19,6 +19,12 @@ struct session_drain {
     unsigned asked;    /* of which so many bear to be asked to leave */
 };
 
+/* What has become of a volume that was attached to a node. */
+struct session_attach {
+    unsigned sessions;  /* so many have it */
+    const char *reason; /* why another one has it not; or NULL */
+};
+
 /* All may wait for I/O threads; called on any other thread, several at once. */
 struct session_provider {
     /* A new array, ordered by id; in_full: with all that is known of each. -ENOENT: there is no
@@ -34,6 +40,10 @@ struct session_provider {
                  struct session_drain *ret_drain, struct error *ret_error);
     /* Ends that. -ENOENT: it is not being drained, or there is no such node or volume. */
     int (*release)(void *context, const struct session_filter *filter, struct error *ret_error);
+    /* A volume was attached to a node: waits until the sessions of what it boots have it, too.
+     * -ENOENT: there is no such node or volume (any more); -ENOMEM. */
+    int (*attach)(void *context, const char *node, const char *volume,
+                  struct session_attach *ret_attach, struct error *ret_error);
     /* A new array of what is being drained; NULL without memory. */
     json_t *(*holds)(void *context);
     void *context;

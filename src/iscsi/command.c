@@ -238,6 +238,11 @@ static void complete_task(struct scsi_task *scsi)
     iscsi_session_task_ended(session);
 }
 
+static void luns_reported(struct scsi_task *scsi)
+{
+    iscsi_luns_reported(iscsi_task_of(scsi)->session, scsi->target);
+}
+
 void iscsi_task_cancel(struct iscsi_task *task)
 {
     struct iscsi_conn *conn = task->session->conn;
@@ -266,6 +271,7 @@ static const struct scsi_transport transport = {
     .send = send_burst,
     .receive = iscsi_data_out_receive,
     .complete = complete_task,
+    .luns_reported = luns_reported,
 };
 
 /* What is wrong with the data that comes with a command; SENSE_NONE: nothing. */

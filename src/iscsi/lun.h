@@ -6,7 +6,15 @@
  * it is connected. The nexus lives on the LU's thread: connecting and disconnecting are messages,
  * and so is every command (remote.h) unless both threads are the same.
  *
- * Cost: two messages per LUN and login, two per LUN and end of a session.
+ * LUNs are connected before their session begins, or are attached to it while it runs. None leaves
+ * before the session ends. What LUNs a session has is a list that never changes, since a command
+ * that carries it may be on any thread: one LUN more is another list, for the commands that come
+ * from then on. The old ones stay until the session ends, at most one for each LUN that was
+ * attached. The initiator is told by unit attentions of the LUs that it knows; REPORT LUNS clears
+ * them, if what it has told is the list of now.
+ *
+ * Cost: two messages per LUN and login, two per LUN and end of a session; and when a LUN is
+ * attached or REPORT LUNS has told of it, one for each LUN of another thread.
  */
 #pragma once
 
@@ -17,8 +25,12 @@
 #include "scsi/lu.h"
 #include "scsi/task.h"
 
+#define ISCSI_LUNS 256 /* 0..255 */
+
 struct iscsi_conn;
+struct iscsi_lun_list;
 struct iscsi_luns;
+struct iscsi_session;
 struct iscsi_target;
 struct iscsi_target_request;
 
@@ -34,12 +46,14 @@ struct iscsi_target_request {
 
 struct iscsi_lun {
     struct iscsi_luns *luns;
+    struct list link;         /* in luns->all */
     unsigned number;          /* 1..255 */
     struct io_thread *thread; /* that the LU belongs to */
     uint64_t volume_id;       /* of whoever opens it */
-    const void *volume;       /* the same; until it is connected */
-    bool connected;           /* to be used; else reason tells why not */
-    const char *reason;
+    const void *volume;       /* the same; until luns->opened() */
+    bool attached;            /* to a session that had begun */
+    bool connected;           /* and found by its number */
+    const char *reason;       /* why not, for luns->opened() */
 
     /* private to lun.c */
     struct message message;
@@ -51,9 +65,12 @@ struct iscsi_lun {
     atomic_bool clearing; /* `clear` is posted */
     struct message lose;
     bool lost; /* `lose` is posted */
+    struct message news;
+    atomic_bool telling;      /* `news` is posted */
+    atomic_bool luns_changed; /* what it tells */
 
     /* the LU's thread's */
-    struct list link; /* in target->remotes */
+    struct list remote_link; /* in target->remotes */
     struct iscsi_target *target;
     struct scsi_nexus nexus;
     struct buffer_share share; /* of what is read */
@@ -64,11 +81,15 @@ struct iscsi_luns {
     struct io_thread *thread; /* of the session */
     struct iscsi_conn *conn;  /* of the session, once there is one */
     struct iscsi_login_identity identity;
-    struct scsi_target scsi; /* LUN 0 and what is connected: for REPORT LUNS */
+    struct list all; /* struct iscsi_lun, connected or about to be */
     /* Of whoever opens the volumes. open() is called on the LU's thread and ends in
-     * lun->request.done(); freed() on the session's, when nothing is connected any more. */
+     * lun->request.done(). The rest on the session's: opened() when a LUN is connected, or is not
+     * and let_go() follows; connected() before the session begins; let_go() when a LUN has gone;
+     * freed() when all have. */
     void (*open)(struct iscsi_lun *lun);
+    void (*opened)(struct iscsi_lun *lun);
     void (*connected)(struct iscsi_luns *luns);
+    void (*let_go)(struct iscsi_lun *lun);
     void (*freed)(struct iscsi_luns *luns);
     void *context;
 
@@ -76,25 +97,31 @@ struct iscsi_luns {
     unsigned n_pending;
     void (*released)(void *context);
     void *released_context;
-    size_t n;
-    struct iscsi_lun *luns;
-    struct scsi_target_lun *list;
+    struct iscsi_lun *by_number[ISCSI_LUNS]; /* those that are connected */
+    struct iscsi_lun_list *list;             /* the one of now; behind it the older ones */
 };
 
-/* For a session on `thread`. Fill in the callbacks, and of luns[0..n) number, thread, volume_id and
- * volume. NULL: no memory. */
-struct iscsi_luns *iscsi_luns_new(struct io_thread *thread, size_t n);
-/* Opens and connects them; luns->connected() is called, at once or later. A LUN that cannot be
- * connected is left out. */
+/* For a session on `thread`. Fill in the callbacks. NULL: no memory. */
+struct iscsi_luns *iscsi_luns_new(struct io_thread *thread);
+/* Adds a LUN that is not connected yet; its number is not in use. NULL: no memory. */
+struct iscsi_lun *iscsi_luns_add(struct iscsi_luns *luns, unsigned number, struct io_thread *thread,
+                                 uint64_t volume_id, const void *volume);
+/* Opens and connects what was added; luns->connected() is called, at once or later. A LUN that
+ * cannot be connected is left out. */
 void iscsi_luns_connect(struct iscsi_luns *luns);
-/* The session has begun: LUN 0 is this LU, and this is its nexus. */
-void iscsi_luns_set_first(struct iscsi_luns *luns, struct scsi_lu *lu, struct scsi_nexus *nexus);
+/* The session begins, with these LUNs beside its own; on its thread. -ENOMEM. */
+int iscsi_luns_begin(struct iscsi_luns *luns, struct iscsi_session *session) MUST_CHECK;
+/* Opens and connects a LUN that was added, for the session that has begun, whose initiator is told;
+ * luns->opened() is called later. */
+void iscsi_luns_attach(struct iscsi_lun *lun);
 /* Disconnects them, frees all, and calls released(context), at once or later. No task may be left.
  */
 void iscsi_luns_release(struct iscsi_luns *luns, void (*released)(void *context), void *context);
 
 /* Their session is lost, or logs out: what their nexuses had reserved is free. luns may be NULL. */
 void iscsi_luns_lose(struct iscsi_luns *luns);
+/* The initiator is told this list of LUNs, by REPORT LUNS. On the session's thread. */
+void iscsi_luns_reported(struct iscsi_session *session, const struct scsi_target *list);
 
 /* LUN as on the wire to its number; -1: not of the single-level formats (SAM-5 4.7: peripheral
  * device and flat space addressing). */

@@ -19,6 +19,7 @@ struct iscsi_event {
     const struct iscsi_login_identity *identity; /* NULL: it never said who it is */
     const struct iscsi_login_traits *traits;
     const struct iscsi_target *target; /* LOGIN, and END of such a session; NULL: discovery */
+    struct iscsi_session *session;     /* LOGIN: it has begun; else NULL */
     const struct iscsi_session_counters *counters; /* END of a session; else NULL */
     const struct endpoint *peer;
     enum iscsi_login_status status; /* REFUSED */

@@ -88,6 +88,12 @@ static void ended_here(struct message *message)
     finish(remote);
 }
 
+static void reported_here(struct message *message)
+{
+    const struct iscsi_remote *remote = container_of(message, struct iscsi_remote, reported);
+    iscsi_luns_reported(remote->task->session, remote->task->scsi.target);
+}
+
 static void aborted_here(struct message *message)
 {
     struct iscsi_remote *remote = container_of(message, struct iscsi_remote, abort);
@@ -136,7 +142,14 @@ static void complete_far(struct scsi_task *far)
     iscsi_target_task_ended(target);
 }
 
-static const struct scsi_transport transport = {send_far, receive_far, complete_far};
+static void luns_reported_far(struct scsi_task *far)
+{
+    struct iscsi_remote *remote = remote_of(far);
+    to_near(remote, &remote->reported, reported_here);
+}
+
+static const struct scsi_transport transport = {send_far, receive_far, complete_far,
+                                                luns_reported_far};
 
 static void start_there(struct message *message)
 {

@@ -9,6 +9,7 @@
  *
  *   start   near to far, once           step[i]  far to near: move burst i; and back: it has moved
  *   abort   near to far, and back       ended    far to near, once: status and sense
+ *                                       reported far to near, before `ended`: REPORT LUNS
  *
  * Buffers stay with the thread that made them. Data-in lies in a buffer of the LU's thread; PDUs
  * point into it without a reference, and it is given back there when `step` has come back. Data-out
@@ -41,7 +42,7 @@ struct iscsi_remote {
     struct list link; /* in lun->tasks */
     struct iscsi_task *task;
     struct iscsi_lun *lun;
-    struct message start, abort, ended;
+    struct message start, abort, ended, reported;
     bool writes;                        /* its command changes the medium; never changes */
     atomic_bool cleared;                /* set by the LU's thread: somebody waits for its end */
     bool far_ended;                     /* the LU's thread's */

@@ -77,11 +77,11 @@ int iscsi_session_start(struct iscsi_conn *conn, struct iscsi_target *target, ui
         list_append(&target->sessions, &session->link);
         struct scsi_nexus_id id = iscsi_nexus_id(&session->identity);
         scsi_nexus_connect(&session->nexus, target->lun0.lu, &id, &iscsi_session_nexus_operations);
-        session->scsi = conn->luns ? &conn->luns->scsi : &target->scsi;
-        if (conn->luns)
-            iscsi_luns_set_first(conn->luns, target->lun0.lu, &session->nexus);
+        session->scsi = &target->scsi;
     }
-    int r = iscsi_conn_start_session(conn, session);
+    int r = conn->luns ? iscsi_luns_begin(conn->luns, session) : 0;
+    if (r >= 0)
+        r = iscsi_conn_start_session(conn, session);
     if (r < 0)
         dispose(session);
     return r;

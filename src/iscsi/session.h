@@ -39,7 +39,7 @@ struct iscsi_session {
     uint32_t granted_cmdsn; /* the MaxCmdSN that was sent last: the one that the initiator knows */
     unsigned n_unnumbered;  /* see ISCSI_MAX_UNNUMBERED; one less with each answer that leaves */
     uint32_t next_ttt;
-    struct scsi_target *scsi; /* its LUNs; those beside LUN 0 are in conn->luns */
+    struct scsi_target *scsi; /* its LUNs of now; those beside LUN 0 are in conn->luns */
     struct scsi_nexus nexus;  /* to LUN 0 */
     struct buffer_share share;
     struct iscsi_task *buckets[ISCSI_TASK_BUCKETS]; /* by ITT */

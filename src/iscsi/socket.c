@@ -344,7 +344,7 @@ static enum iscsi_login_status check(struct iscsi_conn *conn, const char **ret_r
 static void logged_in(struct iscsi_conn *conn)
 {
     struct iscsi_socket *s = iscsi_socket_of(conn);
-    struct iscsi_event event = {.kind = ISCSI_EVENT_LOGIN};
+    struct iscsi_event event = {.kind = ISCSI_EVENT_LOGIN, .session = conn->session};
     iscsi_socket_leave_login(s);
     counter_add(&s->owner->portal->counters.logins, 1);
     counter_add(&s->owner->portal->counters.sessions, 1);

@@ -59,7 +59,7 @@ void iscsi_target_close_sessions(struct iscsi_target *target, const char *reason
     list_for_each(node, &target->attaching)
         iscsi_conn_close(container_of(node, struct iscsi_conn, attach_link), reason);
     list_for_each(node, &target->remotes)
-        iscsi_lun_evict(container_of(node, struct iscsi_lun, link), reason);
+        iscsi_lun_evict(container_of(node, struct iscsi_lun, remote_link), reason);
 }
 
 /* On its way out, and nothing of it can land on the medium any more. */
@@ -105,7 +105,7 @@ static bool has_remote_rival(const struct iscsi_target *target,
 {
     list_for_each(node, &target->remotes) {
         const struct iscsi_login_identity *other =
-            &container_of(node, struct iscsi_lun, link)->luns->identity;
+            &container_of(node, struct iscsi_lun, remote_link)->luns->identity;
         if (!endpoint_same_host(&other->source, &identity->source) &&
             !str_eq(other->initiator, identity->initiator))
             return true;

@@ -99,7 +99,7 @@ static bool target_writes(const struct iscsi_target *target)
         if (writes(container_of(node, struct iscsi_session, link), NULL))
             return true;
     list_for_each(node, &target->remotes)
-        if (lun_writes(container_of(node, struct iscsi_lun, link)))
+        if (lun_writes(container_of(node, struct iscsi_lun, remote_link)))
             return true;
     return false;
 }
@@ -252,7 +252,7 @@ static void clear_lu(struct iscsi_target *target, const struct scsi_nexus *by,
             scsi_nexus_establish_unit_attention(&session->nexus, attention);
     }
     list_for_each(node, &target->remotes) {
-        struct iscsi_lun *lun = container_of(node, struct iscsi_lun, link);
+        struct iscsi_lun *lun = container_of(node, struct iscsi_lun, remote_link);
         bool had_tasks = clear_remote(lun, NULL);
         if (tell_all || (had_tasks && &lun->nexus != by))
             scsi_nexus_establish_unit_attention(&lun->nexus, attention);
@@ -380,10 +380,11 @@ static void reset_target(struct iscsi_session *session, uint32_t itt, bool cold)
         iscsi_conn_violation(session->conn, "asks for too many task management functions at once");
         return;
     }
-    for (size_t i = 0; luns && i < luns->n; i++)
-        if (luns->luns[i].connected &&
-            !clear_lun(session, itt, &luns->luns[i], SENSE_RESET, true, true))
+    for (int i = 0; i < ISCSI_LUNS; i++) {
+        struct iscsi_lun *lun = iscsi_luns_find(luns, i);
+        if (lun && !clear_lun(session, itt, lun, SENSE_RESET, true, true))
             return;
+    }
     clear_lu(session->target, &session->nexus, SENSE_RESET, true);
     respond_when_gone(session, itt, OF_TARGET, NULL, cold);
 }

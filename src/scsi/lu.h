@@ -127,6 +127,8 @@ void scsi_nexus_establish_unit_attention(struct scsi_nexus *nexus, enum scsi_sen
 /* Has every nexus told, but for `except` (or NULL). */
 void scsi_lu_establish_unit_attention(struct scsi_lu *lu, const struct scsi_nexus *except,
                                       enum scsi_sense sense);
+/* Not to be told any more, if it was queued. */
+void scsi_nexus_clear_unit_attention(struct scsi_nexus *nexus, enum scsi_sense sense);
 /* The next one to tell, removed; SENSE_NONE if there is none. */
 enum scsi_sense scsi_nexus_take_unit_attention(struct scsi_nexus *nexus);
 /* The same, of those that tell of a reset or a lost nexus: they are told before a reservation

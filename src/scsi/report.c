@@ -16,6 +16,8 @@ void scsi_report_luns(struct scsi_task *task)
         scsi_task_check(task, SENSE_INVALID_FIELD_IN_CDB);
         return;
     }
+    if (task->transport->luns_reported)
+        task->transport->luns_reported(task);
     size_t n = select == 1 ? 0 : task->target->n_luns;
     if (!scsi_reply_begin(task, (uint32_t)(8 + 8 * n), &w))
         return;

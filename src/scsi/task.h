@@ -58,6 +58,9 @@ struct scsi_transport {
     void (*receive)(struct scsi_task *task, struct scsi_burst *burst);
     /* The end: status, sense and data_length are final. */
     void (*complete)(struct scsi_task *task);
+    /* Its initiator is told the LUNs of task->target: on none of them it has to be told any more
+     * that they have changed (SPC-4 6.33). Before complete(). NULL: they never change. */
+    void (*luns_reported)(struct scsi_task *task);
 };
 
 struct scsi_task {
@@ -106,7 +109,8 @@ struct scsi_target_lun {
     struct scsi_nexus *nexus;
 };
 
-/* What an initiator sees of a target: what it is called, and what LUNs there are. */
+/* What an initiator sees of a target: what it is called, and what LUNs there are. Never changes: if
+ * there are others, tasks that come then have another one. */
 struct scsi_target {
     const char *name; /* a SCSI name: of iSCSI, the target's */
     const struct scsi_target_lun *luns;

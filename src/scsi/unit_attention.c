@@ -6,8 +6,8 @@
  * order in which it happened.
  *
  * One is cleared by being told: with CHECK CONDITION, or as the data of a REQUEST SENSE
- * (UA_INTLCK_CTRL is 00b). INQUIRY, REPORT LUNS and REQUEST SENSE are carried out in spite of them
- * (SCSI_CMD_SKIPS_UA).
+ * (UA_INTLCK_CTRL is 00b). That the LUNs have changed is cleared by REPORT LUNS, too, on every LU.
+ * INQUIRY, REPORT LUNS and REQUEST SENSE are carried out in spite of them (SCSI_CMD_SKIPS_UA).
  */
 #include "scsi/lu.h"
 
@@ -46,6 +46,15 @@ static void drop_covered(struct scsi_nexus *nexus, enum scsi_sense sense)
     unsigned kept = 0;
     for (unsigned i = 0; i < nexus->n_unit_attentions; i++)
         if (!covers(sense, nexus->unit_attentions[i]))
+            nexus->unit_attentions[kept++] = nexus->unit_attentions[i];
+    nexus->n_unit_attentions = kept;
+}
+
+void scsi_nexus_clear_unit_attention(struct scsi_nexus *nexus, enum scsi_sense sense)
+{
+    unsigned kept = 0;
+    for (unsigned i = 0; i < nexus->n_unit_attentions; i++)
+        if (nexus->unit_attentions[i] != sense)
             nexus->unit_attentions[kept++] = nexus->unit_attentions[i];
     nexus->n_unit_attentions = kept;
 }

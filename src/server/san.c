@@ -144,3 +144,8 @@ struct holds *san_holds(const struct san *san)
 {
     return targets_holds(san->targets);
 }
+
+struct targets *san_targets(const struct san *san)
+{
+    return san->targets;
+}

@@ -22,8 +22,10 @@ void san_portal_for(const struct san *san, const struct endpoint *local,
                     struct endpoint *ret_portal);
 /* Is a session open on a volume, or a login to it under way? Says with whom. Any thread. */
 bool san_is_in_use(struct san *san, uint64_t volume_id, char peer[static 256]);
-/* The sessions on the portal, and what nobody may log in to for now; live as long as it. */
+/* The sessions on the portal, what nobody may log in to for now, and the volumes as targets; live
+ * as long as it. */
 struct iscsi_roster *san_roster(const struct san *san);
 struct holds *san_holds(const struct san *san);
+struct targets *san_targets(const struct san *san);
 /* Lives as long as it; any thread may read it. */
 const struct iscsi_portal_counters *san_counters(const struct san *san);

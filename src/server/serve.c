@@ -286,7 +286,8 @@ static int start_san(struct server *server, struct error *ret_error)
         return r;
     server->sessions = (struct sessions){.roster = san_roster(server->san),
                                          .holds = san_holds(server->san),
-                                         .catalog = server->catalog};
+                                         .catalog = server->catalog,
+                                         .targets = san_targets(server->san)};
     server->session_provider = sessions_provider(&server->sessions);
     return 0;
 }

@@ -9,8 +9,10 @@ static bool has_volume(const struct iscsi_session *session, uint64_t volume_id)
     const struct iscsi_luns *luns = session->conn->luns;
     if (session->target && open_volumes_id(session->target) == volume_id)
         return true;
-    for (size_t i = 0; luns && i < luns->n; i++)
-        if (luns->luns[i].volume_id == volume_id)
+    if (!luns)
+        return false;
+    list_for_each(node, &luns->all)
+        if (container_of(node, struct iscsi_lun, link)->volume_id == volume_id)
             return true;
     return false;
 }

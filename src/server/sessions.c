@@ -46,18 +46,19 @@ static void copy_numbers(struct session_copy *copy, const struct iscsi_session *
 
 static struct session_copy *copy_session(const struct iscsi_session *session)
 {
-    const struct iscsi_luns *luns = session->conn->luns;
-    size_t n_luns = luns ? luns->n : 0;
+    size_t n_luns = session->scsi ? session->scsi->n_luns : 0;
     struct session_copy *copy = calloc(1, sizeof(*copy) + n_luns * sizeof(copy->luns[0]));
     if (!copy || !copy_texts(copy, &session->identity)) {
         free(copy);
         return NULL;
     }
     copy_numbers(copy, session);
-    for (size_t i = 0; i < n_luns; i++)
-        if (luns->luns[i].connected)
-            copy->luns[copy->n_luns++] =
-                (struct session_lun){luns->luns[i].number, luns->luns[i].volume_id};
+    for (size_t i = 1; i < n_luns; i++) {
+        const struct iscsi_lun *lun =
+            iscsi_luns_find(session->conn->luns, iscsi_lun_number(session->scsi->luns[i].lun));
+        if (lun)
+            copy->luns[copy->n_luns++] = (struct session_lun){lun->number, lun->volume_id};
+    }
     return copy;
 }
 
@@ -176,6 +177,7 @@ struct session_provider sessions_provider(struct sessions *sessions)
                                      .end = sessions_end,
                                      .drain = sessions_drain,
                                      .release = sessions_release,
+                                     .attach = sessions_attach,
                                      .holds = sessions_holds,
                                      .context = sessions};
 }

@@ -13,9 +13,10 @@ struct sessions {
     struct iscsi_roster *roster;
     struct holds *holds;
     struct catalog_slot *catalog;
+    struct targets *targets;
 };
 
-/* For the admin API. Both must outlive it. */
+/* For the admin API. All must outlive it. */
 struct session_provider sessions_provider(struct sessions *sessions);
 
 /* --- sessions_end.c, for sessions.c; see http/sessions.h --- */
@@ -26,6 +27,9 @@ int sessions_drain(void *context, const struct session_filter *filter, unsigned 
                    struct session_drain *ret_drain, struct error *ret_error);
 int sessions_release(void *context, const struct session_filter *filter, struct error *ret_error);
 json_t *sessions_holds(void *context);
+/* In sessions_attach.c. */
+int sessions_attach(void *context, const char *node, const char *volume,
+                    struct session_attach *ret_attach, struct error *ret_error);
 /* -ENOENT: there is no session with this id. */
 int sessions_none(uint64_t id, struct error *ret_error);
 

@@ -111,8 +111,10 @@ static bool is_held(const struct ending *e, const struct iscsi_session *session)
     const struct catalog_node *node =
         catalog_node_by_initiator(e->match.catalog, session->identity.initiator);
     bool held = holds_match(e->holds, node ? node->id : 0, open_volumes_id(session->target));
-    for (size_t i = 0; !held && luns && i < luns->n; i++)
-        held = holds_match(e->holds, 0, luns->luns[i].volume_id);
+    if (!luns)
+        return held;
+    list_for_each(link, &luns->all)
+        held |= holds_match(e->holds, 0, container_of(link, struct iscsi_lun, link)->volume_id);
     return held;
 }
 

@@ -1,30 +1,6 @@
-#include "server/targets.h"
+#include "server/targets_internal.h"
 
 #include <errno.h>
-#include <pthread.h>
-
-#include "core/idmap.h"
-#include "core/log.h"
-#include "iscsi/lun.h"
-#include "server/open_volumes.h"
-
-/* A volume as a login may use it: a copy, so that no session keeps an old catalog alive. */
-struct admitted_volume {
-    unsigned lun;
-    struct volume_spec spec; /* its strings are those below */
-    char target[IQN_MAX_LEN + 1];
-    const char *name; /* the end of `target` */
-    char *path;
-};
-
-/* What a login was admitted to. */
-struct admission {
-    struct iscsi_login_identity identity;
-    struct chap_credentials chap; /* what it must prove */
-    uint64_t node_id;             /* 0: the initiator is none */
-    size_t n_volumes;
-    struct admitted_volume volumes[]; /* the first is LUN 0 */
-};
 
 /* Sessions of a volume, and logins on their way to one; for those who ask from other threads. */
 struct volume_users {
@@ -32,26 +8,10 @@ struct volume_users {
     char last[256]; /* who came last: "iqn... from 10.0.0.7" */
 };
 
-struct targets {
-    struct catalog_slot *catalog;
-    struct io_thread *const *threads;
-    unsigned n_threads;
-    struct open_volumes *volumes;
-    struct holds *holds;
-    struct mailbox *control;
-    targets_event *on_event;
-    void *context;
-    struct iscsi_portal_operations operations;
-    struct redirect_list redirects;
-    struct chap_credentials discovery_chap;
-    pthread_mutex_t lock; /* protects users */
-    struct idmap users;   /* struct volume_users by volume id */
-};
-
 /* --- who uses a volume --- */
 
-static void add_user(struct targets *targets, uint64_t volume_id, const char *initiator,
-                     const struct endpoint *peer)
+void targets_add_user(struct targets *targets, uint64_t volume_id, const char *initiator,
+                      const struct endpoint *peer)
 {
     char address[ENDPOINT_TEXT_SIZE];
     pthread_mutex_lock(&targets->lock);
@@ -67,7 +27,7 @@ static void add_user(struct targets *targets, uint64_t volume_id, const char *in
     pthread_mutex_unlock(&targets->lock);
 }
 
-static void remove_user(struct targets *targets, uint64_t volume_id)
+void targets_remove_user(struct targets *targets, uint64_t volume_id)
 {
     pthread_mutex_lock(&targets->lock);
     struct volume_users *users = idmap_get(&targets->users, volume_id);
@@ -103,11 +63,9 @@ static void admission_free(struct admission *a)
     free(a);
 }
 
-/* False: no memory. */
-static bool admit_volume(struct admission *admission, unsigned lun, const struct catalog *catalog,
-                         const struct catalog_volume *volume)
+bool admitted_volume_init(struct admitted_volume *a, unsigned lun, const struct catalog *catalog,
+                          const struct catalog_volume *volume)
 {
-    struct admitted_volume *a = &admission->volumes[admission->n_volumes];
     a->lun = lun;
     a->path = strdup(volume->path);
     if (!a->path)
@@ -126,8 +84,17 @@ static bool admit_volume(struct admission *admission, unsigned lun, const struct
         .single_writer = !volume->shared && !volume->read_only,
     };
     memcpy(a->spec.serial, volume->serial, sizeof(a->spec.serial));
-    admission->n_volumes++;
     return true;
+}
+
+/* False: no memory. */
+static bool admit_volume(struct admission *admission, unsigned lun, const struct catalog *catalog,
+                         const struct catalog_volume *volume)
+{
+    struct admitted_volume *a = &admission->volumes[admission->n_volumes];
+    bool ok = admitted_volume_init(a, lun, catalog, volume);
+    admission->n_volumes += ok;
+    return ok;
 }
 
 /* With the data volumes, if it is a node that logs in to what it boots. */
@@ -171,7 +138,7 @@ static void release(void *context, void *admission)
 {
     struct admission *a = admission;
     for (size_t i = 0; i < a->n_volumes; i++)
-        remove_user(context, a->volumes[i].spec.id);
+        targets_remove_user(context, a->volumes[i].spec.id);
     admission_free(a);
 }
 
@@ -250,7 +217,8 @@ static enum iscsi_login_status admit(void *context, const struct iscsi_login_ide
     if (status != ISCSI_LOGIN_OK)
         return status;
     for (size_t i = 0; i < admission->n_volumes; i++)
-        add_user(targets, admission->volumes[i].spec.id, identity->initiator, &identity->source);
+        targets_add_user(targets, admission->volumes[i].spec.id, identity->initiator,
+                         &identity->source);
     status = admit_now(targets, identity, &again, ret_reason);
     if (status == ISCSI_LOGIN_OK && !same_volumes(admission, again))
         status =
@@ -311,93 +279,6 @@ static unsigned owner(void *context, const void *admission)
                       targets->n_threads);
 }
 
-/* --- the data volumes of a login --- */
-
-struct data_volumes {
-    struct targets *targets;
-    struct io_thread *thread;
-    /* until LUN 0 is asked for */
-    const struct admission *admission;
-    struct iscsi_target_request *request;
-    bool begins_anew;
-};
-
-/* On the thread of the data volume. */
-static void open_data_volume(struct iscsi_lun *lun)
-{
-    const struct data_volumes *d = lun->luns->context;
-    const struct admitted_volume *volume = lun->volume;
-    open_volumes_get(d->targets->volumes, lun->thread, &volume->spec, d->begins_anew,
-                     &lun->request);
-}
-
-/* The machine comes up without what cannot be opened: that may be what an administrator needs. */
-static void log_missing(const struct iscsi_luns *luns)
-{
-    for (size_t i = 0; i < luns->n; i++) {
-        const struct iscsi_lun *lun = &luns->luns[i];
-        const struct admitted_volume *volume = lun->volume;
-        if (!lun->connected)
-            log_error("%s logs in without LUN %u (%s): %s", luns->identity.initiator, lun->number,
-                      volume->target, lun->reason);
-    }
-}
-
-static void data_volumes_connected(struct iscsi_luns *luns)
-{
-    const struct data_volumes *d = luns->context;
-    log_missing(luns);
-    open_volumes_get(d->targets->volumes, d->thread, &d->admission->volumes[0].spec, d->begins_anew,
-                     d->request);
-}
-
-static void data_volumes_freed(struct iscsi_luns *luns)
-{
-    struct data_volumes *d = luns->context;
-    for (size_t i = 0; i < luns->n; i++)
-        remove_user(d->targets, luns->luns[i].volume_id);
-    free(d);
-}
-
-static struct iscsi_luns *luns_for(struct targets *targets, struct io_thread *thread,
-                                   const struct admission *a)
-{
-    size_t n = a->n_volumes - 1;
-    struct iscsi_luns *luns = iscsi_luns_new(thread, n);
-    if (!luns)
-        return NULL;
-    luns->identity = a->identity;
-    luns->open = open_data_volume;
-    luns->connected = data_volumes_connected;
-    luns->freed = data_volumes_freed;
-    for (size_t i = 0; i < n; i++) {
-        struct iscsi_lun *lun = &luns->luns[i];
-        const struct admitted_volume *volume = &a->volumes[i + 1];
-        lun->number = volume->lun;
-        lun->volume = volume;
-        lun->volume_id = volume->spec.id;
-        lun->thread = targets->threads[volume->spec.id % targets->n_threads];
-        add_user(targets, lun->volume_id, a->identity.initiator, &a->identity.source);
-    }
-    return luns;
-}
-
-static void get_all(struct targets *targets, struct io_thread *thread, const struct admission *a,
-                    bool begins_anew, struct iscsi_target_request *request)
-{
-    struct data_volumes *d = calloc(1, sizeof(*d));
-    struct iscsi_luns *luns = d ? luns_for(targets, thread, a) : NULL;
-    if (!luns) {
-        free(d);
-        request->done(request, NULL, "out of memory");
-        return;
-    }
-    *d = (struct data_volumes){targets, thread, a, request, begins_anew};
-    luns->context = d;
-    request->luns = luns;
-    iscsi_luns_connect(luns);
-}
-
 /* iPXE logs in when its machine has just been started. */
 static void get_target(void *context, struct io_thread *thread, const void *admission,
                        const struct iscsi_login_traits *traits,
@@ -406,7 +287,7 @@ static void get_target(void *context, struct io_thread *thread, const void *admi
     struct targets *targets = context;
     const struct admission *a = admission;
     if (a->n_volumes > 1)
-        get_all(targets, thread, a, traits->firmware, request);
+        data_volumes_get(targets, thread, a, traits->firmware, request);
     else
         open_volumes_get(targets->volumes, thread, &a->volumes[0].spec, traits->firmware, request);
 }
@@ -478,13 +359,15 @@ static void on_portal_event(void *context, const struct iscsi_event *event)
     if (event->target) {
         uint64_t volume_id = open_volumes_id(event->target);
         if (event->kind == ISCSI_EVENT_LOGIN)
-            add_user(context, volume_id, event->identity->initiator, event->peer);
+            targets_add_user(context, volume_id, event->identity->initiator, event->peer);
         else
-            remove_user(context, volume_id);
+            targets_remove_user(context, volume_id);
         if (event->orderly)
             open_volumes_logged_out(event->target);
     }
     post_event(context, event);
+    if (event->session)
+        data_volumes_update(context, event->session, NULL); /* what came during its login */
 }
 
 /* --- making and freeing --- */

@@ -230,22 +230,53 @@ static void luns_connected(struct iscsi_luns *luns)
         iscsi_target_attach(i->lab->target, &i->conn);
 }
 
+static void lun_opened(struct iscsi_lun *lun)
+{
+    struct initiator *i = lun->luns->context;
+    i->lun_reason = lun->connected ? NULL : lun->reason;
+}
+
+static void lun_let_go(struct iscsi_lun *lun)
+{
+}
+
 static void luns_freed(struct iscsi_luns *luns)
 {
 }
 
-static void connect_luns(struct initiator *i)
+static struct iscsi_luns *luns_new(struct initiator *i, const struct iscsi_login_identity *identity)
 {
-    struct iscsi_luns *luns = iscsi_luns_new(i->lab->thread, i->lab->n_further);
-    luns->identity = i->conn.login->identity;
+    struct iscsi_luns *luns = iscsi_luns_new(i->lab->thread);
+    luns->identity = *identity;
     luns->open = open_lun;
+    luns->opened = lun_opened;
     luns->connected = luns_connected;
+    luns->let_go = lun_let_go;
     luns->freed = luns_freed;
     luns->context = i;
-    for (unsigned k = 0; k < i->lab->n_further; k++) {
-        luns->luns[k].number = k + 1;
-        luns->luns[k].thread = i->lab->further[k]->thread;
+    return luns;
+}
+
+static struct iscsi_lun *add_lun(struct iscsi_luns *luns, const struct initiator *i, unsigned k)
+{
+    return iscsi_luns_add(luns, k + 1, i->lab->further[k]->thread, k, NULL);
+}
+
+void initiator_attach_lun(struct initiator *i, unsigned number)
+{
+    if (!i->conn.luns) {
+        i->conn.luns = luns_new(i, &i->conn.session->identity);
+        i->conn.luns->conn = &i->conn;
+        assert(iscsi_luns_begin(i->conn.luns, i->conn.session) == 0);
     }
+    iscsi_luns_attach(add_lun(i->conn.luns, i, number - 1));
+}
+
+static void connect_luns(struct initiator *i)
+{
+    struct iscsi_luns *luns = luns_new(i, &i->conn.login->identity);
+    for (unsigned k = 0; k < i->lab->n_further; k++)
+        (void)add_lun(luns, i, k);
     i->connects = true;
     iscsi_luns_connect(luns);
 }

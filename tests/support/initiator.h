@@ -53,8 +53,9 @@ struct initiator {
     int fd; /* to the portal; 0: there is none, `conn` is talked to */
     struct lab *lab;
     struct iscsi_conn conn;
-    bool attaches; /* the connection wants its target (at the end of the call) */
-    bool connects; /* its further LUNs are being connected */
+    bool attaches;          /* the connection wants its target (at the end of the call) */
+    bool connects;          /* its further LUNs are being connected */
+    const char *lun_reason; /* why the last one of these was not; NULL: it was */
     bool released;
     bool dropped;
     unsigned probes, logins, refusals, ends;
@@ -84,6 +85,9 @@ void initiator_free(struct initiator *initiator);
 
 /* What the runner of connections does: attach, send everything, drop what is closed. */
 void initiator_run(struct initiator *initiator);
+
+/* Attaches one of lab->further to its session, as this LUN, when messages are delivered. */
+void initiator_attach_lun(struct initiator *initiator, unsigned number);
 
 /* Sends a PDU: header (length and padding are filled in), data. */
 void initiator_send(struct initiator *initiator, uint8_t bhs[static ISCSI_BHS_SIZE],

@@ -59,6 +59,18 @@ static int release(void *context, const struct session_filter *filter, struct er
     return filter->volume ? error_set(ret_error, -ENOENT, "it is not being drained") : 0;
 }
 
+static int attach(void *context, const char *node, const char *volume,
+                  struct session_attach *ret_attach, struct error *ret_error)
+{
+    struct keeper *k = context;
+    str_copy(k->node, sizeof(k->node), node);
+    str_copy(k->volume, sizeof(k->volume), volume);
+    if (str_eq(volume, "gone"))
+        return error_set(ret_error, -ENOENT, "there is no volume 'gone' any more");
+    *ret_attach = (struct session_attach){2, str_eq(volume, "burnt") ? "its disk burns" : NULL};
+    return 0;
+}
+
 static json_t *holds(void *context)
 {
     return json_pack("[{s:s}]", "volume", "data");
@@ -70,6 +82,7 @@ static int setup(void **state)
                                                      .end = end,
                                                      .drain = drain,
                                                      .release = release,
+                                                     .attach = attach,
                                                      .holds = holds,
                                                      .context = &keeper};
     lab = calloc(1, sizeof(*lab));
@@ -135,6 +148,33 @@ static void sessions_are_ended(void **state)
     admin_refused(lab, "DELETE", "/v1/sessions/x", NULL, 404, "there is no session");
 }
 
+/* The sessions are asked once it is attached; what they say is told, and changes nothing. */
+static void an_attached_volume_is_told_to_sessions(void **state)
+{
+    static const char *const volumes[] = {"good", "burnt", "gone"};
+    static const char *const problems[] = {NULL, "its disk burns",
+                                           "there is no volume 'gone' any more"};
+    site_add_node(&lab->site, "web1", 1, NULL);
+    for (unsigned i = 0; i < ARRAY_SIZE(volumes); i++) {
+        char body[128];
+        snprintf(body, sizeof(body), "{\"name\": \"%s\", \"size\": 4096}", volumes[i]);
+        admin_must(lab, "POST", "/v1/volumes", body);
+        snprintf(body, sizeof(body), "{\"node\": \"web1\", \"volume\": \"%s\"}", volumes[i]);
+        admin_must(lab, "POST", "/v1/attachments", body);
+        assert_string_equal(keeper.node, "web1");
+        assert_string_equal(keeper.volume, volumes[i]);
+        admin_assert_number(lab, "lun", i + 1);
+        admin_assert_number(lab, "sessions", i < 2 ? 2 : 0);
+        const char *problem = json_string_value(admin_member(lab, "problem"));
+        assert_true(problem == problems[i] ||
+                    (problem && problems[i] && str_eq(problem, problems[i])));
+    }
+    keeper.volume[0] = 0;
+    admin_refused(lab, "POST", "/v1/attachments", "{\"node\": \"web1\", \"volume\": \"good\"}", 409,
+                  "is attached to node");
+    assert_string_equal(keeper.volume, ""); /* nothing has changed */
+}
+
 static void a_drain_begins_and_ends(void **state)
 {
     admin_must(lab, "POST", "/v1/holds", "{\"volume\": \"data\", \"seconds\": 77}");
@@ -161,8 +201,13 @@ static void a_drain_begins_and_ends(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        IN_LAB(all_are_listed),       IN_LAB(a_node_or_a_volume_is_asked_for),
-        IN_LAB(one_is_shown_in_full), IN_LAB(what_is_no_id_or_of_nobody_is_not_found),
-        IN_LAB(sessions_are_ended),   IN_LAB(a_drain_begins_and_ends)};
+        IN_LAB(all_are_listed),
+        IN_LAB(a_node_or_a_volume_is_asked_for),
+        IN_LAB(one_is_shown_in_full),
+        IN_LAB(what_is_no_id_or_of_nobody_is_not_found),
+        IN_LAB(sessions_are_ended),
+        IN_LAB(a_drain_begins_and_ends),
+        IN_LAB(an_attached_volume_is_told_to_sessions),
+    };
     return RUN_TESTS(tests);
 }

@@ -249,7 +249,7 @@ static void aborted_at_every_message(void **state)
         initiator_run(node);
         expect_last_answer(ISCSI_TASK_MANAGEMENT_RESPONSE, function);
         assert_int_equal(node->conn.session->n_tasks, 0);
-        assert_true(list_empty(&node->conn.luns->luns[0].tasks));
+        assert_true(list_empty(&iscsi_luns_find(node->conn.luns, 1)->tasks));
     }
     assert_int_equal(buffer_pool_used(lab->thread->buffers), 0);
     assert_int_equal(buffer_pool_used(far->thread->buffers), 0);

@@ -38,6 +38,16 @@ static void more_than_fit_become_a_reset(void **state)
     assert_int_equal(scsi_nexus_take_unit_attention(nexus), SENSE_NONE);
 }
 
+static void what_is_cleared_is_not_told(void **state)
+{
+    scsi_nexus_clear_unit_attention(&port->nexus, SENSE_REPORTED_LUNS_CHANGED); /* nothing */
+    establish(SENSE_COMMANDS_CLEARED);
+    establish(SENSE_REPORTED_LUNS_CHANGED);
+    establish(SENSE_CAPACITY_CHANGED);
+    scsi_nexus_clear_unit_attention(&port->nexus, SENSE_REPORTED_LUNS_CHANGED);
+    expect_told(SENSE_COMMANDS_CLEARED, SENSE_CAPACITY_CHANGED, SENSE_NONE);
+}
+
 static void all_nexuses_are_told_but_for_one(void **state)
 {
     struct scsi_nexus one, two;
@@ -123,6 +133,7 @@ int main(void)
         SCSI_TEST(unit_attentions_are_queued_in_order_and_once),
         SCSI_TEST(more_than_fit_become_a_reset),
         SCSI_TEST(all_nexuses_are_told_but_for_one),
+        SCSI_TEST(what_is_cleared_is_not_told),
         SCSI_TEST(a_reset_covers_those_below_it),
         SCSI_TEST(a_reset_is_told_before_everything_else),
         SCSI_TEST(a_reset_into_a_full_queue),
