@@ -37,6 +37,16 @@ class Node:
     def log_in(self, **how: object) -> Session:
         return self.session(**how).login()
 
+    def log_in_while_it_changes(self) -> Session:
+        """As every initiator that is told to come again (0301): its volumes changed during its login."""
+        while True:
+            session = self.session()
+            try:
+                return session.login()
+            except LoginRefused as refused:
+                session.close()
+                assert refused.status == 0x0301
+
     def attach(self, volume: str, *options: object) -> str:
         """What the command says."""
         return self.daemon.ok("volume", "attach", volume, self.name, *options)
@@ -232,7 +242,7 @@ def test_logins_and_attachments_cross(daemon, node, data):
     thread.start()
     sessions = []
     while not done.is_set():
-        sessions.append(node.log_in())
+        sessions.append(node.log_in_while_it_changes())
         if len(sessions) > 30:
             sessions.pop(0).close()
     thread.join()
@@ -248,7 +258,7 @@ def test_sessions_that_end_meanwhile(daemon, node, data):
 
     def come_and_go() -> None:
         while not stop.is_set():
-            session = node.log_in()
+            session = node.log_in_while_it_changes()
             session.start(read_cdb(0, 2048), read=MIB)
             session.reset()
 
