@@ -116,7 +116,12 @@ struct scsi_sense_data {
     uint8_t cdb_field;    /* the byte of the CDB that is wrong; 0: not told */
     bool in_parameters;   /* the byte of the parameter list that is wrong is... */
     uint16_t parameter_field;
+    bool has_segment; /* of EXTENDED COPY: which one of the list, from 0 */
+    uint16_t segment;
 };
+
+/* CHECK CONDITION, with all that sense data may say. */
+void scsi_task_check_with(struct scsi_task *task, const struct scsi_sense_data *data);
 
 /* In fixed or in descriptor format; returns the size. */
 uint8_t scsi_sense_fill(uint8_t sense[static SCSI_SENSE_MAX_SIZE],

@@ -85,7 +85,7 @@ enum scsi_status {
 };
 
 #define SCSI_SENSE_SIZE     18 /* in fixed format */
-#define SCSI_SENSE_MAX_SIZE 28 /* in descriptor format, with all descriptors that there are */
+#define SCSI_SENSE_MAX_SIZE 40 /* in descriptor format, with all descriptors that there are */
 
 /* Sense key, additional sense code and qualifier in one number: key << 16 | ASC << 8 | ASCQ. */
 enum scsi_sense {

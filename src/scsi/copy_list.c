@@ -1,6 +1,5 @@
 #include "scsi/copy_list.h"
 
-#define CSCD_SIZE           32
 #define SEGMENT_HEADER_SIZE 4
 #define SEGMENT_SIZE        28 /* BLOCKS; BYTES has four more */
 
@@ -29,11 +28,12 @@ static enum scsi_sense check_header(const struct scsi_copy_list *list, const str
         *ret_field = list->usage == 1 ? AT_USAGE : 0;
         return SENSE_INVALID_FIELD_IN_PARAMETERS;
     }
-    if (h->cscds_length % CSCD_SIZE) {
+    if (h->cscds_length % SCSI_COPY_CSCD_SIZE) {
         *ret_field = AT_CSCDS_LENGTH;
         return SENSE_INVALID_FIELD_IN_PARAMETERS;
     }
-    return h->cscds_length / CSCD_SIZE > SCSI_COPY_MAX_CSCDS ? SENSE_TOO_MANY_CSCDS : SENSE_NONE;
+    return h->cscds_length / SCSI_COPY_CSCD_SIZE > SCSI_COPY_MAX_CSCDS ? SENSE_TOO_MANY_CSCDS
+                                                                       : SENSE_NONE;
 }
 
 /* Relative port, LU ID TYPE and NUL say nothing to us; what it is not can be told only by looking
@@ -110,7 +110,9 @@ static enum scsi_sense parse_segments(struct wire_reader *r, struct scsi_copy_li
         int offset = begin + (int)(size - wire_reader_left(r)), at = -1;
         if (list->n_segments == SCSI_COPY_MAX_SEGMENTS)
             return SENSE_TOO_MANY_SEGMENTS;
-        enum scsi_sense sense = parse_segment(r, &list->segments[list->n_segments++], &at);
+        struct scsi_copy_segment *segment = &list->segments[list->n_segments++];
+        segment->at = (uint16_t)offset;
+        enum scsi_sense sense = parse_segment(r, segment, &at);
         if (sense) {
             *ret_field = at < 0 || sense == SENSE_PARAMETER_LIST_LENGTH ? -1 : offset + at;
             return sense;
@@ -125,7 +127,7 @@ static enum scsi_sense parse_cscds(struct wire_reader *r, struct scsi_copy_list 
     while (wire_reader_left(r) > 0) {
         enum scsi_sense sense = parse_cscd(r, &list->cscds[list->n_cscds]);
         if (sense) {
-            *ret_field = SCSI_COPY_HEADER_SIZE + (int)list->n_cscds * CSCD_SIZE;
+            *ret_field = SCSI_COPY_HEADER_SIZE + (int)list->n_cscds * SCSI_COPY_CSCD_SIZE;
             return sense;
         }
         list->n_cscds++;

@@ -14,6 +14,20 @@
 #define SCSI_COPY_MAX_SEGMENT_SIZE (256 * MIB)
 
 #define SCSI_COPY_HEADER_SIZE 16
+#define SCSI_COPY_CSCD_SIZE   32
+
+/* In the place of a CSCD: the LU to which the command was sent (SPC-4 6.4.6.1). */
+#define SCSI_COPY_THIS_LU 0xffff
+
+/* Where it is in the descriptors. */
+enum scsi_copy_field {
+    SCSI_COPY_AT_BLOCK_SIZE = 29, /* of a CSCD */
+    SCSI_COPY_AT_SOURCE = 4,      /* of a segment */
+    SCSI_COPY_AT_DESTINATION = 6,
+    SCSI_COPY_AT_BLOCKS = 10, /* the count of SCSI_COPY_BLOCKS */
+    SCSI_COPY_AT_SOURCE_LBA = 12,
+    SCSI_COPY_AT_DESTINATION_LBA = 20,
+};
 
 enum scsi_copy_descriptor_type {
     SCSI_COPY_BLOCKS = 0x02, /* block device to block device, in blocks */
@@ -37,7 +51,8 @@ struct scsi_copy_cscd {
 struct scsi_copy_segment {
     enum scsi_copy_descriptor_type type;
     bool counts_destination;      /* `count` is in blocks of the destination, not of the source */
-    uint16_t source, destination; /* CSCDs */
+    uint16_t at;                  /* the byte of the list at which it begins */
+    uint16_t source, destination; /* CSCDs, or SCSI_COPY_THIS_LU */
     uint32_t count;               /* blocks, or (BYTES) bytes */
     uint64_t source_lba, destination_lba;
     uint16_t source_offset, destination_offset; /* bytes behind that */

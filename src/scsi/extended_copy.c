@@ -15,6 +15,13 @@
 struct party {
     struct scsi_lu *lu;
     struct scsi_nexus *nexus;
+    uint16_t field; /* the byte of the list at which it is named */
+};
+
+/* Why a segment cannot be copied, and which byte of the list has to do with it. */
+struct fault {
+    enum scsi_sense sense; /* SENSE_NONE: it can */
+    uint16_t field;
 };
 
 struct copy {
@@ -25,7 +32,7 @@ struct copy {
     unsigned next_segment;
     /* of the one before that: */
     struct party source, destination;
-    uint64_t from, to, left; /* bytes */
+    uint64_t from, to, length, left; /* bytes */
     struct scsi_lu_request request;
     bool running, again; /* see go_on() */
 };
@@ -60,25 +67,28 @@ static const struct scsi_target_lun *find_named(const struct scsi_target *target
     return NULL;
 }
 
-/* NULL: *ret_sense says why not. */
-static const struct scsi_target_lun *find_lun(const struct copy *copy, uint16_t index,
-                                              enum scsi_sense *ret_sense)
+/* id: a CSCD; id_field: where the list says so. */
+static struct fault find_party(const struct copy *copy, uint16_t id, uint16_t id_field,
+                               struct party *ret_party)
 {
-    if (index >= copy->list.n_cscds) {
-        *ret_sense = SENSE_COPY_TARGET_UNREACHABLE;
-        return NULL;
+    const struct scsi_task *task = copy->task;
+    if (id == SCSI_COPY_THIS_LU) {
+        *ret_party = (struct party){task->nexus->lu, task->nexus, id_field};
+        return (struct fault){SENSE_NONE};
     }
-    const struct scsi_copy_cscd *cscd = &copy->list.cscds[index];
-    const struct scsi_target_lun *lun = find_named(copy->task->target, cscd);
-    if (lun && cscd->block_size == lun->lu->block_size)
-        return lun;
-    *ret_sense = lun ? SENSE_COPY_WRONG_PARAMETERS : SENSE_COPY_DEVICE_NOT_REACHABLE;
-    return NULL;
-}
-
-static struct party party_of(const struct scsi_task *task, const struct scsi_target_lun *lun)
-{
-    return (struct party){lun->lu, lun->lu == task->nexus->lu ? task->nexus : lun->nexus};
+    if (id >= copy->list.n_cscds)
+        return (struct fault){SENSE_COPY_TARGET_UNREACHABLE, id_field};
+    const struct scsi_copy_cscd *cscd = &copy->list.cscds[id];
+    uint16_t field = (uint16_t)(SCSI_COPY_HEADER_SIZE + id * SCSI_COPY_CSCD_SIZE);
+    const struct scsi_target_lun *lun = find_named(task->target, cscd);
+    if (!lun)
+        return (struct fault){SENSE_COPY_DEVICE_NOT_REACHABLE, field};
+    if (cscd->block_size != lun->lu->block_size)
+        return (struct fault){SENSE_COPY_WRONG_PARAMETERS,
+                              (uint16_t)(field + SCSI_COPY_AT_BLOCK_SIZE)};
+    struct scsi_nexus *nexus = lun->lu == task->nexus->lu ? task->nexus : lun->nexus;
+    *ret_party = (struct party){lun->lu, nexus, field};
+    return (struct fault){SENSE_NONE};
 }
 
 /* --- segments --- */
@@ -94,48 +104,76 @@ static bool find_place(const struct scsi_lu *lu, uint64_t lba, uint16_t offset, 
     return position <= size && length <= size - position;
 }
 
-static enum scsi_sense begin_segment(struct copy *copy, const struct scsi_copy_segment *segment)
+static struct fault fault_in(const struct scsi_copy_segment *segment, enum scsi_sense sense,
+                             enum scsi_copy_field field)
 {
-    enum scsi_sense sense;
-    const struct scsi_target_lun *from = find_lun(copy, segment->source, &sense);
-    const struct scsi_target_lun *to = from ? find_lun(copy, segment->destination, &sense) : NULL;
-    if (!to)
-        return sense;
-    copy->source = party_of(copy->task, from);
-    copy->destination = party_of(copy->task, to);
-    const struct scsi_lu *source = from->lu, *destination = to->lu;
+    return (struct fault){sense, (uint16_t)(segment->at + field)};
+}
+
+static struct fault find_parties(struct copy *copy, const struct scsi_copy_segment *segment)
+{
+    struct fault fault = find_party(copy, segment->source,
+                                    (uint16_t)(segment->at + SCSI_COPY_AT_SOURCE), &copy->source);
+    if (fault.sense)
+        return fault;
+    return find_party(copy, segment->destination,
+                      (uint16_t)(segment->at + SCSI_COPY_AT_DESTINATION), &copy->destination);
+}
+
+static struct fault begin_segment(struct copy *copy, const struct scsi_copy_segment *segment)
+{
+    copy->length = 0;
+    struct fault fault = find_parties(copy, segment);
+    if (fault.sense)
+        return fault;
+    const struct scsi_lu *source = copy->source.lu, *destination = copy->destination.lu;
     uint64_t length = segment->count;
     if (segment->type == SCSI_COPY_BLOCKS) {
         length *= segment->counts_destination ? destination->block_size : source->block_size;
         if (length % source->block_size || length % destination->block_size)
-            return SENSE_COPY_INEXACT_SEGMENT;
+            return fault_in(segment, SENSE_COPY_INEXACT_SEGMENT, SCSI_COPY_AT_BLOCKS);
     }
-    if (!find_place(source, segment->source_lba, segment->source_offset, length, &copy->from) ||
-        !find_place(destination, segment->destination_lba, segment->destination_offset, length,
+    if (!find_place(source, segment->source_lba, segment->source_offset, length, &copy->from))
+        return fault_in(segment, SENSE_COPY_ABORTED, SCSI_COPY_AT_SOURCE_LBA);
+    if (!find_place(destination, segment->destination_lba, segment->destination_offset, length,
                     &copy->to))
-        return SENSE_COPY_ABORTED;
-    copy->left = length;
-    return SENSE_NONE;
+        return fault_in(segment, SENSE_COPY_ABORTED, SCSI_COPY_AT_DESTINATION_LBA);
+    copy->length = copy->left = length;
+    return fault;
 }
 
 /* --- the copy itself --- */
 
 static void go_on(struct copy *copy);
 
-static void fail(struct copy *copy, enum scsi_sense sense)
+/* SPC-4 5.17.7.4: which segment it was, where it is wrong or which LU was at fault, and, if
+ * something of it was written, how many blocks of the destination are left. */
+static void fail(struct copy *copy, struct fault fault)
 {
     struct scsi_task *task = copy->task;
     if (task->failed) /* it was aborted meanwhile */
         return;
-    scsi_task_check(task, sense); /* it goes on until the burst is finished */
+    struct scsi_sense_data data = {.code = fault.sense,
+                                   .in_parameters = true,
+                                   .parameter_field = fault.field,
+                                   .has_segment = true,
+                                   .segment = (uint16_t)(copy->next_segment - 1)};
+    if (copy->left < copy->length) {
+        uint32_t block_size = copy->destination.lu->block_size;
+        data.has_information = true;
+        data.information = (uint32_t)((copy->left + block_size - 1) / block_size);
+    }
+    scsi_task_check_with(task, &data); /* it goes on until the burst is finished */
     copy->record->state = SCSI_COPY_FAILED;
     copy->record->sense_size = task->sense_size;
     memcpy(copy->record->sense, task->sense, task->sense_size);
 }
 
-static enum scsi_sense sense_of(int result)
+static struct fault fault_of(const struct party *party, int result)
 {
-    return result == -ENOMEDIUM ? SENSE_COPY_DEVICE_NOT_REACHABLE : SENSE_COPY_DEVICE_FAILED;
+    enum scsi_sense sense =
+        result == -ENOMEDIUM ? SENSE_COPY_DEVICE_NOT_REACHABLE : SENSE_COPY_DEVICE_FAILED;
+    return (struct fault){sense, party->field};
 }
 
 static struct copy *copy_of(struct scsi_lu_request *request)
@@ -162,7 +200,7 @@ static void was_written(struct scsi_lu_request *request, int result)
     struct copy *copy = copy_of(request);
     uint64_t length = request->request.length;
     if (result < 0) {
-        fail(copy, sense_of(result));
+        fail(copy, fault_of(&copy->destination, result));
     } else {
         copy->from += length;
         copy->to += length;
@@ -176,7 +214,7 @@ static void was_read(struct scsi_lu_request *request, int result)
 {
     struct copy *copy = copy_of(request);
     if (result < 0)
-        fail(copy, sense_of(result));
+        fail(copy, fault_of(&copy->source, result));
     if (copy->task->failed)
         go_on(copy);
     else
@@ -192,9 +230,9 @@ static bool begin_piece(struct copy *copy)
         copy->record->segments = (uint16_t)copy->next_segment;
         if (copy->next_segment == copy->list.n_segments)
             return false;
-        enum scsi_sense sense = begin_segment(copy, &copy->list.segments[copy->next_segment++]);
-        if (sense) {
-            fail(copy, sense);
+        struct fault fault = begin_segment(copy, &copy->list.segments[copy->next_segment++]);
+        if (fault.sense) {
+            fail(copy, fault);
             return false;
         }
     }

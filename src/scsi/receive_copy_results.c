@@ -137,6 +137,15 @@ static void put_descriptors(struct wire_writer *w)
     wire_put_bytes(w, types, sizeof(types));
 }
 
+/* Those that are none of the list. */
+static void put_cscd_ids(struct wire_writer *w)
+{
+    wire_put_be16(w, 0x000c);
+    wire_put_be16(w, 4);
+    wire_put_be16(w, 2);
+    wire_put_be16(w, SCSI_COPY_THIS_LU);
+}
+
 static void put_operations(struct wire_writer *w)
 {
     wire_put_be16(w, 0x8001);
@@ -152,5 +161,6 @@ void scsi_write_third_party_copy(const struct scsi_lu *lu, struct wire_writer *w
     put_commands(w);
     put_parameters(w);
     put_descriptors(w);
+    put_cscd_ids(w);
     put_operations(w);
 }

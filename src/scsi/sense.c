@@ -6,6 +6,7 @@
 #define VALID               0x80
 
 #define INFORMATION_DESCRIPTOR        0x00
+#define COMMAND_SPECIFIC_DESCRIPTOR   0x01
 #define SENSE_KEY_SPECIFIC_DESCRIPTOR 0x02
 
 #define SKSV          0x80
@@ -23,6 +24,14 @@ static void put_field(struct wire_writer *w, const struct scsi_sense_data *data)
     }
 }
 
+/* The first bytes of the command specific information (SPC-4 5.17.7.4): no sense of a source or a
+ * destination is passed on. */
+static void put_segment(struct wire_writer *w, const struct scsi_sense_data *data)
+{
+    wire_put_be16(w, 0);
+    wire_put_be16(w, data->segment);
+}
+
 static uint8_t fill_fixed(uint8_t *sense, const struct scsi_sense_data *data)
 {
     struct wire_writer w = wire_writer_of(sense, SCSI_SENSE_SIZE);
@@ -31,7 +40,7 @@ static uint8_t fill_fixed(uint8_t *sense, const struct scsi_sense_data *data)
     wire_put_u8(&w, (uint8_t)(data->code >> 16));
     wire_put_be32(&w, data->information);
     wire_put_u8(&w, SCSI_SENSE_SIZE - 8);
-    wire_put_zeros(&w, 4);
+    put_segment(&w, data);
     wire_put_be16(&w, (uint16_t)data->code);
     wire_put_u8(&w, 0);
     put_field(&w, data);
@@ -45,6 +54,15 @@ static void put_information(struct wire_writer *w, uint32_t information)
     wire_put_u8(w, VALID);
     wire_put_u8(w, 0);
     wire_put_be64(w, information);
+}
+
+static void put_segment_descriptor(struct wire_writer *w, const struct scsi_sense_data *data)
+{
+    wire_put_u8(w, COMMAND_SPECIFIC_DESCRIPTOR);
+    wire_put_u8(w, 10);
+    wire_put_zeros(w, 2);
+    put_segment(w, data);
+    wire_put_zeros(w, 4);
 }
 
 static void put_field_descriptor(struct wire_writer *w, const struct scsi_sense_data *data)
@@ -63,6 +81,8 @@ static uint8_t fill_descriptors(uint8_t *sense, const struct scsi_sense_data *da
     struct wire_writer w = wire_writer_of(sense, SCSI_SENSE_MAX_SIZE);
     if (data->has_information)
         put_information(&descriptors, data->information);
+    if (data->has_segment)
+        put_segment_descriptor(&descriptors, data);
     if (data->cdb_field || data->in_parameters)
         put_field_descriptor(&descriptors, data);
     size_t size = wire_writer_used(&descriptors);

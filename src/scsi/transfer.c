@@ -220,6 +220,12 @@ void scsi_task_check_parameter(struct scsi_task *task, enum scsi_sense sense, ui
     advance(task);
 }
 
+void scsi_task_check_with(struct scsi_task *task, const struct scsi_sense_data *data)
+{
+    fail_with(task, data);
+    advance(task);
+}
+
 /* One that was not started does not know the format yet; only the LU's own thread may look. */
 void scsi_task_fail(struct scsi_task *task, enum scsi_sense sense)
 {

@@ -365,6 +365,18 @@ def test_copy_offload(daemon, disks, asked, source, destination):
     assert disks[destination].bytes_at(to * 512, len(data)) == data
 
 
+@pytest.mark.parametrize("asked", range(4))
+def test_the_lun_that_is_asked_to_copy_needs_no_name(daemon, disks, asked):
+    """CSCD descriptor ID FFFFh."""
+    data = random.Random(asked).randbytes(4096)
+    with log_in(disks[0]) as session:
+        write(session, asked, 3, data)
+        parameters = (struct.pack(">BBHIII", 7, 0, 0, 0, 28, 0)
+                      + struct.pack(">BBHHHHHQQ", 0x02, 0, 0x18, 0xffff, 0xffff, 0, 8, 3, 100))
+        session.good(copy_cdb(len(parameters)), write=parameters, lun=WIRE[asked])
+        assert read(session, asked, 100, 4096) == data
+
+
 def test_copy_offload_reaches_only_luns_of_the_node(daemon, disks):
     """A volume of somebody else can be named, but neither read nor written."""
     own, others = disks[0], daemon.volume("others", size=32 * MIB)

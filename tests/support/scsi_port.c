@@ -158,7 +158,8 @@ static enum scsi_sense descriptor_sense(const uint8_t *s, uint8_t size)
     for (unsigned at = 8; at < size; at += 2U + s[at + 1]) {
         bool information = s[at] == 0 && s[at + 1] == 10 && s[at + 2] == 0x80;
         bool field = s[at] == 2 && s[at + 1] == 6 && (s[at + 4] | 0x40) == 0xc0;
-        assert(at + 2U + s[at + 1] <= size && (information || field));
+        bool segment = s[at] == 1 && s[at + 1] == 10 && s[1] == 0x0a; /* of a copy */
+        assert(at + 2U + s[at + 1] <= size && (information || segment || field));
     }
     return (enum scsi_sense)(s[1] << 16 | s[2] << 8 | s[3]);
 }

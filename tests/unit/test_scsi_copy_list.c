@@ -48,11 +48,13 @@ static void what_a_list_says(void **state)
     const struct scsi_copy_segment *s = &list.segments[0];
     assert_true(s->type == SCSI_COPY_BLOCKS && s->counts_destination);
     assert_true(s->source == 0 && s->destination == 1 && s->count == 100);
+    assert_int_equal(s->at, 16 + 2 * 32);
     assert_true(s->source_lba == 7 && s->destination_lba == UINT64_C(0x123456789a));
     assert_true(s->source_offset == 0 && s->destination_offset == 0);
     s = &list.segments[1];
     assert_true(s->type == SCSI_COPY_BYTES && !s->counts_destination);
     assert_true(s->source == 1 && s->destination == 2 && s->count == 12345);
+    assert_int_equal(s->at, 16 + 2 * 32 + 28);
     assert_true(s->source_lba == 8 && s->source_offset == 13);
     assert_true(s->destination_lba == 9 && s->destination_offset == 14);
 }

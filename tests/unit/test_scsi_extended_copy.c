@@ -145,6 +145,22 @@ static void to_the_byte(void **state)
     assert_int_equal(second.disk->data[5 * 512 + 7 + 1111], behind);
 }
 
+/* What the sense data says, in either format: which segment, and which byte of the list. */
+static void assert_points(unsigned segment, unsigned field)
+{
+    bool fixed = (port->sense[0] & 0x7f) == 0x70;
+    const uint8_t *s = port->sense;
+    if (!fixed) {
+        s += s[8] == 0x00 ? 8 + 12 : 8; /* behind the information */
+        assert_true(s[0] == 0x01 && s[12] == 0x02);
+    }
+    const uint8_t *specific = fixed ? s + 8 : s + 4, *pointer = fixed ? s + 15 : s + 16;
+    assert_int_equal(specific[0] << 8 | specific[1], 0); /* nobody's sense is passed on */
+    assert_int_equal(specific[2] << 8 | specific[3], segment);
+    assert_int_equal(pointer[0], 0x80); /* in the parameters */
+    assert_int_equal(pointer[1] << 8 | pointer[2], field);
+}
+
 static void blocks_of_different_sizes(void **state)
 {
     free_second();
@@ -152,6 +168,7 @@ static void blocks_of_different_sizes(void **state)
     copy_blocks(0, 1, 16, 8, 3, SENSE_NONE); /* 16 of 512 bytes */
     assert_memory_equal(second.disk->data + 3 * 4096, port->disk->data + 8 * 512, 16 * 512);
     copy_blocks(0, 1, 9, 8, 3, SENSE_COPY_INEXACT_SEGMENT);
+    assert_points(0, 16 + 64 + 10);
     name_both();
     copy_parameters_blocks(&p, 0x02, 0, 1, 2, 0, 9); /* DC: 2 of 4096 */
     copy_parameters_head(&p, 9, SCSI_COPY_KEEP);
@@ -233,6 +250,13 @@ static void the_field_that_is_wrong_is_told(void **state)
     assert_int_equal(port->sense[13] << 8 | port->sense[14], 16 + 64);
 }
 
+/* The blocks that are left; -1: nothing was written. */
+static int residual(void)
+{
+    struct wire_reader r = wire_reader_of(port->sense + 3, 4);
+    return port->sense[0] & 0x80 ? (int)wire_get_be32(&r) : -1;
+}
+
 static void assert_failed(enum scsi_sense sense, unsigned segments)
 {
     assert_int_equal(record()->state, SCSI_COPY_FAILED);
@@ -247,21 +271,27 @@ static void segments_that_cannot_be(void **state)
         uint16_t source, destination, count;
         uint64_t from, to;
         enum scsi_sense sense;
+        unsigned field; /* of the segment */
     } wrong[] = {
-        {2, 0, 1, 0, 0, SENSE_COPY_TARGET_UNREACHABLE},
-        {0, 2, 1, 0, 0, SENSE_COPY_TARGET_UNREACHABLE},
-        {0, UINT16_MAX, 1, 0, 0, SENSE_COPY_TARGET_UNREACHABLE},
-        {0, 1, 2, BLOCKS - 1, 0, SENSE_COPY_ABORTED},
-        {0, 1, 2, 0, BLOCKS - 1, SENSE_COPY_ABORTED},
-        {0, 1, 1, BLOCKS, 0, SENSE_COPY_ABORTED},
-        {0, 1, 1, UINT64_MAX, 0, SENSE_COPY_ABORTED},
-        {0, 1, 1, 0, UINT64_MAX / 512 + 1, SENSE_COPY_ABORTED}, /* wraps in bytes */
+        {2, 0, 1, 0, 0, SENSE_COPY_TARGET_UNREACHABLE, 4},
+        {0, 2, 1, 0, 0, SENSE_COPY_TARGET_UNREACHABLE, 6},
+        {0, 0xc000, 1, 0, 0, SENSE_COPY_TARGET_UNREACHABLE, 6}, /* a null LU */
+        {0xfffe, 1, 1, 0, 0, SENSE_COPY_TARGET_UNREACHABLE, 4},
+        {0, 1, 2, BLOCKS - 1, 0, SENSE_COPY_ABORTED, 12},
+        {0, 1, 2, 0, BLOCKS - 1, SENSE_COPY_ABORTED, 20},
+        {0, 1, 1, BLOCKS, 0, SENSE_COPY_ABORTED, 12},
+        {0, 1, 1, UINT64_MAX, 0, SENSE_COPY_ABORTED, 12},
+        {0, 1, 1, 0, UINT64_MAX / 512 + 1, SENSE_COPY_ABORTED, 20}, /* wraps in bytes */
     };
-    for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
-        copy_blocks(wrong[i].source, wrong[i].destination, wrong[i].count, wrong[i].from,
-                    wrong[i].to, wrong[i].sense);
-        assert_failed(wrong[i].sense, 0);
+    for (size_t i = 0; i < 2 * ARRAY_SIZE(wrong); i++) {
+        size_t n = i / 2;
+        port->lu->mode.descriptor_sense = i % 2;
+        copy_blocks(wrong[n].source, wrong[n].destination, wrong[n].count, wrong[n].from,
+                    wrong[n].to, wrong[n].sense);
+        assert_failed(wrong[n].sense, 0);
+        assert_points(0, 16 + 64 + wrong[n].field);
     }
+    port->lu->mode.descriptor_sense = false;
     assert_int_equal(port->disk->reads + second.disk->writes, 0);
 }
 
@@ -274,6 +304,8 @@ static void what_came_before_a_wrong_segment_is_copied(void **state)
     copy_parameters_head(&p, 9, SCSI_COPY_KEEP);
     copy(SENSE_COPY_TARGET_UNREACHABLE);
     assert_failed(SENSE_COPY_TARGET_UNREACHABLE, 1);
+    assert_points(1, 16 + 64 + 28 + 6);
+    assert_int_equal(residual(), -1); /* of that segment */
     assert_int_equal(second.disk->writes, 1);
 }
 
@@ -284,6 +316,7 @@ static void lus_that_are_not_there(void **state)
     copy_parameters_blocks(&p, 0, 0, 1, 1, 0, 0);
     copy_parameters_head(&p, 9, SCSI_COPY_KEEP);
     copy(SENSE_COPY_DEVICE_NOT_REACHABLE);
+    assert_points(0, 16 + 32);
     memcpy(p.bytes + 16 + 32 + 8, second_naa, 8);
     copy(SENSE_NONE);
     static const struct {
@@ -300,6 +333,7 @@ static void lus_that_are_not_there(void **state)
     copy(SENSE_NONE);
     p.bytes[16 + 32 + 30] = 0x10; /* blocks of 4096 bytes? */
     copy(SENSE_COPY_WRONG_PARAMETERS);
+    assert_points(0, 16 + 32 + 29);
 }
 
 /* One of another target that nobody gave to this initiator. */
@@ -316,6 +350,8 @@ static void what_the_disks_say(void **state)
     port->disk->fail_with = -EIO;
     copy_blocks(0, 1, 1, 0, 0, SENSE_COPY_DEVICE_FAILED);
     assert_failed(SENSE_COPY_DEVICE_FAILED, 0);
+    assert_points(0, 16); /* the source */
+    assert_int_equal(residual(), -1);
     assert_int_equal(second.disk->writes, 0);
     port->disk->fail_with = 0;
     second.disk->fail_with = -ENOSPC;
@@ -323,6 +359,35 @@ static void what_the_disks_say(void **state)
     copy_blocks(0, 1, 1500, 0, 0, SENSE_COPY_DEVICE_FAILED);
     assert_true(record()->bytes == BUFFER_MAX_SIZE);
     assert_int_equal(port->disk->reads, 2); /* and no more is tried */
+    assert_points(0, 16 + 32);              /* the destination */
+    assert_int_equal(residual(), 1500 - BUFFER_MAX_SIZE / 512);
+}
+
+static void what_is_left_of_bytes_is_told_in_blocks(void **state)
+{
+    name_both();
+    copy_parameters_bytes(&p, 0, 1, BUFFER_MAX_SIZE + 513, 0, 0, 0, 0);
+    copy_parameters_head(&p, 9, SCSI_COPY_KEEP);
+    second.disk->fail_with = -EIO;
+    second.disk->fail_after = 1;
+    copy(SENSE_COPY_DEVICE_FAILED);
+    assert_int_equal(residual(), 2);
+}
+
+/* SPC-4 6.4.6.1: FFFFh; it needs no name, and has none to point at. */
+static void the_lu_that_is_asked(void **state)
+{
+    copy_parameters_blocks(&p, 0, SCSI_COPY_THIS_LU, SCSI_COPY_THIS_LU, 10, 3, 1000);
+    copy_parameters_head(&p, 9, SCSI_COPY_KEEP);
+    copy(SENSE_NONE);
+    assert_memory_equal(port->disk->data + 1000 * 512, port->disk->data + 3 * 512, 10 * 512);
+    copy_blocks(SCSI_COPY_THIS_LU, 1, 10, 3, 7, SENSE_NONE);
+    assert_memory_equal(second.disk->data + 7 * 512, port->disk->data + 3 * 512, 10 * 512);
+    copy_blocks(1, SCSI_COPY_THIS_LU, 10, 100, 200, SENSE_NONE);
+    assert_memory_equal(port->disk->data + 200 * 512, second.disk->data + 100 * 512, 10 * 512);
+    port->disk->fail_with = -EIO;
+    copy_blocks(SCSI_COPY_THIS_LU, 1, 1, 0, 0, SENSE_COPY_DEVICE_FAILED);
+    assert_points(0, 16 + 64 + 4);
 }
 
 static void what_must_not_be_written_is_not(void **state)
@@ -440,6 +505,8 @@ int main(void)
         COPY_TEST(lus_that_are_not_there),
         COPY_TEST(an_lu_of_another_target_is_not_there),
         COPY_TEST(what_the_disks_say),
+        COPY_TEST(what_is_left_of_bytes_is_told_in_blocks),
+        COPY_TEST(the_lu_that_is_asked),
         COPY_TEST(what_must_not_be_written_is_not),
         COPY_TEST(without_a_medium),
         COPY_TEST(reservations_of_others_are_respected),

@@ -120,14 +120,16 @@ static void the_page_and_the_commands_agree(void **state)
     assert_memory_equal(port->in + 4, commands, sizeof(commands));
     unsigned types = 0;
     while (wire_reader_left(&r) > 0) { /* each descriptor ends where the next one begins */
-        wire_get_be16(&r);
+        uint16_t type = wire_get_be16(&r);
         uint16_t size = wire_get_be16(&r);
         assert_int_equal(size % 4, 0);
-        wire_skip(&r, size);
+        const uint8_t *body = wire_get_bytes(&r, size);
         assert_true(wire_reader_ok(&r));
         types++;
+        if (type == 0x000c) /* supported CSCD descriptor IDs: the LU itself */
+            assert_memory_equal(body, "\0\2\xff\xff", size);
     }
-    assert_int_equal(types, 4);
+    assert_int_equal(types, 5);
 }
 
 int main(void)

@@ -10,6 +10,14 @@ static const struct scsi_sense_data full = {.code = SENSE_INVALID_FIELD_IN_CDB,
                                             .information = 0x01020304,
                                             .cdb_field = 15};
 
+static const struct scsi_sense_data copied = {.code = SENSE_COPY_DEVICE_FAILED,
+                                              .has_information = true,
+                                              .information = 0x01020304,
+                                              .in_parameters = true,
+                                              .parameter_field = 0x130,
+                                              .has_segment = true,
+                                              .segment = 0x0506};
+
 static void assert_sense(const struct scsi_sense_data *data, bool in_descriptors,
                          const uint8_t *expected, size_t size)
 {
@@ -30,6 +38,9 @@ static void in_fixed_format(void **state)
                                                         0,    0, 0,    0x24, 0, 0, 0xc0, 0,  2};
     assert_sense(&informed, false, all_of_it, sizeof(all_of_it));
     assert_sense(&pointed, false, with_field, sizeof(with_field));
+    static const uint8_t of_a_copy[SCSI_SENSE_SIZE] = {0xf0, 0, 0x0a, 1,    2, 3, 4,    10, 0,
+                                                       0,    5, 6,    0x0d, 1, 0, 0x80, 1,  0x30};
+    assert_sense(&copied, false, of_a_copy, sizeof(of_a_copy));
 }
 
 static void in_descriptor_format(void **state)
@@ -40,12 +51,15 @@ static void in_descriptor_format(void **state)
     assert_sense(&plain, true, short_of_it, sizeof(short_of_it));
     static const uint8_t with_field[] = {0x72, 0x05, 0x24, 0, 0,    0, 0, 8,
                                          2,    6,    0,    0, 0xc0, 0, 2, 0};
-    static const uint8_t with_both[SCSI_SENSE_MAX_SIZE] = {
-        0x72, 0x05, 0x24, 0, 0, 0, 0, 20, 0, 10, 0x80, 0, 0,  0,
-        0,    0,    1,    2, 3, 4, 2, 6,  0, 0,  0xc0, 0, 15, 0};
+    static const uint8_t with_both[] = {0x72, 0x05, 0x24, 0, 0, 0, 0, 20, 0, 10, 0x80, 0, 0,  0,
+                                        0,    0,    1,    2, 3, 4, 2, 6,  0, 0,  0xc0, 0, 15, 0};
     assert_sense(&informed, true, all_of_it, sizeof(all_of_it));
     assert_sense(&pointed, true, with_field, sizeof(with_field));
     assert_sense(&full, true, with_both, sizeof(with_both));
+    static const uint8_t of_a_copy[SCSI_SENSE_MAX_SIZE] = {
+        0x72, 0x0a, 0x0d, 1, 0, 0, 0, 32, 0, 10, 0x80, 0, 0, 0, 0, 0, 1,    2, 3,   4,
+        1,    10,   0,    0, 0, 0, 5, 6,  0, 0,  0,    0, 2, 6, 0, 0, 0x80, 1, 0x30};
+    assert_sense(&copied, true, of_a_copy, sizeof(of_a_copy));
 }
 
 int main(void)
