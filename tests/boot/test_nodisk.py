@@ -66,6 +66,7 @@ def test_no_wait_for_ipv6_or_a_proxy(daemon: Nodisk, golden: Path) -> None:
         assert stages["firmware"] - stages["address"] < 3
 
 
+@pytest.mark.full
 def test_daemon_killed_before_the_script(daemon: Nodisk, golden: Path) -> None:
     """The firmware tries again from the beginning when its server dies between two answers."""
     machine = add(daemon, golden)
