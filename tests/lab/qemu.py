@@ -28,10 +28,13 @@ _ESCAPES = re.compile(r"\x1b(\[[0-9;?=]*[A-Za-z]|[()][A-Z0-9]|[=>]|c)|\r")
 class Console:
     """The serial console: everything it said with the second since power-on, and a keyboard."""
 
-    def __init__(self, path: Path, log: Path, clock: Callable[[], float]) -> None:
+    def __init__(self, path: Path, log: Path, clock: Callable[[], float],
+                 state: Callable[[], str] = lambda: "") -> None:
+        """STATE tells how the machine is, for the error of an expectation that was in vain."""
         self.text = ""
         self.marks: list[tuple[int, float]] = []  # (length of text, seconds) at each arrival
         self._clock = clock
+        self._state = state
         self._changed = threading.Condition()
         self._log = log.open("w")
         self._line = ""
@@ -98,11 +101,13 @@ class Console:
             while not (found := compiled.search(self.text, start)):
                 left = end - time.monotonic()
                 if left <= 0 or self._closed:
-                    raise LabError(f"the console did not show {pattern!r} within {timeout:.0f} seconds"
-                                   f"{' (the machine is off)' if self._closed else ''}; its last lines:\n"
-                                   + "\n".join(self.text.splitlines()[-15:]))
+                    break
                 self._changed.wait(min(left, 1))
-        return found
+        if found:
+            return found
+        state = "the machine is off" if self._closed else self._state()
+        raise LabError(f"the console did not show {pattern!r} within {timeout:.0f} seconds; its last lines:\n"
+                       + "\n".join(self.text.splitlines()[-15:]) + (f"\n{state}" if state else ""))
 
     def send(self, text: str) -> None:
         """Types TEXT."""
@@ -258,7 +263,8 @@ class Machine:
         self.process = Process(self.name, self.namespace.command(*self.command_line()),
                                self.folder / "qemu.log")
         try:
-            self.console = Console(self.folder / "serial", self.folder / "console.log", self.seconds)
+            self.console = Console(self.folder / "serial", self.folder / "console.log", self.seconds,
+                                   self.state)
             self.monitor = Monitor(self.folder / "monitor")
         except (LabError, OSError) as error:
             said = self.process.output()
@@ -310,6 +316,20 @@ class Machine:
         if check and result.status != 0:
             raise LabError(f"{self.name}: {command!r} failed (exit {result.status}): {result.output}")
         return result
+
+    def state(self) -> str:
+        """Whether it runs, and where each processor is, as QEMU knows it: tells a slow machine from a stuck one."""
+        try:
+            lines = [f"{self.name}: {self.monitor.command('query-status')['status']}, "
+                     f"{self.seconds():.0f} s after power-on"]
+            for _ in range(2):
+                registers = self.monitor.command("human-monitor-command",
+                                                 **{"command-line": "info registers -a"})
+                lines += re.findall(r"CPU#\d+|[RE]IP=.*", registers)
+                time.sleep(1)
+        except (LabError, OSError) as error:
+            return f"{self.name}: its monitor does not answer: {error}"
+        return "\n".join(lines)
 
     def screenshot(self) -> Path:
         """What the VGA screen shows, as a PNG file."""
