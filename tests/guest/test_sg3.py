@@ -33,7 +33,7 @@ class Command:
 
 OLD, NEW = b"o" * 512, b"n" * 512
 # exit statuses of sg3_utils
-ILLEGAL_REQUEST, INVALID_OPCODE, MISCOMPARE, OUT_OF_RANGE, INVALID_ARGUMENT = 5, 9, 14, 22, 72
+ILLEGAL_REQUEST, INVALID_OPCODE, COPY_ABORTED, MISCOMPARE, OUT_OF_RANGE, INVALID_ARGUMENT = 5, 9, 10, 14, 22, 72
 
 COMMANDS = [
     # what it is
@@ -128,8 +128,9 @@ COMMANDS = [
     Command("sg_timestamp {d}", needs=(0xa3, 0x0f)),
     Command("sg_ident {d}", needs=(0xa3, 0x05)),
     Command("sg_copy_results --params {d}", "(?i)maximum", needs=(0x84, 3)),
-    Command("sg_xcopy if={d} of={o} bs=512 count=64 && sg_dd if={o} of=/tmp/out bs=512 count=64 blk_sgio=1"
-            " && cmp /tmp/all /tmp/out", needs=(0x83, 0)),
+    Command("sg_xcopy if={d} of={d} bs=512 count=64 seek=448 && blockdev --flushbufs {d}"
+            " && cmp --bytes=32768 --ignore-initial=0:229376 {d} {d}", needs=(0x83, 0)),
+    Command("sg_xcopy if={d} of={o} bs=512 count=64", status=COPY_ABORTED, needs=(0x83, 0)),  # of another target
     Command("sg_referrals {d}", needs=(0x9e, 0x13)),
     Command("sg_read_long --16 --lba=0 --xfer_len=520 {d}", needs=(0x9e, 0x11)),
     Command("sg_read_buffer --mode=3 --length=4 {d}", needs=(0x3c, None)),
