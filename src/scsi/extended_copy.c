@@ -67,28 +67,30 @@ static const struct scsi_target_lun *find_named(const struct scsi_target *target
     return NULL;
 }
 
-/* id: a CSCD; id_field: where the list says so. */
-static struct fault find_party(const struct copy *copy, uint16_t id, uint16_t id_field,
-                               struct party *ret_party)
+static struct party nobody(struct fault *ret_fault, enum scsi_sense sense, size_t field)
+{
+    *ret_fault = (struct fault){sense, (uint16_t)field};
+    return (struct party){NULL};
+}
+
+/* id: a CSCD; id_field: where the list says so. Without an LU: *ret_fault says why. */
+static struct party find_party(const struct copy *copy, uint16_t id, size_t id_field,
+                               struct fault *ret_fault)
 {
     const struct scsi_task *task = copy->task;
-    if (id == SCSI_COPY_THIS_LU) {
-        *ret_party = (struct party){task->nexus->lu, task->nexus, id_field};
-        return (struct fault){SENSE_NONE};
-    }
+    if (id == SCSI_COPY_THIS_LU)
+        return (struct party){task->nexus->lu, task->nexus, (uint16_t)id_field};
     if (id >= copy->list.n_cscds)
-        return (struct fault){SENSE_COPY_TARGET_UNREACHABLE, id_field};
+        return nobody(ret_fault, SENSE_COPY_TARGET_UNREACHABLE, id_field);
     const struct scsi_copy_cscd *cscd = &copy->list.cscds[id];
-    uint16_t field = (uint16_t)(SCSI_COPY_HEADER_SIZE + id * SCSI_COPY_CSCD_SIZE);
+    size_t field = SCSI_COPY_HEADER_SIZE + (size_t)id * SCSI_COPY_CSCD_SIZE;
     const struct scsi_target_lun *lun = find_named(task->target, cscd);
     if (!lun)
-        return (struct fault){SENSE_COPY_DEVICE_NOT_REACHABLE, field};
+        return nobody(ret_fault, SENSE_COPY_DEVICE_NOT_REACHABLE, field);
     if (cscd->block_size != lun->lu->block_size)
-        return (struct fault){SENSE_COPY_WRONG_PARAMETERS,
-                              (uint16_t)(field + SCSI_COPY_AT_BLOCK_SIZE)};
+        return nobody(ret_fault, SENSE_COPY_WRONG_PARAMETERS, field + SCSI_COPY_AT_BLOCK_SIZE);
     struct scsi_nexus *nexus = lun->lu == task->nexus->lu ? task->nexus : lun->nexus;
-    *ret_party = (struct party){lun->lu, nexus, field};
-    return (struct fault){SENSE_NONE};
+    return (struct party){lun->lu, nexus, (uint16_t)field};
 }
 
 /* --- segments --- */
@@ -110,21 +112,16 @@ static struct fault fault_in(const struct scsi_copy_segment *segment, enum scsi_
     return (struct fault){sense, (uint16_t)(segment->at + field)};
 }
 
-static struct fault find_parties(struct copy *copy, const struct scsi_copy_segment *segment)
-{
-    struct fault fault = find_party(copy, segment->source,
-                                    (uint16_t)(segment->at + SCSI_COPY_AT_SOURCE), &copy->source);
-    if (fault.sense)
-        return fault;
-    return find_party(copy, segment->destination,
-                      (uint16_t)(segment->at + SCSI_COPY_AT_DESTINATION), &copy->destination);
-}
-
 static struct fault begin_segment(struct copy *copy, const struct scsi_copy_segment *segment)
 {
+    struct fault fault = {SENSE_NONE};
     copy->length = 0;
-    struct fault fault = find_parties(copy, segment);
-    if (fault.sense)
+    copy->source = find_party(copy, segment->source, segment->at + SCSI_COPY_AT_SOURCE, &fault);
+    if (!copy->source.lu)
+        return fault;
+    copy->destination =
+        find_party(copy, segment->destination, segment->at + SCSI_COPY_AT_DESTINATION, &fault);
+    if (!copy->destination.lu)
         return fault;
     const struct scsi_lu *source = copy->source.lu, *destination = copy->destination.lu;
     uint64_t length = segment->count;
