@@ -20,9 +20,6 @@ OVMF_VARS = Path("/usr/share/OVMF/OVMF_VARS_4M.fd")
 
 # Without hardware acceleration a plain processor is the quickest: for each
 # feature that Linux sees it loads and patches code, and patching is slow here.
-#
-# OVMF waits without end for every other processor to report after a reset. Once in
-# some hundred resets it said no word more with two emulated ones: it gets one.
 CPU = "qemu64,svm=off"
 
 _ESCAPES = re.compile(r"\x1b(\[[0-9;?=]*[A-Za-z]|[()][A-Z0-9]|[=>]|c)|\r")
@@ -31,20 +28,29 @@ _ESCAPES = re.compile(r"\x1b(\[[0-9;?=]*[A-Za-z]|[()][A-Z0-9]|[=>]|c)|\r")
 class Console:
     """The serial console: everything it said with the second since power-on, and a keyboard."""
 
-    def __init__(self, path: Path, log: Path, clock: Callable[[], float],
-                 state: Callable[[], str] = lambda: "") -> None:
-        """STATE tells how the machine is, for the error of an expectation that was in vain."""
+    def __init__(self, path: Path, log: Path, clock: Callable[[], float], state: Callable[[], str],
+                 go_on: Callable[[], bool]) -> None:
+        """STATE tells how the machine is, for the error of an expectation that was in vain; GO_ON is
+        called when the console has ended, and tells whether it was attached again."""
         self.text = ""
         self.marks: list[tuple[int, float]] = []  # (length of text, seconds) at each arrival
         self._clock = clock
         self._state = state
+        self._go_on = go_on
         self._changed = threading.Condition()
         self._log = log.open("w")
         self._line = ""
+        self._socket: socket.socket | None = None
+        self.attach(path)
+
+    def attach(self, path: Path) -> None:
+        """Goes on with what is said at PATH."""
         self._closed = False
+        if self._socket:
+            self._socket.close()
         self._socket = socket.socket(socket.AF_UNIX)
         wait_until("the machine's console", lambda: self._connect(path), 20)
-        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader = threading.Thread(target=self._read, args=(self._socket,), daemon=True)
         self._reader.start()
 
     def _connect(self, path: Path) -> bool:
@@ -54,12 +60,12 @@ class Console:
             return False
         return True
 
-    def _read(self) -> None:
+    def _read(self, source: socket.socket) -> None:
         decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         pending = ""
         while True:
             try:
-                data = self._socket.recv(65536)
+                data = source.recv(65536)
             except OSError:
                 data = b""
             if not data:
@@ -103,7 +109,7 @@ class Console:
         with self._changed:
             while not (found := compiled.search(self.text, start)):
                 left = end - time.monotonic()
-                if left <= 0 or self._closed:
+                if left <= 0 or (self._closed and not self._go_on()):
                     break
                 self._changed.wait(min(left, 1))
         if found:
@@ -163,6 +169,14 @@ class Monitor:
             else:
                 return answer["return"]
 
+    def ended_by_reset(self) -> bool:
+        """QEMU has ended, or is about to: was it because the machine was reset?"""
+        with contextlib.suppress(OSError, ValueError):
+            for line in self._file:
+                self.events.append(json.loads(line))
+        return any("reset" in event["data"]["reason"] for event in self.events
+                   if event.get("event") == "SHUTDOWN")
+
     def close(self) -> None:
         """Lets go of the socket."""
         self._file.close()
@@ -187,7 +201,10 @@ class Machine:
     disk      a raw file: a local virtio disk, and no network boot
     screen    a VGA screen, for screenshot(); without, BIOS and iPXE print on the
               serial console (UEFI always does)
-    cpus      processors; UEFI gets one, whatever this says
+
+    A reset, the machine's own or ours, ends QEMU, and whoever waits for its console starts it
+    again. Within one QEMU the next boot is slow, at times as good as for ever: each write to a page
+    of memory that has held code is looked at for as long as some of that code is kept in translation.
     """
 
     namespace: Namespace
@@ -226,8 +243,8 @@ class Machine:
         """QEMU's arguments."""
         words: list[object] = [
             "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", CPU,
-            "-m", self.memory, "-smp", 1 if self.firmware == "uefi" else self.cpus,
-            "-nodefaults", "-display", "none",
+            "-m", self.memory, "-smp", self.cpus, "-nodefaults", "-display", "none",
+            "-action", "reboot=shutdown",
             "-device", "virtio-rng-pci",
             "-chardev", f"socket,id=serial,path={self.folder}/serial,server=on,wait=off",
             "-serial", "chardev:serial",
@@ -262,19 +279,35 @@ class Machine:
         taps = self.namespace.run("ip", "-o", "link", "show", "type", "tun").stdout
         if f" {self.tap}:" not in taps:
             self.namespace.add_tap(self.tap, self.bridge)
+        self.power_on_at, self.power_on_epoch = time.monotonic(), time.time()
+        self._start(self._open_console)
+
+    def _open_console(self) -> None:
+        self.console = Console(self.folder / "serial", self.folder / "console.log", self.seconds,
+                               self.state, self._go_on)
+
+    def _start(self, open_console: Callable[[], None]) -> None:
+        """QEMU, and what connects us with it."""
         for name in ("serial", "monitor"):
             (self.folder / name).unlink(missing_ok=True)
-        self.power_on_at, self.power_on_epoch = time.monotonic(), time.time()
         self.process = Process(self.name, self.namespace.command(*self.command_line()),
                                self.folder / "qemu.log")
         try:
-            self.console = Console(self.folder / "serial", self.folder / "console.log", self.seconds,
-                                   self.state)
+            open_console()
             self.monitor = Monitor(self.folder / "monitor")
         except (LabError, OSError) as error:
             said = self.process.output()
             self.kill()
             raise LabError(f"{error}; qemu said: {said}") from None
+
+    def _go_on(self) -> bool:
+        """The console has ended: starts the machine again if it was reset. False: it is off."""
+        if not self.monitor or not self.monitor.ended_by_reset():
+            return False
+        self.monitor.close()
+        self.process.stop()
+        self._start(lambda: self.console.attach(self.folder / "serial"))
+        return True
 
     def wait_login(self, timeout: float = 300, start: int = 0) -> float:
         """Waits for the login prompt; returns the second since power-on."""
@@ -357,6 +390,8 @@ class Machine:
     def wait_off(self, timeout: float = 120) -> float:
         """Waits until the machine has switched itself off; returns seconds since power-on."""
         wait_until(f"{self.name} switching itself off", lambda: not self.process.alive(), timeout)
+        if self.monitor.ended_by_reset():
+            raise LabError(f"{self.name} has restarted and not switched itself off")
         seconds = self.seconds()
         self._forget()
         return seconds
