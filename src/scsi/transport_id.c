@@ -73,8 +73,8 @@ bool scsi_transport_id_get(struct wire_reader *r, struct scsi_transport_id *ret_
         length % 4 != 0 || !get_text(r, length, text))
         return false;
     struct scsi_transport_id id = {.names_port = format == FORMAT_PORT};
-    char *separator = id.names_port ? strstr(text, SEPARATOR) : NULL;
     lower(text); /* names are compared as the login has them */
+    char *separator = id.names_port ? strstr(text, SEPARATOR) : NULL;
     if (format > FORMAT_PORT ||
         (id.names_port && (!separator || !get_isid(separator + strlen(SEPARATOR), id.port.isid))))
         return false;
