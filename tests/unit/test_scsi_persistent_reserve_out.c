@@ -312,6 +312,16 @@ static void those_who_lose_something_are_told(void **state)
     assert_int_equal(aborts, 0);
 }
 
+/* The command has waited for the tasks that it aborts. */
+static void ends_with_the_last_task(void)
+{
+    lingers = false;
+    scsi_lu_tasks_ended(port->lu);
+    fake_thread_round(port->thread);
+    assert_null(port->task);
+    assert_int_equal(scsi_port_sense(port), SENSE_NONE);
+}
+
 static void preempt_and_abort_waits_for_what_still_writes(void **state)
 {
     both_are_registered();
@@ -327,11 +337,7 @@ static void preempt_and_abort_waits_for_what_still_writes(void **state)
     scsi_lu_tasks_ended(port->lu);
     fake_thread_round(port->thread);
     assert_non_null(port->task);
-    lingers = false;
-    scsi_lu_tasks_ended(port->lu);
-    fake_thread_round(port->thread);
-    assert_null(port->task);
-    assert_int_equal(scsi_port_sense(port), SENSE_NONE);
+    ends_with_the_last_task();
     assert_false(other.preempted || other.aborting);
     assert_int_equal(aborts, 1);
 }
@@ -348,11 +354,7 @@ static void whoever_preempts_himself_is_aborted_but_for_the_command(void **state
     fake_thread_round(port->thread);
     assert_int_equal(aborts, 1);
     assert_non_null(port->task);
-    lingers = false;
-    scsi_lu_tasks_ended(port->lu);
-    fake_thread_round(port->thread);
-    assert_null(port->task);
-    assert_int_equal(scsi_port_sense(port), SENSE_NONE);
+    ends_with_the_last_task();
     assert_false(port->nexus.registered || port->nexus.preempted);
     assert_true(other.registered);
     scsi_expect(CDB(SCSI_TEST_UNIT_READY), NULL, 0, 0, SENSE_NONE); /* it knows */
