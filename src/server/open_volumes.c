@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <pthread.h>
 
-#include "block/file.h"
 #include "core/idmap.h"
 #include "core/log.h"
 #include "server/reservation_store.h"
@@ -61,11 +60,7 @@ static void finish_job(struct volume *volume)
 
 static void open_device(struct volume *volume)
 {
-    const struct volume_spec *spec = &volume->spec;
-    unsigned how =
-        (spec->read_only ? BLOCK_FILE_READ_ONLY : 0) | (spec->thick ? BLOCK_FILE_THICK : 0);
-    if (block_file_open(volume->thread, spec->path, spec->size, how, &volume->device,
-                        &volume->error) < 0)
+    if (volume_device_open(volume->thread, &volume->spec, &volume->device, &volume->error) < 0)
         volume->device = NULL;
     if (volume->device && !volume->reservations && volume->owner->registry &&
         reservation_store_load(&volume->store, &volume->reservations, &volume->error) < 0)
@@ -138,7 +133,7 @@ static void on_error(struct block_device *device, enum block_operation operation
     struct volume *volume = device->context;
     const char *advice = result == -ENOSPC || result == -EDQUOT
                              ? "make room for it"
-                             : "see the kernel's log for what is wrong with its disk";
+                             : volume_device_advice(volume->spec.kind);
     const char *path = volume->spec.path, *reason = strerror(-result);
     struct error error;
     if (operation == BLOCK_FLUSH) {

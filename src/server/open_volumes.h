@@ -15,21 +15,9 @@
 
 #include "iscsi/portal.h"
 #include "registry/registry.h"
+#include "server/volume_device.h"
 
 struct open_volumes;
-
-struct volume_spec {
-    uint64_t id; /* it belongs to thread (id modulo number of threads) */
-    const char *path;
-    const char *target;  /* iSCSI name */
-    uint64_t size;       /* bytes */
-    uint32_t block_size; /* bytes */
-    bool read_only;
-    bool thick;
-    bool removable;
-    bool single_writer;
-    uint8_t serial[16];
-};
 
 /* registry: where persistent reservations are kept; NULL: they do not survive a restart. NULL
  * without memory. */

@@ -74,6 +74,7 @@ bool admitted_volume_init(struct admitted_volume *a, unsigned lun, const struct 
     a->name = a->target + MIN(strlen(catalog_base_iqn(catalog)) + 1, strlen(a->target));
     a->spec = (struct volume_spec){
         .id = volume->id,
+        .kind = volume->kind,
         .path = a->path,
         .target = a->target,
         .size = volume->size,

@@ -1,0 +1,33 @@
+#include "server/volume_device.h"
+
+#include "block/file.h"
+
+static int open_file(struct io_thread *thread, const struct volume_spec *spec,
+                     struct block_device **ret_device, struct error *ret_error)
+{
+    unsigned how =
+        (spec->read_only ? BLOCK_FILE_READ_ONLY : 0) | (spec->thick ? BLOCK_FILE_THICK : 0);
+    return block_file_open(thread, spec->path, spec->size, how, ret_device, ret_error);
+}
+
+static const char kernel_advice[] = "see the kernel's log for what is wrong with its disk";
+
+static const struct {
+    int (*open)(struct io_thread *thread, const struct volume_spec *spec,
+                struct block_device **ret_device, struct error *ret_error);
+    const char *advice;
+} kinds[] = {
+    [VOLUME_FILE] = {open_file, kernel_advice},
+    [VOLUME_DEVICE] = {open_file, kernel_advice},
+};
+
+int volume_device_open(struct io_thread *thread, const struct volume_spec *spec,
+                       struct block_device **ret_device, struct error *ret_error)
+{
+    return kinds[spec->kind].open(thread, spec, ret_device, ret_error);
+}
+
+const char *volume_device_advice(enum volume_kind kind)
+{
+    return kinds[kind].advice;
+}
