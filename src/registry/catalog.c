@@ -167,12 +167,34 @@ int catalog_add_volume(struct catalog *c, const struct catalog_volume *volume)
     return 0;
 }
 
+/* False: no memory. NULL stays NULL. */
+static bool copy_text(struct arena *arena, const char *text, const char **ret_copy)
+{
+    *ret_copy = arena_strdup(arena, text);
+    return !text || *ret_copy;
+}
+
+static bool copy_labels(struct arena *arena, const struct catalog_image *image,
+                        const struct catalog_label **ret_copy)
+{
+    struct catalog_label *labels = arena_alloc(arena, (image->n_labels + 1) * sizeof(*labels));
+    for (size_t i = 0; labels && i < image->n_labels; i++)
+        if (!copy_text(arena, image->labels[i].key, &labels[i].key) ||
+            !copy_text(arena, image->labels[i].value, &labels[i].value))
+            return false;
+    *ret_copy = labels;
+    return labels != NULL;
+}
+
 int catalog_add_image(struct catalog *c, const struct catalog_image *image)
 {
     struct catalog_image copy = *image;
-    copy.name = arena_strdup(&c->arena, image->name);
-    copy.path = arena_strdup(&c->arena, image->path);
-    if (!copy.name || (image->path && !copy.path))
+    if (!copy_text(&c->arena, image->name, &copy.name) ||
+        !copy_text(&c->arena, image->path, &copy.path) ||
+        !copy_text(&c->arena, image->sha256, &copy.sha256) ||
+        !copy_text(&c->arena, image->source, &copy.source) ||
+        !copy_text(&c->arena, image->format, &copy.format) ||
+        !copy_labels(&c->arena, image, &copy.labels))
         return -ENOMEM;
     struct catalog_image *place =
         array_append((void **)&c->images, &c->n_images, &c->images_room, sizeof(*place));

@@ -68,13 +68,24 @@ struct catalog_volume {
     const struct chap_credentials *chap; /* for logins of others than its nodes; NULL: none */
 };
 
+struct catalog_label {
+    const char *key; /* name_is_object() */
+    const char *value;
+};
+
 struct catalog_image {
     uint64_t id;
     const char *name;
     uint32_t version; /* 1.. */
     const char *path;
-    uint64_t size;       /* bytes */
-    uint64_t created_at; /* usec since 1970 */
+    uint64_t size;        /* bytes */
+    uint64_t created_at;  /* usec since 1970 */
+    uint8_t identity[16]; /* random, of this version for ever, whatever its name becomes */
+    const char *sha256;   /* of its content, hexadecimal; NULL: not known */
+    const char *source;   /* the file that it was imported from; NULL: not known */
+    const char *format;   /* that file's: "raw", "qcow2", ...; NULL: not known */
+    size_t n_labels;
+    const struct catalog_label *labels; /* ordered by key */
 };
 
 struct catalog_group {

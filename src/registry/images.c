@@ -40,7 +40,7 @@ static int insert_version(struct db *db, struct image_operation *o, int64_t imag
     if (r >= 0)
         r = db_change(db,
                       "INSERT INTO image_versions (image_id, version, state, path, size,"
-                      " created_at) VALUES (?, ?, 'importing', ?, 0, ?)",
+                      " created_at, identity) VALUES (?, ?, 'importing', ?, 0, ?, randomblob(16))",
                       DB_VALUES(db_int(image_id), db_int(o->version),
                                 db_text(path_to_store(db, o->path)),
                                 db_int((int64_t)clock_wall_usec())),

@@ -1,4 +1,5 @@
 /* Builds the catalog out of the tables. */
+#include "core/arena.h"
 #include "registry/operation.h"
 
 #include <errno.h>
@@ -265,30 +266,85 @@ static int load_volumes(struct db *db, struct catalog *catalog, struct error *re
     return r;
 }
 
+/* The labels of one version, with their text in an arena. */
+struct labels {
+    struct arena arena;
+    struct catalog_label list[REGISTRY_MAX_LABELS];
+    size_t count;
+};
+
+static int read_labels(struct db *db, uint64_t version_id, struct labels *labels,
+                       struct error *ret_error)
+{
+    sqlite3_stmt *rows =
+        db_start(db, "SELECT key, value FROM image_labels WHERE version_id = ? ORDER BY key",
+                 DB_VALUES(db_int((int64_t)version_id)), ret_error);
+    if (!rows)
+        return ret_error->code;
+    int r;
+    while ((r = db_next(db, rows, ret_error)) > 0) {
+        if (labels->count == REGISTRY_MAX_LABELS || !name_is_object(db_column_text(rows, 0))) {
+            r = damaged(db, "label", db_column_text(rows, 0), ret_error);
+            db_end(rows);
+            return r;
+        }
+        struct catalog_label *l = &labels->list[labels->count++];
+        l->key = arena_strdup(&labels->arena, db_column_text(rows, 0));
+        l->value = arena_strdup(&labels->arena, db_column_text(rows, 1));
+        if (!l->key || !l->value) {
+            db_end(rows);
+            return error_set(ret_error, -ENOMEM, "out of memory");
+        }
+    }
+    return r;
+}
+
+static int read_image(struct db *db, sqlite3_stmt *row, struct labels *labels,
+                      struct catalog *catalog, struct error *ret_error)
+{
+    char path[PATH_MAX];
+    struct catalog_image image = {
+        .id = (uint64_t)sqlite3_column_int64(row, 0),
+        .name = db_column_text(row, 1),
+        .version = (uint32_t)sqlite3_column_int64(row, 2),
+        .path = path_from_store(db, db_column_text(row, 3), path),
+        .size = (uint64_t)sqlite3_column_int64(row, 4),
+        .created_at = (uint64_t)sqlite3_column_int64(row, 5),
+        .sha256 = db_column_text_or_null(row, 7),
+        .source = db_column_text_or_null(row, 8),
+        .format = db_column_text_or_null(row, 9),
+        .labels = labels->list,
+    };
+    int r = read_labels(db, image.id, labels, ret_error);
+    if (r < 0)
+        return r;
+    image.n_labels = labels->count;
+    const void *identity = sqlite3_column_blob(row, 6);
+    if (!identity || sqlite3_column_bytes(row, 6) != sizeof(image.identity))
+        return damaged(db, "image version with an identity", image.name, ret_error);
+    memcpy(image.identity, identity, sizeof(image.identity));
+    if (catalog_add_image(catalog, &image) < 0)
+        return error_set(ret_error, -ENOMEM, "out of memory");
+    return 0;
+}
+
 static int load_images(struct db *db, struct catalog *catalog, struct error *ret_error)
 {
     sqlite3_stmt *rows = db_start(
         db,
-        "SELECT v.id, i.name, v.version, v.path, v.size, v.created_at"
+        "SELECT v.id, i.name, v.version, v.path, v.size, v.created_at, v.identity, v.sha256,"
+        " v.source, v.format"
         " FROM image_versions v JOIN images i ON i.id = v.image_id WHERE v.state = 'ready'",
         DB_NO_VALUES, ret_error);
     if (!rows)
         return ret_error->code;
     int r;
     while ((r = db_next(db, rows, ret_error)) > 0) {
-        char path[PATH_MAX];
-        struct catalog_image image = {
-            .id = (uint64_t)sqlite3_column_int64(rows, 0),
-            .name = db_column_text(rows, 1),
-            .version = (uint32_t)sqlite3_column_int64(rows, 2),
-            .path = path_from_store(db, db_column_text(rows, 3), path),
-            .size = (uint64_t)sqlite3_column_int64(rows, 4),
-            .created_at = (uint64_t)sqlite3_column_int64(rows, 5),
-        };
-        if (catalog_add_image(catalog, &image) < 0) {
-            r = error_set(ret_error, -ENOMEM, "out of memory");
+        struct labels labels = {0};
+        r = read_image(db, rows, &labels, catalog, ret_error);
+        arena_free(&labels.arena);
+        if (r < 0)
             break;
-        }
     }
     db_end(rows);
     return r;

@@ -150,6 +150,8 @@ int registry_node_remove(struct registry *registry, const char *name,
 
 /* --- images --- */
 
+#define REGISTRY_MAX_LABELS 64 /* of one version */
+
 /* Reserves the next version of an image and the file for it, before its bytes are copied:
  * `<directory>/<name>/<version>.raw`, returned in *ret_path (free() it). It is not in the catalog
  * until registry_image_finish(). */

@@ -157,9 +157,28 @@ static const char version_registrations[] =
     "  UNIQUE (volume_id, initiator, isid, target)"
     ") STRICT, WITHOUT ROWID;";
 
+/* identity: what refers to a version for good (a header on disk) knows it by. The others are not
+ * known of versions that were imported before. sha256: hexadecimal, of the whole content; source:
+ * the name of the file that it was imported from; format: that file's */
+static const char version_image_identity[] =
+    "ALTER TABLE image_versions ADD COLUMN identity BLOB CHECK (length(identity) = 16);"
+    "UPDATE image_versions SET identity = randomblob(16);"
+    "CREATE UNIQUE INDEX image_versions_by_identity ON image_versions(identity);"
+    "ALTER TABLE image_versions ADD COLUMN sha256 TEXT"
+    "  CHECK (length(sha256) = 64 AND sha256 NOT GLOB '*[^0-9a-f]*');"
+    "ALTER TABLE image_versions ADD COLUMN source TEXT;"
+    "ALTER TABLE image_versions ADD COLUMN format TEXT;"
+    "CREATE TABLE image_labels ("
+    "  version_id INTEGER NOT NULL REFERENCES image_versions(id) ON DELETE CASCADE,"
+    "  key TEXT NOT NULL,"
+    "  value TEXT NOT NULL,"
+    "  PRIMARY KEY (version_id, key)"
+    ") STRICT, WITHOUT ROWID;";
+
 /* migrations[n] brings version n to version n + 1. What was released never changes here. */
-static const char *const migrations[] = {version_1,     version_attachments, version_chap,
-                                         version_thick, version_removable,   version_registrations};
+static const char *const migrations[] = {
+    version_1,         version_attachments,   version_chap,          version_thick,
+    version_removable, version_registrations, version_image_identity};
 
 static int check_whole(struct db *db, struct error *ret_error)
 {

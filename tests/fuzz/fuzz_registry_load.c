@@ -49,14 +49,21 @@ static const char *const columns[][2] = {
     {"node_macs", "mac"},
     {"node_macs", "node_id"},
     {"node_macs", "position"},
+    {"image_versions", "identity"},
+    {"image_versions", "sha256"},
+    {"image_labels", "key"},
+    {"image_labels", "value"},
 };
 
 static const char rows[] =
     "PRAGMA journal_mode = DELETE;"
     "INSERT INTO groups VALUES (1, 'rack1', 1);"
     "INSERT INTO images VALUES (1, 'debian12', 2);"
-    "INSERT INTO image_versions VALUES (1, 1, 1, 'ready', '/i/1.raw', 4096, 1);"
-    "INSERT INTO image_versions VALUES (2, 1, 2, 'importing', '/i/2.raw', 0, 1);"
+    "INSERT INTO image_versions VALUES (1, 1, 1, 'ready', '/i/1.raw', 4096, 1, randomblob(16),"
+    " NULL, 'a.qcow2', 'qcow2');"
+    "INSERT INTO image_labels VALUES (1, 'os', 'Debian 12');"
+    "INSERT INTO image_versions VALUES (2, 1, 2, 'importing', '/i/2.raw', 0, 1, randomblob(16),"
+    " NULL, NULL, NULL);"
     "INSERT INTO volumes VALUES (1, 'disk1', 'file', 'ready', NULL, '/v/1.raw', 1, 8192, 512, 0, 0,"
     " x'00112233445566778899aabbccddeeff', 'debian12@1', 1, 0, 1);"
     "INSERT INTO volumes VALUES (2, 'disk2', 'device', 'failed', 'why', '/dev/x', 0, 8192, 4096, 1,"
@@ -194,6 +201,13 @@ static void check_node(const struct catalog *catalog, const struct catalog_node 
     }
 }
 
+static void check_image(const struct catalog *catalog, const struct catalog_image *image)
+{
+    assert(catalog_image_find(catalog, image->name, image->version));
+    for (size_t i = 0; i < image->n_labels; i++)
+        assert(name_is_object(image->labels[i].key) && image->labels[i].value);
+}
+
 static void check_catalog(const struct catalog *catalog)
 {
     size_t count;
@@ -209,7 +223,7 @@ static void check_catalog(const struct catalog *catalog)
     }
     const struct catalog_image *images = catalog_images(catalog, &count);
     for (size_t i = 0; i < count; i++)
-        assert(catalog_image_find(catalog, images[i].name, images[i].version));
+        check_image(catalog, &images[i]);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

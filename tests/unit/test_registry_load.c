@@ -5,10 +5,22 @@
 
 #include <errno.h>
 
+static void import_golden(struct site *site)
+{
+    uint32_t version;
+    cleanup_free char *path = NULL;
+    site_must(
+        registry_image_begin(site->registry, "golden", "/images", &version, &path, &site->error),
+        &site->error);
+    site_must(registry_image_finish(site->registry, "golden", version, 4096, &site->error),
+              &site->error);
+}
+
 static int setup(void **state)
 {
     struct site *site = calloc(1, sizeof(*site));
     site_make(site);
+    import_golden(site);
     struct registry_volume volume = site_volume("disk1", "/v/disk1.raw");
     static const char *const allow[] = {"iqn.2020-01.x:a", "iqn.2020-01.x:b"};
     volume.allow = allow;
@@ -73,6 +85,10 @@ static void everything_comes_back(void **state)
         assert_true(mac_eq(node->macs[0], site_mac(10 * i + 1))); /* in the order given */
         assert_true(mac_eq(node->macs[1], site_mac(10 * i)));
     }
+    const struct catalog_image *image = catalog_image_find(c, "golden", 1);
+    static const uint8_t none[16] = {0};
+    assert_memory_not_equal(image->identity, none, sizeof(none));
+    assert_null(image->sha256);
     const struct catalog_volume *volume = catalog_volume_by_name(c, "disk1");
     assert_string_equal(volume->image, "golden@3");
     assert_int_equal(volume->n_allow, 2);
@@ -97,6 +113,9 @@ static void damaged_rows_are_refused(void **state)
         {"UPDATE volumes SET size = -512", "'disk1' is not a"},
         {"UPDATE volumes SET block_size = 0", "is damaged"},
         {"UPDATE volumes SET state = 'half'", "is damaged"},
+        {"UPDATE image_versions SET identity = NULL", "'golden' is not a image version"},
+        {"UPDATE image_versions SET identity = x'00'", "is damaged"},
+        {"INSERT INTO image_labels VALUES (1, 'O S', 'x')", "'O S' is not a label"},
         {"DELETE FROM node_macs WHERE node_id = 2", "'web2' is not a"},
         {"DELETE FROM nodes WHERE id = 1", "is damaged"}, /* its macs would belong to nobody */
         {"DELETE FROM volumes", "is damaged"},

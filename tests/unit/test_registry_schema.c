@@ -80,18 +80,33 @@ static void an_older_one_is_brought_up_to_date(void **state)
     struct place *place = *state;
     struct error error;
     struct db db = {0};
-    int64_t thick = -1;
+    int64_t thick = -1, identities = -1;
     assert_int_equal(open_once(place->path, &error), 0);
     change(place->path, "ALTER TABLE volumes DROP COLUMN thick;"
                         "ALTER TABLE volumes DROP COLUMN removable;"
                         "DROP TABLE registrations;"
+                        "DROP TABLE image_labels;"
+                        "DROP INDEX image_versions_by_identity;"
+                        "ALTER TABLE image_versions DROP COLUMN identity;"
+                        "ALTER TABLE image_versions DROP COLUMN sha256;"
+                        "ALTER TABLE image_versions DROP COLUMN source;"
+                        "ALTER TABLE image_versions DROP COLUMN format;"
                         "PRAGMA user_version = 3;"
                         "INSERT INTO volumes VALUES (1, 'v', 'file', 'ready', NULL, '/v', 0, 512,"
-                        " 512, 0, 0, x'00112233445566778899aabbccddeeff', NULL, 1)");
+                        " 512, 0, 0, x'00112233445566778899aabbccddeeff', NULL, 1);"
+                        "INSERT INTO images VALUES (1, 'debian12', 2);"
+                        "INSERT INTO image_versions VALUES (1, 1, 1, 'ready', '/1', 512, 1);"
+                        "INSERT INTO image_versions VALUES (2, 1, 2, 'ready', '/2', 512, 1)");
     assert_int_equal(schema_open(&db, place->path, &error), 0);
     assert_int_equal(
         db_lookup(&db, "SELECT thick + removable FROM volumes", DB_NO_VALUES, &thick, &error), 1);
     assert_int_equal(thick, 0);
+    assert_int_equal(db_lookup(&db,
+                               "SELECT count(DISTINCT identity) FROM image_versions"
+                               " WHERE length(identity) = 16 AND sha256 IS NULL",
+                               DB_NO_VALUES, &identities, &error),
+                     1);
+    assert_int_equal(identities, 2);
     db_close(&db);
 }
 
