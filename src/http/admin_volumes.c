@@ -69,9 +69,8 @@ json_t *volume_to_json(const struct catalog *catalog, const struct catalog_volum
     return json_pack(
         "{s:s, s:s, s:s, s:s?, s:s, s:I, s:o, s:I, s:b, s:b, s:b, s:s?, s:o, s:o, s:o, "
         "s:o, s:s, s:s, s:s?, s:s?, s:I}",
-        "name", v->name, "kind", v->kind == VOLUME_DEVICE ? "device" : "file", "state",
-        volume_state_text(v->state), "failure", v->failure, "path", v->path, "size",
-        (json_int_t)v->size, "used",
+        "name", v->name, "kind", volume_kind_name(v->kind), "state", volume_state_text(v->state),
+        "failure", v->failure, "path", v->path, "size", (json_int_t)v->size, "used",
         v->kind == VOLUME_DEVICE ? json_null() : json_integer((json_int_t)file_used(v->path)),
         "block_size", (json_int_t)v->block_size, "read_only", (int)v->read_only, "thick",
         (int)v->thick, "removable", (int)v->removable, "image", v->image, "nodes",

@@ -44,6 +44,27 @@ struct catalog {
     struct id_entry *by_volume_id;
 };
 
+static const char *const kind_names[] = {
+    [VOLUME_FILE] = "file", [VOLUME_DEVICE] = "device", [VOLUME_OVERLAY] = "overlay",
+    [VOLUME_NBD] = "nbd",   [VOLUME_ISCSI] = "iscsi",
+};
+
+const char *volume_kind_name(enum volume_kind kind)
+{
+    return kind_names[kind];
+}
+
+int volume_kind_parse(const char *name, enum volume_kind *ret_kind)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(kind_names); i++) {
+        if (str_eq(kind_names[i], name)) {
+            *ret_kind = (enum volume_kind)i;
+            return 0;
+        }
+    }
+    return -EINVAL;
+}
+
 struct catalog *catalog_new(const char *base_iqn, uint64_t generation)
 {
     struct catalog *c = calloc(1, sizeof(*c));

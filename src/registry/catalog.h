@@ -14,9 +14,16 @@
 struct catalog;
 
 enum volume_kind {
-    VOLUME_FILE,   /* a raw file; `path` */
-    VOLUME_DEVICE, /* a block device; `path` */
+    VOLUME_FILE,    /* a raw file; `path` */
+    VOLUME_DEVICE,  /* a block device; `path` */
+    VOLUME_OVERLAY, /* layers of its own over an image version, or over nothing */
+    VOLUME_NBD,     /* an export of an NBD server; `path` is its URI */
+    VOLUME_ISCSI,   /* a LUN of a target elsewhere; `path` is its URI */
 };
+
+const char *volume_kind_name(enum volume_kind kind);
+/* -EINVAL: there is no such kind. */
+int volume_kind_parse(const char *name, enum volume_kind *ret_kind) MUST_CHECK;
 
 enum volume_state {
     VOLUME_CREATING, /* being filled; nobody may log in yet */

@@ -207,7 +207,6 @@ static int read_volume(struct db *db, sqlite3_stmt *row, const struct scratch *a
     struct catalog_volume volume = {
         .id = (uint64_t)sqlite3_column_int64(row, 0),
         .name = db_column_text(row, 1),
-        .kind = str_eq(db_column_text(row, 2), "device") ? VOLUME_DEVICE : VOLUME_FILE,
         .state = state_of(db_column_text(row, 3)),
         .failure = db_column_text_or_null(row, 4),
         .path = path_from_store(db, db_column_text(row, 5), path),
@@ -227,6 +226,8 @@ static int read_volume(struct db *db, sqlite3_stmt *row, const struct scratch *a
     int r = chap_read_volume(db, (int64_t)volume.id, &chap, ret_error);
     if (r < 0)
         return r;
+    if (volume_kind_parse(db_column_text(row, 2), &volume.kind) < 0)
+        return damaged(db, "kind of volume", db_column_text(row, 2), ret_error);
     volume.chap = &chap;
     volume.shared = volume.allow_any || volume.n_allow > 1;
     if (!name_is_object(volume.name))

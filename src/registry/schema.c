@@ -175,10 +175,20 @@ static const char version_image_identity[] =
     "  PRIMARY KEY (version_id, key)"
     ") STRICT, WITHOUT ROWID;";
 
+/* What a volume may be made of: a constraint that was too narrow from the start. SQLite has no
+ * statement to change one; its manual gives this for constraints that every row fulfils already. */
+static const char version_kinds[] =
+    "PRAGMA writable_schema = ON;"
+    "UPDATE sqlite_schema SET sql = replace(sql, 'CHECK (kind IN (''file'', ''device''))',"
+    " 'CHECK (kind IN (''file'', ''device'', ''overlay'', ''nbd'', ''iscsi''))')"
+    " WHERE type = 'table' AND name = 'volumes';"
+    "PRAGMA writable_schema = RESET;";
+
 /* migrations[n] brings version n to version n + 1. What was released never changes here. */
 static const char *const migrations[] = {
-    version_1,         version_attachments,   version_chap,          version_thick,
-    version_removable, version_registrations, version_image_identity};
+    version_1,         version_attachments,   version_chap,           version_thick,
+    version_removable, version_registrations, version_image_identity, version_kinds,
+};
 
 static int check_whole(struct db *db, struct error *ret_error)
 {

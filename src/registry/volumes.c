@@ -14,11 +14,6 @@ struct volume_operation {
     char *path; /* result */
 };
 
-static const char *kind_text(enum volume_kind kind)
-{
-    return kind == VOLUME_DEVICE ? "device" : "file";
-}
-
 static int set_allow(struct db *db, int64_t id, const struct registry_volume *volume,
                      struct error *ret_error)
 {
@@ -88,7 +83,7 @@ static int insert_row(struct db *db, const struct registry_volume *v, struct err
         "INSERT INTO volumes (name, kind, state, path, owned, size, block_size, read_only,"
         " thick, removable, allow_any, serial, image, created_at)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        DB_VALUES(db_text(v->name), db_text(kind_text(v->kind)),
+        DB_VALUES(db_text(v->name), db_text(volume_kind_name(v->kind)),
                   db_text(v->state == VOLUME_CREATING ? "creating" : "ready"),
                   db_text(path_to_store(db, v->path)), db_int(v->owned), db_int((int64_t)v->size),
                   db_int(v->block_size), db_int(v->read_only), db_int(v->thick),

@@ -110,6 +110,26 @@ static void an_older_one_is_brought_up_to_date(void **state)
     db_close(&db);
 }
 
+/* The first version knew two kinds of volume only. */
+static void a_narrow_constraint_is_widened(void **state)
+{
+    struct place *place = *state;
+    struct error error;
+    struct db db = {0};
+    assert_int_equal(open_once(place->path, &error), 0);
+    change(place->path,
+           "PRAGMA writable_schema = ON;"
+           "UPDATE sqlite_schema SET sql = replace(sql, ', ''overlay'', ''nbd'', ''iscsi''', '')"
+           " WHERE name = 'volumes';"
+           "PRAGMA writable_schema = RESET; PRAGMA user_version = 7");
+    const char *insert = "INSERT INTO volumes VALUES (1, 'v', 'nbd', 'ready', NULL, '/v', 0, 512,"
+                         " 512, 0, 0, x'00112233445566778899aabbccddeeff', NULL, 1, 0, 0)";
+    assert_int_equal(schema_open(&db, place->path, &error), 0);
+    assert_int_equal(db_exec(&db, insert, &error), 0);
+    assert_true(db_exec(&db, "UPDATE volumes SET kind = 'tape'", &error) < 0);
+    db_close(&db);
+}
+
 static void a_damaged_one_is_refused(void **state)
 {
     struct place *place = *state;
@@ -167,6 +187,7 @@ int main(void)
         DB_TEST(a_newer_one_is_refused),
         DB_TEST(a_migration_that_fails_changes_nothing),
         DB_TEST(an_older_one_is_brought_up_to_date),
+        DB_TEST(a_narrow_constraint_is_widened),
         DB_TEST(a_damaged_one_is_refused),
         DB_TEST(a_page_gone_bad_is_found_at_start),
         DB_TEST(a_locked_one_is_told),
