@@ -1,0 +1,57 @@
+/*
+ * Copy-on-write volumes: a stack of layers over an image version, or over nothing.
+ *
+ * A layer has what was written to it, in 4 KiB blocks; what it does not have is read from below:
+ * the next layer, at the bottom a raw file, and zeroes past the end of that or where there is none.
+ * Only the top is written to; the layers below it are frozen. A layer is never smaller than what is
+ * below it. The files are described in block/layer_format.h, the order of writes in overlay.c.
+ *
+ * All of this but the requests to the device may block.
+ */
+#pragma once
+
+#include "block/block.h"
+
+#define BLOCK_LAYER_ID_SIZE 16
+
+/* Its files are path.data, path.map and path.log. */
+struct overlay_layer {
+    const char *path;
+    uint8_t id[BLOCK_LAYER_ID_SIZE];
+};
+
+struct overlay_spec {
+    const struct overlay_layer *layers; /* the top first */
+    size_t n_layers;                    /* >= 1 */
+    const char *base_path;              /* the raw file at the bottom; NULL: zeroes */
+    uint64_t base_size;                 /* bytes */
+    uint8_t base_id[BLOCK_LAYER_ID_SIZE];
+    uint64_t size;                        /* of the volume, bytes; at most the top's */
+    uint8_t boot_id[BLOCK_LAYER_ID_SIZE]; /* of the running kernel: overlay_boot_id() */
+    bool read_only;                       /* the top is frozen, too */
+};
+
+/* What tells this run of the kernel from all others. */
+int overlay_boot_id(uint8_t ret_id[static BLOCK_LAYER_ID_SIZE], struct error *ret_error) MUST_CHECK;
+
+/* Makes the files of an empty layer, durable; replaces what is there under that path. below_id: of
+ * the layer or the raw file below; all zero: nothing is. size: bytes, a multiple of 512. */
+int overlay_create(const char *path, const uint8_t id[static BLOCK_LAYER_ID_SIZE],
+                   const uint8_t below_id[static BLOCK_LAYER_ID_SIZE], uint64_t size,
+                   struct error *ret_error) MUST_CHECK;
+
+/* Opens the whole stack as one device for `thread`; may be called on any other. The spec is not
+ * needed afterwards. *ret_lost: power was lost (or the disk has dropped writes) while the top was
+ * written to: what was acknowledged but not flushed is gone, and a machine that has been running
+ * since before that must not go on with it. It is told until the top was written to or closed. */
+int block_overlay_open(struct io_thread *thread, const struct overlay_spec *spec,
+                       struct block_device **ret_device, bool *ret_lost,
+                       struct error *ret_error) MUST_CHECK;
+
+/* The layer gets larger; no device may be open on it. Durable. */
+int overlay_grow(const char *path, const uint8_t id[static BLOCK_LAYER_ID_SIZE], uint64_t size,
+                 struct error *ret_error) MUST_CHECK;
+/* Removes the files; what is not there is fine. */
+int overlay_remove(const char *path, struct error *ret_error) MUST_CHECK;
+/* Bytes that the three files take on disk. */
+uint64_t overlay_used(const char *path);
