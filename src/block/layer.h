@@ -61,3 +61,6 @@ int layer_sync_map(int map_fd, struct block_map *map) MUST_CHECK;
 /* The device is closed: all becomes durable and the header says so. If the disk does not take it,
  * or `failed`, the log is made worthless: the layer is then as if power had been lost. */
 void layer_settle(const char *path, struct layer *layer, bool failed);
+
+/* The id of what is below the layer i of the stack. */
+const uint8_t *overlay_spec_below(const struct overlay_spec *spec, size_t i);

@@ -55,3 +55,60 @@ int overlay_grow(const char *path, const uint8_t id[static BLOCK_LAYER_ID_SIZE],
 int overlay_remove(const char *path, struct error *ret_error) MUST_CHECK;
 /* Bytes that the three files take on disk. */
 uint64_t overlay_used(const char *path);
+
+/*
+ * Copies what a stack reads as into a file, sparse, a bounded piece at a time, so that whoever
+ * drives it can show progress and stop. No device may be open for writing on the stack.
+ */
+struct overlay_copy {
+    /* set by the caller */
+    int to;              /* not owned; a new, empty file */
+    const char *to_name; /* for messages; must stay */
+    /* may be read by the caller */
+    uint64_t done;  /* bytes, holes included */
+    uint64_t total; /* bytes: the size of the volume */
+
+    /* private */
+    struct overlay_files *files;
+};
+
+/* The spec is not needed afterwards; its read_only is not looked at: nothing is written to the
+ * layers. Gives `to` its size. Checks for room: -ENOSPC with the figures if there is none. */
+int overlay_copy_begin(struct overlay_copy *copy, const struct overlay_spec *spec,
+                       struct error *ret_error) MUST_CHECK;
+/* Works for at most about `budget` microseconds. 1: there is more to do; 0: everything is copied
+ * (not yet durable: fsync). */
+int overlay_copy_step(struct overlay_copy *copy, uint64_t budget,
+                      struct error *ret_error) MUST_CHECK;
+/* Also after a failed begin. `to` stays open. */
+void overlay_copy_end(struct overlay_copy *copy);
+
+/*
+ * Folds a frozen layer into the one above it, so that it is no longer needed. No device may be
+ * open on the upper one. Whatever happens on the way, the stack reads the same with and without
+ * another try; after overlay_merge_commit() it does so with and without the lower layer.
+ *
+ *   overlay_merge_begin(), overlay_merge_step() until 0, overlay_merge_commit(); then the registry
+ *   is told that what is below the lower layer is below the upper one; then the lower one is
+ * removed
+ */
+struct overlay_merge {
+    /* may be read by the caller */
+    uint64_t done;  /* bytes of the volume that were looked at */
+    uint64_t total; /* bytes */
+
+    /* private */
+    struct overlay_merge_state *state;
+};
+
+int overlay_merge_begin(struct overlay_merge *merge, const struct overlay_layer *upper,
+                        const struct overlay_layer *lower,
+                        const uint8_t boot_id[static BLOCK_LAYER_ID_SIZE],
+                        struct error *ret_error) MUST_CHECK;
+/* As overlay_copy_step(). */
+int overlay_merge_step(struct overlay_merge *merge, uint64_t budget,
+                       struct error *ret_error) MUST_CHECK;
+/* Makes it durable. From here on the upper layer can be opened over what is below the lower one,
+ * and still over the lower one, too. */
+int overlay_merge_commit(struct overlay_merge *merge, struct error *ret_error) MUST_CHECK;
+void overlay_merge_end(struct overlay_merge *merge);

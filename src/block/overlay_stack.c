@@ -6,8 +6,7 @@
 
 static const uint8_t nothing[LAYER_ID_SIZE];
 
-/* The id of what is below the layer i of the stack. */
-static const uint8_t *id_below(const struct overlay_spec *spec, size_t i)
+const uint8_t *overlay_spec_below(const struct overlay_spec *spec, size_t i)
 {
     if (i + 1 < spec->n_layers)
         return spec->layers[i + 1].id;
@@ -60,7 +59,7 @@ static int put_layer(struct io_thread *thread, const struct overlay_spec *spec, 
     struct overlay_parts parts = {
         .below = take_ptr(*device), .path = spec->layers[i].path, .read_only = read_only};
     struct layer_expected expected = {.id = spec->layers[i].id,
-                                      .below_id = id_below(spec, i),
+                                      .below_id = overlay_spec_below(spec, i),
                                       .size = parts.below ? parts.below->size : 0,
                                       .boot_id = spec->boot_id,
                                       .read_only = read_only};

@@ -506,6 +506,51 @@ static void a_header_that_was_torn(void **state)
     assert_refused(-EIO, "no valid header");
 }
 
+static void only_what_is_below_is_merged(void **state)
+{
+    struct overlay_merge merge;
+    make_volume();
+    write_at(0, 65536, 0);
+    overlay_lab_close(&lab);
+    overlay_lab_push(&lab, SIZE);
+    struct overlay_layer upper = lab.layers[0], lower = lab.layers[1];
+    assert_int_equal(overlay_merge_begin(&merge, &lower, &upper, lab.spec.boot_id, &lab.error),
+                     -EINVAL);
+    assert_contains(lab.error.text, "was made over something else");
+    overlay_merge_end(&merge);
+    lower.path = "/nowhere/layer";
+    assert_int_equal(overlay_merge_begin(&merge, &upper, &lower, lab.spec.boot_id, &lab.error),
+                     -ENOENT);
+    overlay_merge_end(&merge);
+    overlay_lab_open(&lab);
+    assert_model();
+}
+
+static void a_copy_takes_the_space_of_what_there_is(void **state)
+{
+    make_volume();
+    write_at(3 * MIB, 65536, 0);
+    zero_at(0, MIB, 0);
+    overlay_lab_close(&lab);
+    char path[64];
+    snprintf(path, sizeof(path), "%s/copy", lab.directory);
+    cleanup_close int fd = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+    struct overlay_copy copy = {.to = fd, .to_name = "copy"};
+    overlay_lab_must(overlay_copy_begin(&copy, &lab.spec, &lab.error), &lab.error);
+    while (overlay_copy_step(&copy, 0, &lab.error) > 0)
+        ;
+    overlay_copy_end(&copy);
+    struct stat st;
+    assert_int_equal(fstat(fd, &st), 0);
+    assert_int_equal(st.st_size, SIZE);
+    assert_true((uint64_t)st.st_blocks * 512 < BASE_SIZE - MIB + 65536 + 64 * KIB);
+    assert_int_equal(pread(fd, buffer, SIZE, 0), SIZE);
+    assert_memory_equal(buffer, model, SIZE);
+    lab.layers[0].id[0] ^= 1;
+    assert_int_equal(overlay_copy_begin(&copy, &lab.spec, &lab.error), -EINVAL);
+    overlay_copy_end(&copy);
+}
+
 static void the_kernel_has_an_id(void **state)
 {
     uint8_t id[LAYER_ID_SIZE] = {0}, again[LAYER_ID_SIZE] = {0};
@@ -540,6 +585,8 @@ int main(void)
         OVERLAY_TEST(a_layer_opens_only_as_itself_over_what_it_was_made_for),
         OVERLAY_TEST(files_that_were_cut_are_refused),
         OVERLAY_TEST(a_header_that_was_torn),
+        OVERLAY_TEST(only_what_is_below_is_merged),
+        OVERLAY_TEST(a_copy_takes_the_space_of_what_there_is),
         OVERLAY_TEST(the_kernel_has_an_id),
     };
     scratch_dir_own_mounts();
