@@ -302,6 +302,7 @@ static void tell_progress(const struct client_request *request, const json_t *js
         return;
     const struct client_progress progress = {
         .waiting = json_is_true(json_object_get(p, "waiting")),
+        .stage = json_string_value(json_object_get(p, "stage")),
         .done = (uint64_t)json_integer_value(json_object_get(p, "done")),
         .total = (uint64_t)json_integer_value(json_object_get(p, "total")),
     };

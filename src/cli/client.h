@@ -13,6 +13,7 @@
 
 struct client_progress {
     bool waiting;
+    const char *stage;    /* what is being done, or NULL */
     uint64_t done, total; /* bytes */
 };
 

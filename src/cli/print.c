@@ -186,26 +186,37 @@ static void show_bar(const struct progress_bar *bar, const struct client_progres
         cells[i] = i < percent * 30 / 100 ? '#' : '.';
     cells[30] = '\0';
     time_left(bar, p, left);
-    fprintf(stderr, "\r\033[K%s [%s] %3u %%  %s of %s%s", bar->what, cells, percent,
-            size_format(p->done, done), size_format(p->total, total), left);
+    fprintf(stderr, "\r\033[K%s%s%s [%s] %3u %%  %s of %s%s", bar->what, bar->stage[0] ? ", " : "",
+            bar->stage, cells, percent, size_format(p->done, done), size_format(p->total, total),
+            left);
+}
+
+/* Each stage has a bar of its own. */
+static void begin_stage(struct progress_bar *bar, const struct client_progress *p)
+{
+    const char *stage = p->stage ?: "";
+    if (bar->started && str_eq(bar->stage, stage))
+        return;
+    bar->started = true;
+    bar->terminal = print_is_terminal(stderr);
+    bar->started_at = clock_monotonic_usec();
+    bar->started_done = p->done;
+    bar->last_percent = 0;
+    str_copy(bar->stage, sizeof(bar->stage), stage);
 }
 
 void progress_bar_show(void *context, const struct client_progress *p)
 {
     struct progress_bar *bar = context;
     unsigned percent = p->total ? (unsigned)((double)p->done * 100 / (double)p->total) : 0;
-    if (!bar->started) {
-        bar->started = true;
-        bar->terminal = print_is_terminal(stderr);
-        bar->started_at = clock_monotonic_usec();
-        bar->started_done = p->done;
-    }
+    begin_stage(bar, p);
     if (bar->terminal && p->waiting)
         fprintf(stderr, "\r\033[K%s: waiting for other copies to end", bar->what);
     else if (bar->terminal)
         show_bar(bar, p, percent);
     else if (percent >= bar->last_percent + 10)
-        fprintf(stderr, "%s: %u %%\n", bar->what, percent);
+        fprintf(stderr, "%s%s%s: %u %%\n", bar->what, bar->stage[0] ? ", " : "", bar->stage,
+                percent);
     if (percent >= bar->last_percent + 10)
         bar->last_percent = percent - percent % 10;
 }

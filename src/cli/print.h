@@ -57,6 +57,7 @@ struct progress_bar {
     unsigned last_percent;
     uint64_t started_at, started_done;
     const char *what; /* "importing debian12" */
+    char stage[40];   /* of it: "converting"; or "" */
 };
 
 /* Matches client_request.progress; to stderr: a bar on a terminal, else a line every 10 %. */

@@ -93,8 +93,9 @@ static char *to_line(json_t *json)
 static char *progress_line(const struct job_lines *l)
 {
     struct storage_progress p = storage_job_progress(l->job);
-    return to_line(json_pack("{s:{s:I, s:I, s:b}}", "progress", "done", (json_int_t)p.done, "total",
-                             (json_int_t)p.total, "waiting", (int)p.waiting));
+    return to_line(json_pack("{s:{s:I, s:I, s:b, s:s?}}", "progress", "done", (json_int_t)p.done,
+                             "total", (json_int_t)p.total, "waiting", (int)p.waiting, "stage",
+                             p.stage));
 }
 
 static char *last_line(struct job_lines *l, json_t *json)

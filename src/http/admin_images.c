@@ -1,16 +1,48 @@
 /* /v1/images */
 #include "http/admin_internal.h"
 #include "http/body.h"
+#include "registry/image_users.h"
 
 #include <errno.h>
 
-json_t *image_to_json(const struct catalog_image *image)
+/* The volumes that need it: none but those can keep it from being removed. */
+static json_t *users_to_json(const struct catalog *catalog, const struct catalog_image *image)
 {
-    return json_pack("{s:s, s:I, s:o, s:s, s:I, s:I, s:I}", "name", image->name, "version",
-                     (json_int_t)image->version, "reference",
-                     json_sprintf("%s@%u", image->name, image->version), "path", image->path,
-                     "size", (json_int_t)image->size, "used", (json_int_t)file_used(image->path),
-                     "created_at", (json_int_t)image->created_at);
+    size_t count;
+    const struct catalog_volume *volumes = catalog_volumes(catalog, &count);
+    json_t *list = json_array();
+    for (size_t i = 0; i < count; i++)
+        if (image_is_needed_by(image, &volumes[i]))
+            json_array_append_new(list, json_string(volumes[i].name));
+    return list;
+}
+
+static json_t *labels_to_json(const struct catalog_image *image)
+{
+    json_t *labels = json_object();
+    for (size_t i = 0; i < image->n_labels; i++)
+        json_object_set_new(labels, image->labels[i].key, json_string(image->labels[i].value));
+    return labels;
+}
+
+static json_t *identity_to_json(const struct catalog_image *image)
+{
+    char text[2 * sizeof(image->identity) + 1];
+    for (size_t i = 0; i < sizeof(image->identity); i++)
+        snprintf(text + 2 * i, 3, "%02x", image->identity[i]);
+    return json_string(text);
+}
+
+json_t *image_to_json(const struct catalog *catalog, const struct catalog_image *image)
+{
+    return json_pack("{s:s, s:I, s:o, s:o, s:s, s:I, s:I, s:I, s:s?, s:s?, s:s?, s:o, s:o}", "name",
+                     image->name, "version", (json_int_t)image->version, "reference",
+                     json_sprintf("%s@%u", image->name, image->version), "identity",
+                     identity_to_json(image), "path", image->path, "size", (json_int_t)image->size,
+                     "used", (json_int_t)file_used(image->path), "created_at",
+                     (json_int_t)image->created_at, "sha256", image->sha256, "source",
+                     image->source, "format", image->format, "labels", labels_to_json(image),
+                     "users", users_to_json(catalog, image));
 }
 
 void admin_list_images(struct call *call)
@@ -20,7 +52,7 @@ void admin_list_images(struct call *call)
     const struct catalog_image *images = catalog_images(catalog, &count);
     json_t *list = json_array();
     for (size_t i = 0; i < count; i++)
-        json_array_append_new(list, image_to_json(&images[i]));
+        json_array_append_new(list, image_to_json(catalog, &images[i]));
     call_reply(call, 200, json_pack("{s:o}", "images", list));
 }
 
@@ -54,7 +86,7 @@ void admin_show_image(struct call *call)
     json_t *versions = json_array();
     for (size_t i = 0; i < count; i++)
         if (str_eq(images[i].name, name) && (!version || images[i].version == version))
-            json_array_append_new(versions, image_to_json(&images[i]));
+            json_array_append_new(versions, image_to_json(catalog, &images[i]));
     if (json_array_size(versions) == 0) {
         json_decref(versions);
         error_set(&error, -ENOENT, "there is no image '%s'; see: nodisk image list", call->name);
@@ -70,7 +102,28 @@ static json_t *image_result(struct admin *admin, const char *name, uint32_t vers
 {
     cleanup_catalog struct catalog *catalog = catalog_slot_get(admin->settings.catalog);
     const struct catalog_image *image = catalog_image_find(catalog, name, version);
-    return image ? image_to_json(image) : json_null();
+    return image ? image_to_json(catalog, image) : json_null();
+}
+
+/* In the memory of the body. NULL: there is none left. */
+static const struct catalog_label *to_labels(struct body *body, const struct body_texts *texts)
+{
+    struct catalog_label *labels = arena_alloc(&body->arena, (texts->count + 1) * sizeof(*labels));
+    for (size_t i = 0; labels && i < texts->count; i++)
+        labels[i] = (struct catalog_label){.key = texts->keys[i], .value = texts->values[i]};
+    return labels;
+}
+
+static int import(struct call *call, struct body *body, const struct body_image *fields,
+                  struct storage_job **ret_job, struct error *ret_error)
+{
+    const struct storage_import what = {.path = fields->path.text,
+                                        .name = fields->name.text,
+                                        .labels = to_labels(body, &fields->labels),
+                                        .n_labels = fields->labels.count};
+    if (!what.labels)
+        return error_set(ret_error, -ENOMEM, "out of memory");
+    return storage_image_import(call->admin->settings.storage, &what, ret_job, ret_error);
 }
 
 void admin_import_image(struct call *call)
@@ -82,11 +135,65 @@ void admin_import_image(struct call *call)
     size_t size;
     const char *data = http_body(call->request, &size);
     if (body_read_image(data, size, &body, &fields, &error) < 0 ||
-        storage_image_import(call->admin->settings.storage, fields.path.text, fields.name.text,
-                             &job, &error) < 0)
+        import(call, &body, &fields, &job, &error) < 0)
         call_reply_error(call, &error);
     else
         call_reply_job(call, job, fields.name.text, image_result);
+}
+
+void admin_verify_image(struct call *call)
+{
+    cleanup_body struct body body = {0};
+    struct body_verification fields;
+    struct storage_job *job = NULL;
+    struct error error;
+    char name[64];
+    uint32_t version;
+    size_t size;
+    const char *data = http_body(call->request, &size);
+    if (body_read_verification(data, size, &body, &fields, &error) < 0 ||
+        body_parse_image_reference(fields.image.text, name, &version, &error) < 0 ||
+        storage_image_verify(call->admin->settings.storage, name, version, &job, &error) < 0)
+        call_reply_error(call, &error);
+    else
+        call_reply_job(call, job, name, image_result);
+}
+
+/* A name belongs to all versions, labels to one. */
+static int change(struct call *call, struct body *body, const struct body_image_change *fields,
+                  const char *name, uint32_t version, struct error *ret_error)
+{
+    struct registry *registry = call->admin->settings.registry;
+    const struct catalog_label *labels = to_labels(body, &fields->labels);
+    if (!labels)
+        return error_set(ret_error, -ENOMEM, "out of memory");
+    if (fields->labels.given)
+        return registry_image_set_labels(registry, name, version, labels, fields->labels.count,
+                                         ret_error);
+    if (version)
+        return error_set(ret_error, -EINVAL,
+                         "all versions of an image have one name; rename '%s', without @%u", name,
+                         version);
+    return registry_image_rename(registry, name, fields->name.text, ret_error);
+}
+
+void admin_set_image(struct call *call)
+{
+    cleanup_body struct body body = {0};
+    struct body_image_change fields;
+    struct error error;
+    char name[64];
+    uint32_t version;
+    size_t size;
+    const char *data = http_body(call->request, &size);
+    if (body_read_image_change(data, size, &body, &fields, &error) < 0 ||
+        body_parse_image_reference(call->name, name, &version, &error) < 0 ||
+        change(call, &body, &fields, name, version, &error) < 0)
+        call_reply_error(call, &error);
+    else if (fields.name.given)
+        call_reply_result(call, image_result(call->admin, fields.name.text, 0));
+    else
+        call_reply_result(call, image_result(call->admin, name, version));
 }
 
 void admin_remove_image(struct call *call)

@@ -54,7 +54,7 @@ void call_reply_job(struct call *call, struct storage_job *job, const char *name
 json_t *node_to_json(struct admin *admin, const struct catalog *catalog,
                      const struct catalog_node *node);
 json_t *volume_to_json(const struct catalog *catalog, const struct catalog_volume *volume);
-json_t *image_to_json(const struct catalog_image *image);
+json_t *image_to_json(const struct catalog *catalog, const struct catalog_image *image);
 /* Every node with "boot": what the provider knows of it, or null. */
 json_t *nodes_with_stages(struct admin *admin);
 
@@ -74,6 +74,8 @@ void admin_remove_node(struct call *call);
 void admin_list_images(struct call *call);
 void admin_import_image(struct call *call);
 void admin_show_image(struct call *call);
+void admin_set_image(struct call *call);
+void admin_verify_image(struct call *call);
 void admin_remove_image(struct call *call);
 
 void admin_list_volumes(struct call *call);

@@ -6,7 +6,7 @@
 
 #define MAX_DEPTH 4 /* ours have two */
 
-enum field_type { FIELD_TEXT, FIELD_NUMBER, FIELD_BOOL, FIELD_LIST };
+enum field_type { FIELD_TEXT, FIELD_NUMBER, FIELD_BOOL, FIELD_LIST, FIELD_TEXTS };
 
 struct field {
     const char *name;
@@ -53,6 +53,7 @@ static int wrong_type(const struct field *field, struct error *ret_error)
         [FIELD_NUMBER] = "a whole number from 0",
         [FIELD_BOOL] = "true or false",
         [FIELD_LIST] = "a list of texts",
+        [FIELD_TEXTS] = "an object whose values are texts",
     };
     return error_set(ret_error, -EINVAL, "'%s' must be %s", field->name, words[field->type]);
 }
@@ -71,6 +72,27 @@ static int read_list(struct body *body, const struct field *field, const json_t 
     }
     list->given = true;
     list->count = count;
+    return 0;
+}
+
+static int read_texts(struct body *body, const struct field *field, const json_t *value,
+                      struct body_texts *texts, struct error *ret_error)
+{
+    const char *key;
+    const json_t *text;
+    size_t room = json_object_size(value) + 1;
+    texts->keys = arena_alloc(&body->arena, room * sizeof(*texts->keys));
+    texts->values = arena_alloc(&body->arena, room * sizeof(*texts->values));
+    if (!texts->keys || !texts->values)
+        return error_set(ret_error, -ENOMEM, "out of memory");
+    json_object_foreach((json_t *)value, key, text)
+    {
+        if (!json_is_string(text) && !(field->may_be_null && json_is_null(text)))
+            return wrong_type(field, ret_error);
+        texts->keys[texts->count] = key;
+        texts->values[texts->count++] = json_string_value(text);
+    }
+    texts->given = true;
     return 0;
 }
 
@@ -94,6 +116,10 @@ static int read_value(struct body *body, const struct field *field, const json_t
             return wrong_type(field, ret_error);
         *(struct body_bool *)place = (struct body_bool){true, json_is_true(value)};
         return 0;
+    case FIELD_TEXTS:
+        if (!json_is_object(value))
+            return wrong_type(field, ret_error);
+        return read_texts(body, field, value, place, ret_error);
     case FIELD_LIST:
     default:
         if (!json_is_array(value))
@@ -235,9 +261,35 @@ int body_read_image(const char *data, size_t size, struct body *body, struct bod
     static const struct field fields[] = {
         {"name", FIELD_TEXT, offsetof(struct body_image, name), .required = true},
         {"path", FIELD_TEXT, offsetof(struct body_image, path), .required = true},
+        {"labels", FIELD_TEXTS, offsetof(struct body_image, labels)},
     };
     *ret_image = (struct body_image){0};
     return read_body(data, size, body, fields, ARRAY_SIZE(fields), ret_image, ret_error);
+}
+
+int body_read_image_change(const char *data, size_t size, struct body *body,
+                           struct body_image_change *ret_change, struct error *ret_error)
+{
+    static const struct field fields[] = {
+        {"name", FIELD_TEXT, offsetof(struct body_image_change, name)},
+        {"labels", FIELD_TEXTS, offsetof(struct body_image_change, labels), .may_be_null = true},
+    };
+    *ret_change = (struct body_image_change){0};
+    int r = read_body(data, size, body, fields, ARRAY_SIZE(fields), ret_change, ret_error);
+    if (r >= 0 && ret_change->name.given == ret_change->labels.given)
+        return error_set(ret_error, -EINVAL,
+                         "give either 'name' (of all versions) or 'labels' (of one)");
+    return r;
+}
+
+int body_read_verification(const char *data, size_t size, struct body *body,
+                           struct body_verification *ret_verification, struct error *ret_error)
+{
+    static const struct field fields[] = {
+        {"image", FIELD_TEXT, offsetof(struct body_verification, image), .required = true},
+    };
+    *ret_verification = (struct body_verification){0};
+    return read_body(data, size, body, fields, ARRAY_SIZE(fields), ret_verification, ret_error);
 }
 
 int body_read_group(const char *data, size_t size, struct body *body, struct body_group *ret_group,

@@ -32,6 +32,13 @@ struct body_list {
     size_t count;
 };
 
+/* An object: keys and their values, of which some may be NULL. */
+struct body_texts {
+    bool given;
+    const char **keys, **values;
+    size_t count;
+};
+
 /* What the texts and lists live in. */
 struct body {
     json_t *root;
@@ -77,9 +84,26 @@ int body_read_volume_change(const char *data, size_t size, struct body *body,
 
 struct body_image {
     struct body_text name, path;
+    struct body_texts labels;
 };
 int body_read_image(const char *data, size_t size, struct body *body, struct body_image *ret_image,
                     struct error *ret_error) MUST_CHECK;
+
+/* One of the two. A label of NULL is taken away. */
+struct body_image_change {
+    struct body_text name;
+    struct body_texts labels;
+};
+int body_read_image_change(const char *data, size_t size, struct body *body,
+                           struct body_image_change *ret_change,
+                           struct error *ret_error) MUST_CHECK;
+
+struct body_verification {
+    struct body_text image;
+};
+int body_read_verification(const char *data, size_t size, struct body *body,
+                           struct body_verification *ret_verification,
+                           struct error *ret_error) MUST_CHECK;
 
 struct body_group {
     struct body_text name;

@@ -62,6 +62,13 @@ int chap_change_node(struct db *db, int64_t node_id, const char *node,
 int chap_store_volume(struct db *db, int64_t volume_id, const struct chap_credentials *credentials,
                       struct error *ret_error) MUST_CHECK;
 
+/* Labels of image versions (image_labels.c): -EINVAL for what cannot be one. */
+int labels_check(const struct catalog_label *labels, size_t n_labels,
+                 struct error *ret_error) MUST_CHECK;
+/* Adds to those that a version has, or changes them; a value of NULL takes one away. */
+int labels_store(struct db *db, int64_t version_id, const struct catalog_label *labels,
+                 size_t n_labels, struct error *ret_error) MUST_CHECK;
+
 /* Files in the directory of the database (the state directory) are stored relative to it, so that a
  * copy of that directory never touches the files of the original. How a path is stored: a part of
  * path. */

@@ -150,20 +150,48 @@ int registry_node_remove(struct registry *registry, const char *name,
 
 /* --- images --- */
 
-#define REGISTRY_MAX_LABELS 64 /* of one version */
+#define REGISTRY_MAX_LABELS      64 /* of one version */
+#define REGISTRY_MAX_LABEL_VALUE 255
+
+struct registry_image {
+    const char *name;
+    const char *directory;
+    const char *source; /* the name of the file that it is imported from */
+    size_t n_labels;
+    const struct catalog_label *labels;
+};
+
+/* What is known of a version when it is complete. */
+struct registry_image_result {
+    uint64_t size;
+    const char *sha256; /* or NULL */
+    const char *format; /* of its source */
+};
 
 /* Reserves the next version of an image and the file for it, before its bytes are copied:
  * `<directory>/<name>/<version>.raw`, returned in *ret_path (free() it). It is not in the catalog
  * until registry_image_finish(). */
-int registry_image_begin(struct registry *registry, const char *name, const char *directory,
+int registry_image_begin(struct registry *registry, const struct registry_image *image,
                          uint32_t *ret_version, char **ret_path,
                          struct error *ret_error) MUST_CHECK;
 int registry_image_finish(struct registry *registry, const char *name, uint32_t version,
-                          uint64_t size, struct error *ret_error) MUST_CHECK;
+                          const struct registry_image_result *result,
+                          struct error *ret_error) MUST_CHECK;
+/* The checksum of a version of which none was known. */
+int registry_image_record(struct registry *registry, const char *name, uint32_t version,
+                          const char *sha256, struct error *ret_error) MUST_CHECK;
+/* All versions keep their numbers and files. -EEXIST: there is one of that name; -EBUSY: a version
+ * is being imported or removed. */
+int registry_image_rename(struct registry *registry, const char *name, const char *new_name,
+                          struct error *ret_error) MUST_CHECK;
+/* Adds or changes labels of a version (0: the latest); a value of NULL takes one away. */
+int registry_image_set_labels(struct registry *registry, const char *name, uint32_t version,
+                              const struct catalog_label *labels, size_t n_labels,
+                              struct error *ret_error) MUST_CHECK;
 /* Forgets a version that never became ready; its number is free again. */
 int registry_image_abandon(struct registry *registry, const char *name, uint32_t version,
                            struct error *ret_error) MUST_CHECK;
-/* Removal in two steps, as of volumes. -EBUSY while a volume is being filled from it. */
+/* Removal in two steps, as of volumes. -EBUSY while a volume needs it (image_users.h). */
 int registry_image_remove_begin(struct registry *registry, const char *name, uint32_t version,
                                 char **ret_path, struct error *ret_error) MUST_CHECK;
 int registry_image_remove_end(struct registry *registry, const char *name, uint32_t version,

@@ -110,8 +110,7 @@ static int write_all(int fd, const uint8_t *data, size_t size, uint64_t offset)
     return 0;
 }
 
-/* Writes runs of blocks that are not all zeroes; the file reads as zeroes elsewhere already. */
-static int write_nonzero(int fd, const uint8_t *data, size_t size, uint64_t offset)
+int copy_write_sparse(int fd, const uint8_t *data, size_t size, uint64_t offset)
 {
     size_t start = 0, end;
     for (size_t at = 0; at < size; at = end) {
@@ -140,7 +139,7 @@ static int copy_by_hand(struct copy *copy, size_t size, struct error *ret_error)
                          strerror(errno));
     if (n == 0)
         return error_set(ret_error, -EIO, "%s became shorter while it was copied", copy->from_name);
-    int r = write_nonzero(copy->to, copy->buffer, (size_t)n, copy->done);
+    int r = copy_write_sparse(copy->to, copy->buffer, (size_t)n, copy->done);
     if (r < 0)
         return write_error(copy, -r, ret_error);
     copy->done += (uint64_t)n;

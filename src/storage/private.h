@@ -14,15 +14,11 @@ struct storage {
     unsigned n_copying;
 };
 
-/* A new job that will copy `from` (taken over, also on failure) to path (by way of path.tmp).
- * Exactly one of volume and image is named. The row in the registry exists; on failure it does not
- * any more. */
-int job_begin(struct storage *storage, int from, const char *from_name, const char *path,
-              const char *volume, const char *image, uint32_t version, struct storage_job **ret_job,
-              struct error *ret_error) MUST_CHECK;
-
-/* Before the first step: what it fills is thick. */
-void job_set_thick(struct storage_job *job);
+/* A new job that will copy `from` (taken over, also on failure) to path (by way of path.tmp), the
+ * file of a volume. The row in the registry exists; on failure it says why. */
+int fill_begin(struct storage *storage, int from, const char *from_name, const char *path,
+               const char *volume, bool thick, struct storage_job **ret_job,
+               struct error *ret_error) MUST_CHECK;
 
 /* Makes the directory entry of path durable. */
 int file_sync_directory(const char *path, struct error *ret_error) MUST_CHECK;
@@ -34,7 +30,7 @@ int file_publish(int fd, const char *path, mode_t mode, struct error *ret_error)
 /* Removes path.tmp and, if `also_final`, path. What is not there is fine. */
 int file_remove(const char *path, bool also_final, struct error *ret_error);
 
-/* Opens what an image is made from, a file or a device, and finds its size. */
+/* Opens what an image is made from, a file or a device, of whatever format, and finds its size. */
 int source_open(const char *path, uint64_t *ret_size, struct error *ret_error) MUST_CHECK;
 /* Refuses a source that is a volume which somebody writes to: a copy of it would be torn. */
 int source_check_idle(struct storage *storage, int fd, const char *path,

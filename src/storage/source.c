@@ -70,10 +70,8 @@ int source_open(const char *path, uint64_t *ret_size, struct error *ret_error)
         size = (uint64_t)st.st_size;
     else
         r = error_set(ret_error, -EINVAL, "%s is neither a file nor a block device", path);
-    if (r >= 0)
-        r = format_check_raw(fd, path, ret_error);
-    if (r >= 0)
-        r = check_size(path, size, 512, ret_error);
+    if (r >= 0 && size == 0)
+        r = error_set(ret_error, -EINVAL, "%s is empty", path);
     if (r < 0)
         return r;
     *ret_size = size;

@@ -40,7 +40,8 @@ void storage_close(struct storage *storage);
 struct storage_job;
 
 struct storage_progress {
-    bool waiting; /* for other copies to end */
+    bool waiting;      /* for other copies to end */
+    const char *stage; /* what is being done: "converting"; a constant */
     uint64_t done, total;
 };
 
@@ -48,15 +49,24 @@ struct storage_progress {
  * which everything is undone and only storage_job_free() is allowed. */
 int storage_job_step(struct storage_job *job, struct error *ret_error) MUST_CHECK;
 struct storage_progress storage_job_progress(const struct storage_job *job);
-/* Of an import: the version that it will be. */
+/* Of an import: the version that it will be; of a verification: that which it is about. */
 uint32_t storage_job_version(const struct storage_job *job);
 /* Of a job that is not finished: undoes it. NULL: no-op. */
 void storage_job_free(struct storage_job *job);
 
 /* --- images --- */
 
-/* path: a raw file or a block device, absolute. */
-int storage_image_import(struct storage *storage, const char *path, const char *name,
+struct storage_import {
+    const char *path; /* a file or a block device, absolute: raw, a disk image, compressed */
+    const char *name;
+    size_t n_labels;
+    const struct catalog_label *labels;
+};
+int storage_image_import(struct storage *storage, const struct storage_import *import,
+                         struct storage_job **ret_job, struct error *ret_error) MUST_CHECK;
+/* A job that reads the version (0: the latest) again and compares its checksum: -EBADMSG and a
+ * sentence if it is another one. That of a version without one is recorded. */
+int storage_image_verify(struct storage *storage, const char *name, uint32_t version,
                          struct storage_job **ret_job, struct error *ret_error) MUST_CHECK;
 /* version 0: all of them. */
 int storage_image_remove(struct storage *storage, const char *name, uint32_t version,

@@ -96,11 +96,8 @@ static int begin_copy(struct storage *storage, const struct draft *draft,
 {
     int from = open(draft->from_path, O_RDONLY | O_CLOEXEC);
     if (from >= 0) {
-        int r = job_begin(storage, from, draft->from_path, draft->path, draft->row.name, NULL, 0,
-                          ret_job, ret_error);
-        if (r >= 0 && draft->row.thick)
-            job_set_thick(*ret_job);
-        return r;
+        return fill_begin(storage, from, draft->from_path, draft->path, draft->row.name,
+                          draft->row.thick, ret_job, ret_error);
     }
     struct error ignored;
     int r = error_set(ret_error, -errno, "image '%s' cannot be opened at %s: %s", draft->image,

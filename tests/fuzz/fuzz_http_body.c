@@ -34,6 +34,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct body_volume_change change;
     struct chap_credentials chap;
     struct body_image image;
+    struct body_image_change image_change;
+    struct body_verification verification;
     struct body_group group;
     struct body_attachment attachment;
     struct body_hold hold;
@@ -51,6 +53,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         break;
     case 'i':
         check(body_read_image(text, size - 1, &body, &image, &error), &error);
+        break;
+    case 'I':
+        check(body_read_image_change(text, size - 1, &body, &image_change, &error), &error);
+        break;
+    case 'V':
+        check(body_read_verification(text, size - 1, &body, &verification, &error), &error);
         break;
     case 'g':
         check(body_read_group(text, size - 1, &body, &group, &error), &error);

@@ -8,6 +8,22 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+/* The same file as what an image is imported from. */
+static void detect(int fd, const char *path, uint64_t size)
+{
+    struct error error = {0};
+    struct format_found found = {0};
+    int r = format_detect(fd, path, size, &found, &error);
+    assert(r == 0 || r == -EINVAL);
+    assert(error.code == r && (r == 0) == (error.text[0] == '\0'));
+    if (r < 0)
+        return;
+    assert(found.format && found.format->name);
+    assert(found.format->kind != FORMAT_RAW || found.size <= size);
+    assert((found.format->kind == FORMAT_QEMU) == (found.format->driver != NULL));
+    assert((found.format->kind == FORMAT_PACKED) == (found.format->unpack != NULL));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct error error = {0};
@@ -24,6 +40,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     assert(error.code == result && (result == 0) == (error.text[0] == '\0'));
     if (result < 0)
         assert(str_has_prefix(error.text, "this is a ") && strstr(error.text, "convert it first"));
+    detect(fd, path, left);
     close(fd);
     return 0;
 }

@@ -198,12 +198,40 @@ def test_a_node_with_a_disk_of_its_own(daemon, tmp_path):
     assert not (daemon.state / "volumes/web1.raw").exists()
 
 
-def test_other_formats_are_refused_with_the_command(daemon, tmp_path):
+def test_other_formats_are_no_volumes(daemon, tmp_path):
     qcow2 = tmp_path / "image.qcow2"
     qcow2.write_bytes(b"QFI\xfb\0\0\0\x03" + bytes(1016))
-    answer = daemon.post("/v1/images", name="x", path=str(qcow2))
+    answer = daemon.post("/v1/volumes", name="x", file=str(qcow2))
     assert answer.status == 400
     assert f"qemu-img convert -O raw '{qcow2}' '{qcow2}.raw'" in answer.error
+
+
+def test_what_is_no_image_is_refused_at_once_or_when_it_is_read(daemon, tmp_path):
+    source = tmp_path / "image"
+    source.write_bytes(b"PK\x03\x04" + bytes(1020))
+    answer = daemon.post("/v1/images", name="x", path=str(source))
+    assert answer.status == 400 and f"unzip -p '{source}'" in answer.error
+    source.write_bytes(b"QFI\xfb\0\0\0\x03" + bytes(1016))
+    answer = daemon.post("/v1/images", name="x", path=str(source))
+    assert answer.status == 200 and f"{source} cannot be read" in answer.error
+    assert daemon.post("/v1/images", name="x", path=str(source), labels={"A b": "c"}).status == 400
+    assert daemon.post("/v1/images", name="x", path=str(source), labels={"a": 7}).status == 400
+    assert names(daemon.get("/v1/images"), "images") == []
+
+
+def test_images_are_changed_and_verified(daemon, tmp_path):
+    image = make_image(tmp_path / "image")
+    daemon.post("/v1/images", name="x", path=str(image), labels={"os": "Debian", "old": "1"})
+    changed = daemon.patch("/v1/images/x@1", labels={"old": None, "new": "2"}).result
+    assert changed["labels"] == {"os": "Debian", "new": "2"}
+    assert daemon.patch("/v1/images/x", name="y").result["reference"] == "y@1"
+    assert daemon.patch("/v1/images/x", name="z").status == 404
+    assert daemon.patch("/v1/images/y", name="z", labels={}).status == 400
+    assert daemon.patch("/v1/images/y").status == 400
+    result = daemon.post("/v1/verifications", image="y@1").result
+    assert result == daemon.get("/v1/images/y").json["versions"][0]
+    assert daemon.post("/v1/verifications", image="x@1").status == 404
+    assert daemon.post("/v1/verifications", image="../x").status == 400
 
 
 def test_a_block_device_is_a_volume_and_an_image(daemon, tmp_path):

@@ -9,10 +9,11 @@ static void import_golden(struct site *site)
 {
     uint32_t version;
     cleanup_free char *path = NULL;
-    site_must(
-        registry_image_begin(site->registry, "golden", "/images", &version, &path, &site->error),
-        &site->error);
-    site_must(registry_image_finish(site->registry, "golden", version, 4096, &site->error),
+    const struct registry_image image = {.name = "golden", .directory = "/images"};
+    const struct registry_image_result result = {.size = 4096};
+    site_must(registry_image_begin(site->registry, &image, &version, &path, &site->error),
+              &site->error);
+    site_must(registry_image_finish(site->registry, "golden", version, &result, &site->error),
               &site->error);
 }
 

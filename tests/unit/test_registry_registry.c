@@ -191,15 +191,22 @@ static void a_group_with_nodes_stays(void **state)
     assert_int_equal(registry_group_remove(b->registry, "rack1", &b->error), -ENOENT);
 }
 
+static const struct registry_image_result image_result = {
+    .size = GIB,
+    .sha256 = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+    .format = "qcow2"};
+
 static uint32_t import(struct site *b, const char *name, bool finish)
 {
     uint32_t version = 0;
     char *path = NULL;
-    assert_int_equal(registry_image_begin(b->registry, name, "/images", &version, &path, &b->error),
-                     0);
+    const struct registry_image image = {
+        .name = name, .directory = "/images", .source = "debian.qcow2"};
+    assert_int_equal(registry_image_begin(b->registry, &image, &version, &path, &b->error), 0);
     free(path);
     if (finish)
-        assert_int_equal(registry_image_finish(b->registry, name, version, GIB, &b->error), 0);
+        assert_int_equal(
+            registry_image_finish(b->registry, name, version, &image_result, &b->error), 0);
     return version;
 }
 
@@ -238,7 +245,7 @@ static void an_image_that_is_being_copied_stays(void **state)
     char *path = NULL;
     assert_int_equal(registry_image_remove_begin(b->registry, "debian12", 1, &path, &b->error),
                      -EBUSY);
-    site_assert_told(b, "is being copied to volume 'x'");
+    site_assert_told(b, "image 'debian12@1' is in use by volume 'x'; remove that first");
     assert_int_equal(registry_volume_finish(b->registry, "x", NULL, &b->error), 0);
     assert_int_equal(registry_image_remove_begin(b->registry, "debian12", 1, &path, &b->error), 0);
     free(path);

@@ -91,12 +91,17 @@ static int run(struct bench *b, struct storage_job *job)
     return r;
 }
 
+static int begin_import(struct bench *b, const char *path, const char *name,
+                        struct storage_job **ret_job)
+{
+    const struct storage_import what = {.path = path, .name = name};
+    return storage_image_import(b->storage, &what, ret_job, &b->site.error);
+}
+
 static void import(struct bench *b)
 {
     struct storage_job *job = NULL;
-    if (storage_image_import(b->storage, path_of(b, "source"), "golden", &job, &b->site.error) <
-            0 ||
-        run(b, job) < 0)
+    if (begin_import(b, path_of(b, "source"), "golden", &job) < 0 || run(b, job) < 0)
         fail_msg("%s", b->site.error.text);
 }
 
@@ -128,8 +133,7 @@ static void a_cancelled_import_leaves_nothing(void **state)
 {
     struct bench *b = *state;
     struct storage_job *job = NULL;
-    assert_int_equal(
-        storage_image_import(b->storage, path_of(b, "source"), "golden", &job, &b->site.error), 0);
+    assert_int_equal(begin_import(b, path_of(b, "source"), "golden", &job), 0);
     assert_true(exists(b, "images/golden/1.raw.tmp"));
     storage_job_free(job);
     assert_false(exists(b, "images/golden/1.raw.tmp"));
@@ -141,25 +145,18 @@ static void what_cannot_be_imported_is_told(void **state)
 {
     struct bench *b = *state;
     struct storage_job *job = NULL;
-    assert_int_equal(storage_image_import(b->storage, "source", "x", &job, &b->site.error),
-                     -EINVAL);
+    assert_int_equal(begin_import(b, "source", "x", &job), -EINVAL);
     assert_told(b, "must be an absolute path");
-    assert_int_equal(storage_image_import(b->storage, "/nowhere", "x", &job, &b->site.error),
-                     -ENOENT);
+    assert_int_equal(begin_import(b, "/nowhere", "x", &job), -ENOENT);
     assert_told(b, "/nowhere cannot be opened: No such file");
-    assert_int_equal(storage_image_import(b->storage, "/dev/null", "x", &job, &b->site.error),
-                     -EINVAL);
+    assert_int_equal(begin_import(b, "/dev/null", "x", &job), -EINVAL);
     assert_told(b, "neither a file nor a block device");
     mkfifo(path_of(b, "fifo"), 0600);
-    assert_int_equal(
-        storage_image_import(b->storage, path_of(b, "fifo"), "x", &job, &b->site.error), -EINVAL);
+    assert_int_equal(begin_import(b, path_of(b, "fifo"), "x", &job), -EINVAL);
     assert_int_equal(truncate(path_of(b, "source"), 777), 0);
-    assert_int_equal(
-        storage_image_import(b->storage, path_of(b, "source"), "x", &job, &b->site.error), -EINVAL);
+    assert_int_equal(begin_import(b, path_of(b, "source"), "x", &job), -EINVAL);
     assert_told(b, "777 bytes, which is not a multiple of the block size 512");
-    assert_int_equal(
-        storage_image_import(b->storage, path_of(b, "source"), "../x", &job, &b->site.error),
-        -EINVAL);
+    assert_int_equal(begin_import(b, path_of(b, "source"), "../x", &job), -EINVAL);
 }
 
 static void a_volume_of_each_source(void **state)
@@ -396,9 +393,9 @@ static void leftovers_are_cleared_at_start(void **state)
     uint32_t version;
     char *path = NULL, volume_path[PATH_MAX];
     import(b);
-    assert_int_equal(registry_image_begin(b->site.registry, "golden", path_of(b, "images"),
-                                          &version, &path, &b->site.error),
-                     0);
+    const struct registry_image image = {.name = "golden", .directory = path_of(b, "images")};
+    assert_int_equal(
+        registry_image_begin(b->site.registry, &image, &version, &path, &b->site.error), 0);
     free(path);
     close(open(path_of(b, "images/golden/2.raw.tmp"), O_CREAT | O_WRONLY, 0600));
     str_copy(volume_path, sizeof(volume_path), path_of(b, "volumes/half.raw"));
@@ -439,9 +436,7 @@ static void no_more_than_a_few_copy_at_once(void **state)
     struct bench *b = *state;
     struct storage_job *jobs[STORAGE_MAX_COPIES + 1];
     for (size_t i = 0; i < ARRAY_SIZE(jobs); i++)
-        assert_int_equal(storage_image_import(b->storage, path_of(b, "source"), "golden", &jobs[i],
-                                              &b->site.error),
-                         0);
+        assert_int_equal(begin_import(b, path_of(b, "source"), "golden", &jobs[i]), 0);
     for (size_t i = 0; i < ARRAY_SIZE(jobs); i++)
         assert_int_equal(storage_job_step(jobs[i], &b->site.error), 1);
     assert_true(storage_job_progress(jobs[STORAGE_MAX_COPIES]).waiting);
