@@ -266,7 +266,7 @@ static int read_log_header(int log_fd, const struct layer_header *header, struct
             !layer_id_eq(log.id, header->id) || log.epoch <= layer->epoch)
             continue;
         layer->epoch = log.epoch;
-        layer->logged = layer_id_eq(log.boot_id, layer->boot_id);
+        layer->logged = !layer_id_is_zero(log.boot_id) && layer_id_eq(log.boot_id, layer->boot_id);
     }
     return 0;
 }
@@ -378,7 +378,7 @@ void layer_free(struct layer *layer)
 static int make_clean(const struct layer_files *files, struct layer *layer)
 {
     int r = sync_fd(files->data);
-    if (r >= 0 && block_map_is_dirty(&layer->map))
+    if (r >= 0) /* also if no bit is dirty: who wrote them may have died before they were durable */
         r = layer_sync_map(files->map, &layer->map);
     layer->header.in_use = false;
     return r < 0 ? r : layer_write_header(files->map, &layer->header);

@@ -18,6 +18,8 @@
  * - Bytes of .data whose bit is clear are nobody's. They may be there: of a write that failed, or
  *   was under way in a crash. That is why a hole is made in .data before zeroes are in the layer,
  *   and why the rest of a block is filled even from zeroes.
+ * - A flush that fails has lost what it does not tell, and the page cache is no truth any more
+ *   either. So the log is made worthless at once, and it is as if power had been lost.
  * - After a loss of power the log is worthless, and the header says whether something may be lost
  *   (overlay_begin.c): a machine that kept running must not go on with such a volume.
  */
@@ -76,10 +78,6 @@ static void flushed(struct overlay_op *op, int result)
 
 static void submit_flush(struct overlay *overlay, struct block_request *request)
 {
-    if (overlay_flush_is_plain(overlay)) {
-        block_submit(overlay->parts.data, request);
-        return;
-    }
     struct overlay_op *op = overlay_op_new(overlay, request);
     if (!op) {
         request->done(request, -EIO);
@@ -212,7 +210,7 @@ struct block_device *overlay_device_new(struct layer *layer, const struct overla
         return NULL;
     }
     overlay->layer = *layer;
-    overlay->begin.done = layer->header.in_use && layer->logged;
+    overlay->flush.map_is_ahead = layer->header.in_use;
     overlay->device = (struct block_device){
         .operations = &operations, .size = size, .read_only = parts->read_only};
     adopt(overlay, parts->data);

@@ -1,7 +1,11 @@
 /*
- * What happens once, before the first write: the log gets a header of this run of the kernel, and
- * then the header of the layer says, durably, that it is in use. So after a loss of power it is
- * known that something may be lost; and if only the daemon dies, the log is the truth.
+ * What happens once, before the first write: the log gets a header of this run of the kernel,
+ * unless it has one, and then the header of the layer says, durably, that it is in use. So after a
+ * loss of power it is known that something may be lost; and if only the daemon dies, the log is the
+ * truth.
+ *
+ * A header that says so already is written again: the daemon that wrote it may have died before it
+ * was durable.
  */
 #include "block/overlay_device.h"
 
@@ -50,14 +54,6 @@ static void write_header(struct overlay *overlay)
                    layer_header_offset(begin->header.sequence), LAYER_SLOT_SIZE, begin->slot);
 }
 
-static void log_is_ours(struct overlay *overlay)
-{
-    if (overlay->layer.header.in_use)
-        finish(overlay, 0);
-    else
-        write_header(overlay);
-}
-
 static void log_header_written(struct block_request *request, int result)
 {
     struct overlay *overlay = container_of(request, struct overlay, begin.request);
@@ -68,7 +64,7 @@ static void log_header_written(struct block_request *request, int result)
     overlay->layer.logged = true;
     overlay->layer.epoch++;
     overlay->layer.n_entries = 0;
-    log_is_ours(overlay);
+    write_header(overlay);
 }
 
 static void write_log_header(struct overlay *overlay)
@@ -91,7 +87,7 @@ void overlay_begin_want(struct overlay_op *op)
         return;
     overlay->begin.busy = true;
     if (overlay->layer.logged)
-        log_is_ours(overlay);
+        write_header(overlay);
     else
         write_log_header(overlay);
 }

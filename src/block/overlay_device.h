@@ -65,9 +65,11 @@ struct overlay_log {
 
 /* Rounds of making all durable that is done: one at a time; who comes meanwhile shares the next. */
 struct overlay_flush {
-    struct list waiting;        /* struct overlay_op.turn */
-    struct list flushing;       /* those of the round */
-    size_t first_page, n_pages; /* what of the map is being written */
+    struct list waiting;                /* struct overlay_op.turn */
+    struct list flushing;               /* those of the round */
+    bool map_is_ahead;                  /* pages of it may be written and not durable */
+    uint8_t slots[2 * LAYER_SLOT_SIZE]; /* what makes the log worthless */
+    size_t first_page, n_pages;         /* what of the map is being written */
     uint8_t *pages;
     struct block_request request;
 };
@@ -123,13 +125,15 @@ static inline bool overlay_log_is_exact(const struct overlay *overlay)
 {
     return !overlay->log.broken;
 }
+/* What was acknowledged but not flushed may be lost: two slots, to be written to the log's, say
+ * that it is no kernel's. */
+void overlay_log_encode_worthless(const struct overlay *overlay,
+                                  uint8_t slots[static 2 * LAYER_SLOT_SIZE]);
 int overlay_log_init(struct overlay *overlay) MUST_CHECK;
 void overlay_log_clear(struct overlay *overlay);
 
 /* overlay_flush.c: op->flushed is called when all that was done before this call is durable. */
 void overlay_flush_want(struct overlay_op *op);
-/* There is nothing of the map to be made durable: a flush of the data will do. */
-bool overlay_flush_is_plain(const struct overlay *overlay);
 void overlay_flush_init(struct overlay *overlay);
 void overlay_flush_clear(struct overlay *overlay);
 

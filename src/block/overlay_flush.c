@@ -3,8 +3,12 @@
  * bits of the map that were set before the data was flushed, then the map. A bit that is set
  * meanwhile is of data that this round has not flushed: it belongs to the next one.
  *
+ * A page of the map that is written and not flushed, by a round that went no further, or by a
+ * daemon that died, is not durable for all that its bits are set: the next round flushes the map,
+ * too.
+ *
  * A page of the map that cannot be written (no space) is not yet a loss: its bits are tried again
- * by the next round. A flush that fails is one.
+ * by the next round. A flush that fails is one: see overlay.c.
  */
 #include "block/overlay_device.h"
 
@@ -37,19 +41,35 @@ static void finish_round(struct overlay *overlay, int result)
     finish_all(&done, result);
 }
 
+static void log_is_worthless(struct block_request *request, int result)
+{
+    finish_round(container_of(request, struct overlay, flush.request), -EIO);
+}
+
+/* Who waits is told when the log is worthless: from then on a later daemon knows it, too. */
 static void fail(struct overlay *overlay)
 {
+    struct overlay_flush *flush = &overlay->flush;
     overlay_fail(overlay);
-    finish_round(overlay, -EIO);
+    if (!overlay->layer.logged) {
+        finish_round(overlay, -EIO);
+        return;
+    }
+    overlay_log_encode_worthless(overlay, flush->slots);
+    flush->request.done = log_is_worthless;
+    overlay_submit(overlay->parts.log, &flush->request, BLOCK_WRITE, 0, sizeof(flush->slots),
+                   flush->slots);
 }
 
 static void map_flushed(struct block_request *request, int result)
 {
     struct overlay *overlay = container_of(request, struct overlay, flush.request);
-    if (result < 0)
+    if (result < 0) {
         fail(overlay);
-    else
-        finish_round(overlay, 0);
+        return;
+    }
+    overlay->flush.map_is_ahead = false;
+    finish_round(overlay, 0);
 }
 
 static void pages_written(struct block_request *request, int result)
@@ -77,6 +97,7 @@ static void write_pages(struct overlay *overlay, size_t from)
         return;
     }
     size_t n = 0;
+    flush->map_is_ahead = true;
     for (; n < MAX_PAGES && page + n < map->n_chunks && block_map_is_syncing(map, page + n); n++)
         block_map_page(map, page + n, flush->pages + n * BLOCK_MAP_PAGE_SIZE);
     flush->n_pages = n;
@@ -91,7 +112,7 @@ static void data_flushed(struct block_request *request, int result)
     struct overlay *overlay = container_of(request, struct overlay, flush.request);
     if (result < 0)
         fail(overlay);
-    else if (overlay->layer.map.n_syncing == 0)
+    else if (overlay->layer.map.n_syncing == 0 && !overlay->flush.map_is_ahead)
         finish_round(overlay, 0);
     else
         write_pages(overlay, 0);
@@ -124,11 +145,6 @@ void overlay_flush_want(struct overlay_op *op)
     }
     list_append(&overlay->flush.waiting, &op->turn);
     start(overlay);
-}
-
-bool overlay_flush_is_plain(const struct overlay *overlay)
-{
-    return list_empty(&overlay->flush.flushing) && !block_map_is_dirty(&overlay->layer.map);
 }
 
 void overlay_flush_init(struct overlay *overlay)

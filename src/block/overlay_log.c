@@ -158,13 +158,27 @@ static void start(struct overlay *overlay)
     struct overlay_log *log = &overlay->log;
     if (log->busy || list_empty(&log->waiting))
         return;
-    if (log->broken || overlay->layer.n_entries >= log->max_entries)
+    if (overlay_failed(overlay))
+        begun_anew(overlay, -EIO);
+    else if (log->broken || overlay->layer.n_entries >= log->max_entries)
         begin_anew(overlay);
     else
         append(overlay);
 }
 
 /* --- */
+
+/* Both are newer than what a header that is being written now may say. */
+void overlay_log_encode_worthless(const struct overlay *overlay,
+                                  uint8_t slots[static 2 * LAYER_SLOT_SIZE])
+{
+    struct layer_log_header header = {0};
+    memcpy(header.id, overlay->layer.header.id, LAYER_ID_SIZE);
+    for (unsigned i = 1; i <= 2; i++) {
+        header.epoch = overlay->layer.epoch + i;
+        layer_log_header_encode(&header, slots + layer_log_header_offset(header.epoch));
+    }
+}
 
 void overlay_log_want(struct overlay_op *op)
 {

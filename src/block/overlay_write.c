@@ -269,13 +269,13 @@ static void start_ready(struct overlay *overlay)
     overlay->starting = false;
 }
 
-/* Nothing of the map changes by it, and nobody fills its blocks. */
+/* Nothing of the map changes by it, nobody fills its blocks, and no flush comes after it. */
 static bool can_hand_on(const struct overlay *overlay, const struct block_request *request,
                         uint64_t first, uint64_t end)
 {
     return overlay->begin.done && block_map_all_set(&overlay->layer.map, first, end) &&
-           (list_empty(&overlay->writing) || count_blockers(overlay, first, end) == 0) &&
-           (!(request->flags & BLOCK_FUA) || overlay_flush_is_plain(overlay));
+           !(request->flags & BLOCK_FUA) &&
+           (list_empty(&overlay->writing) || count_blockers(overlay, first, end) == 0);
 }
 
 void overlay_write(struct overlay *overlay, struct block_request *request)
