@@ -1,5 +1,7 @@
 #include "storage/child.h"
 
+#include "storage/confine.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -40,8 +42,20 @@ static bool limit(int what, uint64_t value)
     return setrlimit((__rlimit_resource_t)what, &l) == 0;
 }
 
+/* Whoever serves disks comes first; and where memory runs out, this is what may go. */
+static void step_back(void)
+{
+    int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        (void)!write(fd, "500", 3);
+        close(fd);
+    }
+    (void)!setpriority(PRIO_PROCESS, 0, 10);
+}
+
 static bool set_limits(const struct child_spec *spec)
 {
+    step_back();
     return limit(RLIMIT_CORE, 0) && limit(RLIMIT_AS, MAX_MEMORY) &&
            limit(RLIMIT_CPU, spec->seconds) &&
            (!spec->file_size || limit(RLIMIT_FSIZE, spec->file_size));
@@ -92,7 +106,8 @@ static void become(const struct plan *plan)
     static const char *const environment[] = {"LC_ALL=C", "PATH=/usr/bin:/bin",
                                               "MALLOC_ARENA_MAX=2", NULL};
     reset_signals();
-    if (die_with(plan->parent) && place_files(plan) && set_limits(plan->spec))
+    if (die_with(plan->parent) && place_files(plan) && set_limits(plan->spec) &&
+        confine_to_files(plan->spec->files[0] < 0 ? -1 : 3, plan->spec->files[1] < 0 ? -1 : 4))
         execve(plan->path, (char *const *)plan->spec->argv, (char *const *)environment);
     _exit(127);
 }

@@ -1,10 +1,11 @@
 /*
  * Another program, run over a file that a stranger made: qemu-img, a decompressor.
  *
- * It gets no shell, no environment, none of our descriptors but those named, bounded memory and
- * time, and it never outlives the thread that runs it: that thread drives it and takes it down, and
- * should the daemon be killed, so is it. (posix_spawn() can ask for neither the limits nor that
- * death, which is why this forks by hand.)
+ * It gets no shell, no environment, none of our descriptors but those named, no file but these and
+ * the system's programs (storage/confine.h), a low priority, bounded memory and time, and it never
+ * outlives the thread that runs it: that thread drives it and takes it down, and should the daemon
+ * be killed, so is it. (posix_spawn() can ask for neither the limits nor that death, which is why
+ * this forks by hand.)
  */
 #pragma once
 

@@ -4,8 +4,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/landlock.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 
 static struct error error;
 
@@ -39,8 +41,10 @@ static void it_gets_nothing_of_ours(void **state)
     setenv("NODISK_SECRET", "x", 1);
     assert_int_equal(RUN(text, "env"), 0);
     assert_string_equal(text, "LC_ALL=C\nPATH=/usr/bin:/bin\nMALLOC_ARENA_MAX=2\n");
-    assert_int_equal(RUN(text, "ls", "/dev/fd"), 0);
-    assert_string_equal(text, "0\n1\n2\n3\n"); /* 3 is that folder */
+    assert_int_equal(RUN(text, "sh", "-c",
+                         "for n in $(seq 0 63); do [ ! -e /dev/fd/$n ] || printf '%s ' $n; done"),
+                     0);
+    assert_string_equal(text, "0 1 2 ");
 }
 
 static void files_are_where_they_are_expected(void **state)
@@ -121,6 +125,40 @@ static void it_cannot_write_more_than_it_should(void **state)
     assert_int_equal(lseek(to, 0, SEEK_END), 1 << 20);
 }
 
+/* A file of ours that it is not given. */
+static void it_finds_no_other_file(void **state)
+{
+    char text[256], path[] = "/tmp/nodisk-child-XXXXXX";
+    if (syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) < 1)
+        skip();
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    assert_int_equal(RUN(text, "cat", path), -EIO);
+    assert_contains(error.text, "Permission denied");
+    assert_int_equal(RUN(text, "cat", "/etc/passwd"), -EIO);
+    assert_int_equal(RUN(text, "cp", "/dev/null", path), -EIO);
+    assert_int_equal(RUN(text, "rm", path), -EIO);
+    assert_int_equal(RUN(text, "mkdir", "/tmp/nodisk-child-directory"), -EIO);
+    assert_int_equal(unlink(path), 0);
+    close(fd);
+}
+
+static void given_files_are_opened_again(void **state)
+{
+    const char *const argv[] = {"cp", CHILD_FILE_0, CHILD_FILE_1, NULL};
+    char text[256], from[] = "/tmp/nodisk-child-XXXXXX", to[] = "/tmp/nodisk-child-XXXXXX";
+    struct child_spec spec = spec_of(argv);
+    spec.files[0] = mkstemp(from);
+    spec.files[1] = mkstemp(to);
+    assert_int_equal(write(spec.files[0], "content", 7), 7);
+    assert_int_equal(unlink(from) | unlink(to), 0); /* nameless, or not: no matter */
+    if (child_run(&spec, text, sizeof(text), &error) < 0)
+        fail_msg("%s", error.text);
+    assert_int_equal(pread(spec.files[1], text, sizeof(text), 0), 7);
+    close(spec.files[0]);
+    close(spec.files[1]);
+}
+
 static void it_can_be_stopped(void **state)
 {
     const char *const argv[] = {"sleep", "600", NULL};
@@ -147,6 +185,8 @@ int main(void)
         TEST(the_end_of_what_it_said_is_kept),
         TEST(what_takes_too_long_is_stopped),
         TEST(it_cannot_write_more_than_it_should),
+        TEST(it_finds_no_other_file),
+        TEST(given_files_are_opened_again),
         TEST(it_can_be_stopped),
     };
     return RUN_TESTS(tests);
