@@ -23,6 +23,7 @@ static const struct cli_option create_options[] = {
     {"image", "IMAGE[@N]", "a copy of this image"},
     {"file", "PATH", "this raw file, used where it is"},
     {"device", "PATH", "this block device, of which everything else lets go"},
+    {"nbd", "URI", "this export of an NBD server (nbd://HOST/NAME), served from there"},
     {"block-size", "512|4096", "bytes of a logical block; 512, or the device's own"},
     {"read-only", NULL, "nobody may write to it"},
     {"thick", NULL, "takes all of its space now and gives none back"},
@@ -48,6 +49,8 @@ static int set_source(const struct args *args, json_t *body)
     }
     if (args_value(args, "image"))
         json_object_set_new(body, "image", json_string(args_value(args, "image")));
+    if (args_value(args, "nbd"))
+        json_object_set_new(body, "nbd", json_string(args_value(args, "nbd")));
     static const char *const paths[] = {"file", "device"};
     for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
         const char *value = args_value(args, paths[i]);
@@ -59,7 +62,7 @@ static int set_source(const struct args *args, json_t *body)
     }
     if (json_object_size(body) == 1)
         return CLI_OK;
-    fprintf(stderr, "nodisk: give exactly one of --size, --image, --file and --device\n");
+    fprintf(stderr, "nodisk: give exactly one of --size, --image, --file, --device and --nbd\n");
     return CLI_USAGE;
 }
 
@@ -312,7 +315,8 @@ static int detach(const struct cli *cli, const struct args *args)
 static const struct cli_verb verbs[] = {
     {"create", "NAME", 1, "Makes a volume that the server exports as <base-iqn>:NAME",
      create_options, ARRAY_SIZE(create_options),
-     "Exactly one of --size, --image, --file and --device says what it is made of.\n", create},
+     "Exactly one of --size, --image, --file, --device and --nbd says what it is made of.\n",
+     create},
     {"list", "", 0, "All volumes and what they really use", NULL, 0, NULL, list},
     {"show", "NAME", 1, "One volume", NULL, 0, NULL, show},
     {"set", "NAME", 1, "Changes what other initiators than its node's must prove", set_options,
@@ -321,8 +325,8 @@ static const struct cli_verb verbs[] = {
      "says.\n",
      set},
     {"remove", "NAME", 1, "Removes a volume that nobody uses", NULL, 0,
-     "Its file goes with it if nodisk made it; a file or device of yours (--file, --device)\n"
-     "stays as it is.\n",
+     "Its file goes with it if nodisk made it; a file, device or export of\n"
+     "yours (--file, --device, --nbd) stays as it is.\n",
      remove_volume},
     {"attach", "VOLUME NODE", 2, "Makes a volume a further disk of a node", attach_options,
      ARRAY_SIZE(attach_options),

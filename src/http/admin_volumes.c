@@ -71,7 +71,9 @@ json_t *volume_to_json(const struct catalog *catalog, const struct catalog_volum
         "s:o, s:s, s:s, s:s?, s:s?, s:I}",
         "name", v->name, "kind", volume_kind_name(v->kind), "state", volume_state_text(v->state),
         "failure", v->failure, "path", v->path, "size", (json_int_t)v->size, "used",
-        v->kind == VOLUME_DEVICE ? json_null() : json_integer((json_int_t)file_used(v->path)),
+        v->kind == VOLUME_DEVICE || v->kind == VOLUME_NBD
+            ? json_null()
+            : json_integer((json_int_t)file_used(v->path)),
         "block_size", (json_int_t)v->block_size, "read_only", (int)v->read_only, "thick",
         (int)v->thick, "removable", (int)v->removable, "image", v->image, "nodes",
         users_to_json(catalog, v), "attached", attached_to_json(catalog, v), "allow",
@@ -146,6 +148,9 @@ static int create(struct call *call, const struct body_volume *f, struct storage
     } else if (f->device.given) {
         volume.source = STORAGE_DEVICE;
         volume.path = f->device.text;
+    } else if (f->nbd.given) {
+        volume.source = STORAGE_NBD;
+        volume.path = f->nbd.text;
     }
     return storage_volume_create(call->admin->settings.storage, &volume, ret_job, ret_error);
 }

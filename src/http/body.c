@@ -211,6 +211,7 @@ int body_read_volume(const char *data, size_t size, struct body *body,
         {"image", FIELD_TEXT, offsetof(struct body_volume, image)},
         {"file", FIELD_TEXT, offsetof(struct body_volume, file)},
         {"device", FIELD_TEXT, offsetof(struct body_volume, device)},
+        {"nbd", FIELD_TEXT, offsetof(struct body_volume, nbd)},
         {"block_size", FIELD_NUMBER, offsetof(struct body_volume, block_size)},
         {"read_only", FIELD_BOOL, offsetof(struct body_volume, read_only)},
         {"thick", FIELD_BOOL, offsetof(struct body_volume, thick)},
@@ -224,10 +225,10 @@ int body_read_volume(const char *data, size_t size, struct body *body,
     if (r < 0)
         return r;
     if (ret_volume->size.given + ret_volume->image.given + ret_volume->file.given +
-            ret_volume->device.given !=
+            ret_volume->device.given + ret_volume->nbd.given !=
         1)
         return error_set(ret_error, -EINVAL,
-                         "give exactly one of 'size', 'image', 'file' and 'device'");
+                         "give exactly one of 'size', 'image', 'file', 'device' and 'nbd'");
     if (ret_volume->block_size.number > UINT32_MAX)
         return error_set(ret_error, -EINVAL, "'block_size' must be 512 or 4096");
     return 0;

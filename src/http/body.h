@@ -65,7 +65,7 @@ struct body_chap {
 };
 
 struct body_volume {
-    struct body_text name, image, file, device;
+    struct body_text name, image, file, device, nbd;
     struct body_chap chap;
     struct body_number size, block_size;
     struct body_bool read_only, thick, removable, allow_any;

@@ -73,7 +73,7 @@ int labels_store(struct db *db, int64_t version_id, const struct catalog_label *
  * copy of that directory never touches the files of the original. How a path is stored: a part of
  * path. */
 const char *path_to_store(const struct db *db, const char *path);
-/* And back: absolute. "" stays "". */
+/* And back: absolute. "" stays "", and so does a URI. */
 const char *path_from_store(const struct db *db, const char *stored, char path[static PATH_MAX]);
 
 /* Everything that the catalog holds, as the transaction under way sees it. NULL: failed. */

@@ -16,7 +16,7 @@ const char *path_to_store(const struct db *db, const char *path)
 
 const char *path_from_store(const struct db *db, const char *stored, char path[static PATH_MAX])
 {
-    bool relative = stored[0] != '/' && stored[0] != '\0';
+    bool relative = stored[0] != '/' && stored[0] != '\0' && !strstr(stored, "://");
     int directory = relative ? (int)directory_size(db) : 0;
     int n = snprintf(path, PATH_MAX, "%.*s%s", directory, db->path, stored);
     if (n < 0 || n >= PATH_MAX)

@@ -7,6 +7,7 @@
  */
 #include "server/serve.h"
 
+#include "block/nbd.h"
 #include "core/log.h"
 #include "core/mailbox.h"
 #include "http/admin.h"
@@ -214,6 +215,20 @@ static void log_lost(void *context, const struct error *error)
     log_error("%s", error->text);
 }
 
+/* Asked by whoever makes a volume, on an admin thread. */
+static int probe_nbd(void *context, const char *uri, struct storage_export *ret_export,
+                     struct error *ret_error)
+{
+    struct nbd_export e;
+    int r = block_nbd_probe(uri, &e, ret_error);
+    if (r >= 0)
+        *ret_export = (struct storage_export){.size = e.size,
+                                              .min_request = e.min_request,
+                                              .read_only = e.read_only,
+                                              .can_flush = e.can_flush};
+    return r;
+}
+
 /* Asked by whoever removes a volume, on an admin thread. */
 static bool is_in_use(void *context, uint64_t volume_id, char peer[static 256])
 {
@@ -246,6 +261,7 @@ static int start_registry(struct server *server, struct error *ret_error)
         .registry = server->registry,
         .catalog = server->catalog,
         .in_use = is_in_use,
+        .probe_nbd = probe_nbd,
         .context = server,
     };
     return storage_open(&storage, &server->storage, ret_error);

@@ -41,5 +41,13 @@ int source_check_file(struct storage *storage, const char *path, uint32_t *block
 int source_check_device(struct storage *storage, const char *path, uint32_t *block_size,
                         uint64_t *ret_size, bool read_only, struct error *ret_error) MUST_CHECK;
 
+#define EXPORT_URI_SIZE 1024
+
+/* Is it a URI of an NBD export that may be shown to anybody? Pure. */
+int export_check_uri(const char *uri, struct error *ret_error) MUST_CHECK;
+/* As source_check_device(), of an export of an NBD server. */
+int export_check(struct storage *storage, const char *uri, uint32_t *block_size, uint64_t *ret_size,
+                 bool read_only, struct error *ret_error) MUST_CHECK;
+
 /* What a killed daemon left: announced in the registry but not ready, and stray .tmp files. */
 int leftovers_clear(struct storage *storage, struct error *ret_error) MUST_CHECK;

@@ -18,6 +18,14 @@
 
 struct storage;
 
+/* What an NBD server says. */
+struct storage_export {
+    uint64_t size;        /* bytes */
+    uint64_t min_request; /* what offsets and lengths are multiples of, bytes */
+    bool read_only;
+    bool can_flush;
+};
+
 struct storage_settings {
     const char *directory; /* the state directory; must exist */
     struct registry *registry;
@@ -26,6 +34,10 @@ struct storage_settings {
      * ("iqn... from 10.0.0.7"). Called on an admin thread, after the catalog in force has stopped
      * letting anybody in. NULL: never. */
     bool (*in_use)(void *context, uint64_t volume_id, char peer[static 256]);
+    /* Asks the NBD server of a URI what it exports there. Blocks. NULL: nobody makes such volumes.
+     */
+    int (*probe_nbd)(void *context, const char *uri, struct storage_export *ret_export,
+                     struct error *ret_error);
     void *context;
 };
 
@@ -79,6 +91,7 @@ enum storage_source {
     STORAGE_IMAGE,  /* an own copy of `image`, `version` (0: the latest) */
     STORAGE_FILE,   /* the raw file `path`, used where it is */
     STORAGE_DEVICE, /* the block device `path` */
+    STORAGE_NBD,    /* the export of an NBD server whose URI is `path` */
 };
 
 struct storage_volume {

@@ -193,6 +193,10 @@ static int create_in_place(struct storage *storage, struct draft *draft,
         draft->row.kind = VOLUME_DEVICE;
         r = source_check_device(storage, draft->path, &draft->row.block_size, &draft->row.size,
                                 volume->read_only, ret_error);
+    } else if (volume->source == STORAGE_NBD) {
+        draft->row.kind = VOLUME_NBD;
+        r = export_check(storage, draft->path, &draft->row.block_size, &draft->row.size,
+                         volume->read_only, ret_error);
     } else {
         r = source_check_file(storage, draft->path, &draft->row.block_size, &draft->row.size,
                               volume->read_only, ret_error);
@@ -221,6 +225,7 @@ int storage_volume_create(struct storage *storage, const struct storage_volume *
         break;
     case STORAGE_FILE:
     case STORAGE_DEVICE:
+    case STORAGE_NBD:
         r = create_in_place(storage, &draft, volume, ret_error);
         break;
     }
