@@ -1,5 +1,7 @@
 #include "server/volume_device.h"
 
+#include <errno.h>
+
 #include "block/file.h"
 #include "block/nbd.h"
 
@@ -37,6 +39,9 @@ static const struct {
 int volume_device_open(struct io_thread *thread, const struct volume_spec *spec,
                        struct block_device **ret_device, struct error *ret_error)
 {
+    if (spec->kind >= ARRAY_SIZE(kinds) || !kinds[spec->kind].open)
+        return error_set(ret_error, -EOPNOTSUPP, "this daemon serves no volumes of the kind '%s'",
+                         volume_kind_name(spec->kind));
     return kinds[spec->kind].open(thread, spec, ret_device, ret_error);
 }
 
