@@ -48,6 +48,11 @@ int block_overlay_open(struct io_thread *thread, const struct overlay_spec *spec
                        struct block_device **ret_device, bool *ret_lost,
                        struct error *ret_error) MUST_CHECK;
 
+/* Would opening it tell that? Changes nothing, so that whoever refuses to open it then can ask
+ * again. */
+int overlay_is_lost(const struct overlay_spec *spec, bool *ret_lost,
+                    struct error *ret_error) MUST_CHECK;
+
 /* The layer gets larger; no device may be open on it. Durable. */
 int overlay_grow(const char *path, const uint8_t id[static BLOCK_LAYER_ID_SIZE], uint64_t size,
                  struct error *ret_error) MUST_CHECK;

@@ -83,6 +83,22 @@ static int put_layer(struct io_thread *thread, const struct overlay_spec *spec, 
     return r;
 }
 
+int overlay_is_lost(const struct overlay_spec *spec, bool *ret_lost, struct error *ret_error)
+{
+    struct layer layer = {0};
+    const struct layer_expected expected = {.id = spec->layers[0].id,
+                                            .below_id = overlay_spec_below(spec, 0),
+                                            .size = spec->size,
+                                            .boot_id = spec->boot_id,
+                                            .read_only = true};
+    int r = load(&spec->layers[0], &expected, &layer, ret_error);
+    if (r < 0)
+        return r;
+    *ret_lost = layer.lost;
+    layer_free(&layer);
+    return 0;
+}
+
 int block_overlay_open(struct io_thread *thread, const struct overlay_spec *spec,
                        struct block_device **ret_device, bool *ret_lost, struct error *ret_error)
 {

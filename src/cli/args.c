@@ -99,15 +99,15 @@ static int take_verb(struct parser *p, const char *word)
     const struct cli_noun *noun = p->args->noun;
     const char *names[32];
     char prefix[32];
-    for (size_t i = 0; i < noun->n_verbs; i++) {
-        names[i] = noun->verbs[i].name;
+    for (size_t i = 0; i < cli_noun_count(noun); i++) {
+        names[i] = cli_noun_verb(noun, i)->name;
         if (str_eq(word, names[i])) {
-            p->args->verb = &noun->verbs[i];
+            p->args->verb = cli_noun_verb(noun, i);
             return 0;
         }
     }
     snprintf(prefix, sizeof(prefix), "%s ", noun->name);
-    return unknown(p, prefix, word, names, noun->n_verbs);
+    return unknown(p, prefix, word, names, cli_noun_count(noun));
 }
 
 static int take_word(struct parser *p, const char *word)

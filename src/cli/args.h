@@ -38,7 +38,20 @@ struct cli_noun {
     const char *summary;
     const struct cli_verb *verbs;
     size_t n_verbs;
+    /* of another file, or NULL; listed behind those */
+    const struct cli_verb *more_verbs;
+    size_t n_more_verbs;
 };
+
+static inline size_t cli_noun_count(const struct cli_noun *noun)
+{
+    return noun->n_verbs + noun->n_more_verbs;
+}
+
+static inline const struct cli_verb *cli_noun_verb(const struct cli_noun *noun, size_t index)
+{
+    return index < noun->n_verbs ? &noun->verbs[index] : &noun->more_verbs[index - noun->n_verbs];
+}
 
 struct args_value {
     const struct cli_option *option;

@@ -33,10 +33,11 @@ static void help_program(FILE *file, const struct cli_noun *nouns, size_t count)
 static void help_noun(FILE *file, const struct cli_noun *noun)
 {
     fprintf(file, "usage: nodisk %s VERB ...\n\n%s.\n\n", noun->name, noun->summary);
-    for (size_t i = 0; i < noun->n_verbs; i++) {
+    for (size_t i = 0; i < cli_noun_count(noun); i++) {
         char usage[64];
-        snprintf(usage, sizeof(usage), "%s %s", noun->verbs[i].name, noun->verbs[i].words);
-        fprintf(file, "  %-16s %s\n", usage, noun->verbs[i].summary);
+        const struct cli_verb *verb = cli_noun_verb(noun, i);
+        snprintf(usage, sizeof(usage), "%s %s", verb->name, verb->words);
+        fprintf(file, "  %-16s %s\n", usage, verb->summary);
     }
     fprintf(file, "\nMore about each: nodisk %s VERB --help\n", noun->name);
 }

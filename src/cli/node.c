@@ -12,7 +12,7 @@ static bool is_mac(const char *word)
 static const struct cli_option add_options[] = {
     {"mac", "MAC", "of its network card; several for several cards", true, is_mac},
     {"address", "IPV4", "always this address; otherwise one of the pool"},
-    {"image", "IMAGE[@N]", "a disk of its own, copied from this image (the latest, or version N)"},
+    {"image", "IMAGE[@N]", "a disk of its own over this image (the latest, or version N for good)"},
     {"volume", "VOLUME", "this volume, which exists already, as its disk"},
     {"group", "GROUP", "which must exist (nodisk group add)"},
     {"chap", "none|one-way|mutual", "with what it logs in: secrets that the daemon makes, or none"},
@@ -71,18 +71,6 @@ static int check_values(const struct args *args)
     return r == CLI_OK ? check_chap(args) : r;
 }
 
-/* The job of making the disk of a node. */
-static struct cli_job disk_job(const struct args *args, const char *state)
-{
-    struct cli_job job;
-    const char *image = args_value(args, "image");
-    snprintf(job.what, sizeof(job.what), "copying the disk of %.64s", args->words[0]);
-    snprintf(job.interrupted, sizeof(job.interrupted),
-             "%s; make its disk by: nodisk node set %.64s --image %.64s", state, args->words[0],
-             image ? image : "IMAGE");
-    return job;
-}
-
 static json_t *body_of(const struct args *args, bool may_be_none)
 {
     json_t *body = json_object();
@@ -101,7 +89,6 @@ static json_t *body_of(const struct args *args, bool may_be_none)
 static int add(const struct cli *cli, const struct args *args)
 {
     json_t *json;
-    struct cli_job job = disk_job(args, "the node is registered, but has no disk");
     if (!args_given(args, "mac")) {
         fprintf(stderr, "nodisk: give the node's mac with --mac\n");
         return CLI_USAGE;
@@ -111,7 +98,7 @@ static int add(const struct cli *cli, const struct args *args)
         return r;
     json_t *body = body_of(args, false);
     json_object_set_new(body, "name", json_string(args->words[0]));
-    r = cli_ask(cli, "POST", "/v1/nodes", body, &job, &json);
+    r = cli_ask(cli, "POST", "/v1/nodes", body, NULL, &json);
     if (r != CLI_OK)
         return r;
     return cli_done(cli, json, "node %s is registered\n", args->words[0]);
@@ -120,7 +107,6 @@ static int add(const struct cli *cli, const struct args *args)
 static int set(const struct cli *cli, const struct args *args)
 {
     json_t *json;
-    struct cli_job job = disk_job(args, "the node is changed, but has no disk");
     int r = check_values(args);
     if (r != CLI_OK)
         return r;
@@ -131,7 +117,7 @@ static int set(const struct cli *cli, const struct args *args)
         return CLI_USAGE;
     }
     cleanup_free char *path = cli_path("/v1/nodes", args->words[0]);
-    r = cli_ask(cli, "PATCH", path, body, &job, &json);
+    r = cli_ask(cli, "PATCH", path, body, NULL, &json);
     if (r != CLI_OK)
         return r;
     return cli_done(cli, json, "node %s is changed\n", args->words[0]);

@@ -1,5 +1,7 @@
-/* nodisk volume create | list | show | remove | attach | detach */
+/* nodisk volume create | list | show | set | remove | attach | detach; overlay.c has further ones
+ */
 #include "cli/command.h"
+#include "cli/overlay.h"
 #include "core/credentials.h"
 
 #include <errno.h>
@@ -19,8 +21,12 @@ static bool is_initiator(const char *word)
     }
 
 static const struct cli_option create_options[] = {
-    {"size", "SIZE", "empty, this large (10G, 512M; powers of 1024)"},
-    {"image", "IMAGE[@N]", "a copy of this image"},
+    {"size", "SIZE",
+     "empty, this large (10G, 512M; powers of 1024); over an image: larger than it"},
+    {"image", "IMAGE[@N]", "over the latest version of this image, or over version N for good"},
+    {"overlay", NULL, "an empty one, too, can have snapshots"},
+    {"copy", NULL, "a copy of the image, not an overlay"},
+    {"ephemeral", NULL, "an overlay that is reset whenever its node boots"},
     {"file", "PATH", "this raw file, used where it is"},
     {"device", "PATH", "this block device, of which everything else lets go"},
     {"nbd", "URI", "this export of an NBD server (nbd://HOST/NAME), served from there"},
@@ -33,6 +39,9 @@ static const struct cli_option create_options[] = {
 };
 
 static const struct cli_option set_options[] = {
+    {"ephemeral", "yes|no", "is it reset whenever its node boots?"},
+    {"follow", "yes|no", "does a reset take the latest version of its image, or the one it has?"},
+    {"size", "SIZE", "larger than it is; who uses it is told"},
     {"chap", "none", "nothing has to be proved any more"},
     CHAP_OPTIONS,
 };
@@ -60,7 +69,8 @@ static int set_source(const struct args *args, json_t *body)
         if (value)
             json_object_set_new(body, paths[i], json_string(path));
     }
-    if (json_object_size(body) == 1)
+    bool is_larger = size && args_given(args, "image"); /* than its image */
+    if (json_object_size(body) == 1u + is_larger)
         return CLI_OK;
     fprintf(stderr, "nodisk: give exactly one of --size, --image, --file, --device and --nbd\n");
     return CLI_USAGE;
@@ -140,8 +150,10 @@ static int create(const struct cli *cli, const struct args *args)
         json_object_set_new(body, "read_only", json_true());
     if (args_given(args, "thick"))
         json_object_set_new(body, "thick", json_true());
-    if (args_given(args, "removable"))
-        json_object_set_new(body, "removable", json_true());
+    static const char *const flags[] = {"removable", "overlay", "copy", "ephemeral"};
+    for (size_t i = 0; i < ARRAY_SIZE(flags); i++)
+        if (args_given(args, flags[i]))
+            json_object_set_new(body, flags[i], json_true());
     set_allow(args, body);
     json_object_set_new(body, "name", json_string(args->words[0]));
     snprintf(job.what, sizeof(job.what), "filling volume %.64s", args->words[0]);
@@ -152,10 +164,40 @@ static int create(const struct cli *cli, const struct args *args)
     return cli_done(cli, json, "volume %s is ready: %s\n", args->words[0], target);
 }
 
+/* "yes" or "no". An exit status. */
+static int set_flag(const struct args *args, json_t *body, const char *option, const char *key)
+{
+    const char *value = args_value(args, option);
+    if (!value)
+        return CLI_OK;
+    if (!str_eq(value, "yes") && !str_eq(value, "no"))
+        return cli_bad_value(option, value, "must be yes or no");
+    json_object_set_new(body, key, json_boolean(str_eq(value, "yes")));
+    return CLI_OK;
+}
+
+static int set_size(const struct args *args, json_t *body)
+{
+    const char *value = args_value(args, "size");
+    uint64_t bytes;
+    if (!value)
+        return CLI_OK;
+    if (size_parse(value, &bytes) < 0)
+        return cli_bad_value("size", value, "is not a size such as 10G or 512M");
+    json_object_set_new(body, "size", json_integer((json_int_t)bytes));
+    return CLI_OK;
+}
+
 static int set(const struct cli *cli, const struct args *args)
 {
     json_t *body = json_object(), *json;
     int r = set_chap(args, body);
+    if (r == CLI_OK)
+        r = set_flag(args, body, "ephemeral", "ephemeral");
+    if (r == CLI_OK)
+        r = set_flag(args, body, "follow", "follows");
+    if (r == CLI_OK)
+        r = set_size(args, body);
     if (args_value(args, "chap"))
         json_object_set_new(body, "chap", json_string(args_value(args, "chap")));
     if (r == CLI_OK && json_object_size(body) == 0) {
@@ -201,6 +243,25 @@ static int list(const struct cli *cli, const struct args *args)
     return cli_show(cli, "/v1/volumes", print_volumes);
 }
 
+static void print_overlay(const json_t *overlay)
+{
+    char line[128];
+    const char *staged = print_text(overlay, "staged");
+    const char *argument = print_text(overlay, "staged_argument");
+    if (!json_is_object(overlay))
+        return;
+    print_field("reset", json_is_true(json_object_get(overlay, "follows"))
+                             ? "takes the latest version of its image"
+                             : "takes this version of its image");
+    if (json_is_true(json_object_get(overlay, "ephemeral")))
+        print_field("ephemeral", "reset whenever its node boots");
+    snprintf(line, sizeof(line), "%.16s%s%.80s", staged ? staged : "nothing",
+             argument ? " to " : "", argument ? argument : "");
+    print_field("at next boot", line);
+    snprintf(line, sizeof(line), "%zu", json_array_size(json_object_get(overlay, "snapshots")));
+    print_field("snapshots", line);
+}
+
 static void print_volume(const json_t *v)
 {
     char text[AGE_TEXT_SIZE], size[64];
@@ -234,6 +295,7 @@ static void print_volume(const json_t *v)
     if (!json_is_null(json_object_get(v, "used")))
         print_field("used", size_format(print_number(v, "used"), text));
     print_field("image", print_text(v, "image"));
+    print_overlay(json_object_get(v, "overlay"));
     print_field("access", json_is_true(json_object_get(v, "read_only")) ? "read-only" : "writable");
     print_field("provisioning", json_is_true(json_object_get(v, "thick")) ? "thick" : "thin");
     print_field("medium", json_is_true(json_object_get(v, "removable")) ? "removable" : "fixed");
@@ -315,14 +377,17 @@ static int detach(const struct cli *cli, const struct args *args)
 static const struct cli_verb verbs[] = {
     {"create", "NAME", 1, "Makes a volume that the server exports as <base-iqn>:NAME",
      create_options, ARRAY_SIZE(create_options),
-     "Exactly one of --size, --image, --file, --device and --nbd says what it is made of.\n",
+     "Exactly one of --size, --image, --file, --device and --nbd says what it is made of. Over an\n"
+     "image it takes no time and no space until it is written to; over the latest version, a "
+     "reset\n"
+     "takes the latest version then.\n",
      create},
     {"list", "", 0, "All volumes and what they really use", NULL, 0, NULL, list},
     {"show", "NAME", 1, "One volume", NULL, 0, NULL, show},
-    {"set", "NAME", 1, "Changes what other initiators than its node's must prove", set_options,
+    {"set", "NAME", 1, "Changes its size, what a reset does, or who must prove what", set_options,
      ARRAY_SIZE(set_options),
-     "It holds from their next login on. A node logs in to its disk as nodisk node set --chap\n"
-     "says.\n",
+     "What must be proved holds from the next login on of other initiators than its node. A node\n"
+     "logs in to its disk as nodisk node set --chap says.\n",
      set},
     {"remove", "NAME", 1, "Removes a volume that nobody uses", NULL, 0,
      "Its file goes with it if nodisk made it; a file, device or export of\n"
@@ -337,5 +402,9 @@ static const struct cli_verb verbs[] = {
      detach},
 };
 
-const struct cli_noun cli_volume = {"volume", "Disks that the server exports", verbs,
-                                    ARRAY_SIZE(verbs)};
+const struct cli_noun cli_volume = {"volume",
+                                    "Disks that the server exports",
+                                    verbs,
+                                    ARRAY_SIZE(verbs),
+                                    cli_overlay_verbs,
+                                    CLI_N_OVERLAY_VERBS};

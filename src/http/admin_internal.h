@@ -55,6 +55,8 @@ json_t *node_to_json(struct admin *admin, const struct catalog *catalog,
                      const struct catalog_node *node);
 json_t *volume_to_json(const struct catalog *catalog, const struct catalog_volume *volume);
 json_t *image_to_json(const struct catalog *catalog, const struct catalog_image *image);
+/* NULL: null */
+json_t *overlay_to_json(const struct catalog_overlay *overlay);
 /* Every node with "boot": what the provider knows of it, or null. */
 json_t *nodes_with_stages(struct admin *admin);
 
@@ -83,6 +85,12 @@ void admin_create_volume(struct call *call);
 void admin_show_volume(struct call *call);
 void admin_set_volume(struct call *call);
 void admin_remove_volume(struct call *call);
+
+void admin_change_overlay(struct call *call);
+void admin_unstage_overlay(struct call *call);
+void admin_list_snapshots(struct call *call);
+void admin_add_snapshot(struct call *call);
+void admin_remove_snapshot(struct call *call);
 
 void admin_attach_volume(struct call *call);
 void admin_detach_volume(struct call *call);

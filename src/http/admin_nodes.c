@@ -214,8 +214,7 @@ static int read_request(struct call *call, struct body *body, struct node_reques
     return r;
 }
 
-static int add(struct call *call, const struct node_request *request, struct storage_job **ret_job,
-               struct error *ret_error)
+static int add(struct call *call, const struct node_request *request, struct error *ret_error)
 {
     const struct registry_node node = {
         .name = request->fields.name.text,
@@ -232,7 +231,7 @@ static int add(struct call *call, const struct node_request *request, struct sto
         return error_set(ret_error, -EINVAL, "a new node has new secrets; give 'chap' alone");
     if (request->fields.image.given)
         return storage_node_add(call->admin->settings.storage, &node, request->image,
-                                request->version, ret_job, ret_error);
+                                request->version, ret_error);
     return registry_node_add(call->admin->settings.registry, &node, NULL, ret_error);
 }
 
@@ -240,16 +239,14 @@ void admin_add_node(struct call *call)
 {
     cleanup_body struct body body = {0};
     struct node_request request = {0};
-    struct storage_job *job = NULL;
     struct error error;
-    if (read_request(call, &body, &request, &error) < 0 || add(call, &request, &job, &error) < 0)
+    if (read_request(call, &body, &request, &error) < 0 || add(call, &request, &error) < 0)
         call_reply_error(call, &error);
     else
-        call_reply_job(call, job, request.fields.name.text, node_result);
+        call_reply_job(call, NULL, request.fields.name.text, node_result);
 }
 
-static int set(struct call *call, const struct node_request *request, struct storage_job **ret_job,
-               struct error *ret_error)
+static int set(struct call *call, const struct node_request *request, struct error *ret_error)
 {
     const struct body_node *f = &request->fields;
     const struct registry_node_change change = {
@@ -275,7 +272,7 @@ static int set(struct call *call, const struct node_request *request, struct sto
         return r;
     if (f->image.given)
         return storage_node_set(call->admin->settings.storage, call->name, &change, request->image,
-                                request->version, ret_job, ret_error);
+                                request->version, ret_error);
     return registry_node_set(call->admin->settings.registry, call->name, &change, NULL, ret_error);
 }
 
@@ -283,12 +280,11 @@ void admin_set_node(struct call *call)
 {
     cleanup_body struct body body = {0};
     struct node_request request = {0};
-    struct storage_job *job = NULL;
     struct error error;
-    if (read_request(call, &body, &request, &error) < 0 || set(call, &request, &job, &error) < 0)
+    if (read_request(call, &body, &request, &error) < 0 || set(call, &request, &error) < 0)
         call_reply_error(call, &error);
     else
-        call_reply_job(call, job, call->name, node_result);
+        call_reply_job(call, NULL, call->name, node_result);
 }
 
 /* The volume goes first: if that is refused, nothing has happened. */

@@ -67,18 +67,19 @@ json_t *volume_to_json(const struct catalog *catalog, const struct catalog_volum
     char serial[33];
     serial_text(v, serial);
     return json_pack(
-        "{s:s, s:s, s:s, s:s?, s:s, s:I, s:o, s:I, s:b, s:b, s:b, s:s?, s:o, s:o, s:o, "
+        "{s:s, s:s, s:s, s:s?, s:s, s:I, s:o, s:I, s:b, s:b, s:b, s:s?, s:o, s:o, s:o, s:o, "
         "s:o, s:s, s:s, s:s?, s:s?, s:I}",
         "name", v->name, "kind", volume_kind_name(v->kind), "state", volume_state_text(v->state),
         "failure", v->failure, "path", v->path, "size", (json_int_t)v->size, "used",
         v->kind == VOLUME_DEVICE || v->kind == VOLUME_NBD
             ? json_null()
-            : json_integer((json_int_t)file_used(v->path)),
+            : json_integer((json_int_t)storage_volume_used(v)),
         "block_size", (json_int_t)v->block_size, "read_only", (int)v->read_only, "thick",
-        (int)v->thick, "removable", (int)v->removable, "image", v->image, "nodes",
-        users_to_json(catalog, v), "attached", attached_to_json(catalog, v), "allow",
-        allow_to_json(v), "target", json_sprintf("%s:%s", catalog_base_iqn(catalog), v->name),
-        "serial", serial, "chap", chap_mode_name(v->chap ? v->chap->mode : CHAP_NONE), "chap_user",
+        (int)v->thick, "removable", (int)v->removable, "image", v->image, "overlay",
+        overlay_to_json(v->overlay), "nodes", users_to_json(catalog, v), "attached",
+        attached_to_json(catalog, v), "allow", allow_to_json(v), "target",
+        json_sprintf("%s:%s", catalog_base_iqn(catalog), v->name), "serial", serial, "chap",
+        chap_mode_name(v->chap ? v->chap->mode : CHAP_NONE), "chap_user",
         v->chap ? v->chap->initiator.user : NULL, "chap_target_user",
         v->chap && v->chap->mode == CHAP_MUTUAL ? v->chap->target.user : NULL, "created_at",
         (json_int_t)v->created_at);
@@ -131,6 +132,7 @@ static int create(struct call *call, const struct body_volume *f, struct storage
         .read_only = f->read_only.value,
         .thick = f->thick.value,
         .removable = f->removable.value,
+        .ephemeral = f->ephemeral.value,
         .allow_any = f->allow_any.value,
         .allow = f->allow.items,
         .n_allow = f->allow.count,
@@ -140,8 +142,12 @@ static int create(struct call *call, const struct body_volume *f, struct storage
         r = body_parse_image_reference(f->image.text, image, &volume.version, ret_error);
         if (r < 0)
             return r;
-        volume.source = STORAGE_IMAGE;
+        bool copy = f->copy.value || f->thick.value;
+        volume.source = copy ? STORAGE_IMAGE : STORAGE_OVERLAY;
         volume.image = image;
+        volume.follows = !copy && volume.version == 0;
+    } else if (f->overlay.value) {
+        volume.source = STORAGE_OVERLAY;
     } else if (f->file.given) {
         volume.source = STORAGE_FILE;
         volume.path = f->file.text;
@@ -170,13 +176,31 @@ void admin_create_volume(struct call *call)
         call_reply_job(call, job, fields.name.text, volume_result);
 }
 
-static int change(struct call *call, const struct body_volume_change *f, struct error *ret_error)
+static int change_chap(struct call *call, const struct body_volume_change *f,
+                       struct error *ret_error)
 {
     cleanup_chap_credentials struct chap_credentials chap = {.mode = CHAP_NONE};
     int r = body_parse_chap(&f->credentials, &chap, ret_error);
     return r < 0 ? r
                  : registry_volume_set_chap(call->admin->settings.registry, call->name, &chap,
                                             ret_error);
+}
+
+static int change(struct call *call, const struct body_volume_change *f, struct error *ret_error)
+{
+    const struct registry_overlay_change overlay = {.set_follows = f->follows.given,
+                                                    .set_ephemeral = f->ephemeral.given,
+                                                    .follows = f->follows.value,
+                                                    .ephemeral = f->ephemeral.value};
+    int r = 0;
+    if (f->chap.given || body_chap_given(&f->credentials))
+        r = change_chap(call, f, ret_error);
+    if (r >= 0 && (f->follows.given || f->ephemeral.given))
+        r = registry_overlay_set(call->admin->settings.registry, call->name, &overlay, ret_error);
+    if (r >= 0 && f->size.given)
+        r = storage_volume_grow(call->admin->settings.storage, call->name, f->size.number,
+                                ret_error);
+    return r;
 }
 
 void admin_set_volume(struct call *call)

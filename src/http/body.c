@@ -202,6 +202,23 @@ int body_read_node(const char *data, size_t size, struct body *body, struct body
         "chap_target_secret", FIELD_TEXT, offsetof(type, member.target_secret)                     \
     }
 
+/* Over an image it is one unless it is to be a copy; over nothing only if asked for. */
+static int check_overlay(const struct body_volume *v, struct error *ret_error)
+{
+    bool copy = v->copy.value || v->thick.value;
+    if (v->copy.value && !v->image.given)
+        return error_set(ret_error, -EINVAL, "'copy' is for a volume made from an 'image'");
+    if (v->overlay.value && (copy || v->file.given || v->device.given))
+        return error_set(ret_error, -EINVAL,
+                         "'overlay' is for a volume over an 'image', or an empty one, that is "
+                         "neither 'copy' nor 'thick'");
+    if (copy && v->image.given && v->size.given)
+        return error_set(ret_error, -EINVAL, "a copy is as large as its image; leave 'size' out");
+    if (v->ephemeral.value && (copy || !(v->image.given || v->overlay.value)))
+        return error_set(ret_error, -EINVAL, "only an overlay can be 'ephemeral'");
+    return 0;
+}
+
 int body_read_volume(const char *data, size_t size, struct body *body,
                      struct body_volume *ret_volume, struct error *ret_error)
 {
@@ -217,6 +234,9 @@ int body_read_volume(const char *data, size_t size, struct body *body,
         {"thick", FIELD_BOOL, offsetof(struct body_volume, thick)},
         {"removable", FIELD_BOOL, offsetof(struct body_volume, removable)},
         {"allow_any", FIELD_BOOL, offsetof(struct body_volume, allow_any)},
+        {"overlay", FIELD_BOOL, offsetof(struct body_volume, overlay)},
+        {"copy", FIELD_BOOL, offsetof(struct body_volume, copy)},
+        {"ephemeral", FIELD_BOOL, offsetof(struct body_volume, ephemeral)},
         {"allow", FIELD_LIST, offsetof(struct body_volume, allow)},
         CHAP_FIELDS(struct body_volume, chap),
     };
@@ -224,11 +244,15 @@ int body_read_volume(const char *data, size_t size, struct body *body,
     int r = read_body(data, size, body, fields, ARRAY_SIZE(fields), ret_volume, ret_error);
     if (r < 0)
         return r;
+    bool is_larger = ret_volume->image.given && ret_volume->size.given; /* than its image */
     if (ret_volume->size.given + ret_volume->image.given + ret_volume->file.given +
             ret_volume->device.given + ret_volume->nbd.given !=
-        1)
+        1 + is_larger)
         return error_set(ret_error, -EINVAL,
                          "give exactly one of 'size', 'image', 'file', 'device' and 'nbd'");
+    r = check_overlay(ret_volume, ret_error);
+    if (r < 0)
+        return r;
     if (ret_volume->block_size.number > UINT32_MAX)
         return error_set(ret_error, -EINVAL, "'block_size' must be 512 or 4096");
     return 0;
@@ -239,21 +263,55 @@ int body_read_volume_change(const char *data, size_t size, struct body *body,
 {
     static const struct field fields[] = {
         {"chap", FIELD_TEXT, offsetof(struct body_volume_change, chap)},
+        {"ephemeral", FIELD_BOOL, offsetof(struct body_volume_change, ephemeral)},
+        {"follows", FIELD_BOOL, offsetof(struct body_volume_change, follows)},
+        {"size", FIELD_NUMBER, offsetof(struct body_volume_change, size)},
         CHAP_FIELDS(struct body_volume_change, credentials),
     };
     *ret_change = (struct body_volume_change){0};
     int r = read_body(data, size, body, fields, ARRAY_SIZE(fields), ret_change, ret_error);
     if (r < 0)
         return r;
-    bool credentials = ret_change->credentials.user.given || ret_change->credentials.secret.given ||
-                       ret_change->credentials.target_user.given ||
-                       ret_change->credentials.target_secret.given;
     if (ret_change->chap.given && !str_eq(ret_change->chap.text, "none"))
         return error_set(ret_error, -EINVAL, "'chap' of a volume can only be none");
-    if (ret_change->chap.given == credentials)
+    if (ret_change->chap.given && body_chap_given(&ret_change->credentials))
         return error_set(ret_error, -EINVAL,
                          "give either 'chap' (none) or 'chap_user' and 'chap_secret'");
+    if (json_object_size(body->root) == 0)
+        return error_set(ret_error, -EINVAL, "say what to change");
     return 0;
+}
+
+bool body_chap_given(const struct body_chap *chap)
+{
+    return chap->user.given || chap->secret.given || chap->target_user.given ||
+           chap->target_secret.given;
+}
+
+int body_read_change(const char *data, size_t size, struct body *body,
+                     struct body_change *ret_change, struct error *ret_error)
+{
+    static const struct field fields[] = {
+        {"volume", FIELD_TEXT, offsetof(struct body_change, volume), .required = true},
+        {"change", FIELD_TEXT, offsetof(struct body_change, change), .required = true},
+        {"snapshot", FIELD_TEXT, offsetof(struct body_change, snapshot)},
+        {"image", FIELD_TEXT, offsetof(struct body_change, image)},
+        {"at_next_boot", FIELD_BOOL, offsetof(struct body_change, at_next_boot)},
+        {"force", FIELD_BOOL, offsetof(struct body_change, force)},
+    };
+    *ret_change = (struct body_change){0};
+    return read_body(data, size, body, fields, ARRAY_SIZE(fields), ret_change, ret_error);
+}
+
+int body_read_snapshot(const char *data, size_t size, struct body *body,
+                       struct body_snapshot *ret_snapshot, struct error *ret_error)
+{
+    static const struct field fields[] = {
+        {"volume", FIELD_TEXT, offsetof(struct body_snapshot, volume), .required = true},
+        {"name", FIELD_TEXT, offsetof(struct body_snapshot, name), .required = true},
+    };
+    *ret_snapshot = (struct body_snapshot){0};
+    return read_body(data, size, body, fields, ARRAY_SIZE(fields), ret_snapshot, ret_error);
 }
 
 int body_read_image(const char *data, size_t size, struct body *body, struct body_image *ret_image,

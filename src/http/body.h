@@ -64,11 +64,15 @@ struct body_chap {
     struct body_text user, secret, target_user, target_secret;
 };
 
+/* Any of it? */
+bool body_chap_given(const struct body_chap *chap);
+
 struct body_volume {
     struct body_text name, image, file, device, nbd;
     struct body_chap chap;
     struct body_number size, block_size;
     struct body_bool read_only, thick, removable, allow_any;
+    struct body_bool overlay, copy, ephemeral;
     struct body_list allow;
 };
 int body_read_volume(const char *data, size_t size, struct body *body,
@@ -77,6 +81,8 @@ int body_read_volume(const char *data, size_t size, struct body *body,
 struct body_volume_change {
     struct body_text chap; /* "none" */
     struct body_chap credentials;
+    struct body_bool ephemeral, follows;
+    struct body_number size;
 };
 int body_read_volume_change(const char *data, size_t size, struct body *body,
                             struct body_volume_change *ret_change,
@@ -110,6 +116,19 @@ struct body_group {
 };
 int body_read_group(const char *data, size_t size, struct body *body, struct body_group *ret_group,
                     struct error *ret_error) MUST_CHECK;
+
+struct body_change {
+    struct body_text volume, change, snapshot, image;
+    struct body_bool at_next_boot, force;
+};
+int body_read_change(const char *data, size_t size, struct body *body,
+                     struct body_change *ret_change, struct error *ret_error) MUST_CHECK;
+
+struct body_snapshot {
+    struct body_text volume, name;
+};
+int body_read_snapshot(const char *data, size_t size, struct body *body,
+                       struct body_snapshot *ret_snapshot, struct error *ret_error) MUST_CHECK;
 
 struct body_attachment {
     struct body_text volume, node;

@@ -19,10 +19,11 @@ static int store_boot(struct db *db, struct operation *operation, struct error *
         &container_of(operation, struct boot_operation, operation)->boot;
     char mac[MAC_TEXT_SIZE];
     int r = db_change(db,
-                      "INSERT OR REPLACE INTO boots (id, node_id, mac, started_at)"
-                      " SELECT ?, id, ?, ? FROM nodes WHERE id = ?",
+                      "INSERT OR REPLACE INTO boots (id, node_id, mac, started_at, kernel)"
+                      " SELECT ?, id, ?, ?, ? FROM nodes WHERE id = ?",
                       DB_VALUES(db_int((int64_t)b->id), db_text(mac_format(b->mac, mac)),
-                                db_int((int64_t)b->started_at), db_int((int64_t)b->node_id)),
+                                db_int((int64_t)b->started_at),
+                                db_text(operation_kernel(operation)), db_int((int64_t)b->node_id)),
                       ret_error);
     if (r <= 0)
         return r;
@@ -69,6 +70,39 @@ int registry_boot_stage_store(struct registry *registry, const struct registry_b
     o->stage = *stage;
     operation_post(registry, &o->operation, reply);
     return 0;
+}
+
+struct younger_operation {
+    struct operation operation;
+    int64_t volume_id;
+    bool younger; /* result */
+};
+
+static int find_younger(struct db *db, struct operation *operation, struct error *ret_error)
+{
+    struct younger_operation *o = container_of(operation, struct younger_operation, operation);
+    int64_t found = 0;
+    int r = db_lookup(db,
+                      "SELECT kernel = ? FROM boots b JOIN nodes n ON n.id = b.node_id"
+                      " WHERE n.volume_id = ? ORDER BY b.id DESC LIMIT 1",
+                      DB_VALUES(db_text(operation_kernel(operation)), db_int(o->volume_id)), &found,
+                      ret_error);
+    if (r == 0)
+        r = db_lookup(db, "SELECT count(*) = 0 FROM nodes WHERE volume_id = ?",
+                      DB_VALUES(db_int(o->volume_id)), &found, ret_error);
+    o->younger = found != 0;
+    return r < 0 ? r : 0;
+}
+
+int registry_boot_is_younger(struct registry *registry, uint64_t volume_id, bool *ret_younger,
+                             struct error *ret_error)
+{
+    struct younger_operation o = {.operation = {.apply = find_younger, .reads_only = true},
+                                  .volume_id = (int64_t)volume_id};
+    int r = operation_run(registry, &o.operation, ret_error);
+    if (r >= 0)
+        *ret_younger = o.younger;
+    return r;
 }
 
 struct list_operation {

@@ -169,9 +169,10 @@ int catalog_add_volume(struct catalog *c, const struct catalog_volume *volume)
     copy.path = arena_strdup(&c->arena, volume->path);
     copy.image = arena_strdup(&c->arena, volume->image);
     copy.failure = arena_strdup(&c->arena, volume->failure);
+    copy.overlay = volume->overlay ? catalog_overlay_copy(&c->arena, volume->overlay) : NULL;
     const char **allow = arena_alloc(&c->arena, (volume->n_allow + 1) * sizeof(*allow));
     if (!copy.name || (volume->path && !copy.path) || (volume->image && !copy.image) ||
-        (volume->failure && !copy.failure) || !allow ||
+        (volume->failure && !copy.failure) || (volume->overlay && !copy.overlay) || !allow ||
         !copy_chap(&c->arena, volume->chap, &copy.chap))
         return -ENOMEM;
     for (size_t i = 0; i < volume->n_allow; i++) {

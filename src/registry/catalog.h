@@ -10,6 +10,7 @@
 
 #include "core/credentials.h"
 #include "core/net.h"
+#include "registry/catalog_overlay.h"
 
 struct catalog;
 
@@ -72,7 +73,8 @@ struct catalog_volume {
     bool owned;               /* its file is in the state directory and goes when it goes */
     const char *failure;      /* VOLUME_FAILED: why, in a sentence; else NULL */
     uint64_t created_at;      /* usec since 1970 */
-    const struct chap_credentials *chap; /* for logins of others than its nodes; NULL: none */
+    const struct catalog_overlay *overlay; /* of VOLUME_OVERLAY; else NULL */
+    const struct chap_credentials *chap;   /* for logins of others than its nodes; NULL: none */
 };
 
 struct catalog_label {

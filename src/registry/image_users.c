@@ -9,8 +9,19 @@
 
 _Static_assert(MAX_NAMED *(NAME_MAX_LEN + 4) + 32 <= IMAGE_USERS_TEXT_SIZE, "room for the names");
 
+/* Do its layers, or those of a snapshot of it, stand on this version? */
+static bool is_below(const struct catalog_image *image, const struct catalog_overlay *overlay)
+{
+    bool below = overlay->base.version_id == image->id;
+    for (size_t i = 0; !below && i < overlay->n_snapshots; i++)
+        below = overlay->snapshots[i].base.version_id == image->id;
+    return below;
+}
+
 bool image_is_needed_by(const struct catalog_image *image, const struct catalog_volume *volume)
 {
+    if (volume->overlay)
+        return is_below(image, volume->overlay);
     char reference[NAME_MAX_LEN + 16];
     snprintf(reference, sizeof(reference), "%s@%u", image->name, image->version);
     return volume->state == VOLUME_CREATING && volume->image && str_eq(volume->image, reference);
@@ -38,9 +49,9 @@ int image_check_unused(const struct catalog *catalog, const struct catalog_image
     size_t n = image_users(catalog, image, users);
     if (n == 0)
         return 0;
-    return error_set(ret_error, -EBUSY,
-                     "image '%s@%u' is in use by volume%s %s; remove %s first, or wait if it is "
-                     "being copied",
-                     image->name, image->version, n > 1 ? "s" : "", users,
-                     n > 1 ? "those" : "that");
+    return error_set(
+        ret_error, -EBUSY,
+        "image '%s@%u' is in use by volume%s %s; remove %s first (a snapshot of a volume "
+        "uses its image, too), or wait if it is being copied",
+        image->name, image->version, n > 1 ? "s" : "", users, n > 1 ? "those" : "that");
 }

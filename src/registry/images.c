@@ -358,14 +358,15 @@ struct leftovers_operation {
 
 /* what, name, version, removing, path */
 static const char leftovers_sql[] =
-    "SELECT iif(state = 'creating', 0, 1), name, 0, 0, iif(owned, path, '') FROM volumes"
+    "SELECT CASE WHEN state = 'creating' THEN 0 WHEN kind = 'overlay' AND layer_id IS NULL THEN 3"
+    " ELSE 1 END, name, 0, 0, iif(owned AND kind <> 'overlay', path, '') FROM volumes"
     " WHERE state IN ('creating', 'removing')"
     " UNION ALL"
     " SELECT 2, i.name, v.version, v.state = 'removing', v.path"
     " FROM image_versions v JOIN images i ON i.id = v.image_id WHERE v.state <> 'ready'";
 
 _Static_assert(LEFTOVER_VOLUME_CREATING == 0 && LEFTOVER_VOLUME_REMOVING == 1 &&
-                   LEFTOVER_IMAGE == 2,
+                   LEFTOVER_IMAGE == 2 && LEFTOVER_OVERLAY_REMOVING == 3,
                "the numbers in leftovers_sql");
 
 static int list_leftovers(struct db *db, struct operation *operation, struct error *ret_error)

@@ -200,8 +200,27 @@ static enum volume_state state_of(const char *text)
     return str_eq(text, "failed") ? VOLUME_FAILED : VOLUME_REMOVING;
 }
 
+/* One on its way out has no layers any more. */
+static int read_overlay(struct db *db, sqlite3_stmt *row, struct arena *arena,
+                        struct catalog_overlay *overlay, struct catalog_volume *volume,
+                        struct error *ret_error)
+{
+    int64_t top_id = sqlite3_column_int64(row, 16);
+    if (volume->kind != VOLUME_OVERLAY || (volume->state == VOLUME_REMOVING && !top_id))
+        return 0;
+    overlay->follows = sqlite3_column_int(row, 17) != 0;
+    overlay->ephemeral = sqlite3_column_int(row, 18) != 0;
+    overlay->staged_argument = arena_strdup(arena, db_column_text_or_null(row, 20));
+    if (overlay_change_parse(db_column_text_or_null(row, 19), &overlay->staged) < 0)
+        return damaged(db, "change of an overlay", db_column_text(row, 19), ret_error);
+    int r = overlay_load(db, (int64_t)volume->id, volume->name, top_id, arena, overlay, ret_error);
+    volume->overlay = overlay;
+    volume->image = overlay->base.image;
+    return r;
+}
+
 static int read_volume(struct db *db, sqlite3_stmt *row, const struct scratch *allow,
-                       struct catalog *catalog, struct error *ret_error)
+                       struct arena *arena, struct catalog *catalog, struct error *ret_error)
 {
     char path[PATH_MAX];
     struct catalog_volume volume = {
@@ -228,6 +247,10 @@ static int read_volume(struct db *db, sqlite3_stmt *row, const struct scratch *a
         return r;
     if (volume_kind_parse(db_column_text(row, 2), &volume.kind) < 0)
         return damaged(db, "kind of volume", db_column_text(row, 2), ret_error);
+    struct catalog_overlay overlay = {0};
+    r = read_overlay(db, row, arena, &overlay, &volume, ret_error);
+    if (r < 0)
+        return r;
     volume.chap = &chap;
     volume.shared = volume.allow_any || volume.n_allow > 1;
     if (!name_is_object(volume.name))
@@ -250,15 +273,18 @@ static int load_volumes(struct db *db, struct catalog *catalog, struct error *re
     sqlite3_stmt *rows =
         db_start(db,
                  "SELECT id, name, kind, state, failure, path, owned, size, block_size, read_only,"
-                 " allow_any, serial, image, created_at, thick, removable FROM volumes",
+                 " allow_any, serial, image, created_at, thick, removable, layer_id, follows,"
+                 " ephemeral, staged, staged_argument FROM volumes",
                  DB_NO_VALUES, ret_error);
     if (!rows)
         return ret_error->code;
     int r;
     while ((r = db_next(db, rows, ret_error)) > 0) {
         r = read_allow(db, sqlite3_column_int64(rows, 0), &allow, ret_error);
+        struct arena arena = {0};
         if (r >= 0)
-            r = read_volume(db, rows, &allow, catalog, ret_error);
+            r = read_volume(db, rows, &allow, &arena, catalog, ret_error);
+        arena_free(&arena);
         if (r < 0)
             break;
     }

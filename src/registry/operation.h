@@ -32,6 +32,7 @@ void operation_post(struct registry *registry, struct operation *operation,
                     struct registry_reply *reply);
 
 /* For apply(). */
+const char *operation_kernel(const struct operation *operation);
 int operation_check_address(struct registry *registry, uint32_t address,
                             struct error *ret_error) MUST_CHECK;
 
@@ -75,6 +76,17 @@ int labels_store(struct db *db, int64_t version_id, const struct catalog_label *
 const char *path_to_store(const struct db *db, const char *path);
 /* And back: absolute. "" stays "", and so does a URI. */
 const char *path_from_store(const struct db *db, const char *stored, char path[static PATH_MAX]);
+
+/* The files of a layer, but for their suffixes. */
+const char *path_of_layer(const struct db *db, int64_t layer_id, char path[static PATH_MAX]);
+/* Gives a volume a new, empty top over another layer, or an image version, or nothing (0), and sets
+ * what its row says of it. */
+int overlay_put_top(struct db *db, int64_t volume_id, int64_t below_id, int64_t image_version_id,
+                    uint64_t size, struct error *ret_error) MUST_CHECK;
+/* Reads an overlay whose top this is, with what it consists of in the arena. */
+int overlay_load(struct db *db, int64_t volume_id, const char *name, int64_t top_id,
+                 struct arena *arena, struct catalog_overlay *overlay,
+                 struct error *ret_error) MUST_CHECK;
 
 /* Everything that the catalog holds, as the transaction under way sees it. NULL: failed. */
 struct catalog *catalog_load(struct db *db, const char *base_iqn, uint64_t generation,

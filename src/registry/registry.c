@@ -19,6 +19,7 @@
 struct registry {
     struct registry_settings settings;
     char base_iqn[IQN_MAX_LEN + 1];
+    char kernel[64];
     struct db db;
     struct mailbox mailbox;
     pthread_t thread;
@@ -227,7 +228,9 @@ int registry_start(const struct registry_settings *settings, struct registry **r
     r->mailbox.fd = -1;
     r->batch_end = &r->batch;
     str_copy(r->base_iqn, sizeof(r->base_iqn), settings->base_iqn);
+    str_copy(r->kernel, sizeof(r->kernel), settings->kernel ? settings->kernel : "");
     int code = start(r, ret_error);
+    r->settings.kernel = r->kernel;
     r->settings.path = r->db.path;
     r->settings.base_iqn = r->base_iqn;
     if (code < 0) {
@@ -279,6 +282,11 @@ int operation_check_address(struct registry *r, uint32_t address, struct error *
     if (address == 0 || !r->settings.check_address)
         return 0;
     return r->settings.check_address(r->settings.context, address, ret_error);
+}
+
+const char *operation_kernel(const struct operation *operation)
+{
+    return operation->registry->kernel;
 }
 
 uint64_t registry_boot_new_id(struct registry *r)

@@ -29,6 +29,7 @@ struct registry_settings {
     const char *path;             /* of the database; made if it is not there */
     const char *base_iqn;         /* for the catalog */
     struct catalog_slot *catalog; /* where each new catalog goes; must outlive the registry */
+    const char *kernel; /* what tells this run of the server's kernel from others; or NULL */
     /* May a node have this address (inside a subnet, not the server's own)? A negative errno and
      * the sentence if not. Called on the registry thread. NULL: any address. */
     int (*check_address)(void *context, uint32_t address, struct error *ret_error);
@@ -74,7 +75,8 @@ struct registry_volume {
     bool thick;
     bool removable;
     bool allow_any;
-    const char *image; /* or NULL */
+    const char *image;       /* "debian12@3" or NULL; what is at the bottom of an overlay */
+    bool follows, ephemeral; /* of an overlay, as in struct catalog_overlay */
     const char *const *allow;
     size_t n_allow;
     const struct chap_credentials *chap; /* of initiators other than its nodes', or NULL */
@@ -100,6 +102,75 @@ int registry_volume_remove_begin(struct registry *registry, const char *name,
 /* keep: the removal is called off and the volume is as before. */
 int registry_volume_remove_end(struct registry *registry, const char *name, bool keep,
                                struct error *ret_error) MUST_CHECK;
+
+/* --- layers and snapshots of overlays (layers.c) ---
+ *
+ * -EOPNOTSUPP: the volume is no overlay. Whoever changes what an overlay is made of sees to it that
+ * nobody has it open; layers that nobody needs any more are then listed as being removed. */
+
+#define REGISTRY_MAX_LAYERS 64 /* one on the other */
+
+/* Carries a change out now. argument: the snapshot, or the image, "debian12@3" or "debian12" for
+ * its latest version. kept: the snapshot that a rebase has left of what was before it; else "".
+ * -ENOENT: there is no such snapshot or image; -EMLINK: too many layers. */
+int registry_overlay_change(struct registry *registry, const char *volume,
+                            enum overlay_change change, const char *argument,
+                            char kept[static NAME_MAX_LEN + 1], struct error *ret_error) MUST_CHECK;
+/* Has it carried out at the next boot of its node, instead of what was to be.
+ * OVERLAY_NO_CHANGE: nothing is. */
+int registry_overlay_stage(struct registry *registry, const char *volume,
+                           enum overlay_change change, const char *argument,
+                           struct error *ret_error) MUST_CHECK;
+/* Its node begins to boot, and its disk is not open: carries out what was staged, or the reset of
+ * an ephemeral one, the latter once for each boot. On failure nothing was changed. */
+int registry_overlay_begin_boot(struct registry *registry, uint64_t volume_id,
+                                enum overlay_change *ret_change,
+                                struct error *ret_error) MUST_CHECK;
+
+struct registry_overlay_change {
+    bool set_follows, set_ephemeral;
+    bool follows, ephemeral; /* as in struct catalog_overlay */
+};
+
+int registry_overlay_set(struct registry *registry, const char *volume,
+                         const struct registry_overlay_change *change,
+                         struct error *ret_error) MUST_CHECK;
+/* Names its top and puts an empty layer above it. -EEXIST. */
+int registry_snapshot_add(struct registry *registry, const char *volume, const char *snapshot,
+                          struct error *ret_error) MUST_CHECK;
+/* Takes the name away; what is written to its layer goes if nothing stands on it. */
+int registry_snapshot_remove(struct registry *registry, const char *volume, const char *snapshot,
+                             struct error *ret_error) MUST_CHECK;
+/* Takes its layers from a volume that is being removed; from here on it cannot be called off. */
+int registry_overlay_drop(struct registry *registry, const char *volume,
+                          struct error *ret_error) MUST_CHECK;
+/* Of any volume: bytes; it never gets smaller. */
+int registry_volume_grow(struct registry *registry, const char *volume, uint64_t size,
+                         struct error *ret_error) MUST_CHECK;
+
+/* The files of a new layer are there. */
+int registry_layer_made(struct registry *registry, uint64_t layer_id,
+                        struct error *ret_error) MUST_CHECK;
+/* 1: the lower layer has no name, and only the upper one stands on it: they are to become one, and
+ * no others of the volume until they have. 0: there are none. */
+int registry_layer_begin_merge(struct registry *registry, const char *volume,
+                               uint64_t *ret_upper_id, uint64_t *ret_lower_id,
+                               struct error *ret_error) MUST_CHECK;
+/* All that was in the lower one is in the upper one now. */
+int registry_layer_merged(struct registry *registry, uint64_t upper_id, uint64_t lower_id,
+                          struct error *ret_error) MUST_CHECK;
+
+struct registry_layer {
+    uint64_t id;
+    char path[PATH_MAX]; /* of its files, but for their suffixes */
+};
+
+/* Layers whose files are to be removed. *ret_layers: an array, free() it. */
+int registry_layer_list_removing(struct registry *registry, struct registry_layer **ret_layers,
+                                 size_t *ret_count, struct error *ret_error) MUST_CHECK;
+/* Its files are gone. */
+int registry_layer_forget(struct registry *registry, uint64_t layer_id,
+                          struct error *ret_error) MUST_CHECK;
 
 /* --- data volumes of nodes --- */
 
@@ -200,7 +271,12 @@ int registry_image_remove_end(struct registry *registry, const char *name, uint3
 /* --- what a killed daemon left half-done --- */
 
 struct registry_leftover {
-    enum { LEFTOVER_VOLUME_CREATING, LEFTOVER_VOLUME_REMOVING, LEFTOVER_IMAGE } what;
+    enum {
+        LEFTOVER_VOLUME_CREATING,
+        LEFTOVER_VOLUME_REMOVING,
+        LEFTOVER_IMAGE,
+        LEFTOVER_OVERLAY_REMOVING, /* its layers are dropped already */
+    } what;
     char name[NAME_MAX_LEN + 1];
     uint32_t version;    /* of an image */
     bool removing;       /* an image: was being removed, not imported */
@@ -298,6 +374,10 @@ int registry_boot_store(struct registry *registry, const struct registry_boot *b
                         struct registry_reply *reply) MUST_CHECK;
 int registry_boot_stage_store(struct registry *registry, const struct registry_boot_stage *stage,
                               struct registry_reply *reply) MUST_CHECK;
+/* Blocks. Has the node whose disk this is begun its last boot while the server's kernel has been
+ * running? Also if it is no node's disk. */
+int registry_boot_is_younger(struct registry *registry, uint64_t volume_id, bool *ret_younger,
+                             struct error *ret_error) MUST_CHECK;
 /* Blocks. The last `boots_per_node` boots of one node (0: of every node), oldest first, each
  * followed by its stages in order. Called as those of registry_lease_list(). */
 int registry_boot_list(struct registry *registry, uint64_t node_id, unsigned boots_per_node,

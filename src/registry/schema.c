@@ -184,10 +184,52 @@ static const char version_kinds[] =
     " WHERE type = 'table' AND name = 'volumes';"
     "PRAGMA writable_schema = RESET;";
 
+/* Overlays. What was written to one is in layers, each over another one, over an image version, or
+ * over nothing; their files are layers/ID. layer_id: the top, which is written to. follows: a reset
+ * takes the latest version. staged: what is done when its node boots; changed_boot: the last boot
+ * at which anything was. merging: what is in it is being put into the one above. A layer that is
+ * not needed any more is 'removing' until its files are gone. kernel: which run of the server's
+ * kernel a boot began in. */
+static const char version_layers[] =
+    "CREATE TABLE layers ("
+    "  id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  identity BLOB NOT NULL UNIQUE CHECK (length(identity) = 16),"
+    "  volume_id INTEGER NOT NULL REFERENCES volumes(id),"
+    "  below_id INTEGER REFERENCES layers(id),"
+    "  image_version_id INTEGER REFERENCES image_versions(id),"
+    "  size INTEGER NOT NULL,"
+    "  state TEXT NOT NULL CHECK (state IN ('new', 'made', 'removing')),"
+    "  merging INTEGER NOT NULL DEFAULT 0 CHECK (merging IN (0, 1)),"
+    "  created_at INTEGER NOT NULL,"
+    "  CHECK (below_id IS NULL OR image_version_id IS NULL)"
+    ") STRICT;"
+    "CREATE INDEX layers_by_volume ON layers(volume_id);"
+    "CREATE INDEX layers_by_below ON layers(below_id);"
+    "CREATE INDEX layers_by_image_version ON layers(image_version_id);"
+    "CREATE TABLE snapshots ("
+    "  id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  volume_id INTEGER NOT NULL REFERENCES volumes(id),"
+    "  name TEXT NOT NULL,"
+    "  layer_id INTEGER NOT NULL UNIQUE REFERENCES layers(id),"
+    "  created_at INTEGER NOT NULL,"
+    "  UNIQUE (volume_id, name)"
+    ") STRICT;"
+    "ALTER TABLE volumes ADD COLUMN layer_id INTEGER REFERENCES layers(id);"
+    "ALTER TABLE volumes ADD COLUMN"
+    "  follows INTEGER NOT NULL DEFAULT 0 CHECK (follows IN (0, 1));"
+    "ALTER TABLE volumes ADD COLUMN"
+    "  ephemeral INTEGER NOT NULL DEFAULT 0 CHECK (ephemeral IN (0, 1));"
+    "ALTER TABLE volumes ADD COLUMN"
+    "  staged TEXT CHECK (staged IN ('reset', 'rollback', 'rebase'));"
+    "ALTER TABLE volumes ADD COLUMN staged_argument TEXT;"
+    "ALTER TABLE volumes ADD COLUMN changed_boot INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE boots ADD COLUMN kernel TEXT NOT NULL DEFAULT '';";
+
 /* migrations[n] brings version n to version n + 1. What was released never changes here. */
 static const char *const migrations[] = {
     version_1,         version_attachments,   version_chap,           version_thick,
     version_removable, version_registrations, version_image_identity, version_kinds,
+    version_layers,
 };
 
 static int check_whole(struct db *db, struct error *ret_error)

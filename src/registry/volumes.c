@@ -106,6 +106,25 @@ static int replace_failed(struct db *db, int64_t failed_id, const char *name,
     return r;
 }
 
+static int add_first_layer(struct db *db, int64_t id, const struct registry_volume *v,
+                           struct error *ret_error)
+{
+    int64_t version_id = 0;
+    int r = !v->image
+                ? 0
+                : db_lookup(db,
+                            "SELECT v.id FROM image_versions v JOIN images i ON i.id = v.image_id"
+                            " WHERE i.name || '@' || v.version = ? AND v.state = 'ready'",
+                            DB_VALUES(db_text(v->image)), &version_id, ret_error);
+    if (r >= 0 && v->image && !version_id)
+        return error_set(ret_error, -ENOENT, "there is no image '%s'; see: nodisk image list",
+                         v->image);
+    if (r >= 0)
+        r = db_change(db, "UPDATE volumes SET follows = ?, ephemeral = ? WHERE id = ?",
+                      DB_VALUES(db_int(v->follows), db_int(v->ephemeral), db_int(id)), ret_error);
+    return r < 0 ? r : overlay_put_top(db, id, 0, version_id, v->size, ret_error);
+}
+
 int volume_insert(struct db *db, const struct registry_volume *volume, int64_t *ret_id,
                   struct error *ret_error)
 {
@@ -132,6 +151,8 @@ int volume_insert(struct db *db, const struct registry_volume *volume, int64_t *
         return r;
     *ret_id = sqlite3_last_insert_rowid(db->handle);
     r = set_allow(db, *ret_id, volume, ret_error);
+    if (r >= 0 && volume->kind == VOLUME_OVERLAY)
+        r = add_first_layer(db, *ret_id, volume, ret_error);
     if (r >= 0 && volume->chap)
         r = chap_store_volume(db, *ret_id, volume->chap, ret_error);
     if (r >= 0 && failed_id)
@@ -233,7 +254,9 @@ static int check_not_attached(struct db *db, const char *name, struct error *ret
 /* Finds the volume's state and keeps its path if the file is ours. */
 static int look_up_for_removal(struct db *db, struct volume_operation *o, struct error *ret_error)
 {
-    sqlite3_stmt *rows = db_start(db, "SELECT state, path, owned FROM volumes WHERE name = ?",
+    sqlite3_stmt *rows = db_start(db,
+                                  "SELECT state, path, owned, kind = 'overlay' FROM volumes"
+                                  " WHERE name = ?",
                                   DB_VALUES(db_text(o->name)), ret_error);
     if (!rows)
         return ret_error->code;
@@ -248,7 +271,7 @@ static int look_up_for_removal(struct db *db, struct volume_operation *o, struct
                       o->name);
     else if (str_eq(state, "removing"))
         r = error_set(ret_error, -EBUSY, "volume '%s' is being removed already", o->name);
-    else if (sqlite3_column_int(rows, 2) &&
+    else if (sqlite3_column_int(rows, 2) && !sqlite3_column_int(rows, 3) &&
              !(o->path = strdup(path_from_store(db, db_column_text(rows, 1), path))))
         r = error_set(ret_error, -ENOMEM, "out of memory");
     db_end(rows);

@@ -19,6 +19,7 @@ struct scsi_lu *scsi_lu_new(struct io_thread *thread, struct block_device *devic
     lu->thick = device->thick;
     memcpy(lu->serial, serial, sizeof(lu->serial));
     list_init(&lu->nexuses);
+    scsi_lu_gate_init(&lu->gate);
     scsi_range_lock_init(&lu->ranges, thread);
     lu->reservations = reservations;
     list_init(&lu->preempting);

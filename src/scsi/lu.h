@@ -12,6 +12,7 @@
 #include "core/list.h"
 #include "scsi/constants.h"
 #include "scsi/copy_record.h"
+#include "scsi/lu_gate.h"
 #include "scsi/range_lock.h"
 #include "scsi/reservations.h"
 #include "scsi/task_set.h"
@@ -44,7 +45,8 @@ struct scsi_lu {
     bool removable; /* set by whoever made it: its medium can be ejected */
     bool ejected;
     struct scsi_mode_settings mode;
-    struct list nexuses; /* struct scsi_nexus */
+    struct list nexuses;      /* struct scsi_nexus */
+    struct scsi_lu_gate gate; /* what all requests to the device go through */
     struct scsi_range_lock ranges;
     struct scsi_task_set tasks;
     struct scsi_reservations *reservations; /* owned */

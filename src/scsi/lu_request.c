@@ -30,6 +30,7 @@ static void finish(struct scsi_lu_request *r, int result)
 static void request_done(struct block_request *request, int result)
 {
     struct scsi_lu_request *r = container_of(request, struct scsi_lu_request, request);
+    scsi_lu_request_ended(r->lu);
     scsi_range_release(&r->lu->ranges, &r->claim);
     finish(r, result);
 }
@@ -37,7 +38,7 @@ static void request_done(struct block_request *request, int result)
 static void submit(struct scsi_lu_request *r)
 {
     r->request.done = request_done;
-    block_submit(r->lu->device, &r->request);
+    scsi_lu_submit(r->lu, &r->request);
 }
 
 static void claimed(struct scsi_range_claim *claim)

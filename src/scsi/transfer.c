@@ -27,6 +27,7 @@ static void read_done(struct block_request *request, int result)
 {
     struct scsi_burst *burst = container_of(request, struct scsi_burst, request);
     struct scsi_task *task = burst->task;
+    scsi_lu_request_ended(task->nexus->lu);
     if (result < 0) {
         release(burst);
         scsi_task_check_errno(task, result, SENSE_MEDIUM_READ_ERROR);
@@ -48,7 +49,7 @@ static void read_into(struct scsi_burst *burst, struct buffer *buffer)
         .data = buffer->data,
         .done = read_done,
     };
-    block_submit(task->nexus->lu->device, &burst->request);
+    scsi_lu_submit(task->nexus->lu, &burst->request);
 }
 
 /* Its turn in the queue for buffers has come. */
@@ -335,6 +336,7 @@ static void note_result(struct scsi_burst *burst, int result)
 static void request_done(struct block_request *request, int result)
 {
     struct scsi_burst *burst = container_of(request, struct scsi_burst, request);
+    scsi_lu_request_ended(burst->task->nexus->lu);
     note_result(burst, result);
     scsi_burst_finish(burst);
 }
@@ -342,7 +344,7 @@ static void request_done(struct block_request *request, int result)
 static void submit(struct scsi_burst *burst)
 {
     burst->state = BURST_ON_DISK;
-    block_submit(burst->task->nexus->lu->device, &burst->request);
+    scsi_lu_submit(burst->task->nexus->lu, &burst->request);
 }
 
 /* Its bytes are free; it may have become pointless meanwhile. */
@@ -407,6 +409,7 @@ static void run_steps(struct scsi_burst *burst)
 static void step_done(struct block_request *request, int result)
 {
     struct scsi_burst *burst = container_of(request, struct scsi_burst, request);
+    scsi_lu_request_ended(burst->task->nexus->lu);
     note_result(burst, result);
     if (!burst->claim.exclusive)
         scsi_range_release(&burst->task->nexus->lu->ranges, &burst->claim);

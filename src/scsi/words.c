@@ -78,6 +78,7 @@ static const struct word codes[] = {
     {SENSE_INSUFFICIENT_REGISTRATION_RESOURCES, "insufficient registration resources"},
     {SENSE_SAVING_NOT_SUPPORTED, "saving parameters not supported"},
     {SENSE_INVALID_MESSAGE, "invalid message error"},
+    {SENSE_CAPACITY_CHANGED, "capacity data has changed"},
     {SENSE_REPORTED_LUNS_CHANGED, "reported LUNs data has changed"},
     {SENSE_WRITE_PROTECTED, "write protected"},
     {SENSE_NO_SPACE, "space allocation failed write protect"},

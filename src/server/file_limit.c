@@ -3,8 +3,9 @@
 #include <errno.h>
 #include <sys/resource.h>
 
-/* A session has its connection, and at most a volume of its own. */
-#define FILES_PER_SESSION 2
+/* A session has its connection, and at most a volume of its own: an overlay has three files and its
+ * image, and one more for each snapshot, of which a few are allowed for. */
+#define FILES_PER_SESSION 8
 /* Listeners, rings, HTTP, TFTP, the registry, logins that come to nothing. */
 #define FILES_BESIDES     512
 

@@ -38,7 +38,7 @@ static struct hold *find(const struct holds *holds, enum hold_kind kind, uint64_
 static int add(struct holds *holds, enum hold_kind kind, uint64_t id)
 {
     if (find(holds, kind, id))
-        return 0;
+        return kind == HOLD_CLAIM ? -EBUSY : 0;
     struct hold *grown = reallocarray(holds->entries, holds->count + 1, sizeof(*grown));
     if (!grown)
         return -ENOMEM;
@@ -71,6 +71,7 @@ bool holds_match(struct holds *holds, uint64_t node_id, uint64_t volume_id)
 {
     pthread_mutex_lock(&holds->lock);
     bool matches = find(holds, HOLD_ALL, 0) || find(holds, HOLD_VOLUME, volume_id) ||
+                   find(holds, HOLD_CLAIM, volume_id) ||
                    (node_id && find(holds, HOLD_NODE, node_id));
     pthread_mutex_unlock(&holds->lock);
     return matches;
@@ -80,10 +81,12 @@ struct hold *holds_list(struct holds *holds, size_t *ret_count)
 {
     pthread_mutex_lock(&holds->lock);
     struct hold *copy = calloc(holds->count + 1, sizeof(*copy));
-    if (copy && holds->count > 0)
-        memcpy(copy, holds->entries, holds->count * sizeof(*copy));
+    size_t n = 0;
+    for (size_t i = 0; copy && i < holds->count; i++)
+        if (holds->entries[i].kind != HOLD_CLAIM)
+            copy[n++] = holds->entries[i];
     if (copy)
-        *ret_count = holds->count;
+        *ret_count = n;
     pthread_mutex_unlock(&holds->lock);
     return copy;
 }

@@ -9,7 +9,12 @@
 
 struct holds;
 
-enum hold_kind { HOLD_ALL, HOLD_NODE, HOLD_VOLUME };
+enum hold_kind {
+    HOLD_ALL,
+    HOLD_NODE,
+    HOLD_VOLUME,
+    HOLD_CLAIM, /* of a volume: somebody changes what it consists of */
+};
 
 struct hold {
     enum hold_kind kind;
@@ -22,11 +27,12 @@ struct holds *holds_new(void);
 /* NULL: no-op. */
 void holds_free(struct holds *holds);
 
-/* From its return on holds_match() sees it. What is held already stays so. -ENOMEM. */
+/* Of all but HOLD_CLAIM: what is held already stays so; of that: -EBUSY. From its return on
+ * holds_match() sees it. -ENOMEM. */
 int holds_add(struct holds *holds, enum hold_kind kind, uint64_t id) MUST_CHECK;
 /* False: it was not held. */
 bool holds_remove(struct holds *holds, enum hold_kind kind, uint64_t id);
 /* Is this node (0: none) held, or this volume, or everything? */
 bool holds_match(struct holds *holds, uint64_t node_id, uint64_t volume_id);
-/* A copy of all, oldest first; free() it. NULL: no memory. */
+/* A copy of all but HOLD_CLAIM, oldest first; free() it. NULL: no memory. */
 struct hold *holds_list(struct holds *holds, size_t *ret_count);

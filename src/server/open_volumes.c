@@ -1,50 +1,22 @@
 #include "server/open_volumes.h"
 
 #include <errno.h>
-#include <pthread.h>
 
-#include "core/idmap.h"
 #include "core/log.h"
-#include "server/reservation_store.h"
+#include "server/open_volumes_internal.h"
+#include "server/volume_overlay.h"
 
 /* What goes wrong with a volume is logged once in this time, or when it is something else. */
 #define LOG_INTERVAL (60 * USEC_PER_SEC)
 
-struct open_volumes {
-    struct idmap *volumes; /* struct volume by id; a map for each thread, touched by it alone */
-    unsigned n_threads;
-    struct registry *registry; /* or NULL */
-    pthread_mutex_t lock;      /* protects all below */
-    pthread_cond_t changed;
-    unsigned n_jobs; /* threads that open or close */
-    bool draining;
-};
-
-enum openness { SHUT, OPENING, OPEN, CLOSING };
-
-/* A volume, from the first login on; kept after the last session only if there is something to
- * remember: that it has failed, or its persistent reservations, which outlive sessions. */
-struct volume {
-    struct open_volumes *owner;
-    struct io_thread *thread;
-    struct volume_spec spec; /* its strings are owned */
-    enum openness state;
-    struct iscsi_target *target; /* while OPEN */
-    struct list waiting;         /* struct iscsi_target_request */
-    bool failed;                 /* see the header */
-    bool anew;                   /* ... but whoever opens it next begins anew */
-    uint64_t told_at;            /* clock_monotonic_usec(); 0: nothing was wrong */
-    struct error told;
-    struct reservation_store store;
-
-    /* What the job works on; handed to it by its start, and back by `done`. */
-    struct block_device *device;
-    struct scsi_reservations *reservations; /* while not OPEN; NULL: there are none */
-    struct error error;
-    struct message done;
-};
-
 static void open_volume(struct volume *volume);
+
+/* The name behind the base: that is how people know it. */
+static const char *short_name(const struct volume *volume)
+{
+    const char *colon = strrchr(volume->spec.target, ':');
+    return colon ? colon + 1 : volume->spec.target;
+}
 
 /* --- jobs: what may block, on a thread of its own --- */
 
@@ -58,9 +30,32 @@ static void finish_job(struct volume *volume)
     pthread_mutex_unlock(&owner->lock);
 }
 
+/* It may have grown since somebody was admitted to it. */
+static void refresh_size(struct volume *volume)
+{
+    cleanup_catalog struct catalog *catalog = catalog_slot_get(volume->owner->catalog);
+    const struct catalog_volume *now = catalog_volume_by_id(catalog, volume->spec.id);
+    if (now)
+        volume->spec.size = now->size;
+}
+
+int open_volumes_open_device(struct volume *volume)
+{
+    refresh_size(volume);
+    const struct overlay_opening overlay = {.thread = volume->thread,
+                                            .volume_id = volume->spec.id,
+                                            .name = short_name(volume),
+                                            .boots = volume->opens_at_boot,
+                                            .registry = volume->owner->registry,
+                                            .catalog = volume->owner->catalog};
+    return volume->spec.kind == VOLUME_OVERLAY
+               ? volume_overlay_open(&overlay, &volume->device, &volume->error)
+               : volume_device_open(volume->thread, &volume->spec, &volume->device, &volume->error);
+}
+
 static void open_device(struct volume *volume)
 {
-    if (volume_device_open(volume->thread, &volume->spec, &volume->device, &volume->error) < 0)
+    if (open_volumes_open_device(volume) < 0)
         volume->device = NULL;
     if (volume->device && !volume->reservations && volume->owner->registry &&
         reservation_store_load(&volume->store, &volume->reservations, &volume->error) < 0)
@@ -77,8 +72,10 @@ static void *job_main(void *arg)
     struct volume *volume = arg;
     if (volume->state == OPENING)
         open_device(volume);
-    else
+    else if (volume->state == CLOSING)
         close_device(volume);
+    else
+        open_volumes_run_exchange(volume);
     finish_job(volume);
     return NULL;
 }
@@ -94,9 +91,8 @@ static bool start_thread(struct volume *volume)
     return r == 0;
 }
 
-/* False: there is no thread to spare; the caller does it, since late is better than never. */
-static bool start_job(struct volume *volume, enum openness job,
-                      void (*done)(struct message *message))
+bool open_volumes_start_job(struct volume *volume, enum openness job,
+                            void (*done)(struct message *message))
 {
     struct open_volumes *owner = volume->owner;
     volume->state = job;
@@ -110,14 +106,7 @@ static bool start_job(struct volume *volume, enum openness job,
 
 /* --- errors --- */
 
-/* The name behind the base: that is how people know it. */
-static const char *short_name(const struct volume *volume)
-{
-    const char *colon = strrchr(volume->spec.target, ':');
-    return colon ? colon + 1 : volume->spec.target;
-}
-
-static void tell(struct volume *volume, const struct error *what)
+void open_volumes_tell(struct volume *volume, const struct error *what)
 {
     uint64_t now = clock_monotonic_usec();
     if (volume->told_at && now - volume->told_at < LOG_INTERVAL &&
@@ -146,7 +135,7 @@ static void on_error(struct block_device *device, enum block_operation operation
         error_set(&error, result, "cannot %s %s: %s; its machine gets an error: %s",
                   operation == BLOCK_READ ? "read" : "write to", path, reason, advice);
     }
-    tell(volume, &error);
+    open_volumes_tell(volume, &error);
 }
 
 /* --- volumes --- */
@@ -189,7 +178,7 @@ static void forget(struct volume *volume)
     free_volume(volume);
 }
 
-static void answer(struct volume *volume, const char *reason)
+void open_volumes_answer(struct volume *volume, const char *reason)
 {
     struct list waiting;
     list_move(&waiting, &volume->waiting);
@@ -224,13 +213,22 @@ static void keep_reservations(struct volume *volume, struct scsi_lu *lu)
 static void target_idle(struct iscsi_target *target)
 {
     struct volume *volume = target->context;
+    if (volume->state != OPEN)
+        return; /* its device is being exchanged; it is asked again after that */
     volume->device = scsi_lu_take_device(target->lun0.lu);
     keep_reservations(volume, target->lun0.lu);
     iscsi_target_free(take_ptr(volume->target));
-    if (start_job(volume, CLOSING, closed))
+    if (open_volumes_start_job(volume, CLOSING, closed))
         return;
     close_device(volume);
     is_closed(volume);
+}
+
+void open_volumes_adopt(struct volume *volume, struct block_device *device)
+{
+    device->failed = volume->failed;
+    device->on_error = on_error;
+    device->context = volume;
 }
 
 static struct iscsi_target *make_target(struct volume *volume)
@@ -239,9 +237,7 @@ static struct iscsi_target *make_target(struct volume *volume)
     struct block_device *device = take_ptr(volume->device);
     if (volume->anew)
         volume->failed = volume->anew = false;
-    device->failed = volume->failed;
-    device->on_error = on_error;
-    device->context = volume;
+    open_volumes_adopt(volume, device);
     struct scsi_lu *lu = scsi_lu_new(volume->thread, device, spec->block_size, spec->serial);
     if (lu)
         lu->removable = spec->removable;
@@ -265,12 +261,12 @@ static void is_opened(struct volume *volume)
     volume->state = volume->target ? OPEN : SHUT;
     if (volume->target) {
         volume->told_at = 0;
-        answer(volume, NULL);
+        open_volumes_answer(volume, NULL);
         iscsi_target_check_idle(volume->target); /* those who asked may have gone away */
         return;
     }
-    tell(volume, &volume->error);
-    answer(volume, "its volume cannot be opened; the daemon's log tells why");
+    open_volumes_tell(volume, &volume->error);
+    open_volumes_answer(volume, "its volume cannot be opened; the daemon's log tells why");
     forget(volume);
 }
 
@@ -281,7 +277,9 @@ static void opened(struct message *message)
 
 static void open_volume(struct volume *volume)
 {
-    if (start_job(volume, OPENING, opened))
+    volume->opens_at_boot = volume->boots;
+    volume->boots = false;
+    if (open_volumes_start_job(volume, OPENING, opened))
         return;
     open_device(volume);
     is_opened(volume);
@@ -289,14 +287,18 @@ static void open_volume(struct volume *volume)
 
 /* --- what others ask for --- */
 
-/* Whoever uses the failed device has lost; it is opened anew for the one who has not. */
-static void begin_anew(struct volume *volume)
+/* Whoever uses the failed device has lost; it is opened anew for the one who has not. So is an
+ * overlay that may have to become another one. */
+static void begin_anew(struct volume *volume, bool changes)
 {
-    if (!volume->failed)
+    volume->boots = true;
+    if (!volume->failed && !changes)
         return;
     volume->anew = true;
     if (volume->target)
-        iscsi_target_close_sessions(volume->target, "its volume has failed, and is opened anew");
+        iscsi_target_close_sessions(volume->target,
+                                    volume->failed ? "its volume has failed, and is opened anew"
+                                                   : "its machine boots anew");
 }
 
 void open_volumes_get(struct open_volumes *volumes, struct io_thread *thread,
@@ -311,7 +313,7 @@ void open_volumes_get(struct open_volumes *volumes, struct io_thread *thread,
         return;
     }
     if (begins_anew)
-        begin_anew(volume);
+        begin_anew(volume, spec->changes_at_boot);
     if (volume->state == OPEN && !volume->anew) {
         request->done(request, volume->target, NULL);
         return;
@@ -328,6 +330,13 @@ void open_volumes_logged_out(const struct iscsi_target *target)
         volume->failed = false;
 }
 
+bool open_volumes_is_shut(const struct open_volumes *volumes, const struct io_thread *thread,
+                          uint64_t id)
+{
+    const struct volume *volume = idmap_get(&volumes->volumes[thread->index], id);
+    return !volume || volume->state == SHUT;
+}
+
 uint64_t open_volumes_id(const struct iscsi_target *target)
 {
     return ((const struct volume *)target->context)->spec.id;
@@ -335,7 +344,8 @@ uint64_t open_volumes_id(const struct iscsi_target *target)
 
 /* --- making and freeing --- */
 
-struct open_volumes *open_volumes_new(unsigned n_threads, struct registry *registry)
+struct open_volumes *open_volumes_new(unsigned n_threads, struct registry *registry,
+                                      struct catalog_slot *catalog)
 {
     struct open_volumes *volumes = calloc(1, sizeof(*volumes));
     if (!volumes)
@@ -347,6 +357,7 @@ struct open_volumes *open_volumes_new(unsigned n_threads, struct registry *regis
     }
     volumes->n_threads = n_threads;
     volumes->registry = registry;
+    volumes->catalog = catalog;
     pthread_mutex_init(&volumes->lock, NULL);
     pthread_cond_init(&volumes->changed, NULL);
     return volumes;

@@ -19,9 +19,10 @@
 
 struct open_volumes;
 
-/* registry: where persistent reservations are kept; NULL: they do not survive a restart. NULL
- * without memory. */
-struct open_volumes *open_volumes_new(unsigned n_threads, struct registry *registry);
+/* registry: where persistent reservations and the layers of overlays are kept; NULL: reservations
+ * do not survive a restart, and there are no overlays. NULL without memory. */
+struct open_volumes *open_volumes_new(unsigned n_threads, struct registry *registry,
+                                      struct catalog_slot *catalog);
 /* Waits for what is being opened or closed; nothing is from then on. After the portal was stopped,
  * before the threads are. */
 void open_volumes_drain(struct open_volumes *volumes);
@@ -29,12 +30,40 @@ void open_volumes_drain(struct open_volumes *volumes);
 void open_volumes_free(struct open_volumes *volumes);
 
 /* On the volume's thread, `thread`. spec is copied. begins_anew: whoever asks has just started its
- * machine. request->done() is called at once or later. */
+ * machine; then an overlay may become another one first, without those who still have it open.
+ * request->done() is called at once or later. */
 void open_volumes_get(struct open_volumes *volumes, struct io_thread *thread,
                       const struct volume_spec *spec, bool begins_anew,
                       struct iscsi_target_request *request);
 /* The same thread: a session of the target ends because its initiator logged out, which has let go
  * of everything that it wrote. */
 void open_volumes_logged_out(const struct iscsi_target *target);
+/* On the volume's thread: nobody has it open, and nobody is opening or closing it. */
+bool open_volumes_is_shut(const struct open_volumes *volumes, const struct io_thread *thread,
+                          uint64_t id);
 /* The volume of a target that came from here. */
 uint64_t open_volumes_id(const struct iscsi_target *target);
+
+/* --- open_volumes_exchange.c --- */
+
+/* A change of what a volume consists of, while it may be in use. */
+struct open_volumes_exchange {
+    uint64_t volume_id;
+    /* Makes the change, with no device open on the volume. It may block. */
+    int (*change)(void *argument, struct error *ret_error);
+    void *argument;
+    /* On the volume's thread: *exchange is its caller's again. result: what change() said, or
+     * -ESHUTDOWN: it is not open, and change() was not called; -EAGAIN: it is being opened or
+     * closed right now. The volume may be lost to those who use it after -EIO. */
+    void (*done)(struct open_volumes_exchange *exchange, int result);
+    struct error error; /* of a result other than those two */
+
+    /* private */
+    int result;
+};
+
+/* On the volume's thread: lets nothing more through to its device, and when that has nothing to do
+ * any more, closes it, has the change made, opens what there is then, and goes on with that.
+ * Whoever uses the volume notices a pause. */
+void open_volumes_exchange(struct open_volumes *volumes, struct io_thread *thread,
+                           struct open_volumes_exchange *exchange);

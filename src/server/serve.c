@@ -8,6 +8,7 @@
 #include "server/serve.h"
 
 #include "block/nbd.h"
+#include "block/overlay.h"
 #include "core/log.h"
 #include "core/mailbox.h"
 #include "http/admin.h"
@@ -15,6 +16,7 @@
 #include "registry/registry.h"
 #include "server/addresses.h"
 #include "server/boots.h"
+#include "server/claims.h"
 #include "server/config.h"
 #include "server/counters.h"
 #include "server/dhcp_glue.h"
@@ -236,6 +238,36 @@ static bool is_in_use(void *context, uint64_t volume_id, char peer[static 256])
     return server->san && san_is_in_use(server->san, volume_id, peer);
 }
 
+static int claim(void *context, uint64_t volume_id, const char *volume, bool force,
+                 struct error *ret_error)
+{
+    struct server *server = context;
+    return claims_take(&server->sessions, volume_id, volume, force, ret_error);
+}
+
+static void release(void *context, uint64_t volume_id)
+{
+    struct server *server = context;
+    claims_release(&server->sessions, volume_id);
+}
+
+static int read_kernel(char text[static 2 * BLOCK_LAYER_ID_SIZE + 1], struct error *ret_error)
+{
+    uint8_t id[BLOCK_LAYER_ID_SIZE];
+    int r = overlay_boot_id(id, ret_error);
+    for (size_t i = 0; r >= 0 && i < sizeof(id); i++)
+        snprintf(text + 2 * i, 3, "%02x", id[i]);
+    return r;
+}
+
+static int exchange(void *context, uint64_t volume_id, const char *volume,
+                    int (*change)(void *argument, struct error *ret_error), void *argument,
+                    struct error *ret_error)
+{
+    struct server *server = context;
+    return claims_exchange(&server->sessions, volume_id, volume, change, argument, ret_error);
+}
+
 /* The registry and the files behind it: what a killed daemon left half-done is cleared first. */
 static int start_registry(struct server *server, struct error *ret_error)
 {
@@ -245,7 +277,11 @@ static int start_registry(struct server *server, struct error *ret_error)
     server->state_lock = state_directory_lock(config->state_directory, ret_error);
     if (server->state_lock < 0)
         return server->state_lock;
+    char kernel[2 * BLOCK_LAYER_ID_SIZE + 1];
+    if (read_kernel(kernel, ret_error) < 0)
+        return ret_error->code;
     struct registry_settings registry = {
+        .kernel = kernel,
         .path = path,
         .base_iqn = config->base_iqn,
         .catalog = server->catalog,
@@ -262,6 +298,9 @@ static int start_registry(struct server *server, struct error *ret_error)
         .catalog = server->catalog,
         .in_use = is_in_use,
         .probe_nbd = probe_nbd,
+        .claim = claim,
+        .release = release,
+        .exchange = exchange,
         .context = server,
     };
     return storage_open(&storage, &server->storage, ret_error);

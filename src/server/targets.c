@@ -1,6 +1,7 @@
 #include "server/targets_internal.h"
 
 #include <errno.h>
+#include <semaphore.h>
 
 /* Sessions of a volume, and logins on their way to one; for those who ask from other threads. */
 struct volume_users {
@@ -44,6 +45,36 @@ bool targets_in_use(struct targets *targets, uint64_t volume_id, char peer[stati
         str_copy(peer, 256, users->last);
     pthread_mutex_unlock(&targets->lock);
     return users != NULL;
+}
+
+struct shut_question {
+    struct message message;
+    struct targets *targets;
+    struct io_thread *thread;
+    uint64_t volume_id;
+    bool shut; /* the answer */
+    sem_t answered;
+};
+
+static void answer_shut(struct message *message)
+{
+    struct shut_question *q = container_of(message, struct shut_question, message);
+    q->shut = open_volumes_is_shut(q->targets->volumes, q->thread, q->volume_id);
+    sem_post(&q->answered);
+}
+
+bool targets_is_shut(struct targets *targets, uint64_t volume_id)
+{
+    struct shut_question q = {.message.run = answer_shut,
+                              .targets = targets,
+                              .thread = targets->threads[volume_id % targets->n_threads],
+                              .volume_id = volume_id};
+    sem_init(&q.answered, 0, 0);
+    io_thread_post(q.thread, &q.message);
+    while (sem_wait(&q.answered) < 0)
+        ; /* EINTR */
+    sem_destroy(&q.answered);
+    return q.shut;
 }
 
 /* --- who may log in to what --- */
@@ -114,6 +145,9 @@ static struct admission *admission_new(const struct catalog *catalog,
         a->chap = *chap;
     a->node_id = node ? node->id : 0;
     bool ok = admit_volume(a, 0, catalog, volume);
+    a->volumes[0].spec.changes_at_boot =
+        node && node->volume_id == volume->id && volume->overlay &&
+        (volume->overlay->ephemeral || volume->overlay->staged != OVERLAY_NO_CHANGE);
     for (size_t i = 0; ok && i < n; i++) {
         const struct catalog_attachment *data = &node->attachments[i];
         const struct catalog_volume *v = catalog_volume_by_id(catalog, data->volume_id);
@@ -152,8 +186,8 @@ static enum iscsi_login_status check_holds(void *context, const void *admission,
     for (size_t i = 0; i < a->n_volumes; i++)
         if (holds_match(targets->holds, a->node_id, a->volumes[i].spec.id))
             return no_volume(ret_reason,
-                             "its volume or node is being drained; to end that: nodisk session "
-                             "release",
+                             "its volume or node is being drained (to end that: nodisk session "
+                             "release), or its volume is being changed",
                              ISCSI_LOGIN_UNAVAILABLE);
     return ISCSI_LOGIN_OK;
 }
@@ -379,7 +413,7 @@ int targets_new(struct catalog_slot *catalog, struct registry *registry,
                 struct error *ret_error)
 {
     struct targets *targets = calloc(1, sizeof(*targets));
-    struct open_volumes *volumes = open_volumes_new(n_threads, registry);
+    struct open_volumes *volumes = open_volumes_new(n_threads, registry, catalog);
     struct holds *holds = holds_new();
     if (!targets || !volumes || !holds) {
         free(targets);

@@ -52,3 +52,10 @@ struct holds *targets_holds(struct targets *targets);
 /* Is a session open on a volume, or a login to it under way? If so, peer says with whom. Any
  * thread. */
 bool targets_in_use(struct targets *targets, uint64_t volume_id, char peer[static 256]);
+/* Makes a change of what a volume consists of, which may be in use: see open_volumes_exchange().
+ * Not for I/O threads; whoever calls it has claimed the volume. */
+int targets_exchange(struct targets *targets, uint64_t volume_id,
+                     int (*change)(void *argument, struct error *ret_error), void *argument,
+                     struct error *ret_error) MUST_CHECK;
+/* Is it closed, so that its files are nobody's? Not for I/O threads. */
+bool targets_is_shut(struct targets *targets, uint64_t volume_id);

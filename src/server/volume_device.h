@@ -15,6 +15,7 @@ struct volume_spec {
     bool thick;
     bool removable;
     bool single_writer;
+    bool changes_at_boot; /* an overlay, asked for by the node whose disk it is */
     uint8_t serial[16];
 };
 

@@ -1,5 +1,6 @@
 /* What a killed daemon left half-done is cleared before anything else begins. */
 #include "storage/private.h"
+#include "storage/stack.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -43,6 +44,8 @@ static int clear_one(struct storage *storage, const struct registry_leftover *l,
         return clear_creating(storage, l, ret_error);
     case LEFTOVER_VOLUME_REMOVING:
         return clear_removing(storage, l, ret_error);
+    case LEFTOVER_OVERLAY_REMOVING:
+        return registry_volume_remove_end(storage->settings.registry, l->name, false, ret_error);
     case LEFTOVER_IMAGE:
     default:
         return clear_image(storage, l, ret_error);
@@ -87,7 +90,9 @@ int leftovers_clear(struct storage *storage, struct error *ret_error)
 {
     cleanup_free struct registry_leftover *leftovers = NULL;
     size_t count = 0;
-    int r = registry_list_leftovers(storage->settings.registry, &leftovers, &count, ret_error);
+    int r = layers_clear(storage->settings.registry, ret_error);
+    if (r >= 0)
+        r = registry_list_leftovers(storage->settings.registry, &leftovers, &count, ret_error);
     for (size_t i = 0; r >= 0 && i < count; i++)
         r = clear_one(storage, &leftovers[i], ret_error);
     if (r < 0)

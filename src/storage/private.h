@@ -5,8 +5,11 @@
 
 #include <pthread.h>
 
+#define STORAGE_MAX_SIZE ((uint64_t)1 << 56) /* of a volume; 64 PiB: far from any overflow */
+
 struct storage {
     struct storage_settings settings;
+    char layers[PATH_MAX];
     char images[PATH_MAX];
     char volumes[PATH_MAX];
     pthread_mutex_t lock; /* protects n_copying */
@@ -51,3 +54,15 @@ int export_check(struct storage *storage, const char *uri, uint32_t *block_size,
 
 /* What a killed daemon left: announced in the registry but not ready, and stray .tmp files. */
 int leftovers_clear(struct storage *storage, struct error *ret_error) MUST_CHECK;
+
+/* overlay.c: the volume by its name; from here until overlay_release() it is the caller's alone. */
+int overlay_claim(struct storage *storage, const char *name, bool force, uint64_t *ret_id,
+                  struct error *ret_error) MUST_CHECK;
+void overlay_release(struct storage *storage, uint64_t id);
+/* A job that merges layers of the volume which no snapshot needs; -EBUSY: somebody has it open. */
+int merge_begin(struct storage *storage, const char *volume, struct storage_job **ret_job,
+                struct error *ret_error) MUST_CHECK;
+/* Has change() called while the volume has no device open; see struct storage_settings. */
+int overlay_exchange(struct storage *storage, uint64_t id, const char *name,
+                     int (*change)(void *argument, struct error *ret_error), void *argument,
+                     struct error *ret_error) MUST_CHECK;

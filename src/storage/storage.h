@@ -38,6 +38,18 @@ struct storage_settings {
      */
     int (*probe_nbd)(void *context, const char *uri, struct storage_export *ret_export,
                      struct error *ret_error);
+    /* Nobody else: from its return until release(), nobody logs in to the volume, and nobody has
+     * it open. Called on an admin thread. force: whoever uses it is thrown out first; else -EBUSY
+     * with who that is. -EBUSY, too, while somebody else has claimed it. NULL: nobody ever uses a
+     * volume. */
+    int (*claim)(void *context, uint64_t volume_id, const char *volume, bool force,
+                 struct error *ret_error);
+    void (*release)(void *context, uint64_t volume_id);
+    /* Has change() called, on whatever thread, while the volume has no device open; whoever uses it
+     * waits for that. Nobody logs in to it meanwhile. NULL: change() is called at once. */
+    int (*exchange)(void *context, uint64_t volume_id, const char *volume,
+                    int (*change)(void *argument, struct error *ret_error), void *argument,
+                    struct error *ret_error);
     void *context;
 };
 
@@ -87,11 +99,12 @@ int storage_image_remove(struct storage *storage, const char *name, uint32_t ver
 /* --- volumes --- */
 
 enum storage_source {
-    STORAGE_BLANK,  /* `size` bytes of zeroes */
-    STORAGE_IMAGE,  /* an own copy of `image`, `version` (0: the latest) */
-    STORAGE_FILE,   /* the raw file `path`, used where it is */
-    STORAGE_DEVICE, /* the block device `path` */
-    STORAGE_NBD,    /* the export of an NBD server whose URI is `path` */
+    STORAGE_BLANK,   /* `size` bytes of zeroes */
+    STORAGE_IMAGE,   /* a copy of `image`, `version` (0: the latest) */
+    STORAGE_OVERLAY, /* layers over `image`, `version` (as above), or over nothing (NULL) */
+    STORAGE_FILE,    /* the raw file `path`, used where it is */
+    STORAGE_DEVICE,  /* the block device `path` */
+    STORAGE_NBD,     /* the export of an NBD server whose URI is `path` */
 };
 
 struct storage_volume {
@@ -101,7 +114,8 @@ struct storage_volume {
     const char *image;
     uint32_t version;
     const char *path;
-    uint32_t block_size; /* 512 or 4096; 0: 512, or the device's own */
+    bool follows, ephemeral; /* of an overlay, see struct catalog_overlay */
+    uint32_t block_size;     /* 512 or 4096; 0: 512, or the device's own */
     bool read_only;
     bool thick;     /* takes its space at once, and shares it with nothing; of a device: says so */
     bool removable; /* who uses it can eject it */
@@ -121,12 +135,37 @@ bool storage_volume_in_use(struct storage *storage, uint64_t volume_id, char pee
 int storage_volume_remove(struct storage *storage, const char *name, const char *except_node,
                           struct error *ret_error) MUST_CHECK;
 
+/* --- overlays (overlay.c) ---
+ *
+ * All refuse (-EBUSY) while somebody has the volume open, unless `force`, which ends his session
+ * first; and -EOPNOTSUPP a volume that is no overlay. */
+
+/* See registry_overlay_change(). kept: the snapshot of what was before a rebase, else "". */
+int storage_overlay_change(struct storage *storage, const char *volume, enum overlay_change change,
+                           const char *argument, bool force, char kept[static NAME_MAX_LEN + 1],
+                           struct error *ret_error) MUST_CHECK;
+
+/* Takes a snapshot, also while the volume is in use. */
+int storage_snapshot_add(struct storage *storage, const char *volume, const char *snapshot,
+                         struct error *ret_error) MUST_CHECK;
+/* The job (NULL: there is nothing to do) folds what was written to it into what stands on it. While
+ * somebody has the volume open only the name goes; the rest does with the next snapshot that is
+ * removed while nobody has. */
+int storage_snapshot_remove(struct storage *storage, const char *volume, const char *snapshot,
+                            struct storage_job **ret_job, struct error *ret_error) MUST_CHECK;
+/* Any volume of ours, or a file in place; also while it is in use. -EINVAL: it would get smaller.
+ */
+int storage_volume_grow(struct storage *storage, const char *name, uint64_t size,
+                        struct error *ret_error) MUST_CHECK;
+/* Bytes on disk that are the volume's alone; 0: that cannot be told. */
+uint64_t storage_volume_used(const struct catalog_volume *volume);
+
 /* --- nodes with a disk of their own --- */
 
-/* The node is registered at once; its volume, named like it, is what the job fills. */
+/* The node gets an overlay over the image, named like it. version 0: the latest, and each reset
+ * takes the latest then. */
 int storage_node_add(struct storage *storage, const struct registry_node *node, const char *image,
-                     uint32_t version, struct storage_job **ret_job,
-                     struct error *ret_error) MUST_CHECK;
+                     uint32_t version, struct error *ret_error) MUST_CHECK;
 int storage_node_set(struct storage *storage, const char *name,
                      const struct registry_node_change *change, const char *image, uint32_t version,
-                     struct storage_job **ret_job, struct error *ret_error) MUST_CHECK;
+                     struct error *ret_error) MUST_CHECK;

@@ -1,11 +1,10 @@
 /* Volumes: creation from each kind of source, and removal. */
 #include "storage/private.h"
 #include "storage/space.h"
+#include "storage/stack.h"
 
 #include <errno.h>
 #include <fcntl.h>
-
-#define MAX_SIZE ((uint64_t)1 << 56) /* 64 PiB: far from any overflow */
 
 /* A registry row in the making, with the memory that it points to. */
 struct draft {
@@ -61,6 +60,21 @@ static int draft_own_file(struct storage *storage, struct draft *draft, struct e
         snprintf(draft->path, sizeof(draft->path), "%s/%s.raw", storage->volumes, draft->row.name);
     if (n < 0 || (size_t)n >= sizeof(draft->path))
         return error_set(ret_error, -ENAMETOOLONG, "the state directory's path is too long");
+    return 0;
+}
+
+/* Its files are layers, which are made when they are needed. */
+static int draft_overlay(struct storage *storage, struct draft *draft,
+                         const struct storage_volume *volume, struct error *ret_error)
+{
+    int n = snprintf(draft->path, sizeof(draft->path), "%s/%s", storage->layers, draft->row.name);
+    if (n < 0 || (size_t)n >= sizeof(draft->path))
+        return error_set(ret_error, -ENAMETOOLONG, "the state directory's path is too long");
+    draft->row.kind = VOLUME_OVERLAY;
+    draft->row.owned = true;
+    draft->row.state = VOLUME_READY;
+    draft->row.follows = volume->follows;
+    draft->row.ephemeral = volume->ephemeral;
     return 0;
 }
 
@@ -126,6 +140,14 @@ static int make_blank_file(const struct draft *draft, struct error *ret_error)
     return file_publish(fd, draft->path, 0600, ret_error);
 }
 
+static int check_size(const struct draft *draft, uint64_t size, struct error *ret_error)
+{
+    if (size == 0 || size > STORAGE_MAX_SIZE || size % draft->row.block_size)
+        return error_set(ret_error, -EINVAL, "the size must be a multiple of %u bytes and not 0",
+                         draft->row.block_size);
+    return 0;
+}
+
 static int create_blank(struct storage *storage, struct draft *draft, uint64_t size,
                         struct error *ret_error)
 {
@@ -133,9 +155,9 @@ static int create_blank(struct storage *storage, struct draft *draft, uint64_t s
     int r = draft_own_file(storage, draft, ret_error);
     if (r < 0)
         return r;
-    if (size == 0 || size > MAX_SIZE || size % draft->row.block_size)
-        return error_set(ret_error, -EINVAL, "the size must be a multiple of %u bytes and not 0",
-                         draft->row.block_size);
+    r = check_size(draft, size, ret_error);
+    if (r < 0)
+        return r;
     draft->row.size = size;
     r = registry_volume_add(storage->settings.registry, &draft->row, ret_error);
     if (r < 0)
@@ -150,6 +172,40 @@ static int create_blank(struct storage *storage, struct draft *draft, uint64_t s
                                       &ignored);
     }
     return r < 0 ? r : 0;
+}
+
+static int check_larger(const struct draft *draft, uint64_t size, struct error *ret_error)
+{
+    if (size >= draft->row.size)
+        return check_size(draft, size, ret_error);
+    return error_set(ret_error, -EINVAL,
+                     "the image has %llu bytes, and what is behind the size of a volume over it "
+                     "would be lost; give no size, or a larger one",
+                     (unsigned long long)draft->row.size);
+}
+
+/* Over an image, which it is as large as or larger, or over nothing. */
+static int fill_overlay(struct storage *storage, struct draft *draft,
+                        const struct storage_volume *volume, struct error *ret_error)
+{
+    int r = volume->image ? draft_image(storage, volume->image, volume->version, draft, ret_error)
+                          : draft_own_file(storage, draft, ret_error);
+    if (r >= 0 && volume->image && volume->size)
+        r = check_larger(draft, volume->size, ret_error);
+    else if (r >= 0 && !volume->image)
+        r = check_size(draft, volume->size, ret_error);
+    if (r < 0)
+        return r;
+    if (volume->size)
+        draft->row.size = volume->size;
+    return draft_overlay(storage, draft, volume, ret_error);
+}
+
+static int create_overlay(struct storage *storage, struct draft *draft,
+                          const struct storage_volume *volume, struct error *ret_error)
+{
+    int r = fill_overlay(storage, draft, volume, ret_error);
+    return r < 0 ? r : registry_volume_add(storage->settings.registry, &draft->row, ret_error);
 }
 
 static int create_copy(struct storage *storage, struct draft *draft,
@@ -223,6 +279,9 @@ int storage_volume_create(struct storage *storage, const struct storage_volume *
     case STORAGE_IMAGE:
         r = create_copy(storage, &draft, volume, &job, ret_error);
         break;
+    case STORAGE_OVERLAY:
+        r = create_overlay(storage, &draft, volume, ret_error);
+        break;
     case STORAGE_FILE:
     case STORAGE_DEVICE:
     case STORAGE_NBD:
@@ -235,32 +294,33 @@ int storage_volume_create(struct storage *storage, const struct storage_volume *
     return 0;
 }
 
+/* Over the image; it follows it if no version is named. */
 static int draft_for_node(struct storage *storage, const char *node, const char *image,
                           uint32_t version, struct draft *draft, struct error *ret_error)
 {
-    int r = draft_begin(storage, &(struct storage_volume){.name = node}, draft, ret_error);
-    return r < 0 ? r : draft_image(storage, image, version, draft, ret_error);
+    const struct storage_volume volume = {
+        .name = node, .image = image, .version = version, .follows = version == 0};
+    int r = draft_begin(storage, &volume, draft, ret_error);
+    return r < 0 ? r : fill_overlay(storage, draft, &volume, ret_error);
 }
 
 int storage_node_add(struct storage *storage, const struct registry_node *node, const char *image,
-                     uint32_t version, struct storage_job **ret_job, struct error *ret_error)
+                     uint32_t version, struct error *ret_error)
 {
     struct draft draft = {0};
     int r = draft_for_node(storage, node->name, image, version, &draft, ret_error);
-    if (r >= 0)
-        r = registry_node_add(storage->settings.registry, node, &draft.row, ret_error);
-    return r < 0 ? r : begin_copy(storage, &draft, ret_job, ret_error);
+    return r < 0 ? r : registry_node_add(storage->settings.registry, node, &draft.row, ret_error);
 }
 
 int storage_node_set(struct storage *storage, const char *name,
                      const struct registry_node_change *change, const char *image, uint32_t version,
-                     struct storage_job **ret_job, struct error *ret_error)
+                     struct error *ret_error)
 {
     struct draft draft = {0};
     int r = draft_for_node(storage, name, image, version, &draft, ret_error);
-    if (r >= 0)
-        r = registry_node_set(storage->settings.registry, name, change, &draft.row, ret_error);
-    return r < 0 ? r : begin_copy(storage, &draft, ret_job, ret_error);
+    return r < 0
+               ? r
+               : registry_node_set(storage->settings.registry, name, change, &draft.row, ret_error);
 }
 
 bool storage_volume_in_use(struct storage *storage, uint64_t volume_id, char peer[static 256])
@@ -281,6 +341,13 @@ static int check_no_session(struct storage *storage, const char *name, struct er
                      peer);
 }
 
+static bool is_overlay(struct storage *storage, const char *name)
+{
+    cleanup_catalog struct catalog *catalog = catalog_slot_get(storage->settings.catalog);
+    const struct catalog_volume *volume = catalog_volume_by_name(catalog, name);
+    return volume && volume->kind == VOLUME_OVERLAY;
+}
+
 int storage_volume_remove(struct storage *storage, const char *name, const char *except_node,
                           struct error *ret_error)
 {
@@ -293,12 +360,13 @@ int storage_volume_remove(struct storage *storage, const char *name, const char 
     r = check_no_session(storage, name, ret_error);
     if (r >= 0 && path)
         r = file_remove(path, true, ret_error);
+    else if (r >= 0 && is_overlay(storage, name))
+        r = registry_overlay_drop(registry, name, ret_error);
     if (r < 0) {
         (void)!registry_volume_remove_end(registry, name, true, &ignored);
         return r;
     }
-    if (path)
-        r = file_sync_directory(path, ret_error);
+    r = path ? file_sync_directory(path, ret_error) : layers_clear(registry, ret_error);
     if (r >= 0)
         r = registry_volume_remove_end(registry, name, false, ret_error);
     return r < 0 ? r : 0;

@@ -27,7 +27,7 @@ def daemon(namespace: Namespace):
 def add(daemon: Nodisk, golden: Path, number: int = 0) -> Machine:
     """A node and its machine, switched off."""
     name = f"node{number}"
-    daemon.add_node(name, MACS[number], f"10.77.0.{20 + number}", golden)
+    daemon.add_overlay(name, MACS[number], f"10.77.0.{20 + number}", golden)
     return Machine(daemon.namespace, name, MACS[number])
 
 

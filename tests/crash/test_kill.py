@@ -58,7 +58,7 @@ class Client(threading.Thread):
         if name.startswith("blank"):
             return self.d.post("/v1/volumes", name=name, size=1 << 20)
         if name.startswith("copy"):
-            return self.d.post("/v1/volumes", name=name, image="golden")
+            return self.d.post("/v1/volumes", name=name, image="golden", copy=True)
         mac = f"52:54:00:00:{self.number:02x}:{int(name[-1]):02x}"
         return self.d.post("/v1/nodes", name=name, macs=[mac], image="golden")
 
@@ -73,8 +73,12 @@ def look(daemon: Daemon, golden: bytes) -> set[str]:
     volumes = {v["name"]: v for v in daemon.get("/v1/volumes").json["volumes"]}
     files = {p.name for p in (daemon.state / "volumes").iterdir()}
     ready = {name for name, v in volumes.items() if v["state"] == "ready"}
-    assert files == {f"{name}.raw" for name in ready}
+    assert files == {f"{name}.raw" for name in ready if not name.startswith("node")}
+    assert list((daemon.state / "layers").iterdir()) == []  # nobody has written to one
     for name in ready:
+        if name.startswith("node"):
+            assert volumes[name]["kind"] == "overlay" and volumes[name]["image"] == "golden@1"
+            continue
         data = Path(volumes[name]["path"]).read_bytes()
         assert data == (bytes(1 << 20) if name.startswith("blank") else golden), name
     for name in volumes.keys() - ready:

@@ -138,11 +138,17 @@ class Nodisk:
         return self.images[image]
 
     def add_node(self, name: str, mac: str, address: str, image: Path) -> Node:
-        """Registers a node with a disk of its own, made from IMAGE; starts the daemon for it."""
+        """Registers a node with a copy of IMAGE, which is a file to look into; starts the daemon."""
+        self.start()
+        self.cli("volume", "create", name, "--image", self.import_image(image), "--copy", timeout=600)
+        self.cli("node", "add", name, "--mac", mac, "--address", address, "--volume", name)
+        return Node(name, mac, address, self.work / "state/volumes" / f"{name}.raw")
+
+    def add_overlay(self, name: str, mac: str, address: str, image: Path) -> None:
+        """Registers a node whose disk is an overlay over IMAGE; starts the daemon for it."""
         self.start()
         self.cli("node", "add", name, "--mac", mac, "--address", address,
                  "--image", self.import_image(image), timeout=600)
-        return Node(name, mac, address, self.work / "state/volumes" / f"{name}.raw")
 
     def target_of(self, node: Node) -> str:
         """The iSCSI name of the node's boot disk."""

@@ -108,7 +108,7 @@ def test_refusals_say_what_to_do(daemon, words, says):
     (["node", "add", "x", "--mca", MAC], "did you mean --mac?"),
     (["node", "set", "x"], "say what to change"),
     (["volume", "create", "x"], "exactly one of --size, --image, --file, --device and --nbd"),
-    (["volume", "create", "x", "--size", "1G", "--image", "y"], "exactly one of"),
+    (["volume", "create", "x", "--size", "1G", "--file", "y"], "exactly one of"),
     (["volume", "create", "x", "--size", "huge"], "is not a size such as 10G"),
     (["volume", "create", "x", "--size", "1G", "--block-size", "1k"], "must be 512 or 4096"),
     (["image", "import", "x"], "--name"),

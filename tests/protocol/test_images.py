@@ -259,7 +259,7 @@ def test_labels_rename_and_show(daemon, disk):
     assert daemon.ok("image", "set", "debian12", "--label", "latest=") == "image debian12@2 is changed\n"
     assert show(daemon, "debian12@1")["labels"] == {"role": "db"}
     assert show(daemon, "debian12@2")["labels"] == {"latest": ""}
-    daemon.ok("volume", "create", "v", "--image", "debian12@1")
+    daemon.ok("volume", "create", "v", "--image", "debian12@1", "--copy")
     daemon.ok("image", "rename", "debian12", "bookworm")
     assert show(daemon, "bookworm@1")["identity"] == one["identity"]
     assert "there is no image 'debian12'" in daemon.refused("image", "show", "debian12")

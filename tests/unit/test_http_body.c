@@ -101,7 +101,7 @@ static void chap_of_a_volume(void **state)
     static const struct {
         const char *text, *expect;
     } cases[] = {
-        {"{}", "give either 'chap'"},
+        {"{}", "say what to change"},
         {"{\"chap\": \"mutual\"}", "can only be none"},
         {"{\"chap\": \"none\", \"chap_user\": \"u\", \"chap_secret\": \"correct-horse\"}",
          "give either 'chap'"},

@@ -74,6 +74,14 @@ static void a_migration_that_fails_changes_nothing(void **state)
     assert_int_equal(open_once(place->path, &error), 0);
 }
 
+/* What brings a registry of today back to the version before the layers. */
+#define WITHOUT_LAYERS                                                                             \
+    "ALTER TABLE volumes DROP COLUMN layer_id; ALTER TABLE volumes DROP COLUMN follows;"           \
+    "ALTER TABLE volumes DROP COLUMN ephemeral; ALTER TABLE volumes DROP COLUMN staged;"           \
+    "ALTER TABLE volumes DROP COLUMN staged_argument;"                                             \
+    "ALTER TABLE volumes DROP COLUMN changed_boot; ALTER TABLE boots DROP COLUMN kernel;"          \
+    "DROP TABLE snapshots; DROP TABLE layers;"
+
 /* One of version 3 with a volume in it: what came later says nothing of it. */
 static void an_older_one_is_brought_up_to_date(void **state)
 {
@@ -82,21 +90,22 @@ static void an_older_one_is_brought_up_to_date(void **state)
     struct db db = {0};
     int64_t thick = -1, identities = -1;
     assert_int_equal(open_once(place->path, &error), 0);
-    change(place->path, "ALTER TABLE volumes DROP COLUMN thick;"
-                        "ALTER TABLE volumes DROP COLUMN removable;"
-                        "DROP TABLE registrations;"
-                        "DROP TABLE image_labels;"
-                        "DROP INDEX image_versions_by_identity;"
-                        "ALTER TABLE image_versions DROP COLUMN identity;"
-                        "ALTER TABLE image_versions DROP COLUMN sha256;"
-                        "ALTER TABLE image_versions DROP COLUMN source;"
-                        "ALTER TABLE image_versions DROP COLUMN format;"
-                        "PRAGMA user_version = 3;"
-                        "INSERT INTO volumes VALUES (1, 'v', 'file', 'ready', NULL, '/v', 0, 512,"
-                        " 512, 0, 0, x'00112233445566778899aabbccddeeff', NULL, 1);"
-                        "INSERT INTO images VALUES (1, 'debian12', 2);"
-                        "INSERT INTO image_versions VALUES (1, 1, 1, 'ready', '/1', 512, 1);"
-                        "INSERT INTO image_versions VALUES (2, 1, 2, 'ready', '/2', 512, 1)");
+    change(place->path,
+           WITHOUT_LAYERS "ALTER TABLE volumes DROP COLUMN thick;"
+                          "ALTER TABLE volumes DROP COLUMN removable;"
+                          "DROP TABLE registrations;"
+                          "DROP TABLE image_labels;"
+                          "DROP INDEX image_versions_by_identity;"
+                          "ALTER TABLE image_versions DROP COLUMN identity;"
+                          "ALTER TABLE image_versions DROP COLUMN sha256;"
+                          "ALTER TABLE image_versions DROP COLUMN source;"
+                          "ALTER TABLE image_versions DROP COLUMN format;"
+                          "PRAGMA user_version = 3;"
+                          "INSERT INTO volumes VALUES (1, 'v', 'file', 'ready', NULL, '/v', 0, 512,"
+                          " 512, 0, 0, x'00112233445566778899aabbccddeeff', NULL, 1);"
+                          "INSERT INTO images VALUES (1, 'debian12', 2);"
+                          "INSERT INTO image_versions VALUES (1, 1, 1, 'ready', '/1', 512, 1);"
+                          "INSERT INTO image_versions VALUES (2, 1, 2, 'ready', '/2', 512, 1)");
     assert_int_equal(schema_open(&db, place->path, &error), 0);
     assert_int_equal(
         db_lookup(&db, "SELECT thick + removable FROM volumes", DB_NO_VALUES, &thick, &error), 1);
@@ -117,13 +126,15 @@ static void a_narrow_constraint_is_widened(void **state)
     struct error error;
     struct db db = {0};
     assert_int_equal(open_once(place->path, &error), 0);
-    change(place->path,
+    change(place->path, WITHOUT_LAYERS
            "PRAGMA writable_schema = ON;"
            "UPDATE sqlite_schema SET sql = replace(sql, ', ''overlay'', ''nbd'', ''iscsi''', '')"
            " WHERE name = 'volumes';"
            "PRAGMA writable_schema = RESET; PRAGMA user_version = 7");
-    const char *insert = "INSERT INTO volumes VALUES (1, 'v', 'nbd', 'ready', NULL, '/v', 0, 512,"
-                         " 512, 0, 0, x'00112233445566778899aabbccddeeff', NULL, 1, 0, 0)";
+    const char *insert = "INSERT INTO volumes (name, kind, state, path, owned, size, block_size,"
+                         " read_only, allow_any, serial, created_at)"
+                         " VALUES ('v', 'nbd', 'ready', '/v', 0, 512, 512, 0, 0,"
+                         " x'00112233445566778899aabbccddeeff', 1)";
     assert_int_equal(schema_open(&db, place->path, &error), 0);
     assert_int_equal(db_exec(&db, insert, &error), 0);
     assert_true(db_exec(&db, "UPDATE volumes SET kind = 'tape'", &error) < 0);

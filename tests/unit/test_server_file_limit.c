@@ -32,7 +32,7 @@ static void too_many_are_refused_with_what_to_do(void **state)
     struct error error = {0};
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
     assert_true(file_limit_raise(UINT32_MAX, &error) < 0);
-    assert_contains(error.text, "max-sessions = 4294967295 needs 8589935102 open files");
+    assert_contains(error.text, "max-sessions = 4294967295 needs 34359738872 open files");
     assert_contains(error.text, "LimitNOFILE=");
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &after), 0);
     assert_true(after.rlim_cur == before.rlim_cur && after.rlim_max == before.rlim_max);

@@ -328,62 +328,43 @@ static void removal_is_refused_while_it_is_used(void **state)
     assert_int_equal(storage_volume_remove(b->storage, "own", NULL, &b->site.error), -ENOENT);
 }
 
-static const struct catalog_node *add_node(struct bench *b, struct catalog **ret_catalog,
-                                           struct storage_job **ret_job)
+static void add_node(struct bench *b, uint32_t version)
 {
     struct mac_address macs[] = {{{0x52, 0x54, 0, 0, 0, 1}}};
     struct registry_node node = {.name = "web1", .macs = macs, .n_macs = 1};
-    if (storage_node_add(b->storage, &node, "golden", 0, ret_job, &b->site.error) < 0)
+    if (storage_node_add(b->storage, &node, "golden", version, &b->site.error) < 0)
         fail_msg("%s", b->site.error.text);
-    *ret_catalog = catalog_slot_get(b->site.slot);
-    return catalog_node_by_name(*ret_catalog, "web1");
 }
 
-static void a_node_is_there_while_its_disk_is_copied(void **state)
+static void a_node_has_an_overlay_at_once(void **state)
 {
     struct bench *b = *state;
-    struct storage_job *job = NULL;
     import(b);
-    {
-        cleanup_catalog struct catalog *c = NULL;
-        const struct catalog_node *node = add_node(b, &c, &job);
-        const struct catalog_volume *v = catalog_volume_by_id(c, node->volume_id);
-        assert_string_equal(v->name, "web1");
-        assert_int_equal(v->state, VOLUME_CREATING);
-    }
-    assert_int_equal(storage_image_remove(b->storage, "golden", 0, &b->site.error), -EBUSY);
-    assert_int_equal(run(b, job), 0);
+    add_node(b, 0);
     cleanup_catalog struct catalog *c = catalog_slot_get(b->site.slot);
-    assert_int_equal(catalog_volume_by_name(c, "web1")->state, VOLUME_READY);
-    assert_int_equal(storage_image_remove(b->storage, "golden", 0, &b->site.error), 0);
-    assert_false(exists(b, "images/golden"));
+    const struct catalog_node *node = catalog_node_by_name(c, "web1");
+    const struct catalog_volume *v = catalog_volume_by_id(c, node->volume_id);
+    assert_string_equal(v->name, "web1");
+    assert_true(v->state == VOLUME_READY && v->kind == VOLUME_OVERLAY && v->size == IMAGE_SIZE);
+    assert_string_equal(v->image, "golden@1");
+    assert_true(v->overlay->n_layers == 1 && !v->overlay->layers[0].made && v->overlay->follows);
+    assert_int_equal(storage_volume_used(v), 0);
+    assert_int_equal(storage_image_remove(b->storage, "golden", 0, &b->site.error), -EBUSY);
+    assert_told(b, "web1");
+    assert_true(exists(b, "images/golden/1.raw"));
 }
 
-static void an_interrupted_disk_has_failed_and_can_be_made_again(void **state)
+static void a_node_keeps_the_version_that_was_named(void **state)
 {
     struct bench *b = *state;
-    struct storage_job *job = NULL;
     struct registry_node_change change = {0};
     import(b);
-    {
-        cleanup_catalog struct catalog *c = NULL;
-        add_node(b, &c, &job);
-    }
-    storage_job_free(job);
-    assert_false(exists(b, "volumes/web1.raw.tmp"));
-    {
-        cleanup_catalog struct catalog *c = catalog_slot_get(b->site.slot);
-        const struct catalog_volume *v = catalog_volume_by_name(c, "web1");
-        assert_int_equal(v->state, VOLUME_FAILED);
-        assert_non_null(strstr(v->failure, "interrupted"));
-    }
-    assert_int_equal(
-        storage_node_set(b->storage, "web1", &change, "golden", 0, &job, &b->site.error), 0);
-    assert_int_equal(run(b, job), 0);
+    add_node(b, 1);
     cleanup_catalog struct catalog *c = catalog_slot_get(b->site.slot);
-    const struct catalog_volume *v = catalog_volume_by_name(c, "web1");
-    assert_int_equal(v->state, VOLUME_READY);
-    assert_true(catalog_node_by_name(c, "web1")->volume_id == v->id);
+    assert_false(catalog_volume_by_name(c, "web1")->overlay->follows);
+    assert_int_equal(storage_node_set(b->storage, "web1", &change, "golden", 0, &b->site.error),
+                     -EEXIST);
+    assert_told(b, "the node has the disk 'web1' already");
 }
 
 /* What a killed daemon leaves: rows that are not ready, and files. */
@@ -461,8 +442,8 @@ int main(void)
         STORAGE_TEST(a_golden_image_is_no_volume),
         STORAGE_TEST(a_strangers_file_in_the_way_stays),
         STORAGE_TEST(removal_is_refused_while_it_is_used),
-        STORAGE_TEST(a_node_is_there_while_its_disk_is_copied),
-        STORAGE_TEST(an_interrupted_disk_has_failed_and_can_be_made_again),
+        STORAGE_TEST(a_node_has_an_overlay_at_once),
+        STORAGE_TEST(a_node_keeps_the_version_that_was_named),
         STORAGE_TEST(leftovers_are_cleared_at_start),
         STORAGE_TEST(no_more_than_a_few_copy_at_once),
     };

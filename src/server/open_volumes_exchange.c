@@ -1,0 +1,96 @@
+/*
+ * Exchanges the device under a volume that is in use.
+ *
+ *   the gate of its LU is shut, and what is under way ends         (its thread)
+ *   the device is closed, which makes everything durable; the change is made; what there is then is
+ *   opened                                                         (a job)
+ *   the LU has the new device, and its gate opens                  (its thread)
+ *
+ * If nothing can be opened after that, its sessions end: what they wrote is durable, and whoever
+ * logs in again is told why he cannot.
+ */
+#include <errno.h>
+
+#include "block/none.h"
+#include "server/open_volumes_internal.h"
+
+void open_volumes_run_exchange(struct volume *volume)
+{
+    struct open_volumes_exchange *e = volume->exchange;
+    struct error error;
+    block_close(take_ptr(volume->device));
+    e->result = e->change(e->argument, &e->error);
+    if (open_volumes_open_device(volume) >= 0)
+        return;
+    volume->device = NULL;
+    if (e->result >= 0)
+        e->result = error_set(&e->error, -EIO, "after the change, %s", volume->error.text);
+    error = volume->error;
+    open_volumes_tell(volume, &error);
+}
+
+/* There is no device any more. */
+static void give_up(struct volume *volume)
+{
+    volume->anew = true; /* who logs in next has it opened anew */
+    iscsi_target_close_sessions(volume->target, "its volume cannot be opened any more");
+}
+
+static void exchanged(struct volume *volume)
+{
+    struct scsi_lu *lu = volume->target->lun0.lu;
+    struct block_device *device = take_ptr(volume->device);
+    struct open_volumes_exchange *e = take_ptr(volume->exchange);
+    volume->state = OPEN;
+    if (device) {
+        open_volumes_adopt(volume, device);
+        block_close(scsi_lu_exchange_device(lu, device));
+    } else {
+        give_up(volume);
+    }
+    scsi_lu_open_gate(lu);
+    if (!volume->anew)
+        open_volumes_answer(volume, NULL);
+    iscsi_target_check_idle(volume->target); /* the last session may have ended meanwhile */
+    e->done(e, e->result);
+}
+
+static void job_done(struct message *message)
+{
+    exchanged(container_of(message, struct volume, done));
+}
+
+/* The device has nothing to do. Another one stands in for it. */
+static void drained(struct scsi_lu *lu, void *context)
+{
+    struct volume *volume = context;
+    struct block_device *none = block_none_new(lu->device->size);
+    if (!none) {
+        struct open_volumes_exchange *e = take_ptr(volume->exchange);
+        volume->state = OPEN;
+        scsi_lu_open_gate(lu);
+        iscsi_target_check_idle(volume->target);
+        e->done(e, error_set(&e->error, -ENOMEM, "out of memory"));
+        return;
+    }
+    volume->device = scsi_lu_exchange_device(lu, none);
+    if (open_volumes_start_job(volume, EXCHANGING, job_done))
+        return;
+    open_volumes_run_exchange(volume);
+    exchanged(volume);
+}
+
+void open_volumes_exchange(struct open_volumes *volumes, struct io_thread *thread,
+                           struct open_volumes_exchange *exchange)
+{
+    struct volume *volume = idmap_get(&volumes->volumes[thread->index], exchange->volume_id);
+    if (!volume || volume->state == SHUT) {
+        exchange->done(exchange, -ESHUTDOWN);
+    } else if (volume->state != OPEN || volume->anew) {
+        exchange->done(exchange, -EAGAIN);
+    } else {
+        volume->exchange = exchange;
+        volume->state = EXCHANGING;
+        scsi_lu_shut_gate(volume->target->lun0.lu, drained, volume);
+    }
+}

@@ -1,0 +1,149 @@
+/*
+ * Changes of what an overlay consists of.
+ *
+ * A change is one transaction of the registry (registry/layers.c), while nobody has the volume
+ * open; what nobody needs any more after it is removed.
+ */
+#include "storage/private.h"
+#include "storage/stack.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+
+static int find_overlay(struct storage *storage, const char *name, uint64_t *ret_id,
+                        struct error *ret_error)
+{
+    cleanup_catalog struct catalog *catalog = catalog_slot_get(storage->settings.catalog);
+    const struct catalog_volume *volume = catalog_volume_by_name(catalog, name);
+    if (!volume)
+        return error_set(ret_error, -ENOENT, "there is no volume '%.64s'; see: nodisk volume list",
+                         name);
+    if (!volume->overlay)
+        return error_set(ret_error, -EOPNOTSUPP,
+                         "volume '%s' is no overlay, and only those have layers and snapshots; "
+                         "make one by: nodisk volume create NAME --image IMAGE",
+                         name);
+    *ret_id = volume->id;
+    return 0;
+}
+
+int overlay_claim(struct storage *storage, const char *name, bool force, uint64_t *ret_id,
+                  struct error *ret_error)
+{
+    const struct storage_settings *settings = &storage->settings;
+    int r = find_overlay(storage, name, ret_id, ret_error);
+    if (r < 0 || !settings->claim)
+        return r;
+    return settings->claim(settings->context, *ret_id, name, force, ret_error);
+}
+
+void overlay_release(struct storage *storage, uint64_t id)
+{
+    const struct storage_settings *settings = &storage->settings;
+    if (settings->release)
+        settings->release(settings->context, id);
+}
+
+int storage_overlay_change(struct storage *storage, const char *volume, enum overlay_change change,
+                           const char *argument, bool force, char kept[static NAME_MAX_LEN + 1],
+                           struct error *ret_error)
+{
+    struct registry *registry = storage->settings.registry;
+    uint64_t id;
+    int r = overlay_claim(storage, volume, force, &id, ret_error);
+    if (r < 0)
+        return r;
+    r = registry_overlay_change(registry, volume, change, argument, kept, ret_error);
+    overlay_release(storage, id);
+    return r < 0 ? r : layers_clear(registry, ret_error);
+}
+
+int overlay_exchange(struct storage *storage, uint64_t id, const char *name,
+                     int (*change)(void *argument, struct error *ret_error), void *argument,
+                     struct error *ret_error)
+{
+    const struct storage_settings *settings = &storage->settings;
+    return settings->exchange
+               ? settings->exchange(settings->context, id, name, change, argument, ret_error)
+               : change(argument, ret_error);
+}
+
+struct snapshot {
+    struct registry *registry;
+    const char *volume, *name;
+};
+
+/* The device was closed before, so that all that was written is durable. */
+static int add_snapshot(void *argument, struct error *ret_error)
+{
+    const struct snapshot *s = argument;
+    return registry_snapshot_add(s->registry, s->volume, s->name, ret_error);
+}
+
+int storage_snapshot_add(struct storage *storage, const char *volume, const char *snapshot,
+                         struct error *ret_error)
+{
+    struct snapshot s = {storage->settings.registry, volume, snapshot};
+    uint64_t id;
+    int r = find_overlay(storage, volume, &id, ret_error);
+    return r < 0 ? r : overlay_exchange(storage, id, volume, add_snapshot, &s, ret_error);
+}
+
+int storage_snapshot_remove(struct storage *storage, const char *volume, const char *snapshot,
+                            struct storage_job **ret_job, struct error *ret_error)
+{
+    struct registry *registry = storage->settings.registry;
+    int r = registry_snapshot_remove(registry, volume, snapshot, ret_error);
+    if (r >= 0)
+        r = layers_clear(registry, ret_error);
+    if (r < 0)
+        return r;
+    *ret_job = NULL;
+    r = merge_begin(storage, volume, ret_job, ret_error);
+    return r == -EBUSY ? 0 : r; /* it is in use: another time */
+}
+
+/* --- what it takes --- */
+
+static bool is_among(const struct catalog_layer *layer, const struct catalog_layer *list,
+                     size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (list[i].id == layer->id)
+            return true;
+    return false;
+}
+
+/* Is the layer one of the volume's own, or of a snapshot before number `n`? */
+static bool is_counted(const struct catalog_overlay *o, const struct catalog_layer *layer, size_t n)
+{
+    bool found = is_among(layer, o->layers, o->n_layers);
+    for (size_t i = 0; !found && i < n; i++)
+        found = is_among(layer, o->snapshots[i].layers, o->snapshots[i].n_layers);
+    return found;
+}
+
+static uint64_t layer_used(const struct catalog_layer *layer)
+{
+    return layer->made ? overlay_used(layer->path) : 0;
+}
+
+static uint64_t overlay_volume_used(const struct catalog_overlay *o)
+{
+    uint64_t used = 0;
+    for (size_t i = 0; i < o->n_layers; i++)
+        used += layer_used(&o->layers[i]);
+    for (size_t s = 0; s < o->n_snapshots; s++)
+        for (size_t i = 0; i < o->snapshots[s].n_layers; i++)
+            if (!is_counted(o, &o->snapshots[s].layers[i], s))
+                used += layer_used(&o->snapshots[s].layers[i]);
+    return used;
+}
+
+uint64_t storage_volume_used(const struct catalog_volume *volume)
+{
+    struct stat st;
+    if (volume->overlay)
+        return overlay_volume_used(volume->overlay);
+    return stat(volume->path, &st) == 0 && S_ISREG(st.st_mode) ? (uint64_t)st.st_blocks * 512 : 0;
+}

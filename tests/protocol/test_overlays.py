@@ -1,0 +1,363 @@
+"""Overlays: volumes over golden images, their snapshots, and what becomes of them."""
+
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from daemon import BASE_IQN, wait_until
+from iscsilab import MIB, SanDaemon, Volume, need, qemu, run
+from lab.iscsi import INITIATOR, LoginRefused, Session
+
+SIZE = 16 * MIB
+BLOCK = 4096
+
+
+def content(seed: int, size: int = SIZE) -> bytes:
+    """Of an image: every block differs from every other, but a third is a hole."""
+    blocks = [bytes(BLOCK) if n % 3 == 2 else (n * 7919 + seed).to_bytes(8, "big") * (BLOCK // 8)
+              for n in range(size // BLOCK)]
+    return b"".join(blocks)
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[SanDaemon]:
+    with SanDaemon(tmp_path / "d") as d:
+        yield d
+
+
+def add_image(daemon: SanDaemon, tmp_path: Path, seed: int, size: int = SIZE) -> bytes:
+    """The next version of the image `golden`."""
+    path = tmp_path / f"golden{seed}.raw"
+    path.write_bytes(content(seed, size))
+    daemon.ok("image", "import", path, "--name", "golden")
+    return content(seed, size)
+
+
+@pytest.fixture
+def golden(daemon: SanDaemon, tmp_path: Path) -> bytes:
+    return add_image(daemon, tmp_path, 1)
+
+
+def overlay(daemon: SanDaemon, name: str, *options: object) -> Volume:
+    daemon.ok("volume", "create", name, "--image", "golden", "--allow", INITIATOR, *options)
+    return Volume(name, Path("/nowhere"), daemon.portal)
+
+
+def shown(daemon: SanDaemon, name: str) -> dict:
+    return daemon.get(f"/v1/volumes/{name}").json
+
+
+def read_all(volume: Volume, size: int = SIZE) -> bytes:
+    """All of it, by a session of its own."""
+    with volume.session() as session:
+        return read_by(session, size)
+
+
+def read_by(session: Session, size: int = SIZE) -> bytes:
+    return b"".join(session.read(lba, 2048) for lba in range(0, size // 512, 2048))
+
+
+def write_once(volume: Volume, lba: int, data: bytes) -> None:
+    with volume.session() as session:
+        session.write(lba, data)
+        assert session.logout() == 0
+
+
+def put(old: bytes, offset: int, new: bytes) -> bytes:
+    return old[:offset] + new + old[offset + len(new):]
+
+
+def test_it_costs_nothing_until_it_is_written_to(daemon, golden):
+    volumes = [overlay(daemon, f"v{n}") for n in range(20)]
+    assert all(shown(daemon, v.name)["used"] == 0 for v in volumes)
+    assert list((daemon.state / "layers").iterdir()) == []
+    assert read_all(volumes[3]) == golden
+    write_once(volumes[3], 8, b"x" * BLOCK)
+    assert read_all(volumes[3]) == put(golden, BLOCK, b"x" * BLOCK)
+    assert read_all(volumes[4]) == golden
+    assert 0 < shown(daemon, "v3")["used"] < MIB
+
+
+def test_qemu_reads_what_the_image_is(daemon, golden, tmp_path):
+    need("qemu-img")
+    volume = overlay(daemon, "v")
+    run("qemu-img", "compare", "--image-opts", f"driver=raw,file.driver=file,file.filename={tmp_path}/golden1.raw",
+        qemu(volume))
+    run("qemu-io", "--image-opts", qemu(volume), "-c", "write -P 7 1536 512", "-c", "write -P 8 1M 64k", "-c", "flush")
+    assert read_all(volume) == put(put(golden, 1536, b"\7" * 512), MIB, b"\10" * 65536)
+
+
+def test_it_survives_the_daemon(daemon, golden):
+    """What was acknowledged, without a flush, and the daemon is killed."""
+    volume = overlay(daemon, "v")
+    expected = golden
+    for n in range(3):
+        with volume.session() as session:
+            for lba in (3 + n, 64 + 8 * n, 4096 + 100 * n):
+                data = os.urandom(512 * (1 + 3 * n))
+                session.write(lba, data)
+                expected = put(expected, 512 * lba, data)
+            daemon.kill()
+        daemon.start()
+        assert read_all(volume) == expected
+
+
+def test_larger_than_its_image(daemon, golden):
+    volume = overlay(daemon, "v", "--size", "20M")
+    with volume.session() as session:
+        assert session.capacity() == (20 * MIB // 512, 512)
+    assert read_all(volume, 20 * MIB) == golden + bytes(4 * MIB)
+    refused = daemon.cli("volume", "create", "w", "--image", "golden", "--size", "8M")
+    assert refused.returncode == 1 and "give no size, or a larger one" in refused.stderr
+
+
+def test_reset_and_rollback(daemon, golden):
+    volume = overlay(daemon, "v")
+    write_once(volume, 0, b"1" * 8192)
+    first = read_all(volume)
+    daemon.ok("volume", "snapshot", "v", "first")
+    write_once(volume, 4, b"2" * 8192)
+    daemon.ok("volume", "snapshot", "v", "second")
+    second = read_all(volume)
+    assert second == put(first, 2048, b"2" * 8192)
+    write_once(volume, 100, b"3" * 512)
+    assert "first" in daemon.ok("volume", "snapshots", "v")
+    daemon.ok("volume", "rollback", "v", "first")
+    assert read_all(volume) == first
+    write_once(volume, 100, b"4" * 512)
+    daemon.ok("volume", "rollback", "v", "second")
+    assert read_all(volume) == second
+    daemon.ok("volume", "reset", "v")
+    assert read_all(volume) == golden
+    daemon.ok("volume", "rollback", "v", "second")
+    assert read_all(volume) == second
+    daemon.stop()
+    daemon.start()
+    assert read_all(volume) == second
+
+
+def test_a_snapshot_that_is_removed_changes_nothing(daemon, golden):
+    volume = overlay(daemon, "v")
+    for n in range(4):
+        write_once(volume, 16 * n, bytes([n + 1]) * 8192)
+        daemon.ok("volume", "snapshot", "v", f"s{n}")
+    expected = read_all(volume)
+    for n in (1, 3, 0, 2):
+        daemon.ok("volume", "remove-snapshot", "v", f"s{n}")
+        assert read_all(volume) == expected
+    assert shown(daemon, "v")["overlay"]["layers"] == 1
+    assert len(list((daemon.state / "layers").iterdir())) == 3
+
+
+def test_a_snapshot_of_what_is_in_use(daemon, golden):
+    """The session goes on, and its commands wait but for a moment."""
+    volume = overlay(daemon, "v")
+    stop, errors, written = threading.Event(), [], []
+
+    def keep_writing() -> None:
+        try:
+            with volume.session() as session:
+                while not stop.is_set():
+                    n = len(written)
+                    session.write(8 * (n % 1024), n.to_bytes(8, "big") * (BLOCK // 8))
+                    written.append(n)
+        except Exception as error:  # noqa: BLE001 told by the test
+            errors.append(error)
+
+    writer = threading.Thread(target=keep_writing)
+    writer.start()
+    counts = []
+    for n in range(5):
+        before = len(written)
+        wait_until(lambda: len(written) > before + 50 or errors, "the writer to go on")  # noqa: B023
+        begun = len(written)
+        daemon.ok("volume", "snapshot", "v", f"s{n}")
+        counts.append((begun, len(written) + 1))
+    stop.set()
+    writer.join()
+    assert errors == []
+    now = read_all(volume)
+    for n, (begun, ended) in enumerate(counts):
+        daemon.ok("volume", "rollback", "v", f"s{n}")
+        then = read_all(volume)
+        held = next(k for k in range(begun, ended + 1)
+                    if then[BLOCK * (k % 1024):][:8] != k.to_bytes(8, "big"))  # all before, none after
+        assert all(then[BLOCK * (k % 1024):][:8] == k.to_bytes(8, "big") for k in range(max(0, held - 1024), held))
+    assert now != then
+
+
+def test_nobody_is_thrown_out_unasked(daemon, golden):
+    volume = overlay(daemon, "v")
+    write_once(volume, 0, b"x" * 512)
+    with volume.session() as session:
+        refused = daemon.cli("volume", "reset", "v")
+        assert refused.returncode == 1
+        assert INITIATOR in refused.stderr and "--force" in refused.stderr and "--at-next-boot" in refused.stderr
+        assert session.read(0, 1) == b"x" * 512
+        daemon.ok("volume", "reset", "v", "--force")
+        with pytest.raises((ConnectionError, EOFError, OSError)):
+            session.read(0, 1)
+    assert read_all(volume) == golden
+
+
+def test_rebase_keeps_what_was(daemon, golden, tmp_path):
+    volume = overlay(daemon, "v")
+    write_once(volume, 0, b"x" * 512)
+    before = read_all(volume)
+    newer = add_image(daemon, tmp_path, 2, SIZE + 4 * MIB)
+    told = daemon.ok("volume", "rebase", "v", "--image", "golden@2")
+    assert "before-golden-2" in told
+    assert read_all(volume, SIZE + 4 * MIB) == newer
+    assert "golden@1" in daemon.cli("image", "remove", "golden@1").stderr
+    daemon.ok("volume", "rollback", "v", "before-golden-2")
+    assert read_all(volume) == before
+    assert shown(daemon, "v")["image"] == "golden@1"
+    daemon.ok("volume", "reset", "v")  # it follows its image
+    assert shown(daemon, "v")["image"] == "golden@2"
+
+
+def test_a_version_in_use_stays(daemon, golden):
+    overlay(daemon, "v1")
+    overlay(daemon, "v2")
+    refused = daemon.cli("image", "remove", "golden")
+    assert refused.returncode == 1 and "'v1', 'v2'" in refused.stderr
+    for name in ("v1", "v2"):
+        daemon.ok("volume", "remove", name)
+    daemon.ok("image", "remove", "golden")
+
+
+def test_removal_leaves_no_file(daemon, golden):
+    volume = overlay(daemon, "v")
+    write_once(volume, 0, b"x" * 512)
+    daemon.ok("volume", "snapshot", "v", "s")
+    write_once(volume, 0, b"y" * 512)
+    assert len(list((daemon.state / "layers").iterdir())) == 6
+    daemon.ok("volume", "remove", "v")
+    assert list((daemon.state / "layers").iterdir()) == []
+
+
+@pytest.mark.parametrize("options", [("--image", "golden"), ("--size", "16M"), ("--size", "16M", "--overlay")])
+def test_growth_is_told_to_who_uses_it(daemon, golden, options):
+    daemon.ok("volume", "create", "v", *options, "--allow", INITIATOR)
+    volume = Volume("v", Path("/nowhere"), daemon.portal)
+    with volume.session() as session:
+        session.write(0, b"x" * 512)
+        daemon.ok("volume", "set", "v", "--size", "24M")
+        assert session.command(bytes(6)).sense == "06/2a/09"  # CAPACITY DATA HAS CHANGED
+        assert session.capacity() == (24 * MIB // 512, 512)
+        session.write(24 * MIB // 512 - 1, b"y" * 512)
+        assert session.read(0, 1) == b"x" * 512
+        assert session.read(20 * MIB // 512, 1) == bytes(512)
+    assert read_all(volume, 24 * MIB)[-512:] == b"y" * 512
+    refused = daemon.cli("volume", "set", "v", "--size", "8M")
+    assert refused.returncode == 1 and "a volume only grows" in refused.stderr
+
+
+def add_node(daemon: SanDaemon, number: int, *options: object) -> Volume:
+    name = f"web{number}"
+    daemon.ok("node", "add", name, "--mac", f"52:54:00:00:00:{number:02x}", "--image", "golden", *options)
+    return Volume(name, Path("/nowhere"), daemon.portal)
+
+
+def boot(volume: Volume) -> Session:
+    """A login as iPXE's, of the node that it is the disk of."""
+    return Session(volume.portal, volume.target, f"{BASE_IQN}:{volume.name}",
+                   keys={"ImmediateData": "No"}).login()
+
+
+def test_what_is_staged_happens_at_the_next_boot(daemon, golden, tmp_path):
+    """Not at a reconnection; once; and whoever is left of the boot before has to go."""
+    volume = add_node(daemon, 1)
+    newer = add_image(daemon, tmp_path, 2)
+    initiator = f"{BASE_IQN}:web1"
+    with boot(volume) as session:
+        session.write(0, b"x" * 512)
+        daemon.ok("volume", "rebase", "web1", "--image", "golden@2", "--at-next-boot")
+        assert session.read(0, 1) == b"x" * 512
+        with Session(volume.portal, volume.target, initiator).login() as system:
+            assert system.read(0, 1) == b"x" * 512
+            with boot(volume) as again:
+                assert read_by(again) == newer
+                with pytest.raises((ConnectionError, EOFError, OSError)):
+                    system.read(0, 1)
+                again.write(0, b"y" * 512)
+    assert shown(daemon, "web1")["overlay"]["staged"] is None
+    with boot(volume) as session:
+        assert read_by(session) == put(newer, 0, b"y" * 512)
+        daemon.ok("volume", "rollback", "web1", "before-golden-2", "--at-next-boot")
+        assert "call that off" in daemon.cli("volume", "remove-snapshot", "web1", "before-golden-2").stderr
+    with boot(volume) as session:
+        assert session.read(0, 1) == b"x" * 512
+
+
+def test_an_ephemeral_one_is_reset_at_each_boot(daemon, golden):
+    volume = add_node(daemon, 1)
+    daemon.ok("volume", "set", "web1", "--ephemeral", "yes")
+    for _ in range(3):
+        with boot(volume) as session:
+            assert read_by(session) == golden
+            session.write(0, b"x" * 512)
+            with Session(volume.portal, volume.target, f"{BASE_IQN}:web1").login() as system:
+                assert system.read(0, 1) == b"x" * 512
+                system.logout()
+            session.logout()
+    daemon.ok("volume", "set", "web1", "--ephemeral", "no")
+    with boot(volume) as session:
+        assert session.read(0, 1) == b"x" * 512
+
+
+def test_groups_and_batches(daemon, golden, tmp_path):
+    daemon.ok("group", "add", "rack1")
+    for n in range(1, 6):
+        add_node(daemon, n, "--group", "rack1")
+    add_node(daemon, 9)
+    add_image(daemon, tmp_path, 2)
+    told = daemon.ok("volume", "rebase", "--group", "rack1", "--image", "golden@2", "--max", 2)
+    assert "2 done, 0 failed" in told and "3 to go" in told
+    told = daemon.ok("volume", "rebase", "--group", "rack1", "--image", "golden@2")
+    assert "3 done, 0 failed, 2 had nothing to do" in told
+    assert [shown(daemon, f"web{n}")["image"] for n in (1, 5, 9)] == ["golden@2", "golden@2", "golden@1"]
+    daemon.ok("volume", "snapshot", "--all", "before")
+    daemon.ok("volume", "reset", "--node", "web9", "--at-next-boot")
+    assert shown(daemon, "web9")["overlay"]["staged"] == "reset"
+    told = daemon.ok("volume", "reset", "--all", "--at-next-boot")
+    assert "5 done, 0 failed, 1 had nothing to do" in told
+    daemon.ok("volume", "unstage", "--all")
+    assert shown(daemon, "web9")["overlay"]["staged"] is None
+    assert daemon.cli("volume", "reset", "--group", "rack2").returncode == 1
+    assert daemon.cli("volume", "reset").returncode == 2
+
+
+def test_what_cannot_be_is_refused(daemon, golden):
+    overlay(daemon, "v")
+    daemon.ok("volume", "create", "raw", "--size", "1M")
+    for words, sentence in [
+            (("volume", "snapshot", "raw", "s"), "is no overlay"),
+            (("volume", "reset", "raw"), "is no overlay"),
+            (("volume", "rollback", "v", "none"), "has no snapshot 'none'"),
+            (("volume", "rebase", "v", "--image", "golden@7"), "there is no image 'golden@7'"),
+            (("volume", "snapshot", "v", "No"), "cannot be a snapshot's name"),
+            (("volume", "reset", "v", "--at-next-boot"), "is the disk of no node"),
+            (("volume", "remove-snapshot", "v", "none"), "has no snapshot"),
+            (("volume", "reset", "nothing"), "there is no volume 'nothing'")]:
+        refused = daemon.cli(*words)
+        assert refused.returncode == 1 and sentence in refused.stderr, (words, refused.stderr)
+    daemon.ok("volume", "snapshot", "v", "s")
+    assert "already" in daemon.cli("volume", "snapshot", "v", "s").stderr
+
+
+def test_login_is_refused_while_the_files_are_not_its_own(daemon, golden):
+    """A layer that is over another image than the registry says is never opened."""
+    volume = overlay(daemon, "v")
+    write_once(volume, 0, b"x" * 512)
+    daemon.stop()
+    map_file = next((daemon.state / "layers").glob("*.map"))
+    data = bytearray(map_file.read_bytes())
+    data[:2 * BLOCK] = bytes(byte ^ 1 for byte in data[:2 * BLOCK])  # both of its headers
+    map_file.write_bytes(data)
+    daemon.start()
+    with pytest.raises(LoginRefused):
+        volume.session()
+    assert daemon.lines("volume v:", "layers/")
