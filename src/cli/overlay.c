@@ -225,6 +225,53 @@ static int remove_snapshot(const struct cli *cli, const struct args *args)
                     args->words[0]);
 }
 
+/* --- commit and export --- */
+
+/* With the snapshot that was named, if one was. Takes over body. */
+static int ask_fold(const struct cli *cli, const struct args *args, const char *path, json_t *body,
+                    const char *what, json_t **ret_json)
+{
+    struct cli_job job = {.interrupted = "the daemon undoes what was not finished"};
+    const char *snapshot = args_value(args, "snapshot");
+    if (snapshot)
+        json_object_set_new(body, "snapshot", json_string(snapshot));
+    str_copy(job.what, sizeof(job.what), what);
+    return cli_ask(cli, "POST", path, body, &job, ret_json);
+}
+
+static const struct cli_option fold_options[] = {
+    {"snapshot", "SNAPSHOT", "as it was then, instead of as it is now"},
+};
+
+static int commit(const struct cli *cli, const struct args *args)
+{
+    char what[128], reference[128];
+    json_t *json;
+    snprintf(what, sizeof(what), "making image %.64s", args->words[1]);
+    int r = ask_fold(cli, args, "/v1/commits",
+                     json_pack("{s:s, s:s}", "volume", args->words[0], "image", args->words[1]),
+                     what, &json);
+    if (r != CLI_OK)
+        return r;
+    str_copy(reference, sizeof(reference), print_text(json, "reference") ?: args->words[1]);
+    return cli_done(cli, json, "volume %s is image %s\n", args->words[0], reference);
+}
+
+static int export(const struct cli *cli, const struct args *args)
+{
+    char what[128];
+    json_t *json;
+    cleanup_free char *path = cli_absolute_path(args->words[1]);
+    if (!path)
+        return CLI_FAILED;
+    snprintf(what, sizeof(what), "exporting volume %.64s", args->words[0]);
+    int r = ask_fold(cli, args, "/v1/exports",
+                     json_pack("{s:s, s:s}", "volume", args->words[0], "path", path), what, &json);
+    if (r != CLI_OK)
+        return r;
+    return cli_done(cli, json, "volume %s is in %s\n", args->words[0], path);
+}
+
 /* --- what is staged --- */
 
 static bool unstage_is_due(const struct args *args, const json_t *volume)
@@ -271,6 +318,15 @@ const struct cli_verb cli_overlay_verbs[CLI_N_OVERLAY_VERBS] = {
      rollback, 1},
     {"remove-snapshot", "VOLUME SNAPSHOT", 2, "Removes a snapshot; the volume stays as it is", NULL,
      0, NULL, remove_snapshot},
+    {"commit", "VOLUME IMAGE", 2, "Makes an overlay the next version of an image", fold_options,
+     ARRAY_SIZE(fold_options),
+     "Also while it is in use: then it is as after a power cut. What it has of its own (keys of a\n"
+     "server, logs) is in the image, too.\n",
+     commit},
+    {"export", "VOLUME FILE", 2, "Writes what is on an overlay into a new raw file", fold_options,
+     ARRAY_SIZE(fold_options),
+     "Also while it is in use. For another format: qemu-img convert -O qcow2 FILE FILE.qcow2\n",
+     export},
     {"unstage", "[VOLUME]", 0, "Calls off what was to be done at the next boot", selection_options,
      ARRAY_SIZE(selection_options), NULL, unstage, 1},
 };

@@ -3,5 +3,5 @@
 
 #include "cli/command.h"
 
-#define CLI_N_OVERLAY_VERBS 7
+#define CLI_N_OVERLAY_VERBS 9
 extern const struct cli_verb cli_overlay_verbs[CLI_N_OVERLAY_VERBS];

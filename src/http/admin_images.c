@@ -98,15 +98,14 @@ void admin_show_image(struct call *call)
                          volumes_made_from(catalog, name, version)));
 }
 
-static json_t *image_result(struct admin *admin, const char *name, uint32_t version)
+json_t *image_result(struct admin *admin, const char *name, uint32_t version)
 {
     cleanup_catalog struct catalog *catalog = catalog_slot_get(admin->settings.catalog);
     const struct catalog_image *image = catalog_image_find(catalog, name, version);
     return image ? image_to_json(catalog, image) : json_null();
 }
 
-/* In the memory of the body. NULL: there is none left. */
-static const struct catalog_label *to_labels(struct body *body, const struct body_texts *texts)
+const struct catalog_label *call_labels(struct body *body, const struct body_texts *texts)
 {
     struct catalog_label *labels = arena_alloc(&body->arena, (texts->count + 1) * sizeof(*labels));
     for (size_t i = 0; labels && i < texts->count; i++)
@@ -119,7 +118,7 @@ static int import(struct call *call, struct body *body, const struct body_image 
 {
     const struct storage_import what = {.path = fields->path.text,
                                         .name = fields->name.text,
-                                        .labels = to_labels(body, &fields->labels),
+                                        .labels = call_labels(body, &fields->labels),
                                         .n_labels = fields->labels.count};
     if (!what.labels)
         return error_set(ret_error, -ENOMEM, "out of memory");
@@ -164,7 +163,7 @@ static int change(struct call *call, struct body *body, const struct body_image_
                   const char *name, uint32_t version, struct error *ret_error)
 {
     struct registry *registry = call->admin->settings.registry;
-    const struct catalog_label *labels = to_labels(body, &fields->labels);
+    const struct catalog_label *labels = call_labels(body, &fields->labels);
     if (!labels)
         return error_set(ret_error, -ENOMEM, "out of memory");
     if (fields->labels.given)

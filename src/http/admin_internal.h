@@ -2,6 +2,7 @@
 #pragma once
 
 #include "http/admin.h"
+#include "http/body.h"
 #include "http/http.h"
 
 #include <pthread.h>
@@ -55,10 +56,16 @@ json_t *node_to_json(struct admin *admin, const struct catalog *catalog,
                      const struct catalog_node *node);
 json_t *volume_to_json(const struct catalog *catalog, const struct catalog_volume *volume);
 json_t *image_to_json(const struct catalog *catalog, const struct catalog_image *image);
+/* Results of jobs that are about one. */
+json_t *volume_result(struct admin *admin, const char *name, uint32_t version);
+json_t *image_result(struct admin *admin, const char *name, uint32_t version);
 /* NULL: null */
 json_t *overlay_to_json(const struct catalog_overlay *overlay);
 /* Every node with "boot": what the provider knows of it, or null. */
 json_t *nodes_with_stages(struct admin *admin);
+
+/* In the memory of the body. NULL: there is none left. */
+const struct catalog_label *call_labels(struct body *body, const struct body_texts *texts);
 
 const char *volume_state_text(enum volume_state state);
 
@@ -91,6 +98,8 @@ void admin_unstage_overlay(struct call *call);
 void admin_list_snapshots(struct call *call);
 void admin_add_snapshot(struct call *call);
 void admin_remove_snapshot(struct call *call);
+void admin_commit_overlay(struct call *call);
+void admin_export_overlay(struct call *call);
 
 void admin_attach_volume(struct call *call);
 void admin_detach_volume(struct call *call);

@@ -118,13 +118,6 @@ void admin_add_snapshot(struct call *call)
         reply_changed(call, fields.volume.text, "");
 }
 
-static json_t *volume_result(struct admin *admin, const char *name, uint32_t version)
-{
-    cleanup_catalog struct catalog *catalog = catalog_slot_get(admin->settings.catalog);
-    const struct catalog_volume *volume = catalog_volume_by_name(catalog, name);
-    return volume ? volume_to_json(catalog, volume) : json_null();
-}
-
 void admin_remove_snapshot(struct call *call)
 {
     struct error error;
@@ -139,4 +132,48 @@ void admin_remove_snapshot(struct call *call)
         call_reply_error(call, &error);
     else
         call_reply_job(call, job, call->name, volume_result);
+}
+
+static int fold(struct call *call, struct body *body, const struct body_fold *f,
+                struct storage_job **ret_job, struct error *ret_error)
+{
+    const struct storage_fold what = {.volume = f->volume.text,
+                                      .snapshot = f->snapshot.text,
+                                      .image = f->image.text,
+                                      .labels = call_labels(body, &f->labels),
+                                      .n_labels = f->labels.count,
+                                      .path = f->path.text};
+    if (!what.labels)
+        return error_set(ret_error, -ENOMEM, "out of memory");
+    return storage_overlay_fold(call->admin->settings.storage, &what, ret_job, ret_error);
+}
+
+void admin_commit_overlay(struct call *call)
+{
+    cleanup_body struct body body = {0};
+    struct body_fold fields;
+    struct storage_job *job = NULL;
+    struct error error;
+    size_t size;
+    const char *data = http_body(call->request, &size);
+    if (body_read_commit(data, size, &body, &fields, &error) < 0 ||
+        fold(call, &body, &fields, &job, &error) < 0)
+        call_reply_error(call, &error);
+    else
+        call_reply_job(call, job, fields.image.text, image_result);
+}
+
+void admin_export_overlay(struct call *call)
+{
+    cleanup_body struct body body = {0};
+    struct body_fold fields;
+    struct storage_job *job = NULL;
+    struct error error;
+    size_t size;
+    const char *data = http_body(call->request, &size);
+    if (body_read_export(data, size, &body, &fields, &error) < 0 ||
+        fold(call, &body, &fields, &job, &error) < 0)
+        call_reply_error(call, &error);
+    else
+        call_reply_job(call, job, fields.volume.text, volume_result);
 }

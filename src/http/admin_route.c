@@ -25,6 +25,8 @@ static const struct route routes[] = {
     {"POST", "/v1/snapshots", admin_add_snapshot},
     {"GET", "/v1/snapshots/*", admin_list_snapshots},
     {"DELETE", "/v1/snapshots/*", admin_remove_snapshot},
+    {"POST", "/v1/commits", admin_commit_overlay},
+    {"POST", "/v1/exports", admin_export_overlay},
     {"POST", "/v1/attachments", admin_attach_volume},
     {"DELETE", "/v1/attachments/*", admin_detach_volume},
     {"GET", "/v1/groups", admin_list_groups},

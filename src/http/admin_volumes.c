@@ -110,7 +110,7 @@ void admin_show_volume(struct call *call)
     call_reply(call, 200, volume_to_json(catalog, volume));
 }
 
-static json_t *volume_result(struct admin *admin, const char *name, uint32_t version)
+json_t *volume_result(struct admin *admin, const char *name, uint32_t version)
 {
     cleanup_catalog struct catalog *catalog = catalog_slot_get(admin->settings.catalog);
     const struct catalog_volume *volume = catalog_volume_by_name(catalog, name);

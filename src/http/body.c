@@ -303,6 +303,31 @@ int body_read_change(const char *data, size_t size, struct body *body,
     return read_body(data, size, body, fields, ARRAY_SIZE(fields), ret_change, ret_error);
 }
 
+int body_read_commit(const char *data, size_t size, struct body *body, struct body_fold *ret_fold,
+                     struct error *ret_error)
+{
+    static const struct field fields[] = {
+        {"volume", FIELD_TEXT, offsetof(struct body_fold, volume), .required = true},
+        {"image", FIELD_TEXT, offsetof(struct body_fold, image), .required = true},
+        {"snapshot", FIELD_TEXT, offsetof(struct body_fold, snapshot)},
+        {"labels", FIELD_TEXTS, offsetof(struct body_fold, labels)},
+    };
+    *ret_fold = (struct body_fold){0};
+    return read_body(data, size, body, fields, ARRAY_SIZE(fields), ret_fold, ret_error);
+}
+
+int body_read_export(const char *data, size_t size, struct body *body, struct body_fold *ret_fold,
+                     struct error *ret_error)
+{
+    static const struct field fields[] = {
+        {"volume", FIELD_TEXT, offsetof(struct body_fold, volume), .required = true},
+        {"path", FIELD_TEXT, offsetof(struct body_fold, path), .required = true},
+        {"snapshot", FIELD_TEXT, offsetof(struct body_fold, snapshot)},
+    };
+    *ret_fold = (struct body_fold){0};
+    return read_body(data, size, body, fields, ARRAY_SIZE(fields), ret_fold, ret_error);
+}
+
 int body_read_snapshot(const char *data, size_t size, struct body *body,
                        struct body_snapshot *ret_snapshot, struct error *ret_error)
 {

@@ -124,6 +124,16 @@ struct body_change {
 int body_read_change(const char *data, size_t size, struct body *body,
                      struct body_change *ret_change, struct error *ret_error) MUST_CHECK;
 
+/* Exactly one of image and path. */
+struct body_fold {
+    struct body_text volume, snapshot, image, path;
+    struct body_texts labels;
+};
+int body_read_commit(const char *data, size_t size, struct body *body, struct body_fold *ret_fold,
+                     struct error *ret_error) MUST_CHECK;
+int body_read_export(const char *data, size_t size, struct body *body, struct body_fold *ret_fold,
+                     struct error *ret_error) MUST_CHECK;
+
 struct body_snapshot {
     struct body_text volume, name;
 };

@@ -13,7 +13,6 @@
 struct image_job {
     struct storage_job job;
     char name[NAME_MAX_LEN + 1];
-    uint32_t version;
     char path[PATH_MAX];
 };
 
@@ -55,7 +54,7 @@ static int publish_import(struct storage_job *job, struct error *ret_error)
     int r = file_publish(i->import.to, i->image.path, 0444, ret_error);
     if (r < 0)
         return r;
-    r = registry_image_finish(job->storage->settings.registry, i->image.name, i->image.version,
+    r = registry_image_finish(job->storage->settings.registry, i->image.name, i->image.job.version,
                               &result, ret_error);
     if (r < 0) {
         struct error ignored;
@@ -93,14 +92,18 @@ static void remove_directory_if_empty(const char *path)
     rmdir(dirname(copy));
 }
 
+void image_withdraw(struct storage *storage, const char *name, uint32_t version, const char *path)
+{
+    struct error ignored;
+    file_remove(path, false, &ignored);
+    (void)!registry_image_abandon(storage->settings.registry, name, version, &ignored);
+    remove_directory_if_empty(path);
+}
+
 static void undo_import(struct storage_job *job, const char *why)
 {
     const struct image_job *image = &import_of(job)->image;
-    struct error ignored;
-    file_remove(image->path, false, &ignored);
-    (void)!registry_image_abandon(job->storage->settings.registry, image->name, image->version,
-                                  &ignored);
-    remove_directory_if_empty(image->path);
+    image_withdraw(job->storage, image->name, job->version, image->path);
 }
 
 static const struct job_kind import_kind = {begin_import,    step_import,    publish_import,
@@ -127,31 +130,37 @@ static const char *source_name(const char *path, char name[static PATH_MAX])
     return name;
 }
 
-/* Announces it in the registry, and makes its file; on failure neither is there. */
-static int announce(struct storage *storage, const struct storage_import *what,
-                    struct import_job *i, struct error *ret_error)
+int image_announce(struct storage *storage, struct registry_image *image, uint32_t *ret_version,
+                   char ret_path[static PATH_MAX], struct error *ret_error)
 {
-    char source[PATH_MAX];
     cleanup_free char *path = NULL;
-    const struct registry_image image = {.name = what->name,
-                                         .directory = storage->images,
-                                         .source = source_name(what->path, source),
-                                         .labels = what->labels,
-                                         .n_labels = what->n_labels};
-    int r = registry_image_begin(storage->settings.registry, &image, &i->image.version, &path,
-                                 ret_error);
+    image->directory = storage->images;
+    int r = registry_image_begin(storage->settings.registry, image, ret_version, &path, ret_error);
     if (r < 0)
         return r;
-    str_copy(i->image.path, sizeof(i->image.path), path);
-    str_copy(i->image.name, sizeof(i->image.name), what->name);
+    str_copy(ret_path, PATH_MAX, path);
     /* again: another import that is undone may take the directory away in between */
     for (int tries = 0; tries == 0 || (r == -ENOENT && tries < 3); tries++) {
         r = make_directory(path, ret_error);
         if (r >= 0)
-            r = i->import.to = file_create_tmp(path, ret_error);
+            r = file_create_tmp(path, ret_error);
     }
     if (r < 0)
-        undo_import(&i->image.job, ret_error->text);
+        image_withdraw(storage, image->name, *ret_version, path);
+    return r;
+}
+
+static int announce(struct storage *storage, const struct storage_import *what,
+                    struct import_job *i, struct error *ret_error)
+{
+    char source[PATH_MAX];
+    struct registry_image image = {.name = what->name,
+                                   .source = source_name(what->path, source),
+                                   .labels = what->labels,
+                                   .n_labels = what->n_labels};
+    str_copy(i->image.name, sizeof(i->image.name), what->name);
+    int r = image_announce(storage, &image, &i->image.job.version, i->image.path, ret_error);
+    i->import.to = r;
     return r;
 }
 
@@ -209,7 +218,7 @@ static int changed(const struct verify_job *v, const char *how, struct error *re
     return error_set(ret_error, -EBADMSG,
                      "image '%s@%u' is not what was imported any more (%s): %s; look at the disk, "
                      "import the image again and move to that version",
-                     v->image.name, v->image.version, how, v->image.path);
+                     v->image.name, v->image.job.version, how, v->image.path);
 }
 
 static int begin_verify(struct storage_job *job, struct error *ret_error)
@@ -239,7 +248,7 @@ static int publish_verify(struct storage_job *job, struct error *ret_error)
     struct verify_job *v = verify_of(job);
     return v->expected[0] ? 0
                           : registry_image_record(job->storage->settings.registry, v->image.name,
-                                                  v->image.version, v->found, ret_error);
+                                                  v->image.job.version, v->found, ret_error);
 }
 
 static struct storage_progress verify_progress(const struct storage_job *job)
@@ -290,7 +299,7 @@ int storage_image_verify(struct storage *storage, const char *name, uint32_t ver
     if (!v)
         return error_set(ret_error, -ENOMEM, "out of memory");
     v->image.job = (struct storage_job){.kind = &verify_kind, .storage = storage};
-    v->image.version = image->version;
+    v->image.job.version = image->version;
     v->size = image->size;
     v->fd = take_fd(&fd);
     str_copy(v->image.name, sizeof(v->image.name), name);
@@ -298,12 +307,6 @@ int storage_image_verify(struct storage *storage, const char *name, uint32_t ver
     str_copy(v->expected, sizeof(v->expected), image->sha256 ?: "");
     *ret_job = &v->image.job;
     return 0;
-}
-
-uint32_t image_job_version(const struct storage_job *job)
-{
-    bool ours = job->kind == &import_kind || job->kind == &verify_kind;
-    return ours ? container_of(job, const struct image_job, job)->version : 0;
 }
 
 /* --- removal --- */

@@ -107,7 +107,7 @@ struct storage_progress storage_job_progress(const struct storage_job *job)
 
 uint32_t storage_job_version(const struct storage_job *job)
 {
-    return image_job_version(job);
+    return job->version;
 }
 
 void storage_job_free(struct storage_job *job)

@@ -18,6 +18,7 @@ struct storage_job {
     enum job_state state;
     bool has_slot;
     bool had_to_wait;
+    uint32_t version; /* of the image that it is about; 0: it is about none */
 };
 
 struct job_kind {
@@ -34,6 +35,3 @@ struct job_kind {
     /* after release(): undoes what the registry and the disk hold of it. why: a sentence */
     void (*undo)(struct storage_job *job, const char *why);
 };
-
-/* The image version that a job of these kinds is about; else 0. */
-uint32_t image_job_version(const struct storage_job *job);

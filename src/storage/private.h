@@ -66,3 +66,10 @@ int merge_begin(struct storage *storage, const char *volume, struct storage_job 
 int overlay_exchange(struct storage *storage, uint64_t id, const char *name,
                      int (*change)(void *argument, struct error *ret_error), void *argument,
                      struct error *ret_error) MUST_CHECK;
+
+/* Announces the next version of an image in the registry (image->directory is filled in) and makes
+ * its .tmp file: a descriptor of it. On failure neither is there. */
+int image_announce(struct storage *storage, struct registry_image *image, uint32_t *ret_version,
+                   char ret_path[static PATH_MAX], struct error *ret_error) MUST_CHECK;
+/* Undoes that. */
+void image_withdraw(struct storage *storage, const char *name, uint32_t version, const char *path);

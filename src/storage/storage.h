@@ -153,6 +153,18 @@ int storage_snapshot_add(struct storage *storage, const char *volume, const char
  * removed while nobody has. */
 int storage_snapshot_remove(struct storage *storage, const char *volume, const char *snapshot,
                             struct storage_job **ret_job, struct error *ret_error) MUST_CHECK;
+/* What an overlay reads as, in a file. */
+struct storage_fold {
+    const char *volume;
+    const char *snapshot; /* NULL: as it is now, also while it is in use */
+    const char *image;    /* of which it is to be the next version; or NULL */
+    size_t n_labels;
+    const struct catalog_label *labels; /* of that */
+    const char *path;                   /* or a new raw file, absolute */
+};
+
+int storage_overlay_fold(struct storage *storage, const struct storage_fold *what,
+                         struct storage_job **ret_job, struct error *ret_error) MUST_CHECK;
 /* Any volume of ours, or a file in place; also while it is in use. -EINVAL: it would get smaller.
  */
 int storage_volume_grow(struct storage *storage, const char *name, uint64_t size,

@@ -218,6 +218,50 @@ def test_rebase_keeps_what_was(daemon, golden, tmp_path):
     assert shown(daemon, "v")["image"] == "golden@2"
 
 
+def test_a_disk_becomes_the_next_image(daemon, golden):
+    """While it is in use; it goes on as it was."""
+    volume = overlay(daemon, "v", "--size", "20M")
+    with volume.session() as session:
+        session.write(3, b"x" * 8192)
+        expected = read_by(session, 20 * MIB)
+        assert daemon.ok("volume", "commit", "v", "golden") == "volume v is image golden@2\n"
+        session.write(0, b"y" * 512)
+    assert shown(daemon, "v")["overlay"]["snapshots"] == []
+    assert (daemon.state / "images/golden/2.raw").read_bytes() == expected
+    assert "is whole" in daemon.ok("image", "verify", "golden@2")
+    made = overlay(daemon, "w")
+    assert shown(daemon, "w")["image"] == "golden@2"
+    assert read_all(made, 20 * MIB) == expected
+    assert read_all(volume, 20 * MIB) == put(expected, 0, b"y" * 512)
+
+
+def test_export(daemon, golden, tmp_path):
+    """Of a volume that nobody has opened yet, of one in use, and of a snapshot."""
+    volume = overlay(daemon, "v")
+    daemon.ok("volume", "export", "v", tmp_path / "untouched.raw")
+    assert (tmp_path / "untouched.raw").read_bytes() == golden
+    daemon.ok("volume", "create", "empty", "--size", "1G", "--overlay")
+    daemon.ok("volume", "export", "empty", tmp_path / "empty.raw")
+    assert (tmp_path / "empty.raw").stat().st_size == 1 << 30
+    assert (tmp_path / "empty.raw").stat().st_blocks * 512 < MIB
+    write_once(volume, 0, b"x" * 512)
+    daemon.ok("volume", "snapshot", "v", "s")
+    with volume.session() as session:
+        session.write(0, b"y" * 512)
+        daemon.ok("volume", "export", "v", tmp_path / "now.raw")
+        daemon.ok("volume", "export", "v", tmp_path / "then.raw", "--snapshot", "s")
+    assert (tmp_path / "now.raw").read_bytes() == put(golden, 0, b"y" * 512)
+    assert (tmp_path / "then.raw").read_bytes() == put(golden, 0, b"x" * 512)
+    for words, sentence in [(("v", tmp_path / "now.raw"), "is there already"),
+                            (("v", tmp_path / "a.raw", "--snapshot", "none"), "has no snapshot 'none'"),
+                            (("v", "/nowhere/a.raw"), "cannot be written"), (("w", tmp_path / "a.raw"), "no volume")]:
+        refused = daemon.cli("volume", "export", *words)
+        assert refused.returncode == 1 and sentence in refused.stderr, (words, refused.stderr)
+    assert [s["name"] for s in shown(daemon, "v")["overlay"]["snapshots"]] == ["s"]
+    assert sorted(path.name for path in tmp_path.glob("*.raw*")) == ["empty.raw", "golden1.raw", "now.raw", "then.raw",
+                                                                     "untouched.raw"]
+
+
 def test_a_version_in_use_stays(daemon, golden):
     overlay(daemon, "v1")
     overlay(daemon, "v2")
