@@ -201,7 +201,7 @@ static enum volume_state state_of(const char *text)
 }
 
 /* One on its way out has no layers any more. */
-static int read_overlay(struct db *db, sqlite3_stmt *row, struct arena *arena,
+static int read_overlay(struct db *db, sqlite3_stmt *row, struct overlay_loader *loader,
                         struct catalog_overlay *overlay, struct catalog_volume *volume,
                         struct error *ret_error)
 {
@@ -210,17 +210,18 @@ static int read_overlay(struct db *db, sqlite3_stmt *row, struct arena *arena,
         return 0;
     overlay->follows = sqlite3_column_int(row, 17) != 0;
     overlay->ephemeral = sqlite3_column_int(row, 18) != 0;
-    overlay->staged_argument = arena_strdup(arena, db_column_text_or_null(row, 20));
+    overlay->staged_argument = arena_strdup(&loader->arena, db_column_text_or_null(row, 20));
     if (overlay_change_parse(db_column_text_or_null(row, 19), &overlay->staged) < 0)
         return damaged(db, "change of an overlay", db_column_text(row, 19), ret_error);
-    int r = overlay_load(db, (int64_t)volume->id, volume->name, top_id, arena, overlay, ret_error);
+    int r = overlay_load(db, loader, (int64_t)volume->id, volume->name, top_id, overlay, ret_error);
     volume->overlay = overlay;
     volume->image = overlay->base.image;
     return r;
 }
 
 static int read_volume(struct db *db, sqlite3_stmt *row, const struct scratch *allow,
-                       struct arena *arena, struct catalog *catalog, struct error *ret_error)
+                       struct overlay_loader *loader, struct catalog *catalog,
+                       struct error *ret_error)
 {
     char path[PATH_MAX];
     struct catalog_volume volume = {
@@ -248,7 +249,7 @@ static int read_volume(struct db *db, sqlite3_stmt *row, const struct scratch *a
     if (volume_kind_parse(db_column_text(row, 2), &volume.kind) < 0)
         return damaged(db, "kind of volume", db_column_text(row, 2), ret_error);
     struct catalog_overlay overlay = {0};
-    r = read_overlay(db, row, arena, &overlay, &volume, ret_error);
+    r = read_overlay(db, row, loader, &overlay, &volume, ret_error);
     if (r < 0)
         return r;
     volume.chap = &chap;
@@ -270,6 +271,7 @@ static int read_volume(struct db *db, sqlite3_stmt *row, const struct scratch *a
 static int load_volumes(struct db *db, struct catalog *catalog, struct error *ret_error)
 {
     struct scratch allow = {0};
+    struct overlay_loader loader = {0};
     sqlite3_stmt *rows =
         db_start(db,
                  "SELECT id, name, kind, state, failure, path, owned, size, block_size, read_only,"
@@ -281,15 +283,14 @@ static int load_volumes(struct db *db, struct catalog *catalog, struct error *re
     int r;
     while ((r = db_next(db, rows, ret_error)) > 0) {
         r = read_allow(db, sqlite3_column_int64(rows, 0), &allow, ret_error);
-        struct arena arena = {0};
         if (r >= 0)
-            r = read_volume(db, rows, &allow, &arena, catalog, ret_error);
-        arena_free(&arena);
+            r = read_volume(db, rows, &allow, &loader, catalog, ret_error);
         if (r < 0)
             break;
     }
     db_end(rows);
     scratch_free(&allow);
+    arena_free(&loader.arena);
     return r;
 }
 

@@ -12,7 +12,8 @@ struct row {
 };
 
 struct rows {
-    struct arena *arena;
+    struct overlay_loader *loader;
+    struct arena *arena; /* the loader's */
     const char *volume;
     struct row *list;
     size_t count, room;
@@ -107,6 +108,11 @@ static const struct row *find_row(const struct rows *rows, int64_t id)
 static int read_base(struct db *db, const struct rows *rows, int64_t version_id,
                      struct catalog_base *ret_base, struct error *ret_error)
 {
+    /* a thousand volumes stand on one image */
+    if (rows->loader->base.version_id == (uint64_t)version_id) {
+        *ret_base = rows->loader->base;
+        return 0;
+    }
     char path[PATH_MAX], image[NAME_MAX_LEN + 16];
     sqlite3_stmt *from =
         db_start(db,
@@ -128,7 +134,10 @@ static int read_base(struct db *db, const struct rows *rows, int64_t version_id,
     };
     r = read_identity(db, from, 4, rows->volume, ret_base->identity, ret_error);
     db_end(from);
-    return r < 0 || (ret_base->image && ret_base->path) ? r : no_memory(ret_error);
+    if (r < 0 || !ret_base->image || !ret_base->path)
+        return r < 0 ? r : no_memory(ret_error);
+    rows->loader->base = *ret_base;
+    return 0;
 }
 
 /* From a layer down to the bottom. */
@@ -192,17 +201,17 @@ static int read_snapshots(struct db *db, int64_t volume_id, const struct rows *r
     return r;
 }
 
-int overlay_load(struct db *db, int64_t volume_id, const char *name, int64_t top_id,
-                 struct arena *arena, struct catalog_overlay *overlay, struct error *ret_error)
+int overlay_load(struct db *db, struct overlay_loader *loader, int64_t volume_id, const char *name,
+                 int64_t top_id, struct catalog_overlay *overlay, struct error *ret_error)
 {
-    struct rows rows = {.arena = arena, .volume = name};
+    struct rows rows = {.loader = loader, .arena = &loader->arena, .volume = name};
     int r = read_rows(db, volume_id, &rows, ret_error);
     if (r >= 0)
         r = read_stack(db, &rows, top_id, &overlay->layers, &overlay->n_layers, &overlay->base,
                        ret_error);
     if (r >= 0 && overlay->n_layers == 0)
         r = damaged(db, name, "no layer", ret_error);
-    if (r >= 0)
+    if (r >= 0 && rows.count > 1) /* a snapshot has a layer beside the top */
         r = read_snapshots(db, volume_id, &rows, overlay, ret_error);
     return r;
 }

@@ -83,9 +83,16 @@ const char *path_of_layer(const struct db *db, int64_t layer_id, char path[stati
  * what its row says of it. */
 int overlay_put_top(struct db *db, int64_t volume_id, int64_t below_id, int64_t image_version_id,
                     uint64_t size, struct error *ret_error) MUST_CHECK;
-/* Reads an overlay whose top this is, with what it consists of in the arena. */
-int overlay_load(struct db *db, int64_t volume_id, const char *name, int64_t top_id,
-                 struct arena *arena, struct catalog_overlay *overlay,
+/* What the overlays of one catalog have in common. Zeroed; overlay_load() fills it, arena_free()
+ * it. */
+struct overlay_loader {
+    struct arena arena;
+    struct catalog_base base; /* the one read last */
+};
+
+/* Reads an overlay whose top this is; what it consists of lives in the loader. */
+int overlay_load(struct db *db, struct overlay_loader *loader, int64_t volume_id, const char *name,
+                 int64_t top_id, struct catalog_overlay *overlay,
                  struct error *ret_error) MUST_CHECK;
 
 /* Everything that the catalog holds, as the transaction under way sees it. NULL: failed. */

@@ -39,6 +39,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct body_group group;
     struct body_attachment attachment;
     struct body_hold hold;
+    struct body_change overlay;
+    struct body_snapshot snapshot;
+    struct body_fold fold;
     if (size == 0)
         return 0;
     const char *text = (const char *)data + 1;
@@ -68,6 +71,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         break;
     case 'h':
         check(body_read_hold(text, size - 1, &body, &hold, &error), &error);
+        break;
+    case 'o':
+        check(body_read_change(text, size - 1, &body, &overlay, &error), &error);
+        break;
+    case 's':
+        check(body_read_snapshot(text, size - 1, &body, &snapshot, &error), &error);
+        break;
+    case 'C':
+        check(body_read_commit(text, size - 1, &body, &fold, &error), &error);
+        break;
+    case 'e':
+        check(body_read_export(text, size - 1, &body, &fold, &error), &error);
         break;
     default:
         try_node(text, size - 1, &body);
