@@ -170,8 +170,11 @@ static int read_snapshot(struct db *db, sqlite3_stmt *from, const struct rows *r
     ret_snapshot->created_at = (uint64_t)sqlite3_column_int64(from, 2);
     if (!ret_snapshot->name)
         return no_memory(ret_error);
-    return read_stack(db, rows, sqlite3_column_int64(from, 1), &ret_snapshot->layers,
-                      &ret_snapshot->n_layers, &ret_snapshot->base, ret_error);
+    int r = read_stack(db, rows, sqlite3_column_int64(from, 1), &ret_snapshot->layers,
+                       &ret_snapshot->n_layers, &ret_snapshot->base, ret_error);
+    if (r >= 0 && ret_snapshot->n_layers == 0)
+        r = damaged(db, rows->volume, "a snapshot without a layer", ret_error);
+    return r;
 }
 
 static int read_snapshots(struct db *db, int64_t volume_id, const struct rows *rows,

@@ -53,6 +53,21 @@ static const char *const columns[][2] = {
     {"image_versions", "sha256"},
     {"image_labels", "key"},
     {"image_labels", "value"},
+    {"volumes", "layer_id"},
+    {"volumes", "follows"},
+    {"volumes", "ephemeral"},
+    {"volumes", "staged"},
+    {"volumes", "staged_argument"},
+    {"layers", "id"},
+    {"layers", "identity"},
+    {"layers", "volume_id"},
+    {"layers", "below_id"},
+    {"layers", "image_version_id"},
+    {"layers", "size"},
+    {"layers", "state"},
+    {"snapshots", "name"},
+    {"snapshots", "volume_id"},
+    {"snapshots", "layer_id"},
 };
 
 static const char rows[] =
@@ -65,9 +80,16 @@ static const char rows[] =
     "INSERT INTO image_versions VALUES (2, 1, 2, 'importing', '/i/2.raw', 0, 1, randomblob(16),"
     " NULL, NULL, NULL);"
     "INSERT INTO volumes VALUES (1, 'disk1', 'file', 'ready', NULL, '/v/1.raw', 1, 8192, 512, 0, 0,"
-    " x'00112233445566778899aabbccddeeff', 'debian12@1', 1, 0, 1);"
+    " x'00112233445566778899aabbccddeeff', 'debian12@1', 1, 0, 1, NULL, 0, 0, NULL, NULL, 0);"
     "INSERT INTO volumes VALUES (2, 'disk2', 'device', 'failed', 'why', '/dev/x', 0, 8192, 4096, 1,"
-    " 1, x'10112233445566778899aabbccddeeff', NULL, 1, 1, 0);"
+    " 1, x'10112233445566778899aabbccddeeff', NULL, 1, 1, 0, NULL, 0, 0, NULL, NULL, 0);"
+    "INSERT INTO volumes VALUES (3, 'disk3', 'overlay', 'ready', NULL, 'layers/3', 1, 8192, 512, 0,"
+    " 0, x'20112233445566778899aabbccddeeff', NULL, 1, 0, 0, NULL, 1, 0, 'rollback', 's', 0);"
+    "INSERT INTO layers VALUES (1, randomblob(16), 3, NULL, 1, 4096, 'made', 0, 1);"
+    "INSERT INTO layers VALUES (2, randomblob(16), 3, 1, NULL, 8192, 'made', 1, 1);"
+    "INSERT INTO layers VALUES (3, randomblob(16), 3, 2, NULL, 8192, 'new', 0, 1);"
+    "UPDATE volumes SET layer_id = 3 WHERE id = 3;"
+    "INSERT INTO snapshots VALUES (1, 3, 's', 1, 1);"
     "INSERT INTO volume_allow VALUES (2, 'iqn.2020-01.org.x:a');"
     "INSERT INTO nodes VALUES (1, 'web1', 1, '10.0.0.11', 1, 1);"
     "INSERT INTO nodes VALUES (2, 'web2', NULL, NULL, NULL, 1);"
@@ -208,6 +230,22 @@ static void check_image(const struct catalog *catalog, const struct catalog_imag
         assert(name_is_object(image->labels[i].key) && image->labels[i].value);
 }
 
+static void check_layers(const struct catalog_layer *layers, size_t count)
+{
+    assert(count > 0 && count <= REGISTRY_MAX_LAYERS);
+    for (size_t i = 0; i < count; i++)
+        assert(layers[i].path);
+}
+
+static void check_overlay(const struct catalog_overlay *overlay)
+{
+    check_layers(overlay->layers, overlay->n_layers);
+    for (size_t i = 0; i < overlay->n_snapshots; i++) {
+        assert(overlay->snapshots[i].name);
+        check_layers(overlay->snapshots[i].layers, overlay->snapshots[i].n_layers);
+    }
+}
+
 static void check_catalog(const struct catalog *catalog)
 {
     size_t count;
@@ -220,6 +258,8 @@ static void check_catalog(const struct catalog *catalog)
         assert(name_is_object(v->name) && v->path);
         assert(v->block_size == 512 || v->block_size == 4096);
         assert(v->size > 0 && v->size % v->block_size == 0);
+        if (v->overlay)
+            check_overlay(v->overlay);
     }
     const struct catalog_image *images = catalog_images(catalog, &count);
     for (size_t i = 0; i < count; i++)
