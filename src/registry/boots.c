@@ -72,36 +72,44 @@ int registry_boot_stage_store(struct registry *registry, const struct registry_b
     return 0;
 }
 
-struct younger_operation {
+struct age_operation {
     struct operation operation;
     int64_t volume_id;
-    bool younger; /* result */
+    struct registry_boot_age age; /* result */
 };
 
-static int find_younger(struct db *db, struct operation *operation, struct error *ret_error)
+/* Of a volume that is no node's nobody can say when its machine began to run. */
+static int find_age(struct db *db, struct operation *operation, struct error *ret_error)
 {
-    struct younger_operation *o = container_of(operation, struct younger_operation, operation);
-    int64_t found = 0;
-    int r = db_lookup(db,
-                      "SELECT kernel = ? FROM boots b JOIN nodes n ON n.id = b.node_id"
-                      " WHERE n.volume_id = ? ORDER BY b.id DESC LIMIT 1",
-                      DB_VALUES(db_text(operation_kernel(operation)), db_int(o->volume_id)), &found,
-                      ret_error);
-    if (r == 0)
-        r = db_lookup(db, "SELECT count(*) = 0 FROM nodes WHERE volume_id = ?",
-                      DB_VALUES(db_int(o->volume_id)), &found, ret_error);
-    o->younger = found != 0;
-    return r < 0 ? r : 0;
+    struct age_operation *o = container_of(operation, struct age_operation, operation);
+    sqlite3_stmt *rows =
+        db_start(db,
+                 "SELECT coalesce(b.kernel, '') = ?1, coalesce(b.id, 0) > v.fence_boot"
+                 " OR v.fence_boot = 0 FROM volumes v JOIN nodes n ON n.volume_id = v.id"
+                 " OR n.id IN (SELECT node_id FROM attachments WHERE volume_id = v.id)"
+                 " LEFT JOIN boots b ON b.node_id = n.id WHERE v.id = ?2"
+                 " ORDER BY b.id DESC LIMIT 1",
+                 DB_VALUES(db_text(operation_kernel(operation)), db_int(o->volume_id)), ret_error);
+    if (!rows)
+        return ret_error->code;
+    int r = db_next(db, rows, ret_error);
+    o->age = (struct registry_boot_age){true, true};
+    if (r <= 0)
+        return r;
+    o->age.after_loss = sqlite3_column_int(rows, 0) != 0;
+    o->age.after_change = sqlite3_column_int(rows, 1) != 0;
+    db_end(rows);
+    return 0;
 }
 
-int registry_boot_is_younger(struct registry *registry, uint64_t volume_id, bool *ret_younger,
-                             struct error *ret_error)
+int registry_boot_find_age(struct registry *registry, uint64_t volume_id,
+                           struct registry_boot_age *ret_age, struct error *ret_error)
 {
-    struct younger_operation o = {.operation = {.apply = find_younger, .reads_only = true},
-                                  .volume_id = (int64_t)volume_id};
+    struct age_operation o = {.operation = {.apply = find_age, .reads_only = true},
+                              .volume_id = (int64_t)volume_id};
     int r = operation_run(registry, &o.operation, ret_error);
     if (r >= 0)
-        *ret_younger = o.younger;
+        *ret_age = o.age;
     return r;
 }
 

@@ -316,11 +316,24 @@ static int run(struct registry *registry, struct layer_operation *o, struct erro
     return operation_run(registry, &o->operation, ret_error);
 }
 
+/* A machine that runs, even if it has no session at the moment, has the old disk in mind. */
+static int fence(struct db *db, const struct overlay_row *row, struct error *ret_error)
+{
+    return db_change(db,
+                     "UPDATE volumes SET fence_boot = coalesce((SELECT max(b.id) FROM boots b"
+                     " JOIN nodes n ON n.id = b.node_id WHERE n.volume_id = volumes.id OR n.id IN"
+                     " (SELECT node_id FROM attachments WHERE volume_id = volumes.id)), 0)"
+                     " WHERE id = ?",
+                     DB_VALUES(db_int(row->id)), ret_error);
+}
+
 static int apply_change(struct db *db, struct operation *operation, struct error *ret_error)
 {
     struct layer_operation *o = container_of(operation, struct layer_operation, operation);
     struct overlay_row row = {0};
     int r = find_overlay(db, o->volume, &row, ret_error);
+    if (r >= 0)
+        r = fence(db, &row, ret_error);
     if (r < 0)
         return r;
     switch (o->staged) {
@@ -452,17 +465,20 @@ static int apply_begin_boot(struct db *db, struct operation *operation, struct e
     char name[NAME_MAX_LEN + 1] = "", argument[NAME_MAX_LEN + 16];
     int64_t boot = 0;
     int r = find_due(db, o, name, argument, &boot, ret_error);
-    if (r < 0 || o->staged == OVERLAY_NO_CHANGE)
-        return r;
+    o->changed = r >= 0 && o->staged != OVERLAY_NO_CHANGE;
+    operation->changes_catalog = o->changed;
     o->volume = name;
     o->argument = argument;
-    r = apply_change(db, operation, ret_error);
-    if (r >= 0)
+    if (o->changed)
+        r = apply_change(db, operation, ret_error);
+    if (r >= 0 && o->changed)
         r = db_change(db,
                       "UPDATE volumes SET staged = NULL, staged_argument = NULL, changed_boot = ?"
                       " WHERE id = ?",
                       DB_VALUES(db_int(boot), db_int(o->id)), ret_error);
-    o->changed = r >= 0;
+    if (r >= 0) /* from here on its machine knows the disk as it is */
+        r = db_change(db, "UPDATE volumes SET fence_boot = 0 WHERE id = ? AND fence_boot <> 0",
+                      DB_VALUES(db_int(o->id)), ret_error);
     return r < 0 ? r : 0;
 }
 

@@ -122,7 +122,8 @@ int registry_overlay_stage(struct registry *registry, const char *volume,
                            enum overlay_change change, const char *argument,
                            struct error *ret_error) MUST_CHECK;
 /* Its node begins to boot, and its disk is not open: carries out what was staged, or the reset of
- * an ephemeral one, the latter once for each boot. On failure nothing was changed. */
+ * an ephemeral one, the latter once for each boot. What its node has in mind of the disk is right
+ * from then on. On failure nothing was changed. */
 int registry_overlay_begin_boot(struct registry *registry, uint64_t volume_id,
                                 enum overlay_change *ret_change,
                                 struct error *ret_error) MUST_CHECK;
@@ -374,10 +375,15 @@ int registry_boot_store(struct registry *registry, const struct registry_boot *b
                         struct registry_reply *reply) MUST_CHECK;
 int registry_boot_stage_store(struct registry *registry, const struct registry_boot_stage *stage,
                               struct registry_reply *reply) MUST_CHECK;
-/* Blocks. Has the node whose disk this is begun its last boot while the server's kernel has been
- * running? Also if it is no node's disk. */
-int registry_boot_is_younger(struct registry *registry, uint64_t volume_id, bool *ret_younger,
-                             struct error *ret_error) MUST_CHECK;
+/* When the node that has a volume has begun its last boot. Both true if it is no node's. */
+struct registry_boot_age {
+    bool after_loss;   /* while the server's kernel has been running */
+    bool after_change; /* since the volume was reset, rolled back or rebased */
+};
+
+/* Blocks. */
+int registry_boot_find_age(struct registry *registry, uint64_t volume_id,
+                           struct registry_boot_age *ret_age, struct error *ret_error) MUST_CHECK;
 /* Blocks. The last `boots_per_node` boots of one node (0: of every node), oldest first, each
  * followed by its stages in order. Called as those of registry_lease_list(). */
 int registry_boot_list(struct registry *registry, uint64_t node_id, unsigned boots_per_node,

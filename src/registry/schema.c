@@ -187,9 +187,10 @@ static const char version_kinds[] =
 /* Overlays. What was written to one is in layers, each over another one, over an image version, or
  * over nothing; their files are layers/ID. layer_id: the top, which is written to. follows: a reset
  * takes the latest version. staged: what is done when its node boots; changed_boot: the last boot
- * at which anything was. merging: what is in it is being put into the one above. A layer that is
- * not needed any more is 'removing' until its files are gone. kernel: which run of the server's
- * kernel a boot began in. */
+ * at which anything was. fence_boot: boots up to that one knew the disk as it was before it was
+ * changed, and must not go on with it. merging: what is in it is being put into the one above. A
+ * layer that is not needed any more is 'removing' until its files are gone. kernel: which run of
+ * the server's kernel a boot began in. */
 static const char version_layers[] =
     "CREATE TABLE layers ("
     "  id INTEGER PRIMARY KEY AUTOINCREMENT,"
@@ -223,6 +224,7 @@ static const char version_layers[] =
     "  staged TEXT CHECK (staged IN ('reset', 'rollback', 'rebase'));"
     "ALTER TABLE volumes ADD COLUMN staged_argument TEXT;"
     "ALTER TABLE volumes ADD COLUMN changed_boot INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE volumes ADD COLUMN fence_boot INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE boots ADD COLUMN kernel TEXT NOT NULL DEFAULT '';";
 
 /* migrations[n] brings version n to version n + 1. What was released never changes here. */

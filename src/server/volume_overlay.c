@@ -18,21 +18,28 @@ static void begin_boot(const struct overlay_opening *o)
         log_error("volume %s: what it no longer needs is still there: %s", o->name, error.text);
 }
 
-/* What was acknowledged but not flushed is gone. A machine that has been running since then has it
- * in mind, and would destroy the disk by what it writes. Nothing is opened for it: that would make
- * the disk look clean. */
-static int check_loss(const struct overlay_opening *o, const struct stack *stack,
-                      struct error *ret_error)
+/* A machine that has been running since before power was lost, or since before its disk was
+ * changed, has another disk in mind than there is, and would destroy this one by what it writes.
+ * Nothing is opened for it: that would make the disk look clean. */
+static int check_age(const struct overlay_opening *o, const struct stack *stack,
+                     struct error *ret_error)
 {
-    bool lost = false, younger = false;
-    int r = overlay_is_lost(&stack->spec, &lost, ret_error);
-    if (r >= 0 && lost)
-        r = registry_boot_is_younger(o->registry, o->volume_id, &younger, ret_error);
-    if (r < 0 || !lost || younger)
+    struct registry_boot_age age;
+    bool lost = false;
+    int r = registry_boot_find_age(o->registry, o->volume_id, &age, ret_error);
+    if (r >= 0)
+        r = overlay_is_lost(&stack->spec, &lost, ret_error);
+    if (r < 0)
         return r;
-    return error_set(ret_error, -ESTALE,
-                     "the server has lost power while its machine was running, and with it what "
-                     "was not flushed; restart the machine: its disk is whole");
+    if (!age.after_change)
+        return error_set(ret_error, -ESTALE,
+                         "it was reset, rolled back or rebased while its machine was running; "
+                         "restart the machine: it boots from what its disk is now");
+    if (lost && !age.after_loss)
+        return error_set(ret_error, -ESTALE,
+                         "the server has lost power while its machine was running, and with it "
+                         "what was not flushed; restart the machine: its disk is whole");
+    return 0;
 }
 
 static int open_stack(const struct overlay_opening *o, struct stack *stack,
@@ -41,7 +48,7 @@ static int open_stack(const struct overlay_opening *o, struct stack *stack,
     bool lost = false;
     int r = stack->made ? 0 : stack_make(stack, o->registry, ret_error);
     if (r >= 0 && !o->boots && !stack->spec.read_only)
-        r = check_loss(o, stack, ret_error);
+        r = check_age(o, stack, ret_error);
     if (r >= 0)
         r = block_overlay_open(o->thread, &stack->spec, ret_device, &lost, ret_error);
     if (r >= 0 && lost)

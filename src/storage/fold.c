@@ -136,23 +136,6 @@ static const struct job_kind kind = {begin, step, publish, progress, release, un
 
 /* --- beginning --- */
 
-static int find_volume(struct storage *storage, const char *name, uint64_t *ret_id,
-                       struct error *ret_error)
-{
-    cleanup_catalog struct catalog *catalog = catalog_slot_get(storage->settings.catalog);
-    const struct catalog_volume *volume = catalog_volume_by_name(catalog, name);
-    if (!volume)
-        return error_set(ret_error, -ENOENT, "there is no volume '%.64s'; see: nodisk volume list",
-                         name);
-    if (!volume->overlay)
-        return error_set(ret_error, -EOPNOTSUPP,
-                         "volume '%s' is no overlay: take what it is made of as it is (%s), while "
-                         "nobody uses it",
-                         name, volume->path);
-    *ret_id = volume->id;
-    return 0;
-}
-
 static int take_snapshot(struct fold *f, struct error *ret_error)
 {
     snprintf(f->snapshot, sizeof(f->snapshot), "copy-%llu", (unsigned long long)clock_wall_usec());
@@ -165,7 +148,7 @@ static int take_snapshot(struct fold *f, struct error *ret_error)
 static int make_layers(struct fold *f, struct error *ret_error)
 {
     struct storage *storage = f->job.storage;
-    uint64_t id;
+    uint64_t id = 0;
     int r = overlay_claim(storage, f->volume, false, &id, ret_error);
     if (r < 0)
         return r;
@@ -211,7 +194,7 @@ static int open_target(struct fold *f, const struct storage_fold *what, struct e
 static int prepare(struct fold *f, const struct storage_fold *what, struct error *ret_error)
 {
     uint64_t id = 0;
-    int r = find_volume(f->job.storage, f->volume, &id, ret_error);
+    int r = overlay_find(f->job.storage, f->volume, &id, ret_error);
     if (r >= 0 && !what->snapshot)
         r = take_snapshot(f, ret_error);
     if (r >= 0)

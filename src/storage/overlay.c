@@ -10,8 +10,8 @@
 #include <errno.h>
 #include <sys/stat.h>
 
-static int find_overlay(struct storage *storage, const char *name, uint64_t *ret_id,
-                        struct error *ret_error)
+int overlay_find(struct storage *storage, const char *name, uint64_t *ret_id,
+                 struct error *ret_error)
 {
     cleanup_catalog struct catalog *catalog = catalog_slot_get(storage->settings.catalog);
     const struct catalog_volume *volume = catalog_volume_by_name(catalog, name);
@@ -31,7 +31,7 @@ int overlay_claim(struct storage *storage, const char *name, bool force, uint64_
                   struct error *ret_error)
 {
     const struct storage_settings *settings = &storage->settings;
-    int r = find_overlay(storage, name, ret_id, ret_error);
+    int r = overlay_find(storage, name, ret_id, ret_error);
     if (r < 0 || !settings->claim)
         return r;
     return settings->claim(settings->context, *ret_id, name, force, ret_error);
@@ -49,7 +49,7 @@ int storage_overlay_change(struct storage *storage, const char *volume, enum ove
                            struct error *ret_error)
 {
     struct registry *registry = storage->settings.registry;
-    uint64_t id;
+    uint64_t id = 0;
     int r = overlay_claim(storage, volume, force, &id, ret_error);
     if (r < 0)
         return r;
@@ -84,8 +84,8 @@ int storage_snapshot_add(struct storage *storage, const char *volume, const char
                          struct error *ret_error)
 {
     struct snapshot s = {storage->settings.registry, volume, snapshot};
-    uint64_t id;
-    int r = find_overlay(storage, volume, &id, ret_error);
+    uint64_t id = 0;
+    int r = overlay_find(storage, volume, &id, ret_error);
     return r < 0 ? r : overlay_exchange(storage, id, volume, add_snapshot, &s, ret_error);
 }
 

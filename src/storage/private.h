@@ -55,7 +55,10 @@ int export_check(struct storage *storage, const char *uri, uint32_t *block_size,
 /* What a killed daemon left: announced in the registry but not ready, and stray .tmp files. */
 int leftovers_clear(struct storage *storage, struct error *ret_error) MUST_CHECK;
 
-/* overlay.c: the volume by its name; from here until overlay_release() it is the caller's alone. */
+/* overlay.c: the volume by its name. -ENOENT; -EOPNOTSUPP: it is no overlay. */
+int overlay_find(struct storage *storage, const char *name, uint64_t *ret_id,
+                 struct error *ret_error) MUST_CHECK;
+/* The same; from here until overlay_release() it is the caller's alone. */
 int overlay_claim(struct storage *storage, const char *name, bool force, uint64_t *ret_id,
                   struct error *ret_error) MUST_CHECK;
 void overlay_release(struct storage *storage, uint64_t id);

@@ -336,6 +336,29 @@ def test_what_is_staged_happens_at_the_next_boot(daemon, golden, tmp_path):
         assert session.read(0, 1) == b"x" * 512
 
 
+def test_a_machine_that_runs_does_not_get_another_disk(daemon, golden):
+    """Its session was ended by force, and its disk reset: it is kept out until it boots anew, also by
+    a daemon that was started again."""
+    volume, initiator = add_node(daemon, 1), f"{BASE_IQN}:web1"
+    with boot(volume) as firmware:
+        firmware.write(0, b"x" * 512)
+        daemon.ok("volume", "reset", "web1", "--force")
+    for _ in range(2):
+        with Session(volume.portal, volume.target, initiator) as system, pytest.raises(LoginRefused):
+            system.login()
+        assert daemon.lines("volume web1:", "restart the machine")
+        daemon.stop()
+        daemon.start()
+    with boot(volume) as firmware:
+        assert read_by(firmware) == golden
+        with Session(volume.portal, volume.target, initiator).login() as system:
+            system.write(0, b"y" * 512)
+    daemon.stop()
+    daemon.start()
+    with Session(volume.portal, volume.target, initiator).login() as system:
+        assert system.read(0, 1) == b"y" * 512  # it goes on over a restart of the daemon
+
+
 def test_an_ephemeral_one_is_reset_at_each_boot(daemon, golden):
     volume = add_node(daemon, 1)
     daemon.ok("volume", "set", "web1", "--ephemeral", "yes")

@@ -79,6 +79,7 @@ static void a_migration_that_fails_changes_nothing(void **state)
     "ALTER TABLE volumes DROP COLUMN layer_id; ALTER TABLE volumes DROP COLUMN follows;"           \
     "ALTER TABLE volumes DROP COLUMN ephemeral; ALTER TABLE volumes DROP COLUMN staged;"           \
     "ALTER TABLE volumes DROP COLUMN staged_argument;"                                             \
+    "ALTER TABLE volumes DROP COLUMN fence_boot;"                                                  \
     "ALTER TABLE volumes DROP COLUMN changed_boot; ALTER TABLE boots DROP COLUMN kernel;"          \
     "DROP TABLE snapshots; DROP TABLE layers;"
 
