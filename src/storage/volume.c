@@ -188,6 +188,8 @@ static int check_larger(const struct draft *draft, uint64_t size, struct error *
 static int fill_overlay(struct storage *storage, struct draft *draft,
                         const struct storage_volume *volume, struct error *ret_error)
 {
+    if (draft->row.block_size == 0)
+        draft->row.block_size = 512;
     int r = volume->image ? draft_image(storage, volume->image, volume->version, draft, ret_error)
                           : draft_own_file(storage, draft, ret_error);
     if (r >= 0 && volume->image && volume->size)
