@@ -19,6 +19,7 @@ void open_volumes_run_exchange(struct volume *volume)
     struct open_volumes_exchange *e = volume->exchange;
     struct error error;
     block_close(take_ptr(volume->device));
+    volume->opens_at_boot = false; /* nobody boots: what is staged waits */
     e->result = e->change(e->argument, &e->error);
     if (open_volumes_open_device(volume) >= 0)
         return;

@@ -320,6 +320,9 @@ def test_what_is_staged_happens_at_the_next_boot(daemon, golden, tmp_path):
         session.write(0, b"x" * 512)
         daemon.ok("volume", "rebase", "web1", "--image", "golden@2", "--at-next-boot")
         assert session.read(0, 1) == b"x" * 512
+        daemon.ok("volume", "snapshot", "web1", "meanwhile")  # opens it anew, but nobody boots
+        assert session.read(0, 1) == b"x" * 512
+        assert shown(daemon, "web1")["overlay"]["staged"] == "rebase"
         with Session(volume.portal, volume.target, initiator).login() as system:
             assert system.read(0, 1) == b"x" * 512
             with boot(volume) as again:
