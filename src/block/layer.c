@@ -200,6 +200,11 @@ int layer_write_header(int map_fd, struct layer_header *header)
 
 /* --- the map --- */
 
+static bool is_empty(const uint8_t page[static BLOCK_MAP_PAGE_SIZE])
+{
+    return page[0] == 0 && memcmp(page, page + 1, BLOCK_MAP_PAGE_SIZE - 1) == 0;
+}
+
 static int load_pages(int map_fd, struct block_map *map, uint64_t from, uint64_t to)
 {
     uint8_t page[BLOCK_MAP_PAGE_SIZE];
@@ -209,14 +214,15 @@ static int load_pages(int map_fd, struct block_map *map, uint64_t from, uint64_t
             read_at(map_fd, page, sizeof(page), LAYER_MAP_OFFSET + chunk * BLOCK_MAP_PAGE_SIZE);
         if (n != sizeof(page))
             return n < 0 ? (int)n : -EIO;
-        int r = block_map_load(map, (size_t)chunk, page);
+        int r = is_empty(page) ? 0 : block_map_load(map, (size_t)chunk, page);
         if (r < 0)
             return r;
     }
     return 0;
 }
 
-/* Without the holes: the map of a large volume is mostly one. */
+/* Without the holes: the map of a large volume is mostly one, or space that nothing was written to.
+ */
 static int load_map(int map_fd, struct block_map *map)
 {
     uint64_t size = map->n_chunks * (uint64_t)BLOCK_MAP_PAGE_SIZE;
@@ -309,11 +315,21 @@ static int replay(int log_fd, struct layer *layer)
     return 0;
 }
 
+/* Of a log of another kernel. It keeps its space, so that a full disk can still be written to;
+ * unless it cannot be written to as it is. */
+static bool wipe_log_header(int log_fd)
+{
+    static const uint8_t zeroes[LAYER_LOG_OFFSET];
+    return write_at(log_fd, zeroes, sizeof(zeroes), 0) >= 0;
+}
+
 /* What is behind its entries may be valid ones that were never told of: behind further ones they
  * would be found. The file is long again afterwards, but empty there. */
 static int cut_log(int log_fd, const struct layer *layer)
 {
-    uint64_t used = layer->logged ? LAYER_LOG_OFFSET + layer->n_entries * LAYER_ENTRY_SIZE : 0;
+    uint64_t used = LAYER_LOG_OFFSET + layer->n_entries * LAYER_ENTRY_SIZE;
+    if (!layer->logged && !wipe_log_header(log_fd))
+        used = 0;
     if (ftruncate(log_fd, (off_t)used) < 0 || ftruncate(log_fd, (off_t)LAYER_LOG_SIZE) < 0)
         return -errno;
     return 0;

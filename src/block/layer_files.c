@@ -1,4 +1,10 @@
-/* The files of a layer are made, grow and go. */
+/*
+ * The files of a layer are made, grow and go.
+ *
+ * The map and the header of the log have their space before anything is written to the layer. So on
+ * a full disk a write to new blocks fails before it is acknowledged, and what was acknowledged can
+ * still be made durable: a flush needs no space, whoever has filled the disk.
+ */
 #include "block/layer.h"
 
 #include <errno.h>
@@ -14,9 +20,26 @@ static int not_made(const char *path, int r, struct error *ret_error)
     return error_set(ret_error, r, "%s cannot be written: %s", path, strerror(-r));
 }
 
-/* An empty file of this size, durable. */
-static int make_file(const char *path, const char *suffix, uint64_t size, int *ret_fd,
-                     struct error *ret_error)
+/* A file system that cannot is no reason to do without the layer. */
+static int reserve(int fd, uint64_t size)
+{
+    int r;
+    if (size == 0)
+        return 0;
+    do
+        r = fallocate(fd, 0, 0, (off_t)size);
+    while (r < 0 && errno == EINTR);
+    return r < 0 && errno != EOPNOTSUPP ? -errno : 0;
+}
+
+static uint64_t reserved_of_map(uint64_t size)
+{
+    return MIN(layer_map_size(size), LAYER_MAP_MAX_RESERVED);
+}
+
+/* An empty file of this size, whose first bytes have space of their own; durable. */
+static int make_file(const char *path, const char *suffix, uint64_t size, uint64_t reserved,
+                     int *ret_fd, struct error *ret_error)
 {
     char full[LAYER_PATH_SIZE];
     int r = layer_path(path, suffix, full, ret_error);
@@ -25,10 +48,12 @@ static int make_file(const char *path, const char *suffix, uint64_t size, int *r
     int fd = open(full, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return not_made(full, -errno, ret_error);
-    if (ftruncate(fd, (off_t)size) < 0 || fsync(fd) < 0) {
-        r = not_made(full, -errno, ret_error);
+    r = ftruncate(fd, (off_t)size) < 0 ? -errno : reserve(fd, reserved);
+    if (r >= 0 && fsync(fd) < 0)
+        r = -errno;
+    if (r < 0) {
         close(fd);
-        return r;
+        return not_made(full, r, ret_error);
     }
     *ret_fd = fd;
     return 0;
@@ -49,11 +74,12 @@ static int sync_directory(const char *path, struct error *ret_error)
 static int make_files(const char *path, struct layer_header *header, struct layer_files *files,
                       struct error *ret_error)
 {
-    int r = make_file(path, "data", header->size, &files->data, ret_error);
+    int r = make_file(path, "data", header->size, 0, &files->data, ret_error);
     if (r >= 0)
-        r = make_file(path, "log", LAYER_LOG_SIZE, &files->log, ret_error);
+        r = make_file(path, "log", LAYER_LOG_SIZE, LAYER_LOG_OFFSET, &files->log, ret_error);
     if (r >= 0)
-        r = make_file(path, "map", layer_map_size(header->size), &files->map, ret_error);
+        r = make_file(path, "map", layer_map_size(header->size), reserved_of_map(header->size),
+                      &files->map, ret_error);
     if (r < 0)
         return r;
     r = layer_write_header(files->map, header);
@@ -82,21 +108,22 @@ int overlay_create(const char *path, const uint8_t id[static BLOCK_LAYER_ID_SIZE
     return r;
 }
 
-static int grow_file(int fd, uint64_t size)
+static int grow_file(int fd, uint64_t size, uint64_t reserved)
 {
     struct stat st;
     if (fstat(fd, &st) < 0)
         return -errno;
     if ((uint64_t)st.st_size < size && ftruncate(fd, (off_t)size) < 0)
         return -errno;
-    return fsync(fd) < 0 ? -errno : 0;
+    int r = reserve(fd, reserved);
+    return r >= 0 && fsync(fd) < 0 ? -errno : r;
 }
 
 static int grow_files(const struct layer_files *files, struct layer_header *header, uint64_t size)
 {
-    int r = grow_file(files->data, size);
+    int r = grow_file(files->data, size, 0);
     if (r >= 0)
-        r = grow_file(files->map, layer_map_size(size));
+        r = grow_file(files->map, layer_map_size(size), reserved_of_map(size));
     header->size = size;
     return r < 0 ? r : layer_write_header(files->map, header);
 }

@@ -31,6 +31,9 @@
 
 #define LAYER_MAX_SIZE ((uint64_t)1 << 56) /* bytes */
 
+/* A map has its space from the beginning, up to so many bytes of it (of a layer of 2 TiB). */
+#define LAYER_MAP_MAX_RESERVED ((uint64_t)64 << 20)
+
 struct layer_header {
     uint64_t sequence; /* of the header: from 1 on */
     uint64_t size;     /* bytes, a multiple of 512 */
