@@ -70,8 +70,9 @@ struct overlay_copy {
     int to;              /* not owned; a new, empty file */
     const char *to_name; /* for messages; must stay */
     /* may be read by the caller */
-    uint64_t done;  /* bytes, holes included */
-    uint64_t total; /* bytes: the size of the volume */
+    uint64_t done;   /* bytes, holes included */
+    uint64_t total;  /* bytes: the size of the volume */
+    uint64_t needed; /* bytes that are no holes */
 
     /* private */
     struct overlay_files *files;

@@ -42,25 +42,24 @@ static struct overlay_segment find(const struct overlay_files *files, uint64_t o
     return overlay_segment_in(files->base, files->base_size, offset, end);
 }
 
-static int check_space(const struct overlay_copy *copy, struct error *ret_error)
+static int check_space(struct overlay_copy *copy, struct error *ret_error)
 {
     struct statvfs fs;
-    uint64_t needed = 0;
     for (uint64_t at = 0; at < copy->total;) {
         struct overlay_segment segment = find(copy->files, at, copy->total);
-        needed += segment.fd >= 0 ? segment.length : 0;
+        copy->needed += segment.fd >= 0 ? segment.length : 0;
         at += segment.length;
     }
     if (fstatvfs(copy->to, &fs) < 0)
         return error_set(ret_error, -errno, "%s cannot be looked at: %s", copy->to_name,
                          strerror(errno));
     uint64_t available = (uint64_t)fs.f_bavail * fs.f_frsize;
-    if (needed <= available)
+    if (copy->needed <= available)
         return 0;
     char needed_text[SIZE_TEXT_SIZE], available_text[SIZE_TEXT_SIZE];
     return error_set(ret_error, -ENOSPC,
                      "not enough space for %s: it needs %s, %s are free; free some and try again",
-                     copy->to_name, size_format(needed, needed_text),
+                     copy->to_name, size_format(copy->needed, needed_text),
                      size_format(available, available_text));
 }
 
@@ -125,7 +124,7 @@ static struct overlay_files *files_new(size_t n_layers)
 int overlay_copy_begin(struct overlay_copy *copy, const struct overlay_spec *spec,
                        struct error *ret_error)
 {
-    copy->done = 0;
+    copy->done = copy->needed = 0;
     copy->total = spec->size;
     copy->files = files_new(spec->n_layers);
     if (!copy->files)

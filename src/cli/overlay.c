@@ -239,8 +239,16 @@ static int ask_fold(const struct cli *cli, const struct args *args, const char *
     return cli_ask(cli, "POST", path, body, &job, ret_json);
 }
 
-static const struct cli_option fold_options[] = {
-    {"snapshot", "SNAPSHOT", "as it was then, instead of as it is now"},
+#define SNAPSHOT_OPTION                                                                            \
+    {                                                                                              \
+        "snapshot", "SNAPSHOT", "as it was then, instead of as it is now"                          \
+    }
+
+static const struct cli_option commit_options[] = {SNAPSHOT_OPTION};
+static const struct cli_option export_options[] = {
+    SNAPSHOT_OPTION,
+    {"format", "FORMAT", "raw or qcow2; without it what FILE ends with says, or it is raw"},
+    {"compress", NULL, "of a qcow2: smaller, and slower to make"},
 };
 
 static int commit(const struct cli *cli, const struct args *args)
@@ -257,6 +265,12 @@ static int commit(const struct cli *cli, const struct args *args)
     return cli_done(cli, json, "volume %s is image %s\n", args->words[0], reference);
 }
 
+static const char *export_format(const struct args *args)
+{
+    const char *file = args->words[1], *dot = strrchr(file, '.');
+    return args_value(args, "format") ?: dot && str_eq(dot, ".qcow2") ? "qcow2" : "raw";
+}
+
 static int export(const struct cli *cli, const struct args *args)
 {
     char what[128];
@@ -265,8 +279,11 @@ static int export(const struct cli *cli, const struct args *args)
     if (!path)
         return CLI_FAILED;
     snprintf(what, sizeof(what), "exporting volume %.64s", args->words[0]);
-    int r = ask_fold(cli, args, "/v1/exports",
-                     json_pack("{s:s, s:s}", "volume", args->words[0], "path", path), what, &json);
+    int r =
+        ask_fold(cli, args, "/v1/exports",
+                 json_pack("{s:s, s:s, s:s, s:b}", "volume", args->words[0], "path", path, "format",
+                           export_format(args), "compress", (int)args_given(args, "compress")),
+                 what, &json);
     if (r != CLI_OK)
         return r;
     return cli_done(cli, json, "volume %s is in %s\n", args->words[0], path);
@@ -318,15 +335,13 @@ const struct cli_verb cli_overlay_verbs[CLI_N_OVERLAY_VERBS] = {
      rollback, 1},
     {"remove-snapshot", "VOLUME SNAPSHOT", 2, "Removes a snapshot; the volume stays as it is", NULL,
      0, NULL, remove_snapshot},
-    {"commit", "VOLUME IMAGE", 2, "Makes an overlay the next version of an image", fold_options,
-     ARRAY_SIZE(fold_options),
-     "Also while it is in use: then it is as after a power cut. What it has of its own (keys of a\n"
-     "server, logs) is in the image, too.\n",
+    {"commit", "VOLUME IMAGE", 2, "Makes a volume the next version of an image", commit_options,
+     ARRAY_SIZE(commit_options),
+     "An overlay also while it is in use: then it is as after a power cut. What it has of its own\n"
+     "(keys of a server, logs) is in the image, too.\n",
      commit},
-    {"export", "VOLUME FILE", 2, "Writes what is on an overlay into a new raw file", fold_options,
-     ARRAY_SIZE(fold_options),
-     "Also while it is in use. For another format: qemu-img convert -O qcow2 FILE FILE.qcow2\n",
-     export},
+    {"export", "VOLUME FILE", 2, "Writes what is on a volume into a new file", export_options,
+     ARRAY_SIZE(export_options), "What is on an overlay also while it is in use.\n", export},
     {"unstage", "[VOLUME]", 0, "Calls off what was to be done at the next boot", selection_options,
      ARRAY_SIZE(selection_options), NULL, unstage, 1},
 };

@@ -98,8 +98,8 @@ void admin_unstage_overlay(struct call *call);
 void admin_list_snapshots(struct call *call);
 void admin_add_snapshot(struct call *call);
 void admin_remove_snapshot(struct call *call);
-void admin_commit_overlay(struct call *call);
-void admin_export_overlay(struct call *call);
+void admin_commit_volume(struct call *call);
+void admin_export_volume(struct call *call);
 
 void admin_attach_volume(struct call *call);
 void admin_detach_volume(struct call *call);

@@ -142,13 +142,19 @@ static int fold(struct call *call, struct body *body, const struct body_fold *f,
                                       .image = f->image.text,
                                       .labels = call_labels(body, &f->labels),
                                       .n_labels = f->labels.count,
-                                      .path = f->path.text};
+                                      .path = f->path.text,
+                                      .format = f->format.text,
+                                      .compress = f->compress.value};
     if (!what.labels)
         return error_set(ret_error, -ENOMEM, "out of memory");
-    return storage_overlay_fold(call->admin->settings.storage, &what, ret_job, ret_error);
+    return storage_volume_fold(call->admin->settings.storage, &what, ret_job, ret_error);
 }
 
-void admin_commit_overlay(struct call *call)
+/* What commit and export have in common: only what they read and what they answer with differs. */
+static void fold_as(struct call *call,
+                    int (*read)(const char *data, size_t size, struct body *body,
+                                struct body_fold *ret_fold, struct error *ret_error),
+                    json_t *(*result)(struct admin *admin, const char *name, uint32_t version))
 {
     cleanup_body struct body body = {0};
     struct body_fold fields;
@@ -156,24 +162,20 @@ void admin_commit_overlay(struct call *call)
     struct error error;
     size_t size;
     const char *data = http_body(call->request, &size);
-    if (body_read_commit(data, size, &body, &fields, &error) < 0 ||
+    if (read(data, size, &body, &fields, &error) < 0 ||
         fold(call, &body, &fields, &job, &error) < 0)
         call_reply_error(call, &error);
     else
-        call_reply_job(call, job, fields.image.text, image_result);
+        call_reply_job(call, job, fields.image.given ? fields.image.text : fields.volume.text,
+                       result);
 }
 
-void admin_export_overlay(struct call *call)
+void admin_commit_volume(struct call *call)
 {
-    cleanup_body struct body body = {0};
-    struct body_fold fields;
-    struct storage_job *job = NULL;
-    struct error error;
-    size_t size;
-    const char *data = http_body(call->request, &size);
-    if (body_read_export(data, size, &body, &fields, &error) < 0 ||
-        fold(call, &body, &fields, &job, &error) < 0)
-        call_reply_error(call, &error);
-    else
-        call_reply_job(call, job, fields.volume.text, volume_result);
+    fold_as(call, body_read_commit, image_result);
+}
+
+void admin_export_volume(struct call *call)
+{
+    fold_as(call, body_read_export, volume_result);
 }

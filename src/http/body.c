@@ -323,6 +323,8 @@ int body_read_export(const char *data, size_t size, struct body *body, struct bo
         {"volume", FIELD_TEXT, offsetof(struct body_fold, volume), .required = true},
         {"path", FIELD_TEXT, offsetof(struct body_fold, path), .required = true},
         {"snapshot", FIELD_TEXT, offsetof(struct body_fold, snapshot)},
+        {"format", FIELD_TEXT, offsetof(struct body_fold, format)},
+        {"compress", FIELD_BOOL, offsetof(struct body_fold, compress)},
     };
     *ret_fold = (struct body_fold){0};
     return read_body(data, size, body, fields, ARRAY_SIZE(fields), ret_fold, ret_error);

@@ -126,7 +126,8 @@ int body_read_change(const char *data, size_t size, struct body *body,
 
 /* Exactly one of image and path. */
 struct body_fold {
-    struct body_text volume, snapshot, image, path;
+    struct body_text volume, snapshot, image, path, format;
+    struct body_bool compress;
     struct body_texts labels;
 };
 int body_read_commit(const char *data, size_t size, struct body *body, struct body_fold *ret_fold,

@@ -54,12 +54,15 @@ static int find_base(struct db *db, int64_t layer_id, int64_t *ret_id, struct er
                      DB_VALUES(db_int(layer_id)), ret_id, ret_error);
 }
 
-static int not_an_overlay(const char *volume, struct error *ret_error)
+int registry_no_overlay(const char *volume, struct error *ret_error)
 {
-    return error_set(ret_error, -EOPNOTSUPP,
-                     "volume '%s' is no overlay, and only those have layers; make one by: nodisk "
-                     "volume create NAME --image IMAGE, or --size SIZE --overlay",
-                     volume);
+    return error_set(
+        ret_error, -EOPNOTSUPP,
+        "volume '%s' is no overlay: there is no layer that what is written could go to, "
+        "so that what it was is gone; for snapshots and ways back make an image of it, "
+        "and a volume over that: nodisk volume commit %s IMAGE, nodisk volume create "
+        "NAME --image IMAGE",
+        volume, volume);
 }
 
 static int find_overlay(struct db *db, const char *volume, struct overlay_row *ret_row,
@@ -83,7 +86,7 @@ static int find_overlay(struct db *db, const char *volume, struct overlay_row *r
     bool ready = str_eq(db_column_text(rows, 4), "ready");
     db_end(rows);
     if (!ret_row->layer_id)
-        return not_an_overlay(volume, ret_error);
+        return registry_no_overlay(volume, ret_error);
     if (!ready)
         return error_set(ret_error, -EBUSY, "volume '%s' is not ready; see: nodisk volume show %s",
                          volume, volume);

@@ -142,6 +142,8 @@ int registry_snapshot_add(struct registry *registry, const char *volume, const c
 /* Takes the name away; what is written to its layer goes if nothing stands on it. */
 int registry_snapshot_remove(struct registry *registry, const char *volume, const char *snapshot,
                              struct error *ret_error) MUST_CHECK;
+/* -EOPNOTSUPP: this volume has no layers, and what to do instead. */
+int registry_no_overlay(const char *volume, struct error *ret_error);
 /* Takes its layers from a volume that is being removed; from here on it cannot be called off. */
 int registry_overlay_drop(struct registry *registry, const char *volume,
                           struct error *ret_error) MUST_CHECK;

@@ -27,6 +27,7 @@
 #include "server/sessions.h"
 #include "server/state.h"
 #include "server/tftp_glue.h"
+#include "server/volume_reader.h"
 #include "storage/storage.h"
 
 #include <errno.h>
@@ -268,6 +269,24 @@ static int exchange(void *context, uint64_t volume_id, const char *volume,
     return claims_exchange(&server->sessions, volume_id, volume, change, argument, ret_error);
 }
 
+static int open_reader(void *context, uint64_t volume_id, struct storage_reader **ret_reader,
+                       struct error *ret_error)
+{
+    struct server *server = context;
+    return volume_reader_open(san_targets(server->san), volume_id, ret_reader, ret_error);
+}
+
+static int read_volume(void *context, struct storage_reader *reader, uint64_t offset, uint8_t *data,
+                       size_t size)
+{
+    return volume_reader_read(reader, offset, data, size);
+}
+
+static void close_reader(void *context, struct storage_reader *reader)
+{
+    volume_reader_close(reader);
+}
+
 /* The registry and the files behind it: what a killed daemon left half-done is cleared first. */
 static int start_registry(struct server *server, struct error *ret_error)
 {
@@ -301,6 +320,9 @@ static int start_registry(struct server *server, struct error *ret_error)
         .claim = claim,
         .release = release,
         .exchange = exchange,
+        .open_reader = open_reader,
+        .read = read_volume,
+        .close_reader = close_reader,
         .context = server,
     };
     return storage_open(&storage, &server->storage, ret_error);

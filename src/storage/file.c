@@ -51,6 +51,29 @@ int file_create_tmp(const char *path, struct error *ret_error)
     return fd < 0 ? failed(tmp, errno, ret_error) : fd;
 }
 
+int file_create_nameless(const char *path, struct error *ret_error)
+{
+    char copy[PATH_MAX];
+    str_copy(copy, sizeof(copy), path);
+    int fd = open(dirname(copy), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (fd < 0 && errno == EISDIR) /* a kernel's way to say that, too */
+        errno = EOPNOTSUPP;
+    return fd < 0 ? failed(path, errno, ret_error) : fd;
+}
+
+int file_give_name(int fd, const char *path, mode_t mode, struct error *ret_error)
+{
+    char own[32];
+    snprintf(own, sizeof(own), "/proc/self/fd/%d", fd);
+    if (fchmod(fd, mode) < 0 || fsync(fd) < 0 ||
+        linkat(AT_FDCWD, own, AT_FDCWD, path, AT_SYMLINK_FOLLOW) < 0)
+        return failed(path, errno, ret_error);
+    int r = file_sync_directory(path, ret_error);
+    if (r < 0)
+        unlink(path);
+    return r;
+}
+
 int file_publish(int fd, const char *path, mode_t mode, struct error *ret_error)
 {
     char tmp[PATH_MAX];

@@ -86,11 +86,30 @@ static void clear_stray_images(const char *images)
         closedir(d);
 }
 
+/* Of copies that were under way. */
+static int clear_snapshots(struct storage *storage, struct error *ret_error)
+{
+    cleanup_catalog struct catalog *catalog = catalog_slot_get(storage->settings.catalog);
+    size_t count;
+    const struct catalog_volume *volumes = catalog_volumes(catalog, &count);
+    int r = 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct catalog_overlay *o = volumes[i].overlay;
+        for (size_t j = 0; o && r >= 0 && j < o->n_snapshots; j++)
+            if (snapshot_is_temporary(o->snapshots[j].name))
+                r = registry_snapshot_remove(storage->settings.registry, volumes[i].name,
+                                             o->snapshots[j].name, ret_error);
+    }
+    return r;
+}
+
 int leftovers_clear(struct storage *storage, struct error *ret_error)
 {
     cleanup_free struct registry_leftover *leftovers = NULL;
     size_t count = 0;
-    int r = layers_clear(storage->settings.registry, ret_error);
+    int r = clear_snapshots(storage, ret_error);
+    if (r >= 0)
+        r = layers_clear(storage->settings.registry, ret_error);
     if (r >= 0)
         r = registry_list_leftovers(storage->settings.registry, &leftovers, &count, ret_error);
     for (size_t i = 0; r >= 0 && i < count; i++)

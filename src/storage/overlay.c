@@ -19,10 +19,7 @@ int overlay_find(struct storage *storage, const char *name, uint64_t *ret_id,
         return error_set(ret_error, -ENOENT, "there is no volume '%.64s'; see: nodisk volume list",
                          name);
     if (!volume->overlay)
-        return error_set(ret_error, -EOPNOTSUPP,
-                         "volume '%s' is no overlay, and only those have layers and snapshots; "
-                         "make one by: nodisk volume create NAME --image IMAGE",
-                         name);
+        return registry_no_overlay(name, ret_error);
     *ret_id = volume->id;
     return 0;
 }
@@ -80,13 +77,42 @@ static int add_snapshot(void *argument, struct error *ret_error)
     return registry_snapshot_add(s->registry, s->volume, s->name, ret_error);
 }
 
-int storage_snapshot_add(struct storage *storage, const char *volume, const char *snapshot,
+int overlay_add_snapshot(struct storage *storage, const char *volume, const char *snapshot,
                          struct error *ret_error)
 {
     struct snapshot s = {storage->settings.registry, volume, snapshot};
     uint64_t id = 0;
     int r = overlay_find(storage, volume, &id, ret_error);
     return r < 0 ? r : overlay_exchange(storage, id, volume, add_snapshot, &s, ret_error);
+}
+
+/* --- snapshots that are there for a copy only --- */
+
+#define TEMPORARY        "copying-"
+#define TEMPORARY_DIGITS 16 /* of a time */
+
+void snapshot_name_temporary(char name[static NAME_MAX_LEN + 1])
+{
+    snprintf(name, NAME_MAX_LEN + 1, TEMPORARY "%0*llu", TEMPORARY_DIGITS,
+             (unsigned long long)clock_wall_usec());
+}
+
+bool snapshot_is_temporary(const char *name)
+{
+    return str_has_prefix(name, TEMPORARY) &&
+           strlen(name) == strlen(TEMPORARY) + TEMPORARY_DIGITS &&
+           strspn(name + strlen(TEMPORARY), "0123456789") == TEMPORARY_DIGITS;
+}
+
+int storage_snapshot_add(struct storage *storage, const char *volume, const char *snapshot,
+                         struct error *ret_error)
+{
+    if (snapshot_is_temporary(snapshot))
+        return error_set(ret_error, -EINVAL,
+                         "a snapshot that is called like '%s' goes when the daemon is started; "
+                         "take another name",
+                         snapshot);
+    return overlay_add_snapshot(storage, volume, snapshot, ret_error);
 }
 
 int storage_snapshot_remove(struct storage *storage, const char *volume, const char *snapshot,

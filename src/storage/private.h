@@ -27,6 +27,11 @@ int fill_begin(struct storage *storage, int from, const char *from_name, const c
 int file_sync_directory(const char *path, struct error *ret_error) MUST_CHECK;
 /* path with ".tmp" behind it, opened new and empty for writing. */
 int file_create_tmp(const char *path, struct error *ret_error) MUST_CHECK;
+/* A file without a name beside path, which goes when it is closed. -EOPNOTSUPP: the file system
+ * knows no such files. */
+int file_create_nameless(const char *path, struct error *ret_error) MUST_CHECK;
+/* Makes it durable and gives it its name, which must be free (-EEXIST). */
+int file_give_name(int fd, const char *path, mode_t mode, struct error *ret_error) MUST_CHECK;
 /* Makes the .tmp file durable and gives it its name, which must be free (-EEXIST). fd is the .tmp
  * file. After a failure only that file is left. */
 int file_publish(int fd, const char *path, mode_t mode, struct error *ret_error) MUST_CHECK;
@@ -62,6 +67,11 @@ int overlay_find(struct storage *storage, const char *name, uint64_t *ret_id,
 int overlay_claim(struct storage *storage, const char *name, bool force, uint64_t *ret_id,
                   struct error *ret_error) MUST_CHECK;
 void overlay_release(struct storage *storage, uint64_t id);
+int overlay_add_snapshot(struct storage *storage, const char *volume, const char *snapshot,
+                         struct error *ret_error) MUST_CHECK;
+/* Names of snapshots that are there for a copy, and go with it, or when the daemon is started. */
+void snapshot_name_temporary(char name[static NAME_MAX_LEN + 1]);
+bool snapshot_is_temporary(const char *name);
 /* A job that merges layers of the volume which no snapshot needs; -EBUSY: somebody has it open. */
 int merge_begin(struct storage *storage, const char *volume, struct storage_job **ret_job,
                 struct error *ret_error) MUST_CHECK;

@@ -236,3 +236,28 @@ int qemu_convert(struct child *child, int fd, const struct format *format, uint6
                                     .file_size = size};
     return child_start(child, &spec, ret_error);
 }
+
+int qemu_make(struct child *child, int fd, uint64_t size, bool compress, int to,
+              struct error *ret_error)
+{
+    static const struct format raw = {.driver = "raw"};
+    char file[MAX_NAME];
+    /* the last but one: "-c", or what comes behind it already */
+    const char *const argv[] = {"qemu-img",
+                                "convert",
+                                "-p",
+                                "-U",
+                                "-O",
+                                "qcow2",
+                                compress ? "-c" : "-q",
+                                file_name(fd, &raw, file),
+                                CHILD_FILE_1,
+                                NULL};
+    const struct child_spec spec = {.argv = argv,
+                                    .package = PACKAGE,
+                                    .input = -1,
+                                    .files = {fd, to},
+                                    .seconds = 600 + size / (2 * MIB),
+                                    .file_size = size + size / 512 + 64 * MIB};
+    return child_start(child, &spec, ret_error);
+}

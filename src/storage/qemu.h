@@ -31,6 +31,11 @@ int qemu_check_finish(struct child *child, const char *name, struct error *ret_e
 int qemu_convert(struct child *child, int fd, const struct format *format, uint64_t size, int to,
                  struct error *ret_error) MUST_CHECK;
 
+/* Begins to make a qcow2 of a raw disk of `size` bytes, a file or a device, in `to`, which is
+ * empty. child_finish() says how it ended. */
+int qemu_make(struct child *child, int fd, uint64_t size, bool compress, int to,
+              struct error *ret_error) MUST_CHECK;
+
 /* --- pure, for tests and the fuzzer --- */
 
 /* What qemu-img info says. The size, or -EINVAL with a sentence about `name`. */

@@ -26,6 +26,8 @@ struct storage_export {
     bool can_flush;
 };
 
+struct storage_reader; /* of whoever sets open_reader */
+
 struct storage_settings {
     const char *directory; /* the state directory; must exist */
     struct registry *registry;
@@ -50,6 +52,13 @@ struct storage_settings {
     int (*exchange)(void *context, uint64_t volume_id, const char *volume,
                     int (*change)(void *argument, struct error *ret_error), void *argument,
                     struct error *ret_error);
+    /* Opens a volume that another server has, to read it while nobody here uses it; read() gives 0
+     * or a negative errno. Both block. NULL: no such volume can be read. */
+    int (*open_reader)(void *context, uint64_t volume_id, struct storage_reader **ret_reader,
+                       struct error *ret_error);
+    int (*read)(void *context, struct storage_reader *reader, uint64_t offset, uint8_t *data,
+                size_t size);
+    void (*close_reader)(void *context, struct storage_reader *reader);
     void *context;
 };
 
@@ -153,18 +162,21 @@ int storage_snapshot_add(struct storage *storage, const char *volume, const char
  * removed while nobody has. */
 int storage_snapshot_remove(struct storage *storage, const char *volume, const char *snapshot,
                             struct storage_job **ret_job, struct error *ret_error) MUST_CHECK;
-/* What an overlay reads as, in a file. */
+/* What a volume reads as, in a file. One that is no overlay must not be in use, unless it is
+ * read-only. */
 struct storage_fold {
     const char *volume;
     const char *snapshot; /* NULL: as it is now, also while it is in use */
     const char *image;    /* of which it is to be the next version; or NULL */
     size_t n_labels;
     const struct catalog_label *labels; /* of that */
-    const char *path;                   /* or a new raw file, absolute */
+    const char *path;                   /* or a new file, absolute */
+    const char *format;                 /* of that: "raw" (also NULL), "qcow2" */
+    bool compress;                      /* a qcow2 */
 };
 
-int storage_overlay_fold(struct storage *storage, const struct storage_fold *what,
-                         struct storage_job **ret_job, struct error *ret_error) MUST_CHECK;
+int storage_volume_fold(struct storage *storage, const struct storage_fold *what,
+                        struct storage_job **ret_job, struct error *ret_error) MUST_CHECK;
 /* Any volume of ours, or a file in place; also while it is in use. -EINVAL: it would get smaller.
  */
 int storage_volume_grow(struct storage *storage, const char *name, uint64_t size,

@@ -104,6 +104,26 @@ def test_a_qcow2_behind_qemu_nbd(daemon, qcow2, tmp_path):
     assert back.read_bytes()[:8 * 512] == bytes(7 * 512) + b"x" * 512
 
 
+def test_it_becomes_a_file_and_an_image(daemon, qcow2, tmp_path):
+    """Read through us, while nobody uses it."""
+    v = volume(daemon, "out", qcow2)
+    data = os.urandom(MIB)
+    with v.session() as session:
+        session.write(2048, data)
+        refused = daemon.cli("volume", "export", "out", tmp_path / "a.raw")
+        assert refused.returncode == 1 and "shut that machine down" in refused.stderr
+        assert session.logout() == 0
+    daemon.ok("volume", "export", "out", tmp_path / "a.raw")
+    daemon.ok("volume", "export", "out", tmp_path / "a.qcow2")
+    expected = bytes(MIB) + data + bytes(SIZE - 2 * MIB)
+    assert (tmp_path / "a.raw").read_bytes() == expected
+    assert (tmp_path / "a.raw").stat().st_blocks * 512 < 2 * MIB
+    run("qemu-img", "compare", tmp_path / "a.qcow2", tmp_path / "a.raw")
+    daemon.ok("volume", "commit", "out", "from-nbd")
+    assert (daemon.state / "images/from-nbd/1.raw").read_bytes() == expected
+    daemon.ok("volume", "remove", "out")
+
+
 def test_a_server_that_is_started_again_is_gone_on_with(daemon, qcow2):
     """What was flushed is there, and what was under way is carried out by the next one."""
     v = volume(daemon, "again", qcow2)
