@@ -9,6 +9,9 @@
 #define LINES_BLOCK       (4 * KIB)
 /* What a connection has for the heads of a request and of its answer, and to read a body into. */
 #define CONNECTION_MEMORY (16 * KIB)
+/* A body that is too large is read to its end all the same if it has no more than this: many a
+ * client looks for an answer only when it has sent everything. */
+#define MAX_DROPPED       (1 * MIB)
 
 struct http_server {
     struct http_settings settings;
@@ -114,11 +117,15 @@ static void keep_body(struct http_request *request, const char *data, size_t siz
     request->body_size += size;
 }
 
-/* Told before its body is read, so that nobody can make us read forever. */
+/* Told before its body is read: nobody makes us read for ever, and who asks before it sends is
+ * told at once. */
 static bool announces_too_much(const struct http_request *request)
 {
     const char *length = http_header(request, MHD_HTTP_HEADER_CONTENT_LENGTH);
-    return length && strtoull(length, NULL, 10) > request->server->settings.max_body;
+    size_t most = request->server->settings.max_body;
+    if (!http_header(request, MHD_HTTP_HEADER_EXPECT))
+        most = MAX(most, MAX_DROPPED);
+    return length && strtoull(length, NULL, 10) > most;
 }
 
 static enum MHD_Result refuse_body(struct http_request *request)

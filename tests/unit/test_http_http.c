@@ -105,7 +105,13 @@ static void check_all(enum http_threads threads)
                   "GET / a= header=(none) peer=127.0.0.1 body=");
     assert_answer(&where, "POST /p HTTP/1.0\r\nContent-Length: 4\r\n\r\nbody", "HTTP/1.1 200",
                   "a=(none) header=(none) peer=127.0.0.1 body=body");
-    assert_answer(&where, "POST /p HTTP/1.0\r\nContent-Length: 5000\r\n\r\n", "HTTP/1.1 413", "\n");
+    /* said at once: more than is read, and to one who asks */
+    assert_answer(&where, "POST /p HTTP/1.0\r\nContent-Length: 5000000\r\n\r\n", "HTTP/1.1 413",
+                  "\n");
+    assert_answer(&where,
+                  "POST /p HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n"
+                  "Expect: 100-continue\r\nConnection: close\r\n\r\n",
+                  "HTTP/1.1 413", "\n");
     lines_ended = false;
     assert_answer(&where, "GET /lines HTTP/1.0\r\n\r\n", "HTTP/1.1 200", "099\n");
     http_stop(server);
@@ -120,6 +126,20 @@ static void a_thread_for_each_connection(void **state)
 static void a_pool_of_threads(void **state)
 {
     check_all(HTTP_POOL);
+}
+
+/* It gets its answer, although it sends everything before it looks. */
+static void a_body_that_is_too_large_is_read(void **state)
+{
+    struct endpoint where;
+    struct http_server *server = start(HTTP_THREAD_PER_CONNECTION, &where);
+    const size_t size = 1 << 20;
+    cleanup_free char *request = malloc(size + 100);
+    int head = sprintf(request, "POST /p HTTP/1.0\r\nContent-Length: %zu\r\n\r\n", size);
+    memset(request + head, 'x', size);
+    request[(size_t)head + size] = '\0';
+    assert_answer(&where, request, "HTTP/1.1 413", "\n");
+    http_stop(server);
 }
 
 static void a_chunked_body_is_limited_too(void **state)
@@ -141,6 +161,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_thread_for_each_connection),
         TEST(a_pool_of_threads),
+        TEST(a_body_that_is_too_large_is_read),
         TEST(a_chunked_body_is_limited_too),
     };
     return RUN_TESTS(tests);
