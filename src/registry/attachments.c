@@ -113,6 +113,7 @@ static int attach(struct db *db, struct operation *operation, struct error *ret_
     struct attachment_operation *o =
         container_of(operation, struct attachment_operation, operation);
     int r = find_both(db, o, ret_error);
+    operation->changed.node_id = o->node_id;
     if (r >= 0)
         r = check_ready(db, o, ret_error);
     if (r >= 0)
@@ -146,6 +147,7 @@ static int detach(struct db *db, struct operation *operation, struct error *ret_
     struct attachment_operation *o =
         container_of(operation, struct attachment_operation, operation);
     int r = find_both(db, o, ret_error);
+    operation->changed.node_id = o->node_id;
     if (r < 0)
         return r;
     r = db_change(db, "DELETE FROM attachments WHERE node_id = ? AND volume_id = ?",

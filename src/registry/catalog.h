@@ -2,7 +2,7 @@
  * The catalog: everything that the serving threads need to know about nodes, volumes and images,
  * as one immutable snapshot.
  *
- * The registry thread builds a new catalog after every change and swaps it in whole. Readers take
+ * The registry thread makes a new catalog after every change and swaps it in whole. Readers take
  * a reference, look, and let go; nothing that they hold changes under them. Strings and arrays
  * belong to the catalog.
  */

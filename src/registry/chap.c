@@ -137,6 +137,7 @@ static int set_volume(struct db *db, struct operation *operation, struct error *
     int64_t id;
     int r = find_named(db, "SELECT id FROM volumes WHERE name = ?", "volume", o->volume, &id,
                        ret_error);
+    operation->changed.volume_id = r < 0 ? 0 : id;
     return r < 0 ? r : chap_store_volume(db, id, o->credentials, ret_error);
 }
 

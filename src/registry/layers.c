@@ -65,9 +65,11 @@ int registry_no_overlay(const char *volume, struct error *ret_error)
         volume, volume);
 }
 
-static int find_overlay(struct db *db, const char *volume, struct overlay_row *ret_row,
+/* The one that an operation is about, and which it changes. */
+static int find_overlay(struct db *db, struct layer_operation *o, struct overlay_row *ret_row,
                         struct error *ret_error)
 {
+    const char *volume = o->volume;
     sqlite3_stmt *rows =
         db_start(db, "SELECT id, layer_id, size, follows, state FROM volumes WHERE name = ?",
                  DB_VALUES(db_text(volume)), ret_error);
@@ -90,6 +92,7 @@ static int find_overlay(struct db *db, const char *volume, struct overlay_row *r
     if (!ready)
         return error_set(ret_error, -EBUSY, "volume '%s' is not ready; see: nodisk volume show %s",
                          volume, volume);
+    o->operation.changed.volume_id = ret_row->id;
     r = find_base(db, ret_row->layer_id, &ret_row->base_id, ret_error);
     return r < 0 ? r : 0;
 }
@@ -334,7 +337,7 @@ static int apply_change(struct db *db, struct operation *operation, struct error
 {
     struct layer_operation *o = container_of(operation, struct layer_operation, operation);
     struct overlay_row row = {0};
-    int r = find_overlay(db, o->volume, &row, ret_error);
+    int r = find_overlay(db, o, &row, ret_error);
     if (r >= 0)
         r = fence(db, &row, ret_error);
     if (r < 0)
@@ -388,7 +391,7 @@ static int apply_stage(struct db *db, struct operation *operation, struct error 
 {
     struct layer_operation *o = container_of(operation, struct layer_operation, operation);
     struct overlay_row row = {0};
-    int r = find_overlay(db, o->volume, &row, ret_error);
+    int r = find_overlay(db, o, &row, ret_error);
     if (r >= 0)
         r = check_staged(db, &row, o, ret_error);
     if (r >= 0)
@@ -414,7 +417,7 @@ static int apply_settings(struct db *db, struct operation *operation, struct err
 {
     struct layer_operation *o = container_of(operation, struct layer_operation, operation);
     struct overlay_row row = {0};
-    int r = find_overlay(db, o->volume, &row, ret_error);
+    int r = find_overlay(db, o, &row, ret_error);
     if (r >= 0 && o->change->set_follows)
         r = db_change(db, "UPDATE volumes SET follows = ? WHERE id = ?",
                       DB_VALUES(db_int(o->change->follows), db_int(row.id)), ret_error);
@@ -502,7 +505,7 @@ static int apply_snapshot_add(struct db *db, struct operation *operation, struct
     struct layer_operation *o = container_of(operation, struct layer_operation, operation);
     struct overlay_row row = {0};
     int64_t found;
-    int r = find_overlay(db, o->volume, &row, ret_error);
+    int r = find_overlay(db, o, &row, ret_error);
     if (r >= 0)
         r = db_lookup(db, "SELECT 1 FROM snapshots WHERE volume_id = ? AND name = ?",
                       DB_VALUES(db_int(row.id), db_text(o->snapshot)), &found, ret_error);
@@ -536,7 +539,7 @@ static int apply_snapshot_remove(struct db *db, struct operation *operation,
     struct layer_operation *o = container_of(operation, struct layer_operation, operation);
     struct overlay_row row = {0};
     int64_t layer_id = 0, staged;
-    int r = find_overlay(db, o->volume, &row, ret_error);
+    int r = find_overlay(db, o, &row, ret_error);
     if (r >= 0)
         r = find_snapshot(db, &row, o->volume, o->snapshot, &layer_id, ret_error);
     if (r >= 0)
@@ -565,10 +568,19 @@ int registry_snapshot_remove(struct registry *registry, const char *volume, cons
 
 /* --- layers --- */
 
+/* The volume that a layer is of. */
+static int find_volume(struct db *db, struct layer_operation *o, struct error *ret_error)
+{
+    return db_lookup(db, "SELECT volume_id FROM layers WHERE id = ?", DB_VALUES(db_int(o->id)),
+                     &o->operation.changed.volume_id, ret_error);
+}
+
 static int apply_made(struct db *db, struct operation *operation, struct error *ret_error)
 {
-    const struct layer_operation *o = container_of(operation, struct layer_operation, operation);
-    int r = db_change(db, "UPDATE layers SET state = 'made' WHERE id = ? AND state = 'new'",
+    struct layer_operation *o = container_of(operation, struct layer_operation, operation);
+    int r = find_volume(db, o, ret_error);
+    if (r >= 0)
+        r = db_change(db, "UPDATE layers SET state = 'made' WHERE id = ? AND state = 'new'",
                       DB_VALUES(db_int(o->id)), ret_error);
     return r < 0 ? r : 0;
 }
@@ -585,7 +597,7 @@ static int apply_begin_merge(struct db *db, struct operation *operation, struct 
 {
     struct layer_operation *o = container_of(operation, struct layer_operation, operation);
     struct overlay_row row = {0};
-    int r = find_overlay(db, o->volume, &row, ret_error);
+    int r = find_overlay(db, o, &row, ret_error);
     if (r < 0)
         return r;
     sqlite3_stmt *rows =
@@ -624,8 +636,10 @@ int registry_layer_begin_merge(struct registry *registry, const char *volume,
 
 static int apply_merged(struct db *db, struct operation *operation, struct error *ret_error)
 {
-    const struct layer_operation *o = container_of(operation, struct layer_operation, operation);
-    int r = db_change(db,
+    struct layer_operation *o = container_of(operation, struct layer_operation, operation);
+    int r = find_volume(db, o, ret_error);
+    if (r >= 0)
+        r = db_change(db,
                       "UPDATE layers SET (below_id, image_version_id) ="
                       " (SELECT below_id, image_version_id FROM layers WHERE id = ?2)"
                       " WHERE id = ?1 AND below_id = ?2",
@@ -670,6 +684,7 @@ static int apply_drop(struct db *db, struct operation *operation, struct error *
     int64_t id = 0;
     int r = find_named(db, "SELECT id FROM volumes WHERE name = ? AND state = 'removing'", "volume",
                        o->volume, &id, ret_error);
+    operation->changed.volume_id = r >= 0 ? id : 0;
     if (r >= 0)
         r = db_change(db, "UPDATE volumes SET layer_id = NULL WHERE id = ?", DB_VALUES(db_int(id)),
                       ret_error);
@@ -688,7 +703,10 @@ int registry_overlay_drop(struct registry *registry, const char *volume, struct 
 static int apply_grow(struct db *db, struct operation *operation, struct error *ret_error)
 {
     const struct layer_operation *o = container_of(operation, struct layer_operation, operation);
-    int r = db_change(db, "UPDATE volumes SET size = ? WHERE name = ? AND size <= ?1",
+    int r = db_lookup(db, "SELECT id FROM volumes WHERE name = ?", DB_VALUES(db_text(o->volume)),
+                      &operation->changed.volume_id, ret_error);
+    if (r >= 0)
+        r = db_change(db, "UPDATE volumes SET size = ? WHERE name = ? AND size <= ?1",
                       DB_VALUES(db_int((int64_t)o->size), db_text(o->volume)), ret_error);
     if (r > 0)
         r = db_change(db,

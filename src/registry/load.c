@@ -145,17 +145,22 @@ static int read_nodes(struct db *db, sqlite3_stmt *nodes, sqlite3_stmt *mac_rows
     return r;
 }
 
-static int load_nodes(struct db *db, struct catalog *catalog, struct error *ret_error)
+#define NODE_MACS "SELECT node_id, mac FROM node_macs"
+#define IN_ORDER  " ORDER BY node_id, position"
+#define NODES                                                                                      \
+    "SELECT n.id, n.name, g.name, n.address, n.volume_id, n.created_at FROM nodes n"               \
+    " LEFT JOIN groups g ON g.id = n.group_id"
+
+/* All of them, or the one of that id, if there is one. */
+static int load_nodes(struct db *db, int64_t id, struct catalog *catalog, struct error *ret_error)
 {
     struct scratch macs = {0};
     sqlite3_stmt *mac_rows =
-        db_start(db, "SELECT node_id, mac FROM node_macs ORDER BY node_id, position", DB_NO_VALUES,
-                 ret_error);
+        id ? db_start(db, NODE_MACS " WHERE node_id = ?" IN_ORDER, DB_VALUES(db_int(id)), ret_error)
+           : db_start(db, NODE_MACS IN_ORDER, DB_NO_VALUES, ret_error);
     sqlite3_stmt *nodes =
-        db_start(db,
-                 "SELECT n.id, n.name, g.name, n.address, n.volume_id, n.created_at FROM nodes n"
-                 " LEFT JOIN groups g ON g.id = n.group_id ORDER BY n.id",
-                 DB_NO_VALUES, ret_error);
+        id ? db_start(db, NODES " WHERE n.id = ?", DB_VALUES(db_int(id)), ret_error)
+           : db_start(db, NODES " ORDER BY n.id", DB_NO_VALUES, ret_error);
     int r = -EIO;
     if (mac_rows && nodes)
         r = read_nodes(db, nodes, mac_rows, &macs, catalog, ret_error);
@@ -268,16 +273,19 @@ static int read_volume(struct db *db, sqlite3_stmt *row, const struct scratch *a
     return 0;
 }
 
-static int load_volumes(struct db *db, struct catalog *catalog, struct error *ret_error)
+#define VOLUMES                                                                                    \
+    "SELECT id, name, kind, state, failure, path, owned, size, block_size, read_only, allow_any,"  \
+    " serial, image, created_at, thick, removable, layer_id, follows, ephemeral, staged,"          \
+    " staged_argument FROM volumes"
+
+/* As load_nodes(). */
+static int load_volumes(struct db *db, int64_t id, struct catalog *catalog, struct error *ret_error)
 {
     struct scratch allow = {0};
     struct overlay_loader loader = {0};
     sqlite3_stmt *rows =
-        db_start(db,
-                 "SELECT id, name, kind, state, failure, path, owned, size, block_size, read_only,"
-                 " allow_any, serial, image, created_at, thick, removable, layer_id, follows,"
-                 " ephemeral, staged, staged_argument FROM volumes",
-                 DB_NO_VALUES, ret_error);
+        id ? db_start(db, VOLUMES " WHERE id = ?", DB_VALUES(db_int(id)), ret_error)
+           : db_start(db, VOLUMES, DB_NO_VALUES, ret_error);
     if (!rows)
         return ret_error->code;
     int r;
@@ -400,6 +408,107 @@ static int load_groups(struct db *db, struct catalog *catalog, struct error *ret
     return r;
 }
 
+static int no_memory(struct error *ret_error)
+{
+    return error_set(ret_error, -ENOMEM, "out of memory");
+}
+
+static int copy_groups(const struct catalog *from, struct catalog *catalog)
+{
+    size_t n;
+    int r = 0;
+    const struct catalog_group *groups = catalog_groups(from, &n);
+    for (size_t i = 0; r >= 0 && i < n; i++)
+        r = catalog_add_group(catalog, &groups[i]);
+    return r;
+}
+
+static int copy_images(const struct catalog *from, struct catalog *catalog)
+{
+    size_t n;
+    int r = 0;
+    const struct catalog_image *images = catalog_images(from, &n);
+    for (size_t i = 0; r >= 0 && i < n; i++)
+        r = catalog_add_image(catalog, &images[i]);
+    return r;
+}
+
+static bool names_volume(const struct changed *changed, size_t n_changed, uint64_t id)
+{
+    for (size_t i = 0; i < n_changed; i++)
+        if ((uint64_t)changed[i].volume_id == id)
+            return true;
+    return false;
+}
+
+static bool names_node(const struct changed *changed, size_t n_changed, uint64_t id)
+{
+    for (size_t i = 0; i < n_changed; i++)
+        if ((uint64_t)changed[i].node_id == id)
+            return true;
+    return false;
+}
+
+static int copy_volumes(const struct catalog *from, const struct changed *changed, size_t n_changed,
+                        struct catalog *catalog)
+{
+    size_t n;
+    int r = 0;
+    const struct catalog_volume *volumes = catalog_volumes(from, &n);
+    for (size_t i = 0; r >= 0 && i < n; i++)
+        if (!names_volume(changed, n_changed, volumes[i].id))
+            r = catalog_add_volume(catalog, &volumes[i]);
+    return r;
+}
+
+static int copy_nodes(const struct catalog *from, const struct changed *changed, size_t n_changed,
+                      struct catalog *catalog)
+{
+    size_t n;
+    int r = 0;
+    const struct catalog_node *nodes = catalog_nodes(from, &n);
+    for (size_t i = 0; r >= 0 && i < n; i++)
+        if (!names_node(changed, n_changed, nodes[i].id))
+            r = catalog_add_node(catalog, &nodes[i]);
+    return r;
+}
+
+/* Each that is named, once. */
+static int load_named(struct db *db, const struct changed *changed, size_t n_changed,
+                      struct catalog *catalog, struct error *ret_error)
+{
+    int r = 0;
+    for (size_t i = 0; r >= 0 && i < n_changed; i++) {
+        int64_t volume_id = changed[i].volume_id, node_id = changed[i].node_id;
+        if (volume_id && !names_volume(changed, i, (uint64_t)volume_id))
+            r = load_volumes(db, volume_id, catalog, ret_error);
+        if (r >= 0 && node_id && !names_node(changed, i, (uint64_t)node_id))
+            r = load_nodes(db, node_id, catalog, ret_error);
+    }
+    return r;
+}
+
+struct catalog *catalog_load_changed(struct db *db, const struct catalog *before,
+                                     const struct changed *changed, size_t n_changed,
+                                     struct error *ret_error)
+{
+    cleanup_catalog struct catalog *catalog =
+        catalog_new(catalog_base_iqn(before), catalog_generation(before) + 1);
+    if (!catalog || copy_groups(before, catalog) < 0 || copy_images(before, catalog) < 0 ||
+        copy_volumes(before, changed, n_changed, catalog) < 0 ||
+        copy_nodes(before, changed, n_changed, catalog) < 0) {
+        no_memory(ret_error);
+        return NULL;
+    }
+    if (load_named(db, changed, n_changed, catalog, ret_error) < 0)
+        return NULL;
+    if (catalog_seal(catalog) < 0) {
+        no_memory(ret_error);
+        return NULL;
+    }
+    return take_ptr(catalog);
+}
+
 struct catalog *catalog_load(struct db *db, const char *base_iqn, uint64_t generation,
                              struct error *ret_error)
 {
@@ -409,7 +518,7 @@ struct catalog *catalog_load(struct db *db, const char *base_iqn, uint64_t gener
         return NULL;
     }
     if (load_groups(db, catalog, ret_error) < 0 || load_images(db, catalog, ret_error) < 0 ||
-        load_volumes(db, catalog, ret_error) < 0 || load_nodes(db, catalog, ret_error) < 0)
+        load_volumes(db, 0, catalog, ret_error) < 0 || load_nodes(db, 0, catalog, ret_error) < 0)
         return NULL;
     if (catalog_seal(catalog) < 0) {
         error_set(ret_error, -ENOMEM, "out of memory");

@@ -145,11 +145,9 @@ static int read_stack(struct db *db, const struct rows *rows, int64_t top_id,
                       const struct catalog_layer **ret_layers, size_t *ret_count,
                       struct catalog_base *ret_base, struct error *ret_error)
 {
-    struct catalog_layer *layers = arena_alloc(rows->arena, MAX_LAYERS * sizeof(*layers));
+    struct catalog_layer layers[MAX_LAYERS];
     size_t count = 0;
     int64_t version_id = 0;
-    if (!layers)
-        return no_memory(ret_error);
     for (int64_t id = top_id; id;) {
         const struct row *row = find_row(rows, id);
         if (!row || count == MAX_LAYERS)
@@ -158,7 +156,11 @@ static int read_stack(struct db *db, const struct rows *rows, int64_t top_id,
         version_id = row->image_version_id;
         id = row->below_id;
     }
-    *ret_layers = layers;
+    struct catalog_layer *copy = arena_alloc(rows->arena, (count + 1) * sizeof(*copy));
+    if (!copy)
+        return no_memory(ret_error);
+    memcpy(copy, layers, count * sizeof(*copy));
+    *ret_layers = copy;
     *ret_count = count;
     return version_id ? read_base(db, rows, version_id, ret_base, ret_error) : 0;
 }

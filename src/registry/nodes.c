@@ -195,10 +195,9 @@ static int explain_own_disk(struct db *db, int64_t node_id, const char *name, st
 }
 
 static int set_new_volume(struct db *db, int64_t node_id, const struct registry_volume *volume,
-                          struct error *ret_error)
+                          struct changed *changed, struct error *ret_error)
 {
-    int64_t volume_id;
-    int r = volume_insert(db, volume, &volume_id, ret_error);
+    int r = volume_insert(db, volume, changed, ret_error);
     if (r == -EEXIST)
         return explain_own_disk(db, node_id, volume->name, ret_error);
     return r < 0 ? r : set_volume(db, node_id, volume->name, ret_error);
@@ -211,6 +210,7 @@ static int change_node(struct db *db, struct node_operation *o, int64_t node_id,
 {
     const struct registry_node_change *change = o->change;
     int r = 0;
+    o->operation.changed.node_id = node_id;
     if (change->set_macs)
         r = set_macs(db, node_id, change->macs, change->n_macs, ret_error);
     if (r >= 0 && change->set_address)
@@ -218,7 +218,7 @@ static int change_node(struct db *db, struct node_operation *o, int64_t node_id,
     if (r >= 0 && change->set_group)
         r = set_group(db, node_id, change->group, ret_error);
     if (r >= 0 && o->new_volume)
-        r = set_new_volume(db, node_id, o->new_volume, ret_error);
+        r = set_new_volume(db, node_id, o->new_volume, &o->operation.changed, ret_error);
     else if (r >= 0 && change->set_volume)
         r = set_volume(db, node_id, change->volume, ret_error);
     if (r >= 0 && (change->set_chap || change->rotate_chap))
@@ -308,6 +308,7 @@ static int remove_node(struct db *db, struct operation *operation, struct error 
     const char *name = container_of(operation, struct node_operation, operation)->name;
     int64_t id;
     int r = find_node(db, name, &id, ret_error);
+    operation->changed.node_id = r >= 0 ? id : 0;
     if (r >= 0)
         r = db_change(db, "DELETE FROM nodes WHERE id = ?", DB_VALUES(db_int(id)), ret_error);
     return r;

@@ -11,13 +11,21 @@
 
 #include <semaphore.h>
 
+/* What an operation has changed of the catalog, by id; 0: none. Nothing named: it may be anything.
+ */
+struct changed {
+    int64_t volume_id, node_id; /* that one, which may be new or gone */
+    bool more;                  /* and others */
+};
+
 struct operation {
     struct message message;
     struct registry *registry;
     /* Runs inside the transaction and a savepoint of its own; a negative return undoes it. */
     int (*apply)(struct db *db, struct operation *operation, struct error *ret_error);
-    bool reads_only;      /* changes nothing */
-    bool changes_catalog; /* a new catalog is needed after it */
+    bool reads_only;        /* changes nothing */
+    bool changes_catalog;   /* a new catalog is needed after it */
+    struct changed changed; /* apply() fills it in, if it knows: the rest is not read anew */
     struct error error;
     struct operation *next; /* in the batch being carried out */
     sem_t *waiter;          /* or NULL: it is on the heap and `reply` (if any) is told */
@@ -37,7 +45,7 @@ int operation_check_address(struct registry *registry, uint32_t address,
                             struct error *ret_error) MUST_CHECK;
 
 /* Shared by nodes.c and volumes.c: adds the volume inside the caller's operation. */
-int volume_insert(struct db *db, const struct registry_volume *volume, int64_t *ret_id,
+int volume_insert(struct db *db, const struct registry_volume *volume, struct changed *changed,
                   struct error *ret_error) MUST_CHECK;
 
 /* Shared by nodes.c and attachments.c: the id of a row by its name (the one parameter of sql);
@@ -98,3 +106,8 @@ int overlay_load(struct db *db, struct overlay_loader *loader, int64_t volume_id
 /* Everything that the catalog holds, as the transaction under way sees it. NULL: failed. */
 struct catalog *catalog_load(struct db *db, const char *base_iqn, uint64_t generation,
                              struct error *ret_error) MUST_CHECK;
+/* The same, if nothing but what is listed has changed since `before` was loaded: of a thousand
+ * volumes one is read, and not a thousand. */
+struct catalog *catalog_load_changed(struct db *db, const struct catalog *before,
+                                     const struct changed *changed, size_t n_changed,
+                                     struct error *ret_error) MUST_CHECK;

@@ -99,23 +99,56 @@ static void run_operation(struct message *message)
     }
 }
 
-static bool batch_needs_catalog(const struct registry *r)
+static bool needs_catalog(const struct operation *op)
 {
-    for (const struct operation *op = r->batch; op; op = op->next)
-        if (op->changes_catalog && op->error.code == 0)
-            return true;
-    return false;
+    return op->changes_catalog && op->error.code == 0;
+}
+
+static bool is_named(const struct changed *changed)
+{
+    return (changed->volume_id || changed->node_id) && !changed->more;
+}
+
+/* What the batch has changed of the catalog. *ret_list: an array, free() it; NULL: it may be
+ * anything. Returns how many changes there were. */
+static size_t gather_changes(const struct registry *r, struct changed **ret_list)
+{
+    size_t count = 0, n = 0;
+    bool named = true;
+    for (const struct operation *op = r->batch; op; op = op->next) {
+        if (!needs_catalog(op))
+            continue;
+        count++;
+        named = named && is_named(&op->changed);
+    }
+    struct changed *list = named ? reallocarray(NULL, count + 1, sizeof(*list)) : NULL;
+    for (const struct operation *op = r->batch; list && op; op = op->next)
+        if (needs_catalog(op))
+            list[n++] = op->changed;
+    *ret_list = list;
+    return count;
+}
+
+/* NULL without an error: it is as it was. */
+static struct catalog *make_catalog(struct registry *r, struct error *ret_error)
+{
+    cleanup_free struct changed *changed = NULL;
+    size_t n_changed = gather_changes(r, &changed);
+    if (n_changed == 0)
+        return NULL;
+    if (!changed)
+        return catalog_load(&r->db, r->base_iqn, r->generation + 1, ret_error);
+    cleanup_catalog struct catalog *before = catalog_slot_get(r->settings.catalog);
+    return catalog_load_changed(&r->db, before, changed, n_changed, ret_error);
 }
 
 /* Makes the batch durable; what it changed is in force when this returns. */
 static int commit(struct registry *r, struct error *ret_error)
 {
-    struct catalog *fresh = NULL;
-    if (batch_needs_catalog(r)) {
-        fresh = catalog_load(&r->db, r->base_iqn, r->generation + 1, ret_error);
-        if (!fresh)
-            return ret_error->code;
-    }
+    *ret_error = (struct error){0};
+    struct catalog *fresh = make_catalog(r, ret_error);
+    if (!fresh && ret_error->code < 0)
+        return ret_error->code;
     int code = db_exec(&r->db, "COMMIT", ret_error);
     if (code < 0) {
         catalog_unref(fresh);

@@ -125,7 +125,7 @@ static int add_first_layer(struct db *db, int64_t id, const struct registry_volu
     return r < 0 ? r : overlay_put_top(db, id, 0, version_id, v->size, ret_error);
 }
 
-int volume_insert(struct db *db, const struct registry_volume *volume, int64_t *ret_id,
+int volume_insert(struct db *db, const struct registry_volume *volume, struct changed *changed,
                   struct error *ret_error)
 {
     int64_t failed_id = 0;
@@ -149,12 +149,14 @@ int volume_insert(struct db *db, const struct registry_volume *volume, int64_t *
         r = insert_row(db, volume, ret_error);
     if (r < 0)
         return r;
-    *ret_id = sqlite3_last_insert_rowid(db->handle);
-    r = set_allow(db, *ret_id, volume, ret_error);
+    int64_t id = sqlite3_last_insert_rowid(db->handle);
+    changed->volume_id = id;
+    changed->more = failed_id != 0;
+    r = set_allow(db, id, volume, ret_error);
     if (r >= 0 && volume->kind == VOLUME_OVERLAY)
-        r = add_first_layer(db, *ret_id, volume, ret_error);
+        r = add_first_layer(db, id, volume, ret_error);
     if (r >= 0 && volume->chap)
-        r = chap_store_volume(db, *ret_id, volume->chap, ret_error);
+        r = chap_store_volume(db, id, volume->chap, ret_error);
     if (r >= 0 && failed_id)
         r = replace_failed(db, failed_id, volume->name, parked_name, ret_error);
     return r < 0 ? r : 0;
@@ -162,9 +164,8 @@ int volume_insert(struct db *db, const struct registry_volume *volume, int64_t *
 
 static int add(struct db *db, struct operation *operation, struct error *ret_error)
 {
-    int64_t id;
     return volume_insert(db, container_of(operation, struct volume_operation, operation)->volume,
-                         &id, ret_error);
+                         &operation->changed, ret_error);
 }
 
 int registry_volume_add(struct registry *registry, const struct registry_volume *volume,
@@ -180,10 +181,19 @@ static int no_volume(const char *name, struct error *ret_error)
     return error_set(ret_error, -ENOENT, "there is no volume '%s'; see: nodisk volume list", name);
 }
 
+/* The one that an operation is about, and nothing else of the catalog, if there is one. */
+static int name_changed(struct db *db, struct volume_operation *o, struct error *ret_error)
+{
+    return db_lookup(db, "SELECT id FROM volumes WHERE name = ?", DB_VALUES(db_text(o->name)),
+                     &o->operation.changed.volume_id, ret_error);
+}
+
 static int finish(struct db *db, struct operation *operation, struct error *ret_error)
 {
     struct volume_operation *o = container_of(operation, struct volume_operation, operation);
-    int r;
+    int r = name_changed(db, o, ret_error);
+    if (r < 0)
+        return r;
     if (!o->failure) {
         r = db_change(db,
                       "UPDATE volumes SET state = 'ready' WHERE name = ? AND state = 'creating'",
@@ -281,7 +291,9 @@ static int look_up_for_removal(struct db *db, struct volume_operation *o, struct
 static int remove_begin(struct db *db, struct operation *operation, struct error *ret_error)
 {
     struct volume_operation *o = container_of(operation, struct volume_operation, operation);
-    int r = look_up_for_removal(db, o, ret_error);
+    int r = name_changed(db, o, ret_error);
+    if (r >= 0)
+        r = look_up_for_removal(db, o, ret_error);
     if (r >= 0)
         r = check_no_node(db, o, ret_error);
     if (r >= 0)
@@ -309,15 +321,19 @@ int registry_volume_remove_begin(struct registry *registry, const char *name,
 static int remove_end(struct db *db, struct operation *operation, struct error *ret_error)
 {
     struct volume_operation *o = container_of(operation, struct volume_operation, operation);
+    int r = name_changed(db, o, ret_error);
+    if (r < 0)
+        return r;
     if (o->keep) /* one that had failed still has its reason */
         return db_change(db,
                          "UPDATE volumes SET state = iif(failure IS NULL, 'ready', 'failed')"
                          " WHERE name = ? AND state = 'removing'",
                          DB_VALUES(db_text(o->name)), ret_error);
-    int r = db_change(db,
-                      "UPDATE nodes SET volume_id = NULL WHERE volume_id ="
-                      " (SELECT id FROM volumes WHERE name = ?)",
-                      DB_VALUES(db_text(o->name)), ret_error);
+    r = db_change(db,
+                  "UPDATE nodes SET volume_id = NULL WHERE volume_id ="
+                  " (SELECT id FROM volumes WHERE name = ?)",
+                  DB_VALUES(db_text(o->name)), ret_error);
+    operation->changed.more = r > 0;
     if (r >= 0)
         r = db_change(db, "DELETE FROM volumes WHERE name = ? AND state = 'removing'",
                       DB_VALUES(db_text(o->name)), ret_error);

@@ -1,8 +1,11 @@
 /* A registry in a directory of its own with its catalog, and nodes and volumes in it. */
 #pragma once
 
+#include "catalog_text.h"
 #include "scratch_dir.h"
 
+#include "registry/db.h"
+#include "registry/operation.h"
 #include "registry/registry.h"
 
 #define SITE_IQN "iqn.2026-11.lan.example"
@@ -38,8 +41,26 @@ static inline void site_make(struct site *site)
     site_start(site);
 }
 
+/* The catalog, which grows by what changes, is what a daemon would read that is started now. */
+static inline void site_check_catalog(struct site *site)
+{
+    struct db db = {0};
+    site_must(db_open(&db, site->path, &site->error), &site->error);
+    cleanup_catalog struct catalog *is = catalog_slot_get(site->slot);
+    cleanup_catalog struct catalog *read =
+        catalog_load(&db, SITE_IQN, catalog_generation(is), &site->error);
+    db_close(&db);
+    if (!read)
+        fail_msg("%s", site->error.text);
+    cleanup_free char *text_is = catalog_text(is);
+    cleanup_free char *text_read = catalog_text(read);
+    assert_string_equal(text_is, text_read);
+}
+
 static inline void site_remove(struct site *site)
 {
+    if (site->registry)
+        site_check_catalog(site);
     registry_stop(site->registry);
     catalog_slot_free(site->slot);
     scratch_dir_remove(site->directory);
