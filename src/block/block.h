@@ -13,6 +13,7 @@
  */
 #pragma once
 
+#include "block/reads.h"
 #include "core/error.h"
 #include "core/list.h"
 #include "io/thread.h"
@@ -50,6 +51,9 @@ struct block_device {
     bool read_only;
     bool thick;  /* space is never given back */
     bool failed; /* see above */
+    /* What is read of it is noted here, for as long as somebody wants to know; else NULL. Of raw
+     * files alone; not owned. Set on its thread, see block_overlay_note_base_reads(). */
+    struct block_reads *reads;
     /* Whoever opened it is told of each request that the system below failed, with what it said
      * (a negative errno); BLOCK_FLUSH: the device has failed. May be NULL. */
     void (*on_error)(struct block_device *device, enum block_operation operation, int result);

@@ -230,6 +230,8 @@ static void file_submit(struct block_device *device, struct block_request *reque
     }
     switch (request->operation) {
     case BLOCK_READ:
+        if (device->reads)
+            block_reads_note(device->reads, request->offset, request->length);
         submit(file, request, STEP_READ);
         break;
     case BLOCK_WRITE:

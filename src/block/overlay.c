@@ -165,6 +165,21 @@ static void close_overlay(struct block_device *device)
 static const struct block_operations operations = {
     .submit = submit, .is_allocated = is_allocated, .close = close_overlay};
 
+/* What is at the bottom; NULL: nothing. */
+static struct block_device *find_base(struct block_device *device)
+{
+    while (device && device->operations == &operations)
+        device = overlay_of(device)->parts.below;
+    return device;
+}
+
+void block_overlay_note_base_reads(struct block_device *device, struct block_reads *reads)
+{
+    struct block_device *base = find_base(device);
+    if (base)
+        base->reads = reads;
+}
+
 /* --- making it --- */
 
 /* One of the devices below has failed a request. */

@@ -48,6 +48,11 @@ int block_overlay_open(struct io_thread *thread, const struct overlay_spec *spec
                        struct block_device **ret_device, bool *ret_lost,
                        struct error *ret_error) MUST_CHECK;
 
+/* On its thread: from now on, what is read of the raw file at the bottom is noted in `reads`, which
+ * is as large as that, and stays the caller's; NULL: no more. Of a device of block_overlay_open();
+ * nothing happens if there is no file at the bottom. */
+void block_overlay_note_base_reads(struct block_device *device, struct block_reads *reads);
+
 /* Would opening it tell that? Changes nothing, so that whoever refuses to open it then can ask
  * again. */
 int overlay_is_lost(const struct overlay_spec *spec, bool *ret_lost,

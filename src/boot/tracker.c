@@ -82,15 +82,19 @@ static struct node_boot *find_or_add(struct boot_tracker *tracker, uint64_t node
     return boot;
 }
 
-static void tell(struct boot_tracker *tracker, const char *node, enum boot_stage stage,
-                 const struct reached *reached)
+static void tell(struct boot_tracker *tracker, const struct catalog_node *node,
+                 enum boot_stage stage, const struct reached *reached)
 {
     json_t *event =
-        json_pack("{s:s, s:s, s:s, s:I, s:s}", "event", "stage", "node", node, "stage",
+        json_pack("{s:s, s:s, s:s, s:I, s:s}", "event", "stage", "node", node->name, "stage",
                   boot_stage_name(stage), "at", (json_int_t)reached->at, "detail", reached->detail);
     char *line = event ? json_dumps(event, JSON_COMPACT) : NULL;
-    for (struct stage_listener *l = tracker->listeners; line && l; l = l->next)
-        l->event(l, line);
+    for (struct stage_listener *l = tracker->listeners; l; l = l->next) {
+        if (l->event && line)
+            l->event(l, line);
+        if (l->reached)
+            l->reached(l, node, stage);
+    }
     free(line);
     json_decref(event);
 }
@@ -145,7 +149,7 @@ static void take_sign(struct boot_tracker *tracker, const struct catalog_node *n
     reached->at = clock_wall_usec();
     str_copy(reached->detail, sizeof(reached->detail), detail);
     store_stage(tracker, boot, stage);
-    tell(tracker, node->name, stage, reached);
+    tell(tracker, node, stage, reached);
 }
 
 /* --- signs --- */

@@ -4,7 +4,9 @@
  */
 #pragma once
 
+#include "boot/stage.h"
 #include "core/net.h"
+#include "registry/catalog.h"
 
 #include <jansson.h>
 
@@ -13,8 +15,11 @@ struct stage_listener {
     struct stage_listener *next; /* for the provider's use */
     /* Takes one event as a JSON object on one line, such as
      *     {"event":"stage","node":"web1","stage":"script","at":1795412345678901,"detail":""}
-     * Copies it and never blocks; any thread. */
+     * Copies it and never blocks; any thread. NULL: it does not want that. */
     void (*event)(struct stage_listener *listener, const char *json_line);
+    /* The same, for those who have no use for JSON; or NULL. */
+    void (*reached)(struct stage_listener *listener, const struct catalog_node *node,
+                    enum boot_stage stage);
 };
 
 /* How far each node's boot has come. All are called on any thread, several at once. */

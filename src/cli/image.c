@@ -1,4 +1,4 @@
-/* nodisk image import | list | show | verify | rename | set | remove */
+/* nodisk image import | list | show | verify | warm | rename | set | remove */
 #include "cli/command.h"
 #include "core/names.h"
 
@@ -97,6 +97,21 @@ static void print_images(const json_t *answer)
                     "no images yet; import one: nodisk image import FILE --name NAME");
 }
 
+/* What nodes read of it at boot, and how much of that is in memory. */
+static void print_boot_set(const json_t *set)
+{
+    char size[SIZE_TEXT_SIZE], resident[SIZE_TEXT_SIZE], text[128];
+    uint64_t boots = print_number(set, "boots");
+    if (!json_is_object(set)) {
+        print_field("boot set", "no boot was recorded yet");
+        return;
+    }
+    snprintf(text, sizeof(text), "%s, from %llu %s; in memory: %s",
+             size_format(print_number(set, "size"), size), (unsigned long long)boots,
+             boots == 1 ? "boot" : "boots", size_format(print_number(set, "resident"), resident));
+    print_field("boot set", text);
+}
+
 static void print_version(const json_t *image)
 {
     char text[AGE_TEXT_SIZE], size[64];
@@ -109,6 +124,7 @@ static void print_version(const json_t *image)
     print_field("used", size_format(print_number(image, "used"), text));
     print_field("users", *users ? users : "none");
     print_field("labels", *labels ? labels : "none");
+    print_boot_set(json_object_get(image, "boot_set"));
     print_field("imported", print_time(print_number(image, "created_at"), text));
     print_field("from", print_text(image, "source"));
     print_field("format", print_text(image, "format"));
@@ -207,6 +223,24 @@ static int verify(const struct cli *cli, const struct args *args)
     return r;
 }
 
+static int warm(const struct cli *cli, const struct args *args)
+{
+    struct cli_job job = {.interrupted = "what was read may stay in memory"};
+    char resident[SIZE_TEXT_SIZE], size[SIZE_TEXT_SIZE];
+    json_t *json;
+    snprintf(job.what, sizeof(job.what), "warming %.64s", args->words[0]);
+    int r = cli_ask(cli, "POST", "/v1/warmups", json_pack("{s:s}", "image", args->words[0]), &job,
+                    &json);
+    if (r != CLI_OK)
+        return r;
+    const json_t *set = json_object_get(json, "boot_set");
+    size_format(print_number(set, "resident"), resident);
+    size_format(print_number(set, "size"), size);
+    cleanup_free char *reference = strdup(print_text(json, "reference") ?: args->words[0]);
+    return cli_done(cli, json, "image %s: %s of the %s that nodes read at boot are in memory\n",
+                    reference, resident, size);
+}
+
 static int rename_image(const struct cli *cli, const struct args *args)
 {
     json_t *json;
@@ -260,6 +294,8 @@ static const struct cli_verb verbs[] = {
     {"verify", "[IMAGE[@N]]", 0, "Reads images again and compares their checksums", NULL, 0,
      "Without IMAGE: all of them. Exit status 1 if one is not what was imported any more.\n",
      verify, 1},
+    {"warm", "IMAGE[@N]", 1, "Reads what nodes read of it at boot, so that it is in memory", NULL,
+     0, "Without @N: of the latest version. What nodes read is recorded while they boot.\n", warm},
     {"rename", "OLD NEW", 2, "Gives an image, with all of its versions, another name", NULL, 0,
      NULL, rename_image},
     {"set", "IMAGE[@N]", 1, "Changes the labels of a version", set_options, ARRAY_SIZE(set_options),

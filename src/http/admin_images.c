@@ -2,6 +2,7 @@
 #include "http/admin_internal.h"
 #include "http/body.h"
 #include "registry/image_users.h"
+#include "storage/warm.h"
 
 #include <errno.h>
 
@@ -45,6 +46,28 @@ json_t *image_to_json(const struct catalog *catalog, const struct catalog_image 
                      "users", users_to_json(catalog, image));
 }
 
+/* null: no boot was recorded, or what was is of no use. */
+static json_t *boot_set_to_json(const struct catalog_image *image)
+{
+    const struct catalog_base base = boot_file_image(image);
+    struct warm_state state;
+    struct error ignored;
+    if (warm_look(&base, &state, &ignored) < 0)
+        return json_null();
+    return json_pack("{s:I, s:I, s:I, s:I}", "size", (json_int_t)state.bytes, "resident",
+                     (json_int_t)state.resident, "boots", (json_int_t)state.boots, "recorded_at",
+                     (json_int_t)state.recorded_at);
+}
+
+/* With what takes a look at its files. */
+static json_t *image_to_json_in_full(const struct catalog *catalog,
+                                     const struct catalog_image *image)
+{
+    json_t *json = image_to_json(catalog, image);
+    json_object_set_new(json, "boot_set", boot_set_to_json(image));
+    return json;
+}
+
 void admin_list_images(struct call *call)
 {
     cleanup_catalog struct catalog *catalog = catalog_slot_get(call->admin->settings.catalog);
@@ -86,7 +109,7 @@ void admin_show_image(struct call *call)
     json_t *versions = json_array();
     for (size_t i = 0; i < count; i++)
         if (str_eq(images[i].name, name) && (!version || images[i].version == version))
-            json_array_append_new(versions, image_to_json(catalog, &images[i]));
+            json_array_append_new(versions, image_to_json_in_full(catalog, &images[i]));
     if (json_array_size(versions) == 0) {
         json_decref(versions);
         error_set(&error, -ENOENT, "there is no image '%s'; see: nodisk image list", call->name);
@@ -140,7 +163,12 @@ void admin_import_image(struct call *call)
         call_reply_job(call, job, fields.name.text, image_result);
 }
 
-void admin_verify_image(struct call *call)
+/* A job about an image version that its caller names. */
+static void start_image_job(struct call *call,
+                            int (*make)(struct storage *storage, const char *name, uint32_t version,
+                                        struct storage_job **ret_job, struct error *ret_error),
+                            json_t *(*result)(struct admin *admin, const char *name,
+                                              uint32_t version))
 {
     cleanup_body struct body body = {0};
     struct body_verification fields;
@@ -152,10 +180,27 @@ void admin_verify_image(struct call *call)
     const char *data = http_body(call->request, &size);
     if (body_read_verification(data, size, &body, &fields, &error) < 0 ||
         body_parse_image_reference(fields.image.text, name, &version, &error) < 0 ||
-        storage_image_verify(call->admin->settings.storage, name, version, &job, &error) < 0)
+        make(call->admin->settings.storage, name, version, &job, &error) < 0)
         call_reply_error(call, &error);
     else
-        call_reply_job(call, job, name, image_result);
+        call_reply_job(call, job, name, result);
+}
+
+void admin_verify_image(struct call *call)
+{
+    start_image_job(call, storage_image_verify, image_result);
+}
+
+static json_t *warm_result(struct admin *admin, const char *name, uint32_t version)
+{
+    cleanup_catalog struct catalog *catalog = catalog_slot_get(admin->settings.catalog);
+    const struct catalog_image *image = catalog_image_find(catalog, name, version);
+    return image ? image_to_json_in_full(catalog, image) : json_null();
+}
+
+void admin_warm_image(struct call *call)
+{
+    start_image_job(call, storage_image_warm, warm_result);
 }
 
 /* A name belongs to all versions, labels to one. */

@@ -85,6 +85,7 @@ void admin_import_image(struct call *call);
 void admin_show_image(struct call *call);
 void admin_set_image(struct call *call);
 void admin_verify_image(struct call *call);
+void admin_warm_image(struct call *call);
 void admin_remove_image(struct call *call);
 
 void admin_list_volumes(struct call *call);

@@ -15,6 +15,7 @@ static const struct route routes[] = {
     {"PATCH", "/v1/images/*", admin_set_image},
     {"DELETE", "/v1/images/*", admin_remove_image},
     {"POST", "/v1/verifications", admin_verify_image},
+    {"POST", "/v1/warmups", admin_warm_image},
     {"GET", "/v1/volumes", admin_list_volumes},
     {"POST", "/v1/volumes", admin_create_volume},
     {"GET", "/v1/volumes/*", admin_show_volume},

@@ -6,6 +6,7 @@
 #include "server/config.h"
 
 #include "core/log.h"
+#include "core/size.h"
 
 #include <errno.h>
 #include <ini.h>
@@ -319,6 +320,15 @@ static const char *parse_bool(const char *value, void *place)
     return NULL;
 }
 
+static const char *parse_size(const char *value, void *place)
+{
+    uint64_t size;
+    if (size_parse(value, &size) < 0 || size == 0)
+        return "must be a size above 0, such as 512M or 4G";
+    *(uint64_t *)place = size;
+    return NULL;
+}
+
 static const char *parse_loader(const char *value, void *place)
 {
     if (!*value || value[0] == '/' || strstr(value, ".."))
@@ -336,6 +346,8 @@ static const struct key keys[] = {
     {"server", "socket", parse_socket, SERVER(socket)},
     {"server", "base-iqn", parse_iqn, SERVER(base_iqn)},
     {"server", "log-level", parse_log_level, SERVER(log_level)},
+    {"images", "warm-up", parse_bool, SERVER(warm_up)},
+    {"images", "warm-up-limit", parse_size, SERVER(warm_limit)},
     {"iscsi", "listen", parse_listen, SERVER(iscsi), true},
     {"iscsi", "threads", parse_threads, SERVER(iscsi_threads)},
     {"iscsi", "redirect", parse_redirect, SERVER(redirects), true},
@@ -438,8 +450,8 @@ static int handle_key(void *user, const char *section, const char *name, const c
     const struct key *key = find_key(is_subnet ? "subnet" : section, name, &known_section);
     if (!known_section || (str_eq(section, "subnet"))) {
         problem(parser, parser->line,
-                "[%s]: no such section; there are [server], [iscsi], [http], [tftp] and "
-                "[subnet NAME]",
+                "[%s]: no such section; there are [server], [images], [iscsi], [http], "
+                "[tftp] and [subnet NAME]",
                 section);
         return 1;
     }

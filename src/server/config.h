@@ -31,6 +31,9 @@ struct config {
     char base_iqn[IQN_MAX_LEN + 1];
     int log_level;
 
+    bool warm_up;        /* boot sets are read into memory at start */
+    uint64_t warm_limit; /* bytes of them in all; 0: a quarter of memory */
+
     struct listen_list iscsi;
     unsigned iscsi_threads; /* 0: one per core */
     struct iscsi_limits iscsi_limits;

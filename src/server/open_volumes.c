@@ -57,6 +57,8 @@ static void open_device(struct volume *volume)
 {
     if (open_volumes_open_device(volume) < 0)
         volume->device = NULL;
+    else if (volume->opens_at_boot) /* and it is what it is to be at this boot */
+        boot_recorder_begin(volume->owner->recorder, volume->spec.id);
     if (volume->device && !volume->reservations && volume->owner->registry &&
         reservation_store_load(&volume->store, &volume->reservations, &volume->error) < 0)
         block_close(take_ptr(volume->device));
@@ -210,11 +212,23 @@ static void keep_reservations(struct volume *volume, struct scsi_lu *lu)
         free(take_ptr(volume->reservations));
 }
 
+void open_volumes_attach_recorder(struct volume *volume)
+{
+    boot_recorder_attach(volume->owner->recorder, volume->spec.id, volume->thread,
+                         volume->target->lun0.lu->device);
+}
+
+void open_volumes_detach_recorder(struct volume *volume)
+{
+    boot_recorder_detach(volume->owner->recorder, volume->spec.id);
+}
+
 static void target_idle(struct iscsi_target *target)
 {
     struct volume *volume = target->context;
     if (volume->state != OPEN)
         return; /* its device is being exchanged; it is asked again after that */
+    open_volumes_detach_recorder(volume);
     volume->device = scsi_lu_take_device(target->lun0.lu);
     keep_reservations(volume, target->lun0.lu);
     iscsi_target_free(take_ptr(volume->target));
@@ -261,6 +275,7 @@ static void is_opened(struct volume *volume)
     volume->state = volume->target ? OPEN : SHUT;
     if (volume->target) {
         volume->told_at = 0;
+        open_volumes_attach_recorder(volume);
         open_volumes_answer(volume, NULL);
         iscsi_target_check_idle(volume->target); /* those who asked may have gone away */
         return;
@@ -301,6 +316,13 @@ static void begin_anew(struct volume *volume, bool changes)
                                                    : "its machine boots anew");
 }
 
+/* The machine has been started anew while its volume is open. */
+static void record_boot(struct volume *volume)
+{
+    boot_recorder_begin(volume->owner->recorder, volume->spec.id);
+    open_volumes_attach_recorder(volume);
+}
+
 void open_volumes_get(struct open_volumes *volumes, struct io_thread *thread,
                       const struct volume_spec *spec, bool begins_anew,
                       struct iscsi_target_request *request)
@@ -315,6 +337,8 @@ void open_volumes_get(struct open_volumes *volumes, struct io_thread *thread,
     if (begins_anew)
         begin_anew(volume, spec->changes_at_boot);
     if (volume->state == OPEN && !volume->anew) {
+        if (begins_anew)
+            record_boot(volume);
         request->done(request, volume->target, NULL);
         return;
     }
@@ -361,6 +385,11 @@ struct open_volumes *open_volumes_new(unsigned n_threads, struct registry *regis
     pthread_mutex_init(&volumes->lock, NULL);
     pthread_cond_init(&volumes->changed, NULL);
     return volumes;
+}
+
+void open_volumes_set_boot_recorder(struct open_volumes *volumes, struct boot_recorder *recorder)
+{
+    volumes->recorder = recorder;
 }
 
 void open_volumes_drain(struct open_volumes *volumes)

@@ -15,6 +15,7 @@
 
 #include "iscsi/portal.h"
 #include "registry/registry.h"
+#include "server/boot_recorder.h"
 #include "server/volume_device.h"
 
 struct open_volumes;
@@ -23,6 +24,8 @@ struct open_volumes;
  * do not survive a restart, and there are no overlays. NULL without memory. */
 struct open_volumes *open_volumes_new(unsigned n_threads, struct registry *registry,
                                       struct catalog_slot *catalog);
+/* Who records what nodes read while they boot; must outlive them. Before anything is opened. */
+void open_volumes_set_boot_recorder(struct open_volumes *volumes, struct boot_recorder *recorder);
 /* Waits for what is being opened or closed; nothing is from then on. After the portal was stopped,
  * before the threads are. */
 void open_volumes_drain(struct open_volumes *volumes);

@@ -46,6 +46,7 @@ static void exchanged(struct volume *volume)
     if (device) {
         open_volumes_adopt(volume, device);
         block_close(scsi_lu_exchange_device(lu, device));
+        open_volumes_attach_recorder(volume);
     } else {
         give_up(volume);
     }
@@ -74,6 +75,7 @@ static void drained(struct scsi_lu *lu, void *context)
         e->done(e, error_set(&e->error, -ENOMEM, "out of memory"));
         return;
     }
+    open_volumes_detach_recorder(volume);
     volume->device = scsi_lu_exchange_device(lu, none);
     if (open_volumes_start_job(volume, EXCHANGING, job_done))
         return;

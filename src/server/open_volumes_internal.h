@@ -4,6 +4,7 @@
 #include <pthread.h>
 
 #include "core/idmap.h"
+#include "server/boot_recorder.h"
 #include "server/open_volumes.h"
 #include "server/reservation_store.h"
 #include "server/volume_device.h"
@@ -13,7 +14,8 @@ struct open_volumes {
     unsigned n_threads;
     struct registry *registry; /* or NULL */
     struct catalog_slot *catalog;
-    pthread_mutex_t lock; /* protects all below */
+    struct boot_recorder *recorder; /* or NULL */
+    pthread_mutex_t lock;           /* protects all below */
     pthread_cond_t changed;
     unsigned n_jobs; /* threads that open or close */
     bool draining;
@@ -63,6 +65,10 @@ bool open_volumes_start_job(struct volume *volume, enum openness job,
 void open_volumes_run_exchange(struct volume *volume);
 /* It has a device now that is called `device`: whatever goes wrong with it is told. */
 void open_volumes_adopt(struct volume *volume, struct block_device *device);
+/* It is open with the device that it has now: what is read of it is recorded, if it boots. */
+void open_volumes_attach_recorder(struct volume *volume);
+/* ... and no longer, before that device goes. */
+void open_volumes_detach_recorder(struct volume *volume);
 /* It is open: those who have waited for that go on. */
 void open_volumes_answer(struct volume *volume, const char *reason);
 /* Logs what is wrong with it, if that is news. */

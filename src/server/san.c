@@ -69,8 +69,8 @@ static int start_portal(struct san *san, const struct config *config, struct err
 }
 
 int san_start(const struct config *config, struct catalog_slot *catalog, struct registry *registry,
-              struct mailbox *control, targets_event *on_event, void *context, struct san **ret_san,
-              struct error *ret_error)
+              struct boot_recorder *recorder, struct mailbox *control, targets_event *on_event,
+              void *context, struct san **ret_san, struct error *ret_error)
 {
     cleanup_chap_credentials struct chap_credentials discovery = {.mode = CHAP_NONE};
     int r = discovery_chap_read(config, &discovery, ret_error);
@@ -87,6 +87,7 @@ int san_start(const struct config *config, struct catalog_slot *catalog, struct 
     if (r >= 0) {
         targets_set_redirects(san->targets, &config->redirects);
         targets_set_discovery_chap(san->targets, &discovery);
+        targets_set_boot_recorder(san->targets, recorder);
         r = start_portal(san, config, ret_error);
     }
     if (r < 0) {

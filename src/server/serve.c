@@ -15,6 +15,7 @@
 #include "http/nodes.h"
 #include "registry/registry.h"
 #include "server/addresses.h"
+#include "server/boot_cache.h"
 #include "server/boots.h"
 #include "server/claims.h"
 #include "server/config.h"
@@ -48,6 +49,7 @@ struct server {
     struct storage *storage;
     struct boots boots;
     struct stage_provider stages;
+    struct boot_cache *boot_cache;
     struct http_log http_log;
     struct san *san;
     struct sessions sessions;
@@ -118,6 +120,8 @@ static void warn_of_late_changes(const struct config *old, const struct config *
         memcmp(&old->discovery_chap, &fresh->discovery_chap, sizeof(old->discovery_chap)) != 0 ||
         memcmp(&old->iscsi_limits, &fresh->iscsi_limits, sizeof(old->iscsi_limits)) != 0)
         log_warning("what [iscsi] and [http] say changes only with a restart");
+    if (old->warm_up != fresh->warm_up || old->warm_limit != fresh->warm_limit)
+        log_warning("what [images] says changes only with a restart");
 }
 
 /* Where things really are: a port that was 0 was chosen by the system. */
@@ -315,6 +319,7 @@ static int start_registry(struct server *server, struct error *ret_error)
         .directory = config->state_directory,
         .registry = server->registry,
         .catalog = server->catalog,
+        .warm_limit = config->warm_limit,
         .in_use = is_in_use,
         .probe_nbd = probe_nbd,
         .claim = claim,
@@ -332,9 +337,14 @@ static int start_boots(struct server *server, struct error *ret_error)
 {
     server->boots.catalog = server->catalog;
     int r = boot_tracker_new(server->registry, server->catalog, &server->boots.tracker, ret_error);
-    if (r >= 0)
-        server->stages = boot_tracker_provider(server->boots.tracker);
-    return r;
+    if (r < 0)
+        return r;
+    server->stages = boot_tracker_provider(server->boots.tracker);
+    const struct boot_cache_settings cache = {.catalog = server->catalog,
+                                              .stages = &server->stages,
+                                              .warm_up = server->config.warm_up,
+                                              .warm_limit = server->config.warm_limit};
+    return boot_cache_start(&cache, &server->boot_cache, ret_error);
 }
 
 static void on_session(void *context, const struct session_event *event)
@@ -357,8 +367,9 @@ static void on_tftp(void *context, const struct tftp_event *event)
 
 static int start_san(struct server *server, struct error *ret_error)
 {
-    int r = san_start(&server->config, server->catalog, server->registry, &server->mailbox,
-                      on_session, server, &server->san, ret_error);
+    int r = san_start(&server->config, server->catalog, server->registry,
+                      boot_cache_recorder(server->boot_cache), &server->mailbox, on_session, server,
+                      &server->san, ret_error);
     if (r < 0)
         return r;
     server->sessions = (struct sessions){.roster = san_roster(server->san),
@@ -494,10 +505,12 @@ static void stop(struct server *server)
     dhcp_glue_stop(server->dhcp);
     tftp_glue_stop(server->tftp);
     node_http_stop(server->node_http);
+    boot_cache_stop(server->boot_cache);
     san_stop(server->san);
     storage_close(server->storage);
     registry_stop(server->registry);
     mailbox_run(&server->mailbox); /* what all these still had to say */
+    boot_cache_free(server->boot_cache);
     boot_tracker_free(server->boots.tracker);
     catalog_slot_free(server->catalog);
     addresses_free(server->addresses);

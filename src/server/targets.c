@@ -307,6 +307,11 @@ void targets_set_discovery_chap(struct targets *targets, const struct chap_crede
     targets->discovery_chap = *chap;
 }
 
+void targets_set_boot_recorder(struct targets *targets, struct boot_recorder *recorder)
+{
+    open_volumes_set_boot_recorder(targets->volumes, recorder);
+}
+
 static unsigned owner(void *context, const void *admission)
 {
     const struct targets *targets = context;

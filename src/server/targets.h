@@ -6,6 +6,7 @@
 
 #include "iscsi/portal.h"
 #include "registry/registry.h"
+#include "server/boot_recorder.h"
 #include "server/holds.h"
 #include "server/listen.h"
 
@@ -44,6 +45,8 @@ void targets_set_redirects(struct targets *targets, const struct redirect_list *
 /* What who wants to discover must prove; copied; before the portal. */
 void targets_set_discovery_chap(struct targets *targets,
                                 const struct chap_credentials *credentials);
+/* See open_volumes.h; before the portal. */
+void targets_set_boot_recorder(struct targets *targets, struct boot_recorder *recorder);
 /* For iscsi_portal_start(). */
 const struct iscsi_portal_operations *targets_operations(const struct targets *targets);
 

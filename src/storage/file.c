@@ -92,6 +92,18 @@ int file_publish(int fd, const char *path, mode_t mode, struct error *ret_error)
     return r;
 }
 
+int file_replace(int fd, const char *path, mode_t mode, struct error *ret_error)
+{
+    char tmp[PATH_MAX];
+    if (tmp_path(path, tmp) < 0)
+        return failed(path, ENAMETOOLONG, ret_error);
+    if (fchmod(fd, mode) < 0 || fsync(fd) < 0)
+        return failed(tmp, errno, ret_error);
+    if (rename(tmp, path) < 0)
+        return failed(path, errno, ret_error);
+    return file_sync_directory(path, ret_error);
+}
+
 int file_remove(const char *path, bool also_final, struct error *ret_error)
 {
     char tmp[PATH_MAX];

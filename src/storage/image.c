@@ -1,5 +1,6 @@
 /* Images: import, verification and removal. */
 #include "registry/image_users.h"
+#include "storage/boot_file.h"
 #include "storage/digest.h"
 #include "storage/import.h"
 #include "storage/job.h"
@@ -275,7 +276,7 @@ static void undo_verify(struct storage_job *job, const char *why)
 static const struct job_kind verify_kind = {begin_verify,    step_verify,    publish_verify,
                                             verify_progress, release_verify, undo_verify};
 
-static int no_image(const char *name, uint32_t version, struct error *ret_error)
+int image_is_missing(const char *name, uint32_t version, struct error *ret_error)
 {
     if (version)
         return error_set(ret_error, -ENOENT, "there is no image '%s@%u'; see: nodisk image list",
@@ -289,7 +290,7 @@ int storage_image_verify(struct storage *storage, const char *name, uint32_t ver
     cleanup_catalog struct catalog *catalog = catalog_slot_get(storage->settings.catalog);
     const struct catalog_image *image = catalog_image_find(catalog, name, version);
     if (!image)
-        return no_image(name, version, ret_error);
+        return image_is_missing(name, version, ret_error);
     cleanup_close int fd = open(image->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         return error_set(ret_error, -errno,
@@ -317,6 +318,8 @@ static int remove_version(struct storage *storage, const char *name, uint32_t ve
     cleanup_free char *path = NULL;
     struct registry *registry = storage->settings.registry;
     int r = registry_image_remove_begin(registry, name, version, &path, ret_error);
+    if (r >= 0)
+        r = boot_file_remove(path, ret_error);
     if (r >= 0)
         r = file_remove(path, true, ret_error);
     if (r >= 0)
@@ -359,5 +362,5 @@ int storage_image_remove(struct storage *storage, const char *name, uint32_t ver
         r = remove_version(storage, name, images[i].version, ret_error);
         removed++;
     }
-    return r >= 0 && removed == 0 ? no_image(name, version, ret_error) : r;
+    return r >= 0 && removed == 0 ? image_is_missing(name, version, ret_error) : r;
 }

@@ -1,4 +1,5 @@
 /* What a killed daemon left half-done is cleared before anything else begins. */
+#include "storage/boot_file.h"
 #include "storage/private.h"
 #include "storage/stack.h"
 
@@ -29,7 +30,9 @@ static int clear_image(struct storage *storage, const struct registry_leftover *
                        struct error *ret_error)
 {
     struct registry *registry = storage->settings.registry;
-    int r = file_remove(l->path, true, ret_error);
+    int r = boot_file_remove(l->path, ret_error);
+    if (r >= 0)
+        r = file_remove(l->path, true, ret_error);
     if (r < 0)
         return r;
     return l->removing ? registry_image_remove_end(registry, l->name, l->version, ret_error)
@@ -58,13 +61,25 @@ static bool has_suffix(const char *name, const char *suffix)
     return n > m && str_eq(name + n - m, suffix);
 }
 
-/* Removes *.raw.tmp in a directory and, if it is empty then, nothing else. */
+/* A boot set whose image went while it was being written. */
+static bool is_orphan(const char *directory, const char *name)
+{
+    char image[PATH_MAX];
+    if (!has_suffix(name, ".boot"))
+        return false;
+    int n = snprintf(image, sizeof(image), "%s/%.*s.raw", directory,
+                     (int)(strlen(name) - strlen(".boot")), name);
+    return n < PATH_MAX && access(image, F_OK) < 0 && errno == ENOENT;
+}
+
+/* Removes what nobody waits for in a directory and, if it is empty then, nothing else. */
 static void clear_stray(const char *directory)
 {
     DIR *d = opendir(directory);
     char path[PATH_MAX];
     for (struct dirent *entry; d && (entry = readdir(d));)
-        if (has_suffix(entry->d_name, ".raw.tmp") &&
+        if ((has_suffix(entry->d_name, ".raw.tmp") || has_suffix(entry->d_name, ".boot.tmp") ||
+             is_orphan(directory, entry->d_name)) &&
             snprintf(path, sizeof(path), "%s/%s", directory, entry->d_name) < PATH_MAX)
             unlink(path);
     if (d)

@@ -35,6 +35,8 @@ int file_give_name(int fd, const char *path, mode_t mode, struct error *ret_erro
 /* Makes the .tmp file durable and gives it its name, which must be free (-EEXIST). fd is the .tmp
  * file. After a failure only that file is left. */
 int file_publish(int fd, const char *path, mode_t mode, struct error *ret_error) MUST_CHECK;
+/* The same, over what has that name. */
+int file_replace(int fd, const char *path, mode_t mode, struct error *ret_error) MUST_CHECK;
 /* Removes path.tmp and, if `also_final`, path. What is not there is fine. */
 int file_remove(const char *path, bool also_final, struct error *ret_error);
 
@@ -86,3 +88,5 @@ int image_announce(struct storage *storage, struct registry_image *image, uint32
                    char ret_path[static PATH_MAX], struct error *ret_error) MUST_CHECK;
 /* Undoes that. */
 void image_withdraw(struct storage *storage, const char *name, uint32_t version, const char *path);
+/* -ENOENT, in a sentence. version 0: any. */
+int image_is_missing(const char *name, uint32_t version, struct error *ret_error);

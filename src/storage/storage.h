@@ -2,9 +2,10 @@
  * The files behind images and volumes: imports, copies, removal, and what a killed daemon left.
  *
  * All of it happens under the state directory: `images/NAME/VERSION.raw` (read-only once it is
- * complete) and `volumes/NAME.raw`. The registry says what is there: each file is announced in it
- * before its first byte (state creating or importing), is written under `.tmp`, made durable,
- * renamed, and only then declared ready. What is found announced but not ready at start is removed.
+ * complete; VERSION.boot beside it is boot_file.h's) and `volumes/NAME.raw`. The registry says what
+ * is there: each file is announced in it before its first byte (state creating or importing), is
+ * written under `.tmp`, made durable, renamed, and only then declared ready. What is found
+ * announced but not ready at start is removed.
  *
  * What takes long is a job that its caller drives (storage_job_step), so that progress can be
  * shown, and that is undone when it is freed before it is finished. At most STORAGE_MAX_COPIES
@@ -32,6 +33,7 @@ struct storage_settings {
     const char *directory; /* the state directory; must exist */
     struct registry *registry;
     struct catalog_slot *catalog;
+    uint64_t warm_limit; /* bytes that storage_image_warm() may read; 0: see warm_limit() */
     /* Is a session open on this volume, or a login to it under way? If so, says with whom
      * ("iqn... from 10.0.0.7"). Called on an admin thread, after the catalog in force has stopped
      * letting anybody in. NULL: never. */
@@ -82,7 +84,7 @@ struct storage_progress {
  * which everything is undone and only storage_job_free() is allowed. */
 int storage_job_step(struct storage_job *job, struct error *ret_error) MUST_CHECK;
 struct storage_progress storage_job_progress(const struct storage_job *job);
-/* Of an import: the version that it will be; of a verification: that which it is about. */
+/* Of an import: the version that it will be; of others: that which it is about. */
 uint32_t storage_job_version(const struct storage_job *job);
 /* Of a job that is not finished: undoes it. NULL: no-op. */
 void storage_job_free(struct storage_job *job);
@@ -101,6 +103,10 @@ int storage_image_import(struct storage *storage, const struct storage_import *i
  * sentence if it is another one. That of a version without one is recorded. */
 int storage_image_verify(struct storage *storage, const char *name, uint32_t version,
                          struct storage_job **ret_job, struct error *ret_error) MUST_CHECK;
+/* A job that reads what nodes read of the version (0: the latest) at boot, so that it is in memory.
+ * -ENOENT: also if that is not known yet. */
+int storage_image_warm(struct storage *storage, const char *name, uint32_t version,
+                       struct storage_job **ret_job, struct error *ret_error) MUST_CHECK;
 /* version 0: all of them. */
 int storage_image_remove(struct storage *storage, const char *name, uint32_t version,
                          struct error *ret_error) MUST_CHECK;

@@ -95,6 +95,9 @@ static void a_full_file_is_understood(void **state)
                       "state-directory = /srv/nodisk ; here\n"
                       "base-iqn = iqn.2026-11.lan.rack\n"
                       "log-level = debug\n"
+                      "[images]\n"
+                      "warm-up = yes\n"
+                      "warm-up-limit = 2G\n"
                       "[iscsi]\n"
                       "listen = 10.0.0.1:3260, [::1]:0\n"
                       "listen = 10.0.1.1:3260\n"
@@ -114,6 +117,8 @@ static void a_full_file_is_understood(void **state)
     assert_int_equal(r, 0);
     assert_string_equal(config.state_directory, "/srv/nodisk");
     assert_int_equal(config.log_level, LOG_DEBUG);
+    assert_true(config.warm_up);
+    assert_int_equal(config.warm_limit, 2 * GIB);
     assert_int_equal(config.iscsi.count, 3);
     assert_int_equal(config.n_subnets, 1);
     const struct subnet *subnet = &config.subnets[0];
@@ -147,6 +152,9 @@ static void each_problem_names_line_and_key(void **state)
         {"[server]\nsocket = nodisk.sock\n",
          ":2: [server] socket: 'nodisk.sock' must be an absolute"},
         {"[iscsi]\n\nlisten = 10.0.0.1\n", ":3: [iscsi] listen: '10.0.0.1' must be ADDRESS:PORT"},
+        {"[images]\nwarm-up = on\n", ":2: [images] warm-up: 'on' must be yes or no"},
+        {"[images]\nwarm-up-limit = 0\n", ":2: [images] warm-up-limit: '0' must be a size"},
+        {"[images]\n\nwarm-up-limit = much\n", ":3: [images] warm-up-limit: 'much' must be"},
         {"[iscsi]\nthreads = many\n", ":2: [iscsi] threads"},
         {"[iscsi]\nqueue-depth = 0\n", ":2: [iscsi] queue-depth: '0' must be 1 to 256"},
         {"[iscsi]\nlogin-timeout = 0\n", ":2: [iscsi] login-timeout"},
