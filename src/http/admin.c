@@ -18,6 +18,7 @@ static unsigned status_of(int code)
     case -ERANGE:
     case -ENAMETOOLONG:
     case -EFBIG:
+    case -EOPNOTSUPP: /* not with a thing of that kind */
         return 400;
     case -ENOENT:
         return 404;
