@@ -9,7 +9,8 @@
 
 static const char header[] = "#!ipxe\n";
 
-/* Names in the catalog have only [a-z0-9.-] (core/names.h): nothing here needs quoting. */
+/* Names in the catalog have only [a-z0-9.-] (core/names.h), and a URI not much more
+ * (core/iscsi_uri.h): nothing here needs quoting. */
 static void put_url(FILE *f, struct mac_address mac, const struct boot_site *site)
 {
     const uint8_t *b = mac.bytes;
@@ -33,42 +34,94 @@ static void put_identity(FILE *f, const struct plan *plan, const struct boot_sit
     fprintf(f, "set initiator-iqn %s:%s\n", site->base_iqn, plan->node->name);
 }
 
-static void put_credentials(FILE *f, const char *prefix, const struct credentials *credentials)
+/* One token that iPXE takes as it is: no option, no setting to expand, no end of the command. */
+static bool is_plain(const char *value)
 {
-    fprintf(f, "set %susername %s\nset %spassword %s\n", prefix, credentials->user, prefix,
-            credentials->secret);
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+    return strchr(letters, value[0]) && value[strspn(value, letters)] == '\0';
 }
 
-/* What an earlier script has set stays until it is cleared; a user name without a secret of ours
- * would have iPXE insist on CHAP. */
+/* Whoever runs a target elsewhere chooses other characters, too. */
+static void put_setting(FILE *f, const char *prefix, const char *name, const char *value)
+{
+    if (is_plain(value)) {
+        fprintf(f, "set %s%s %s\n", prefix, name, value);
+        return;
+    }
+    fprintf(f, "set %s%s:hexraw ", prefix, name);
+    for (const char *p = value; *p; p++)
+        fprintf(f, "%02x", (unsigned char)*p);
+    fputc('\n', f);
+}
+
+/* What an earlier script has set stays until it is cleared, and iPXE wants both or none. */
+static void put_credentials(FILE *f, const char *prefix, const struct credentials *credentials)
+{
+    if (credentials) {
+        put_setting(f, prefix, "username", credentials->user);
+        put_setting(f, prefix, "password", credentials->secret);
+    } else {
+        fprintf(f, "clear %susername ||\nclear %spassword ||\n", prefix, prefix);
+    }
+}
+
 static void put_chap(FILE *f, const struct chap_credentials *chap)
 {
-    if (chap)
-        put_credentials(f, "", &chap->initiator);
+    put_credentials(f, "", chap ? &chap->initiator : NULL);
+    put_credentials(f, "reverse-", chap && chap->mode == CHAP_MUTUAL ? &chap->target : NULL);
+}
+
+/* RFC 4173, with the LUN in the hexadecimal that iPXE reads. */
+static void put_sanboot(FILE *f, const struct plan *plan, const struct boot_site *site)
+{
+    const struct iscsi_uri *uri = plan->volume->elsewhere;
+    fprintf(f, ":boot\nsanboot iscsi:");
+    if (uri)
+        fprintf(f, "%s::%u:%x:%s", uri->host, uri->port, iscsi_uri_wire_lun(uri), uri->target);
     else
-        fprintf(f, "clear username ||\n");
-    if (chap && chap->mode == CHAP_MUTUAL)
-        put_credentials(f, "reverse-", &chap->target);
-    else
-        fprintf(f, "clear reverse-username ||\n");
+        fprintf(f, "%s::%u:0:%s:%s", site->portal, site->portal_port, site->base_iqn,
+                plan->volume->name);
+    fprintf(f, " || goto failed\n:failed\n");
+}
+
+static void put_here(FILE *f, const struct plan *plan, const struct boot_site *site)
+{
+    const char *node = plan->node->name, *volume = plan->volume->name;
+    fprintf(f, "echo nodisk: %s boots volume %s of %s\n", node, volume, site->portal);
+    put_sanboot(f, plan, site);
+    fprintf(f,
+            "echo nodisk: %s cannot boot volume %s of %s (is nodisk running there?); "
+            "trying again in %u seconds\n",
+            node, volume, site->portal, RETRY_SECONDS);
+}
+
+/* What the target there thinks of it, nobody here can see. */
+static void put_elsewhere(FILE *f, const struct plan *plan, const struct boot_site *site)
+{
+    const char *node = plan->node->name, *volume = plan->volume->name;
+    const struct iscsi_uri *uri = plan->volume->elsewhere;
+    char portal[ISCSI_URI_SIZE];
+    iscsi_uri_format_portal(uri, portal);
+    fprintf(f, "echo nodisk: %s boots volume %s, which is LUN %u of %s at %s\n", node, volume,
+            uri->lun, uri->target, portal);
+    put_sanboot(f, plan, site);
+    fprintf(f,
+            "echo nodisk: %s cannot boot volume %s, LUN %u of %s at %s: see there whether it is "
+            "served, and whether %s:%s may log in%s; trying again in %u seconds\n",
+            node, volume, uri->lun, uri->target, portal, site->base_iqn, node,
+            plan->volume->chap ? " with this CHAP secret" : " without CHAP", RETRY_SECONDS);
 }
 
 static void put_volume(FILE *f, const struct plan *plan, struct mac_address mac,
                        const struct boot_site *site)
 {
-    const char *node = plan->node->name, *volume = plan->volume->name;
     put_identity(f, plan, site);
-    put_chap(f, plan->node->chap);
+    put_chap(f, plan_chap(plan));
     fprintf(f, "set san-retries %u\n", SAN_RETRIES);
-    fprintf(f, "echo nodisk: %s boots volume %s of %s\n", node, volume, site->portal);
-    fprintf(f, ":boot\n");
-    fprintf(f, "sanboot iscsi:%s::%u:0:%s:%s || goto failed\n", site->portal, site->portal_port,
-            site->base_iqn, volume);
-    fprintf(f, ":failed\n");
-    fprintf(f,
-            "echo nodisk: %s cannot boot volume %s of %s (is nodisk running there?); "
-            "trying again in %u seconds\n",
-            node, volume, site->portal, RETRY_SECONDS);
+    if (plan->volume->elsewhere)
+        put_elsewhere(f, plan, site);
+    else
+        put_here(f, plan, site);
     put_retry(f, mac, site, "boot");
 }
 

@@ -77,3 +77,11 @@ bool boot_stage_needs_script(enum boot_stage reached, uint64_t silence)
 {
     return reached <= BOOT_FIRMWARE && silence <= PATIENCE;
 }
+
+/* iPXE that has to wait for longer asks DHCP again: another boot. */
+bool boot_stage_needs_script_elsewhere(enum boot_stage reached, uint64_t silence,
+                                       uint64_t since_script)
+{
+    return reached == BOOT_SCRIPT ? since_script <= PATIENCE
+                                  : reached < BOOT_SCRIPT && silence <= PATIENCE;
+}

@@ -37,6 +37,11 @@ enum boot_stage boot_sign_stage(enum boot_sign sign);
  */
 bool boot_stage_needs_script(enum boot_stage reached, uint64_t silence);
 
+/* The same of a node whose disk is elsewhere, so that none of its logins is seen: it has had its
+ * script for so long (usec), if it has come to that. */
+bool boot_stage_needs_script_elsewhere(enum boot_stage reached, uint64_t silence,
+                                       uint64_t since_script);
+
 /* Does this sign, from a node whose last boot has come as far as `reached` (BOOT_STAGES: it never
  * booted) and gave its last sign so long ago (usec), begin a new boot? Otherwise it belongs to that
  * one. */

@@ -15,6 +15,7 @@ struct node_boot {
     uint64_t boot_id;
     uint64_t started_at;
     uint64_t last_sign; /* clock_monotonic_usec(); of an earlier daemon's: when this one started */
+    uint64_t script_at; /* the same clock; 0: never, or from an earlier daemon */
     enum boot_stage stage; /* the furthest; BOOT_STAGES: nothing yet */
     struct reached stages[BOOT_STAGES];
 };
@@ -146,6 +147,8 @@ static void take_sign(struct boot_tracker *tracker, const struct catalog_node *n
     if (reached->at || (boot->stage != BOOT_STAGES && stage < boot->stage))
         return;
     boot->stage = stage;
+    if (stage == BOOT_SCRIPT)
+        boot->script_at = now;
     reached->at = clock_wall_usec();
     str_copy(reached->detail, sizeof(reached->detail), detail);
     store_stage(tracker, boot, stage);
@@ -238,6 +241,18 @@ bool boot_tracker_is_booting(struct boot_tracker *tracker, uint64_t node_id)
     const struct node_boot *boot = idmap_get(&tracker->boots, node_id);
     bool booting =
         boot && boot_stage_needs_script(boot->stage, clock_monotonic_usec() - boot->last_sign);
+    pthread_mutex_unlock(&tracker->lock);
+    return booting;
+}
+
+bool boot_tracker_is_booting_elsewhere(struct boot_tracker *tracker, uint64_t node_id)
+{
+    uint64_t now = clock_monotonic_usec();
+    pthread_mutex_lock(&tracker->lock);
+    const struct node_boot *boot = idmap_get(&tracker->boots, node_id);
+    bool booting = boot && boot_stage_needs_script_elsewhere(boot->stage, now - boot->last_sign,
+                                                             boot->script_at ? now - boot->script_at
+                                                                             : UINT64_MAX);
     pthread_mutex_unlock(&tracker->lock);
     return booting;
 }

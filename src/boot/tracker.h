@@ -36,6 +36,10 @@ bool boot_tracker_mac_of_address(struct boot_tracker *tracker, uint32_t address,
 /* Is this node on its way from its firmware to its kernel right now? Only then it needs its script.
  * A machine that has not been heard of for long is not. */
 bool boot_tracker_is_booting(struct boot_tracker *tracker, uint64_t node_id);
+/* The same, of a node whose disk is elsewhere. Nobody sees when it has no more need of its script:
+ * it has none when it is up, or five minutes after it had it first; so has one that had it from an
+ * earlier daemon. */
+bool boot_tracker_is_booting_elsewhere(struct boot_tracker *tracker, uint64_t node_id);
 
 /* For those who show it; lives as long as the tracker. */
 struct stage_provider boot_tracker_provider(struct boot_tracker *tracker);

@@ -195,6 +195,8 @@ static void print_node(const json_t *node)
     if (print_text(node, "volume_failure"))
         print_field("failure", print_text(node, "volume_failure"));
     print_field("image", print_text(node, "image"));
+    if (print_text(node, "elsewhere"))
+        print_field("elsewhere", print_text(node, "elsewhere"));
     print_attachments(json_object_get(node, "attachments"));
     print_field("chap", print_text(node, "chap"));
     print_field("added", print_time(print_number(node, "created_at"), text));

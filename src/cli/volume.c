@@ -30,6 +30,8 @@ static const struct cli_option create_options[] = {
     {"file", "PATH", "this raw file, used where it is"},
     {"device", "PATH", "this block device, of which everything else lets go"},
     {"nbd", "URI", "this export of an NBD server (nbd://HOST/NAME), served from there"},
+    {"iscsi", "URI",
+     "this LUN of a target elsewhere (iscsi://HOST/TARGET/LUN), for its node to use"},
     {"block-size", "512|4096", "bytes of a logical block; 512, or the device's own"},
     {"read-only", NULL, "nobody may write to it"},
     {"thick", NULL, "takes all of its space now and gives none back"},
@@ -58,8 +60,10 @@ static int set_source(const struct args *args, json_t *body)
     }
     if (args_value(args, "image"))
         json_object_set_new(body, "image", json_string(args_value(args, "image")));
-    if (args_value(args, "nbd"))
-        json_object_set_new(body, "nbd", json_string(args_value(args, "nbd")));
+    static const char *const uris[] = {"nbd", "iscsi"};
+    for (size_t i = 0; i < ARRAY_SIZE(uris); i++)
+        if (args_value(args, uris[i]))
+            json_object_set_new(body, uris[i], json_string(args_value(args, uris[i])));
     static const char *const paths[] = {"file", "device"};
     for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
         const char *value = args_value(args, paths[i]);
@@ -72,7 +76,8 @@ static int set_source(const struct args *args, json_t *body)
     bool is_larger = size && args_given(args, "image"); /* than its image */
     if (json_object_size(body) == 1u + is_larger)
         return CLI_OK;
-    fprintf(stderr, "nodisk: give exactly one of --size, --image, --file, --device and --nbd\n");
+    fprintf(stderr, "nodisk: give exactly one of --size, --image, --file, --device, --nbd and "
+                    "--iscsi\n");
     return CLI_USAGE;
 }
 
@@ -215,17 +220,23 @@ static int set(const struct cli *cli, const struct args *args)
     return cli_done(cli, json, "volume %s is changed\n", args->words[0]);
 }
 
+/* Null: not known. */
+static void add_bytes(struct table *table, const json_t *v, const char *key)
+{
+    if (json_is_null(json_object_get(v, key)))
+        table_add(table, NULL);
+    else
+        table_add_size(table, print_number(v, key));
+}
+
 static void add_row(struct table *table, const json_t *v)
 {
     cleanup_free char *nodes = cli_join(json_object_get(v, "nodes"));
     table_add(table, print_text(v, "name"));
     table_add(table, print_text(v, "state"));
     table_add(table, print_text(v, "kind"));
-    table_add_size(table, print_number(v, "size"));
-    if (json_is_null(json_object_get(v, "used")))
-        table_add(table, NULL);
-    else
-        table_add_size(table, print_number(v, "used"));
+    add_bytes(table, v, "size");
+    add_bytes(table, v, "used");
     table_add(table, print_text(v, "image"));
     table_add(table, nodes);
 }
@@ -262,9 +273,38 @@ static void print_overlay(const json_t *overlay)
     print_field("snapshots", line);
 }
 
-static void print_volume(const json_t *v)
+static void print_served(const json_t *v)
 {
     char text[AGE_TEXT_SIZE], size[64];
+    snprintf(size, sizeof(size), "%s (%llu bytes, blocks of %llu)",
+             size_format(print_number(v, "size"), text),
+             (unsigned long long)print_number(v, "size"),
+             (unsigned long long)print_number(v, "block_size"));
+    print_field("size", size);
+    if (!json_is_null(json_object_get(v, "used")))
+        print_field("used", size_format(print_number(v, "used"), text));
+    print_field("image", print_text(v, "image"));
+    print_overlay(json_object_get(v, "overlay"));
+    print_field("access", json_is_true(json_object_get(v, "read_only")) ? "read-only" : "writable");
+    print_field("provisioning", json_is_true(json_object_get(v, "thick")) ? "thick" : "thin");
+    print_field("medium", json_is_true(json_object_get(v, "removable")) ? "removable" : "fixed");
+    print_field("serial", print_text(v, "serial"));
+}
+
+/* What is more to say of it, its target knows. */
+static void print_elsewhere(const json_t *v)
+{
+    char lun[16];
+    const json_t *elsewhere = json_object_get(v, "elsewhere");
+    snprintf(lun, sizeof(lun), "%u", (unsigned)print_number(elsewhere, "lun"));
+    print_field("portal", print_text(elsewhere, "portal"));
+    print_field("lun", lun);
+    print_field("size", NULL);
+}
+
+static void print_volume(const json_t *v)
+{
+    char text[AGE_TEXT_SIZE];
     cleanup_free char *nodes = cli_join(json_object_get(v, "nodes"));
     cleanup_free char *allow = cli_join(json_object_get(v, "allow"));
     size_t i;
@@ -287,19 +327,10 @@ static void print_volume(const json_t *v)
     if (print_text(v, "chap_user"))
         print_field("chap user", print_text(v, "chap_user"));
     print_field(print_text(v, "kind"), print_text(v, "path"));
-    snprintf(size, sizeof(size), "%s (%llu bytes, blocks of %llu)",
-             size_format(print_number(v, "size"), text),
-             (unsigned long long)print_number(v, "size"),
-             (unsigned long long)print_number(v, "block_size"));
-    print_field("size", size);
-    if (!json_is_null(json_object_get(v, "used")))
-        print_field("used", size_format(print_number(v, "used"), text));
-    print_field("image", print_text(v, "image"));
-    print_overlay(json_object_get(v, "overlay"));
-    print_field("access", json_is_true(json_object_get(v, "read_only")) ? "read-only" : "writable");
-    print_field("provisioning", json_is_true(json_object_get(v, "thick")) ? "thick" : "thin");
-    print_field("medium", json_is_true(json_object_get(v, "removable")) ? "removable" : "fixed");
-    print_field("serial", print_text(v, "serial"));
+    if (json_is_object(json_object_get(v, "elsewhere")))
+        print_elsewhere(v);
+    else
+        print_served(v);
     print_field("created", print_time(print_number(v, "created_at"), text));
 }
 

@@ -47,16 +47,17 @@ json_t *node_to_json(struct admin *admin, const struct catalog *catalog,
     char address[IPV4_TEXT_SIZE], last[IPV4_TEXT_SIZE];
     const struct catalog_volume *v = catalog_volume_by_id(catalog, node->volume_id);
     uint32_t given = last_address(admin, node);
-    return json_pack("{s:s, s:o, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:o, s:o, s:s, s:I}",
-                     "name", node->name, "macs", macs_to_json(node), "address",
-                     node->address ? ipv4_format(node->address, address) : NULL, "last_address",
-                     given ? ipv4_format(given, last) : NULL, "group", node->group, "volume",
-                     v ? v->name : NULL, "volume_state", v ? volume_state_text(v->state) : NULL,
-                     "volume_failure", v ? v->failure : NULL, "image", v ? v->image : NULL,
-                     "attachments", attachments_to_json(catalog, node), "initiator",
-                     iqn_of(catalog, node->name), "chap",
-                     chap_mode_name(node->chap ? node->chap->mode : CHAP_NONE), "created_at",
-                     (json_int_t)node->created_at);
+    return json_pack(
+        "{s:s, s:o, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:o, s:o, s:s, s:I}", "name",
+        node->name, "macs", macs_to_json(node), "address",
+        node->address ? ipv4_format(node->address, address) : NULL, "last_address",
+        given ? ipv4_format(given, last) : NULL, "group", node->group, "volume", v ? v->name : NULL,
+        "volume_state", v ? volume_state_text(v->state) : NULL, "volume_failure",
+        v ? v->failure : NULL, "image", v ? v->image : NULL, "elsewhere",
+        v && v->elsewhere ? v->path : NULL, "attachments", attachments_to_json(catalog, node),
+        "initiator", iqn_of(catalog, node->name), "chap",
+        chap_mode_name(node->chap ? node->chap->mode : CHAP_NONE), "created_at",
+        (json_int_t)node->created_at);
 }
 
 void admin_list_nodes(struct call *call)

@@ -56,29 +56,56 @@ static json_t *attached_to_json(const struct catalog *catalog, const struct cata
     return list;
 }
 
-static void serial_text(const struct catalog_volume *v, char text[static 33])
+/* Null: that of a LUN elsewhere is not ours to give. */
+static json_t *serial_to_json(const struct catalog_volume *v)
 {
+    char text[2 * sizeof(v->serial) + 1];
     for (size_t i = 0; i < sizeof(v->serial); i++)
         snprintf(text + 2 * i, 3, "%02x", v->serial[i]);
+    return v->elsewhere ? json_null() : json_string(text);
+}
+
+/* Null: not known. */
+static json_t *bytes_to_json(const struct catalog_volume *v, uint64_t bytes)
+{
+    return v->elsewhere ? json_null() : json_integer((json_int_t)bytes);
+}
+
+static json_t *used_to_json(const struct catalog_volume *v)
+{
+    if (v->kind == VOLUME_DEVICE || v->kind == VOLUME_NBD || v->elsewhere)
+        return json_null();
+    return json_integer((json_int_t)storage_volume_used(v));
+}
+
+/* Null: it is here. */
+static json_t *elsewhere_to_json(const struct catalog_volume *v)
+{
+    char portal[ISCSI_URI_SIZE];
+    if (!v->elsewhere)
+        return json_null();
+    return json_pack("{s:s, s:I}", "portal", iscsi_uri_format_portal(v->elsewhere, portal), "lun",
+                     (json_int_t)v->elsewhere->lun);
+}
+
+static json_t *target_to_json(const struct catalog *catalog, const struct catalog_volume *v)
+{
+    return v->elsewhere ? json_string(v->elsewhere->target)
+                        : json_sprintf("%s:%s", catalog_base_iqn(catalog), v->name);
 }
 
 json_t *volume_to_json(const struct catalog *catalog, const struct catalog_volume *v)
 {
-    char serial[33];
-    serial_text(v, serial);
     return json_pack(
-        "{s:s, s:s, s:s, s:s?, s:s, s:I, s:o, s:I, s:b, s:b, s:b, s:s?, s:o, s:o, s:o, s:o, "
-        "s:o, s:s, s:s, s:s?, s:s?, s:I}",
+        "{s:s, s:s, s:s, s:s?, s:s, s:o, s:o, s:o, s:b, s:b, s:b, s:s?, s:o, s:o, s:o, s:o, "
+        "s:o, s:o, s:o, s:s, s:s?, s:s?, s:I}",
         "name", v->name, "kind", volume_kind_name(v->kind), "state", volume_state_text(v->state),
-        "failure", v->failure, "path", v->path, "size", (json_int_t)v->size, "used",
-        v->kind == VOLUME_DEVICE || v->kind == VOLUME_NBD
-            ? json_null()
-            : json_integer((json_int_t)storage_volume_used(v)),
-        "block_size", (json_int_t)v->block_size, "read_only", (int)v->read_only, "thick",
-        (int)v->thick, "removable", (int)v->removable, "image", v->image, "overlay",
-        overlay_to_json(v->overlay), "nodes", users_to_json(catalog, v), "attached",
-        attached_to_json(catalog, v), "allow", allow_to_json(v), "target",
-        json_sprintf("%s:%s", catalog_base_iqn(catalog), v->name), "serial", serial, "chap",
+        "failure", v->failure, "path", v->path, "size", bytes_to_json(v, v->size), "used",
+        used_to_json(v), "block_size", bytes_to_json(v, v->block_size), "read_only",
+        (int)v->read_only, "thick", (int)v->thick, "removable", (int)v->removable, "image",
+        v->image, "overlay", overlay_to_json(v->overlay), "elsewhere", elsewhere_to_json(v),
+        "nodes", users_to_json(catalog, v), "attached", attached_to_json(catalog, v), "allow",
+        allow_to_json(v), "target", target_to_json(catalog, v), "serial", serial_to_json(v), "chap",
         chap_mode_name(v->chap ? v->chap->mode : CHAP_NONE), "chap_user",
         v->chap ? v->chap->initiator.user : NULL, "chap_target_user",
         v->chap && v->chap->mode == CHAP_MUTUAL ? v->chap->target.user : NULL, "created_at",
@@ -157,6 +184,9 @@ static int create(struct call *call, const struct body_volume *f, struct storage
     } else if (f->nbd.given) {
         volume.source = STORAGE_NBD;
         volume.path = f->nbd.text;
+    } else if (f->iscsi.given) {
+        volume.source = STORAGE_ISCSI;
+        volume.path = f->iscsi.text;
     }
     return storage_volume_create(call->admin->settings.storage, &volume, ret_job, ret_error);
 }

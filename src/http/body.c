@@ -219,6 +219,27 @@ static int check_overlay(const struct body_volume *v, struct error *ret_error)
     return 0;
 }
 
+/* What the target there decides, or only makes sense of a disk that we serve. */
+static int check_elsewhere(const struct body_volume *v, struct error *ret_error)
+{
+    const struct {
+        const char *name;
+        bool given;
+    } of_ours[] = {
+        {"block_size", v->block_size.given}, {"read_only", v->read_only.value},
+        {"thick", v->thick.value},           {"removable", v->removable.value},
+        {"allow_any", v->allow_any.value},   {"overlay", v->overlay.value},
+        {"allow", v->allow.count > 0},
+    };
+    for (size_t i = 0; v->iscsi.given && i < ARRAY_SIZE(of_ours); i++)
+        if (of_ours[i].given)
+            return error_set(ret_error, -EINVAL,
+                             "'%s' is for volumes that are served here; a LUN of an iSCSI target "
+                             "elsewhere is as that target has it",
+                             of_ours[i].name);
+    return 0;
+}
+
 int body_read_volume(const char *data, size_t size, struct body *body,
                      struct body_volume *ret_volume, struct error *ret_error)
 {
@@ -229,6 +250,7 @@ int body_read_volume(const char *data, size_t size, struct body *body,
         {"file", FIELD_TEXT, offsetof(struct body_volume, file)},
         {"device", FIELD_TEXT, offsetof(struct body_volume, device)},
         {"nbd", FIELD_TEXT, offsetof(struct body_volume, nbd)},
+        {"iscsi", FIELD_TEXT, offsetof(struct body_volume, iscsi)},
         {"block_size", FIELD_NUMBER, offsetof(struct body_volume, block_size)},
         {"read_only", FIELD_BOOL, offsetof(struct body_volume, read_only)},
         {"thick", FIELD_BOOL, offsetof(struct body_volume, thick)},
@@ -246,11 +268,14 @@ int body_read_volume(const char *data, size_t size, struct body *body,
         return r;
     bool is_larger = ret_volume->image.given && ret_volume->size.given; /* than its image */
     if (ret_volume->size.given + ret_volume->image.given + ret_volume->file.given +
-            ret_volume->device.given + ret_volume->nbd.given !=
+            ret_volume->device.given + ret_volume->nbd.given + ret_volume->iscsi.given !=
         1 + is_larger)
-        return error_set(ret_error, -EINVAL,
-                         "give exactly one of 'size', 'image', 'file', 'device' and 'nbd'");
+        return error_set(
+            ret_error, -EINVAL,
+            "give exactly one of 'size', 'image', 'file', 'device', 'nbd' and 'iscsi'");
     r = check_overlay(ret_volume, ret_error);
+    if (r >= 0)
+        r = check_elsewhere(ret_volume, ret_error);
     if (r < 0)
         return r;
     if (ret_volume->block_size.number > UINT32_MAX)

@@ -68,7 +68,7 @@ struct body_chap {
 bool body_chap_given(const struct body_chap *chap);
 
 struct body_volume {
-    struct body_text name, image, file, device, nbd;
+    struct body_text name, image, file, device, nbd, iscsi;
     struct body_chap chap;
     struct body_number size, block_size;
     struct body_bool read_only, thick, removable, allow_any;

@@ -73,16 +73,38 @@ static bool is_really(const struct node_http *http, const struct endpoint *peer,
     return node && node->address == address; /* the lease was not stored when we were killed */
 }
 
+static bool is_booting(struct boot_tracker *tracker, const struct plan *plan)
+{
+    return plan->volume && plan->volume->elsewhere
+               ? boot_tracker_is_booting_elsewhere(tracker, plan->node->id)
+               : boot_tracker_is_booting(tracker, plan->node->id);
+}
+
 /* A script with secrets goes only to the holder of the lease, and only while its machine boots: on
  * the running system it is anybody's who has an account there. So its request is no sign of a boot
  * either. */
 static bool may_have_secrets(const struct node_http *http, const struct endpoint *peer,
-                             const struct catalog_node *node)
+                             const struct plan *plan)
 {
     const struct node_http_settings *settings = &http->settings;
     uint32_t address;
     return endpoint_ipv4(peer, &address) && settings->is_ours(settings->context, address) &&
-           boot_tracker_is_booting(settings->tracker, node->id);
+           is_booting(settings->tracker, plan);
+}
+
+/* Whose disk is elsewhere is not heard of again before it is up: where to look for it. */
+static void sign_script(struct node_http *http, const struct plan *plan, struct mac_address mac,
+                        const struct endpoint *peer)
+{
+    char address[ENDPOINT_TEXT_SIZE], portal[ISCSI_URI_SIZE];
+    char detail[ENDPOINT_TEXT_SIZE + ISCSI_URI_SIZE + 16];
+    endpoint_format_address(peer, address);
+    if (plan->volume && plan->volume->elsewhere)
+        snprintf(detail, sizeof(detail), "%s, disk at %s", address,
+                 iscsi_uri_format_portal(plan->volume->elsewhere, portal));
+    else
+        str_copy(detail, sizeof(detail), address);
+    boot_tracker_sign_of_mac(http->settings.tracker, mac, BOOT_SIGN_SCRIPT, detail);
 }
 
 static void reply_script(struct node_http *http, struct http_request *request,
@@ -128,7 +150,6 @@ static void get_script(struct node_http *http, struct http_request *request,
                        const struct endpoint *peer, const struct endpoint *local)
 {
     struct mac_address mac;
-    char address[ENDPOINT_TEXT_SIZE];
     if (!get_mac(http, request, peer, &mac))
         return;
     cleanup_catalog struct catalog *catalog = catalog_slot_get(http->settings.catalog);
@@ -136,12 +157,11 @@ static void get_script(struct node_http *http, struct http_request *request,
     if (plan.node && !is_really(http, peer, plan.node, mac)) {
         tell_stranger(http, NODE_HTTP_STRANGER, plan.node, peer);
         plan = (struct plan){.kind = PLAN_STRANGER};
-    } else if (plan.node && plan.node->chap && !may_have_secrets(http, peer, plan.node)) {
+    } else if (plan.node && plan_chap(&plan) && !may_have_secrets(http, peer, &plan)) {
         tell_stranger(http, NODE_HTTP_LATE, plan.node, peer);
         plan = (struct plan){.kind = PLAN_STRANGER};
     } else if (plan.node && is_ipxe(request)) {
-        boot_tracker_sign_of_mac(http->settings.tracker, mac, BOOT_SIGN_SCRIPT,
-                                 endpoint_format_address(peer, address));
+        sign_script(http, &plan, mac, peer);
     }
     counter_add(plan.node ? &http->counters.scripts : &http->counters.unknown, 1);
     reply_script(http, request, &plan, mac, local, catalog_base_iqn(catalog));

@@ -31,6 +31,21 @@ static int check_ready(struct db *db, const struct attachment_operation *o, stru
     return r < 0 ? r : 0;
 }
 
+/* Only its node's firmware knows how to find it. */
+static int check_served(struct db *db, const struct attachment_operation *o,
+                        struct error *ret_error)
+{
+    int64_t found;
+    int r = db_lookup(db, "SELECT 1 FROM volumes WHERE id = ? AND kind = 'iscsi'",
+                      DB_VALUES(db_int(o->volume_id)), &found, ret_error);
+    if (r > 0)
+        return error_set(ret_error, -EINVAL,
+                         "volume '%s' is a LUN of a target elsewhere, which this server cannot "
+                         "attach; a node can boot it: nodisk node set %s --volume %s",
+                         o->volume, o->node, o->volume);
+    return r;
+}
+
 static int check_not_its_own(struct db *db, const struct attachment_operation *o,
                              struct error *ret_error)
 {
@@ -117,6 +132,8 @@ static int attach(struct db *db, struct operation *operation, struct error *ret_
     if (r >= 0)
         r = check_ready(db, o, ret_error);
     if (r >= 0)
+        r = check_served(db, o, ret_error);
+    if (r >= 0)
         r = check_not_its_own(db, o, ret_error);
     if (r >= 0)
         r = check_no_rival(db, o, ret_error);
@@ -126,7 +143,7 @@ static int attach(struct db *db, struct operation *operation, struct error *ret_
         r = db_change(db, "INSERT INTO attachments (node_id, lun, volume_id) VALUES (?, ?, ?)",
                       DB_VALUES(db_int(o->node_id), db_int(o->lun), db_int(o->volume_id)),
                       ret_error);
-    return r < 0 ? r : 0;
+    return r < 0 ? r : elsewhere_check(db, o->node_id, 0, ret_error);
 }
 
 int registry_volume_attach(struct registry *registry, const char *volume, const char *node,

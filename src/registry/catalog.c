@@ -170,9 +170,13 @@ int catalog_add_volume(struct catalog *c, const struct catalog_volume *volume)
     copy.image = arena_strdup(&c->arena, volume->image);
     copy.failure = arena_strdup(&c->arena, volume->failure);
     copy.overlay = volume->overlay ? catalog_overlay_copy(&c->arena, volume->overlay) : NULL;
+    copy.elsewhere = volume->elsewhere
+                         ? arena_copy(&c->arena, volume->elsewhere, sizeof(*volume->elsewhere))
+                         : NULL;
     const char **allow = arena_alloc(&c->arena, (volume->n_allow + 1) * sizeof(*allow));
     if (!copy.name || (volume->path && !copy.path) || (volume->image && !copy.image) ||
-        (volume->failure && !copy.failure) || (volume->overlay && !copy.overlay) || !allow ||
+        (volume->failure && !copy.failure) || (volume->overlay && !copy.overlay) ||
+        (volume->elsewhere && !copy.elsewhere) || !allow ||
         !copy_chap(&c->arena, volume->chap, &copy.chap))
         return -ENOMEM;
     for (size_t i = 0; i < volume->n_allow; i++) {
@@ -434,6 +438,8 @@ const struct catalog_image *catalog_image_find(const struct catalog *c, const ch
 bool catalog_may_access(const struct catalog *c, const char *initiator,
                         const struct catalog_volume *volume)
 {
+    if (volume->elsewhere)
+        return false;
     if (volume->allow_any)
         return true;
     for (size_t i = 0; i < volume->n_allow; i++)

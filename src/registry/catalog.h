@@ -9,6 +9,7 @@
 #pragma once
 
 #include "core/credentials.h"
+#include "core/iscsi_uri.h"
 #include "core/net.h"
 #include "registry/catalog_overlay.h"
 
@@ -19,7 +20,7 @@ enum volume_kind {
     VOLUME_DEVICE,  /* a block device; `path` */
     VOLUME_OVERLAY, /* layers of its own over an image version, or over nothing */
     VOLUME_NBD,     /* an export of an NBD server; `path` is its URI */
-    VOLUME_ISCSI,   /* a LUN of a target elsewhere; `path` is its URI */
+    VOLUME_ISCSI,   /* a LUN of a target elsewhere, which only its node uses; `path` is its URI */
 };
 
 const char *volume_kind_name(enum volume_kind kind);
@@ -59,7 +60,7 @@ struct catalog_volume {
     enum volume_kind kind;
     enum volume_state state;
     const char *path;
-    uint64_t size;       /* bytes */
+    uint64_t size;       /* bytes; 0: not known (VOLUME_ISCSI) */
     uint32_t block_size; /* logical block: 512 or 4096 bytes */
     bool read_only;
     bool thick;         /* all of its space is taken, and none is given back */
@@ -74,7 +75,9 @@ struct catalog_volume {
     const char *failure;      /* VOLUME_FAILED: why, in a sentence; else NULL */
     uint64_t created_at;      /* usec since 1970 */
     const struct catalog_overlay *overlay; /* of VOLUME_OVERLAY; else NULL */
-    const struct chap_credentials *chap;   /* for logins of others than its nodes; NULL: none */
+    const struct iscsi_uri *elsewhere;     /* of VOLUME_ISCSI; else NULL */
+    /* for logins of others than its nodes; of VOLUME_ISCSI: of its node, there; NULL: none */
+    const struct chap_credentials *chap;
 };
 
 struct catalog_label {
@@ -152,7 +155,7 @@ const struct catalog_volume *catalog_volume_by_target(const struct catalog *cata
 const struct catalog_image *catalog_image_find(const struct catalog *catalog, const char *name,
                                                uint32_t version);
 
-/* May this initiator use this volume? A node's own volume, an `allow` entry, or allow_any. */
+/* May this initiator use this volume here? A node's own volume, an `allow` entry, or allow_any. */
 bool catalog_may_access(const struct catalog *catalog, const char *initiator,
                         const struct catalog_volume *volume);
 

@@ -224,6 +224,27 @@ static int read_overlay(struct db *db, sqlite3_stmt *row, struct overlay_loader 
     return r;
 }
 
+/* What is known of a LUN elsewhere is where it is. */
+static int read_elsewhere(struct db *db, struct iscsi_uri *uri, struct catalog_volume *volume,
+                          struct error *ret_error)
+{
+    struct error why;
+    if (volume->kind != VOLUME_ISCSI)
+        return 0;
+    if (iscsi_uri_parse(volume->path, uri, &why) < 0)
+        return damaged(db, "URI of a LUN", volume->path, ret_error);
+    volume->elsewhere = uri;
+    return 0;
+}
+
+static bool is_sound_size(const struct catalog_volume *volume)
+{
+    if (volume->kind == VOLUME_ISCSI)
+        return volume->size == 0;
+    return volume->size > 0 && volume->size <= INT64_MAX && volume->block_size > 0 &&
+           volume->size % volume->block_size == 0;
+}
+
 static int read_volume(struct db *db, sqlite3_stmt *row, const struct scratch *allow,
                        struct overlay_loader *loader, struct catalog *catalog,
                        struct error *ret_error)
@@ -255,14 +276,16 @@ static int read_volume(struct db *db, sqlite3_stmt *row, const struct scratch *a
         return damaged(db, "kind of volume", db_column_text(row, 2), ret_error);
     struct catalog_overlay overlay = {0};
     r = read_overlay(db, row, loader, &overlay, &volume, ret_error);
+    struct iscsi_uri uri;
+    if (r >= 0)
+        r = read_elsewhere(db, &uri, &volume, ret_error);
     if (r < 0)
         return r;
     volume.chap = &chap;
     volume.shared = volume.allow_any || volume.n_allow > 1;
     if (!name_is_object(volume.name))
         return damaged(db, "volume's name", volume.name, ret_error);
-    if (volume.size == 0 || volume.size > INT64_MAX || volume.block_size == 0 ||
-        volume.size % volume.block_size)
+    if (!is_sound_size(&volume))
         return damaged(db, "volume with a size", volume.name, ret_error);
     const void *serial = sqlite3_column_blob(row, 11);
     if (!serial || sqlite3_column_bytes(row, 11) != sizeof(volume.serial))

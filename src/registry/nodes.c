@@ -223,7 +223,7 @@ static int change_node(struct db *db, struct node_operation *o, int64_t node_id,
         r = set_volume(db, node_id, change->volume, ret_error);
     if (r >= 0 && (change->set_chap || change->rotate_chap))
         r = chap_change_node(db, node_id, o->name, change, ret_error);
-    return r;
+    return r < 0 ? r : elsewhere_check(db, node_id, 0, ret_error);
 }
 
 static int add(struct db *db, struct operation *operation, struct error *ret_error)

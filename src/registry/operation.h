@@ -71,6 +71,11 @@ int chap_change_node(struct db *db, int64_t node_id, const char *node,
 int chap_store_volume(struct db *db, int64_t volume_id, const struct chap_credentials *credentials,
                       struct error *ret_error) MUST_CHECK;
 
+/* Have the node, and the nodes of the volume, nothing that makes no sense with a disk elsewhere
+ * (elsewhere.c)? 0 as an id is nobody's. */
+int elsewhere_check(struct db *db, int64_t node_id, int64_t volume_id,
+                    struct error *ret_error) MUST_CHECK;
+
 /* Labels of image versions (image_labels.c): -EINVAL for what cannot be one. */
 int labels_check(const struct catalog_label *labels, size_t n_labels,
                  struct error *ret_error) MUST_CHECK;

@@ -24,3 +24,12 @@ struct plan plan_for_mac(const struct catalog *catalog, struct mac_address mac)
     plan.kind = plan.volume ? kind_of(plan.volume) : PLAN_NO_VOLUME;
     return plan;
 }
+
+/* A node proves itself to us by its own secrets, and elsewhere by those that are asked for there.
+ */
+const struct chap_credentials *plan_chap(const struct plan *plan)
+{
+    if (plan->volume && plan->volume->elsewhere)
+        return plan->volume->chap;
+    return plan->node ? plan->node->chap : NULL;
+}

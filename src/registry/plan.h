@@ -18,5 +18,8 @@ struct plan {
     const struct catalog_volume *volume; /* PLAN_PREPARING, _FAILED, _VOLUME */
 };
 
+/* The secrets that the machine needs for it, in its script; NULL: none. */
+const struct chap_credentials *plan_chap(const struct plan *plan);
+
 /* What it points to belongs to the catalog. */
 struct plan plan_for_mac(const struct catalog *catalog, struct mac_address mac);

@@ -159,7 +159,7 @@ int volume_insert(struct db *db, const struct registry_volume *volume, struct ch
         r = chap_store_volume(db, id, volume->chap, ret_error);
     if (r >= 0 && failed_id)
         r = replace_failed(db, failed_id, volume->name, parked_name, ret_error);
-    return r < 0 ? r : 0;
+    return r < 0 ? r : elsewhere_check(db, 0, id, ret_error);
 }
 
 static int add(struct db *db, struct operation *operation, struct error *ret_error)

@@ -59,8 +59,8 @@ void http_log_oddity(struct http_log *log, const struct node_http_oddity *oddity
     case NODE_HTTP_LATE:
         log_write(
             LOG_WARNING, oddity->node,
-            "http: %s asked for the node's script with its CHAP secrets, but the node has not "
-            "begun to boot: refused%s",
+            "http: %s asked for the node's script with its CHAP secrets, but the node does not "
+            "boot now: refused%s",
             peer, more);
         break;
     }

@@ -201,6 +201,11 @@ static enum iscsi_login_status check_volume(const struct catalog *catalog,
     if (!volume)
         return no_volume(ret_reason, "there is no such target; see `nodisk volume list`",
                          ISCSI_LOGIN_TARGET_NOT_FOUND);
+    if (volume->elsewhere)
+        return no_volume(ret_reason,
+                         "this volume is a LUN of a target elsewhere; its node logs in there, and "
+                         "nobody here",
+                         ISCSI_LOGIN_TARGET_NOT_FOUND);
     if (!catalog_may_access(catalog, identity->initiator, volume))
         return no_volume(ret_reason,
                          "this initiator may not use this volume; give the volume to its node, or "

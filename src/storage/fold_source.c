@@ -165,8 +165,10 @@ static const struct fold_source_kind remote_kind = {prepare_remote, begin_remote
 /* --- whatever it is --- */
 
 static const struct fold_source_kind *const kinds[] = {
-    [VOLUME_FILE] = &file_kind,  [VOLUME_DEVICE] = &file_kind,  [VOLUME_OVERLAY] = &overlay_kind,
-    [VOLUME_NBD] = &remote_kind, [VOLUME_ISCSI] = &remote_kind,
+    [VOLUME_FILE] = &file_kind,
+    [VOLUME_DEVICE] = &file_kind,
+    [VOLUME_OVERLAY] = &overlay_kind,
+    [VOLUME_NBD] = &remote_kind,
 };
 
 /* What it is, as the catalog has it. *ret_claim: nobody may use it meanwhile. */
@@ -180,6 +182,11 @@ static int find(struct fold_source *source, bool *ret_claim, struct error *ret_e
     if (v->state != VOLUME_READY)
         return error_set(ret_error, -EBUSY, "volume '%s' is not ready; see: nodisk volume show %s",
                          v->name, v->name);
+    if (v->elsewhere)
+        return error_set(ret_error, -EOPNOTSUPP,
+                         "volume '%s' is a LUN of a target elsewhere, which this server does not "
+                         "read; a machine that may log in there can (qemu-img convert)",
+                         v->name);
     if (source->snapshot[0] && !v->overlay)
         return registry_no_overlay(v->name, ret_error);
     source->id = v->id;

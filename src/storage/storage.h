@@ -120,6 +120,7 @@ enum storage_source {
     STORAGE_FILE,    /* the raw file `path`, used where it is */
     STORAGE_DEVICE,  /* the block device `path` */
     STORAGE_NBD,     /* the export of an NBD server whose URI is `path` */
+    STORAGE_ISCSI, /* the LUN of a target elsewhere whose URI is `path`; nothing of it is served */
 };
 
 struct storage_volume {

@@ -266,6 +266,20 @@ static int create_in_place(struct storage *storage, struct draft *draft,
                : registry_volume_add(storage->settings.registry, &draft->row, ret_error);
 }
 
+/* Nobody asks there whether it is right: nodes may reach what the server does not. */
+static int create_elsewhere(struct storage *storage, struct draft *draft,
+                            const struct storage_volume *volume, struct error *ret_error)
+{
+    struct iscsi_uri uri;
+    int r = iscsi_uri_parse(volume->path, &uri, ret_error);
+    if (r < 0)
+        return r;
+    iscsi_uri_format(&uri, draft->path);
+    draft->row.kind = VOLUME_ISCSI;
+    draft->row.block_size = 512; /* as good as any: it is not known */
+    return registry_volume_add(storage->settings.registry, &draft->row, ret_error);
+}
+
 int storage_volume_create(struct storage *storage, const struct storage_volume *volume,
                           struct storage_job **ret_job, struct error *ret_error)
 {
@@ -288,6 +302,9 @@ int storage_volume_create(struct storage *storage, const struct storage_volume *
     case STORAGE_DEVICE:
     case STORAGE_NBD:
         r = create_in_place(storage, &draft, volume, ret_error);
+        break;
+    case STORAGE_ISCSI:
+        r = create_elsewhere(storage, &draft, volume, ret_error);
         break;
     }
     if (r < 0)

@@ -1,7 +1,8 @@
 /*
  * Scripts for any plan, run as iPXE runs them. Input: kind (1 byte), what comes of each command (8
  * bytes, used round), MAC (6), port (2), then the node's, the volume's and the site's name, each
- * made into one that is a name, and whether the node has CHAP.
+ * made into one that is a name, and whether the node has CHAP. Then, for a disk elsewhere: its URI,
+ * a user name and a secret, each a size (1 byte) and bytes.
  */
 #include "ipxe.h"
 
@@ -53,10 +54,35 @@ static void check_end(const struct run *run, enum plan_kind kind, enum ipxe_end 
     assert(!run->ipxe.sanboots || kind == PLAN_VOLUME);
 }
 
+static void take_text(struct wire_reader *r, char text[static 256])
+{
+    size_t n = wire_get_u8(r);
+    wire_get_copy(r, text, n);
+    text[n] = '\0';
+}
+
+/* Makes the disk one elsewhere, if what is left of the input names one. */
+static void take_elsewhere(struct wire_reader *r, struct iscsi_uri *uri,
+                           struct chap_credentials *chap, struct catalog_volume *volume)
+{
+    char text[256] = "", user[256] = "", secret[256] = "";
+    struct error error;
+    take_text(r, text);
+    take_text(r, user);
+    take_text(r, secret);
+    if (iscsi_uri_parse(text, uri, &error) < 0)
+        return;
+    volume->elsewhere = uri;
+    if (credentials_set(user, secret, &chap->initiator, &error) < 0)
+        return;
+    chap->mode = CHAP_ONE_WAY;
+    volume->chap = chap;
+}
+
 /* Who boots has the secrets that there are; nobody else has any. */
 static void check_chap(const struct ipxe *ipxe, const struct chap_credentials *chap)
 {
-    enum chap_mode mode = ipxe->sanboots ? chap->mode : CHAP_NONE;
+    enum chap_mode mode = ipxe->sanboots && chap ? chap->mode : CHAP_NONE;
     assert(str_eq(ipxe->username, mode >= CHAP_ONE_WAY ? chap->initiator.user : ""));
     assert(str_eq(ipxe->password, mode >= CHAP_ONE_WAY ? chap->initiator.secret : ""));
     assert(str_eq(ipxe->reverse_username, mode >= CHAP_MUTUAL ? chap->target.user : ""));
@@ -91,13 +117,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         plan.node = &node;
     if (plan.kind > PLAN_NO_VOLUME)
         plan.volume = &volume;
+    struct chap_credentials there = {.mode = CHAP_NONE};
+    struct iscsi_uri uri;
+    take_elsewhere(&r, &uri, &there, &volume);
     const struct boot_site site = {.portal = "10.0.0.1",
                                    .portal_port = port ? port : 3260,
                                    .base_url = "http://10.0.0.1:8080",
                                    .base_iqn = iqn};
     char *script = boot_script_render(&plan, mac, &site);
     check_end(&run, plan.kind, ipxe_run(&run.ipxe, script));
-    check_chap(&run.ipxe, &chap);
+    check_chap(&run.ipxe, volume.elsewhere ? volume.chap : &chap);
     free(script);
     return 0;
 }

@@ -90,6 +90,10 @@ static const char rows[] =
     "INSERT INTO layers VALUES (3, randomblob(16), 3, 2, NULL, 8192, 'new', 0, 1);"
     "UPDATE volumes SET layer_id = 3 WHERE id = 3;"
     "INSERT INTO snapshots VALUES (1, 3, 's', 1, 1);"
+    "INSERT INTO volumes VALUES (4, 'disk4', 'iscsi', 'ready', NULL, "
+    "'iscsi://nas/iqn.2026-11.x:y/1', 0,"
+    " 0, 512, 0, 0, x'30112233445566778899aabbccddeeff', NULL, 1, 0, 0, NULL, 0, 0, NULL, NULL, 0, "
+    "0);"
     "INSERT INTO volume_allow VALUES (2, 'iqn.2020-01.org.x:a');"
     "INSERT INTO nodes VALUES (1, 'web1', 1, '10.0.0.11', 1, 1);"
     "INSERT INTO nodes VALUES (2, 'web2', NULL, NULL, NULL, 1);"
@@ -180,7 +184,7 @@ static void write_damaged(struct wire_reader r)
 static void set_value(sqlite3 *handle, struct wire_reader r)
 {
     const char *const *column = columns[wire_get_u8(&r) % ARRAY_SIZE(columns)];
-    unsigned row = wire_get_u8(&r) % 3, type = wire_get_u8(&r) % 4;
+    unsigned row = wire_get_u8(&r) % 4, type = wire_get_u8(&r) % 4;
     sqlite3_stmt *statement;
     char sql[160];
     snprintf(sql, sizeof(sql),
@@ -257,7 +261,8 @@ static void check_catalog(const struct catalog *catalog)
         const struct catalog_volume *v = &volumes[i];
         assert(name_is_object(v->name) && v->path);
         assert(v->block_size == 512 || v->block_size == 4096);
-        assert(v->size > 0 && v->size % v->block_size == 0);
+        assert((v->kind == VOLUME_ISCSI) == (v->elsewhere != NULL));
+        assert(v->elsewhere ? v->size == 0 : v->size > 0 && v->size % v->block_size == 0);
         if (v->overlay)
             check_overlay(v->overlay);
     }

@@ -1,11 +1,13 @@
 #include "ipxe.h"
 
+#include "core/names.h"
+
 #include <assert.h>
 #include <ctype.h>
 #include <stdarg.h>
 
 #define MAX_LINES  256
-#define MAX_LINE   1024
+#define MAX_LINE   2048
 #define MAX_TOKENS 128
 #define MAX_STEPS  100000 /* a script that runs for so long without an end is broken, too */
 
@@ -104,12 +106,35 @@ static char *text_setting(struct ipxe *ipxe, const char *name)
     return NULL;
 }
 
+/* Of the type "hexraw": two digits for each byte. False: it is not. */
+static bool put_hex(char text[static 256], const char *digits)
+{
+    size_t n = strlen(digits) / 2;
+    if (strlen(digits) % 2 || n > 255 || digits[strspn(digits, "0123456789abcdef")])
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        char pair[3] = {digits[2 * i], digits[2 * i + 1], '\0'};
+        text[i] = (char)strtoul(pair, NULL, 16);
+    }
+    text[n] = '\0';
+    return true;
+}
+
 static bool do_set(struct script *s, int argc, char **argv)
 {
     struct ipxe *ipxe = s->ipxe;
+    char *type = argc == 3 ? strchr(argv[1], ':') : NULL;
+    if (type)
+        *type++ = '\0';
     char *text = argc == 3 ? text_setting(ipxe, argv[1]) : NULL;
     if (argc != 3)
         return broken(s, "set takes a setting and a value");
+    if (argv[2][0] == '-')
+        return broken(s, "set %s %s: that is an option", argv[1], argv[2]);
+    if (type && (!text || !str_eq(type, "hexraw") || !put_hex(text, argv[2])))
+        return broken(s, "%s cannot be set to %s", argv[1], argv[2]);
+    if (type)
+        return true;
     if (text)
         str_copy(text, 256, argv[2]);
     else if (str_eq(argv[1], "san-retries"))
@@ -157,16 +182,48 @@ static bool do_exit(struct script *s, int argc, char **argv)
     return argc == 1 ? finish(s, IPXE_EXITED) : broken(s, "exit takes nothing");
 }
 
-/* "iscsi:ADDRESS::PORT:LUN:TARGET" (RFC 4173), as net/tcp/iscsi.c there takes it apart. */
+/* The part of a root path up to the next colon that is in no brackets; NULL: there is none. */
+static char *next_part(char **rest)
+{
+    char *part = *rest;
+    bool skip = false;
+    for (char *p = part; *p; p++) {
+        skip = *p == '[' || (skip && *p != ']');
+        if (*p == ':' && !skip) {
+            *p = '\0';
+            *rest = p + 1;
+            return part;
+        }
+    }
+    return NULL;
+}
+
+static bool is_host(const char *host)
+{
+    uint32_t ipv4;
+    return ipv4_parse(host, &ipv4) == 0 || name_is_domain(host) ||
+           (host[0] == '[' && host[strlen(host) - 1] == ']');
+}
+
+/* scsi_parse_lun() there. */
+static bool is_lun(const char *lun)
+{
+    char *end;
+    return strtoul(lun, &end, 16) <= UINT16_MAX && end > lun && !*end;
+}
+
+/* "iscsi:HOST::PORT:LUN:TARGET" (RFC 4173), as net/tcp/iscsi.c there takes it apart. */
 static bool is_root_path(const char *path)
 {
-    char address[64] = "", target[256] = "";
-    unsigned port = 0, lun = 99;
-    int end = 0;
-    uint32_t ipv4;
-    return sscanf(path, "iscsi:%63[^:]::%u:%u:%255s%n", address, &port, &lun, target, &end) == 4 &&
-           path[end] == '\0' && ipv4_parse(address, &ipv4) == 0 && port > 0 && port < 65536 &&
-           lun == 0 && str_has_prefix(target, "iqn.");
+    char copy[600], *rest = copy;
+    if (!str_has_prefix(path, "iscsi:") || !str_copy(copy, sizeof(copy), path + 6))
+        return false;
+    const char *host = next_part(&rest), *protocol = host ? next_part(&rest) : NULL;
+    const char *port = protocol ? next_part(&rest) : NULL, *lun = port ? next_part(&rest) : NULL;
+    unsigned long number = lun ? strtoul(port, NULL, 10) : 0;
+    return number > 0 && number < 65536 && is_host(host) && !*protocol && is_lun(lun) &&
+           (str_has_prefix(rest, "iqn.") || str_has_prefix(rest, "eui.") ||
+            str_has_prefix(rest, "naa."));
 }
 
 static bool do_sanboot(struct script *s, int argc, char **argv)

@@ -34,7 +34,7 @@ struct ipxe {
     unsigned sanboots, chains, dhcps;
     bool closed;         /* its network interfaces */
     unsigned slept;      /* seconds */
-    char root_path[512]; /* of the last sanboot */
+    char root_path[600]; /* of the last sanboot */
     char url[512];       /* of the last chain */
     char problem[600];
 };

@@ -117,11 +117,89 @@ static void secrets_that_are_no_more_are_cleared(void **state)
 {
     struct plan plan = plan_of(PLAN_VOLUME);
     cleanup_free char *script = boot_script_render(&plan, mac, &site);
-    ipxe = (struct ipxe){.outcome = outcome, .username = "web1", .reverse_username = "nodisk"};
+    ipxe = (struct ipxe){.outcome = outcome,
+                         .username = "web1",
+                         .password = "0123456789abcdef",
+                         .reverse_username = "nodisk",
+                         .reverse_password = "fedcba9876543210"};
     sanboot_plan = "w";
     assert_int_equal(ipxe_run(&ipxe, script), IPXE_BOOTED);
     assert_string_equal(ipxe.username, "");
+    assert_string_equal(ipxe.password, "");
     assert_string_equal(ipxe.reverse_username, "");
+    assert_string_equal(ipxe.reverse_password, "");
+}
+
+/* --- a disk elsewhere --- */
+
+static const struct iscsi_uri elsewhere = {"nas.lan", 860, "iqn.2005-10.org.freenas.ctl:web1", 12};
+
+static void a_disk_elsewhere_is_looked_for_there(void **state)
+{
+    static const struct {
+        const char *uri, *root_path;
+    } cases[] = {
+        {"iscsi://10.9.0.5/iqn.2003-01.org.linux-iscsi.nas:sn.1/0",
+         "iscsi:10.9.0.5::3260:0:iqn.2003-01.org.linux-iscsi.nas:sn.1"},
+        {"iscsi://nas:860/eui.02004567A425678D/10", "iscsi:nas::860:a:eui.02004567A425678D"},
+        {"iscsi://nas:65535/naa.52004567BA64678D/255", "iscsi:nas::65535:ff:naa.52004567BA64678D"},
+        {"iscsi://[fd77::5]/iqn.2000-01.com.synology:DiskStation.T/256",
+         "iscsi:[fd77::5]::3260:4100:iqn.2000-01.com.synology:DiskStation.T"},
+        {"iscsi://nas/iqn.2026-11.x:a/16383", "iscsi:nas::3260:7fff:iqn.2026-11.x:a"},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct iscsi_uri uri;
+        struct error error;
+        assert_int_equal(iscsi_uri_parse(cases[i].uri, &uri, &error), 0);
+        const struct catalog_volume there = {.name = "v", .elsewhere = &uri};
+        struct plan plan = {PLAN_VOLUME, &node, &there};
+        assert_int_equal(run(&plan, &site, "w", "f"), IPXE_BOOTED);
+        assert_string_equal(ipxe.root_path, cases[i].root_path);
+        assert_string_equal(ipxe.initiator, IQN ":web1"); /* as everywhere */
+        assert_string_equal(ipxe.username, "");
+    }
+}
+
+static void one_that_cannot_be_had_says_where_to_look_and_asks_again(void **state)
+{
+    const struct catalog_volume there = {.name = "v", .elsewhere = &elsewhere};
+    struct plan plan = {PLAN_VOLUME, &node, &there};
+    assert_int_equal(run(&plan, &site, "ffw", "f"), IPXE_BOOTED);
+    assert_int_equal(ipxe.chains, 2);
+    assert_true(ipxe.slept >= 2);
+    assert_shown("web1 boots volume v, which is LUN 12 of iqn.2005-10.org.freenas.ctl:web1 at "
+                 "nas.lan:860");
+    assert_shown("cannot boot volume v, LUN 12 of iqn.2005-10.org.freenas.ctl:web1 at nas.lan:860");
+    assert_shown("whether " IQN ":web1 may log in without CHAP");
+}
+
+/* The volume's, with whatever characters; what the node has is for logins to us. */
+static void the_secrets_are_those_that_are_asked_for_there(void **state)
+{
+    static const struct chap_credentials ours = {
+        CHAP_MUTUAL, {"web1", "0123456789abcdef"}, {"nodisk", "fedcba9876543210"}};
+    static const struct chap_credentials cases[] = {
+        {CHAP_MUTUAL, {"web", "0123456789ab"}, {"nas", "abcdef012345"}},
+        {CHAP_MUTUAL, {"-n", "${net0/mac}||#;&&"}, {"#a", "\\\"'`!{}[]()<>~"}},
+        {CHAP_ONE_WAY, {"iqn.2026-11.lan.example:web1", "#0123456789;"}, {"", ""}},
+        {CHAP_ONE_WAY, {"||", "-0123456789ab"}, {"", ""}},
+    };
+    const struct catalog_node with_ours = {.name = "web1", .chap = &ours};
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        const struct catalog_volume there = {
+            .name = "v", .elsewhere = &elsewhere, .chap = &cases[i]};
+        struct plan plan = {PLAN_VOLUME, &with_ours, &there};
+        assert_int_equal(run(&plan, &site, "w", "f"), IPXE_BOOTED);
+        assert_string_equal(ipxe.username, cases[i].initiator.user);
+        assert_string_equal(ipxe.password, cases[i].initiator.secret);
+        assert_string_equal(ipxe.reverse_username, cases[i].target.user);
+        assert_string_equal(ipxe.reverse_password, cases[i].target.secret);
+        assert_null(strstr(ipxe.screen, cases[i].initiator.secret));
+    }
+    const struct catalog_volume without = {.name = "v", .elsewhere = &elsewhere};
+    struct plan plan = {PLAN_VOLUME, &with_ours, &without};
+    assert_int_equal(run(&plan, &site, "w", "f"), IPXE_BOOTED);
+    assert_string_equal(ipxe.password, "");
 }
 
 static void a_disk_that_fails_has_it_ask_for_a_fresh_script(void **state)
@@ -197,12 +275,12 @@ static void a_node_at_a_wrong_address_asks_for_another_one(void **state)
 
 static void ports_and_addresses_are_those_that_the_machine_reaches(void **state)
 {
-    static const struct boot_site elsewhere = {.portal = "192.168.250.254",
-                                               .portal_port = 65535,
-                                               .base_url = "http://192.168.250.253:8080",
-                                               .base_iqn = "iqn.2020-01.org.x:y"};
+    static const struct boot_site other = {.portal = "192.168.250.254",
+                                           .portal_port = 65535,
+                                           .base_url = "http://192.168.250.253:8080",
+                                           .base_iqn = "iqn.2020-01.org.x:y"};
     struct plan plan = plan_of(PLAN_VOLUME);
-    assert_int_equal(run(&plan, &elsewhere, "f", "w"), IPXE_REPLACED);
+    assert_int_equal(run(&plan, &other, "f", "w"), IPXE_REPLACED);
     assert_string_equal(ipxe.root_path,
                         "iscsi:192.168.250.254::65535:0:iqn.2020-01.org.x:y:web1.root");
     assert_string_equal(ipxe.url, "http://192.168.250.253:8080/boot.ipxe?mac=52-54-00-ab-cd-0f");
@@ -237,6 +315,9 @@ int main(void)
         TEST(a_node_boots_its_volume_with_its_identity),
         TEST(a_node_with_chap_gets_its_secrets_to_log_in_with),
         TEST(secrets_that_are_no_more_are_cleared),
+        TEST(a_disk_elsewhere_is_looked_for_there),
+        TEST(one_that_cannot_be_had_says_where_to_look_and_asks_again),
+        TEST(the_secrets_are_those_that_are_asked_for_there),
         TEST(a_disk_that_fails_has_it_ask_for_a_fresh_script),
         TEST(a_server_that_is_away_is_waited_for),
         TEST(a_loader_that_comes_back_is_tried_again),

@@ -75,6 +75,19 @@ static void only_firmware_and_loaders_need_the_script(void **state)
     }
 }
 
+/* No login of it is seen: it is done with its script when it has had it for long, or says so. */
+static void a_disk_elsewhere_ends_the_need_some_time_after_the_script(void **state)
+{
+    static const uint64_t patience = 5 * 60 * USEC_PER_SEC;
+    for (enum boot_stage reached = 0; reached <= BOOT_STAGES; reached++)
+        assert_int_equal(boot_stage_needs_script_elsewhere(reached, 0, 0), reached <= BOOT_SCRIPT);
+    assert_true(boot_stage_needs_script_elsewhere(BOOT_ADDRESS, patience, UINT64_MAX));
+    assert_false(boot_stage_needs_script_elsewhere(BOOT_LOADER, patience + 1, UINT64_MAX));
+    assert_true(boot_stage_needs_script_elsewhere(BOOT_SCRIPT, 0, patience));
+    assert_false(boot_stage_needs_script_elsewhere(BOOT_SCRIPT, 0, patience + 1));
+    assert_false(boot_stage_needs_script_elsewhere(BOOT_SCRIPT, 0, UINT64_MAX));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -83,6 +96,7 @@ int main(void)
         TEST(which_sign_begins_a_boot),
         TEST(a_boot_that_came_no_further_is_over_some_day),
         TEST(only_firmware_and_loaders_need_the_script),
+        TEST(a_disk_elsewhere_ends_the_need_some_time_after_the_script),
     };
     return RUN_TESTS(tests);
 }

@@ -281,6 +281,44 @@ static void a_machine_is_known_by_its_initiator(void **state)
     assert_history(b, "firmware initramfs");
 }
 
+/* --- who still needs its script --- */
+
+static bool needs_script(struct bench *b, bool elsewhere)
+{
+    cleanup_catalog struct catalog *c = catalog_slot_get(b->site.slot);
+    uint64_t id = catalog_node_by_name(c, "web1")->id;
+    return elsewhere ? boot_tracker_is_booting_elsewhere(b->tracker, id)
+                     : boot_tracker_is_booting(b->tracker, id);
+}
+
+static void a_node_needs_its_script_while_it_boots(void **state)
+{
+    struct bench *b = *state;
+    for (int elsewhere = 0; elsewhere < 2; elsewhere++) {
+        assert_false(needs_script(b, elsewhere));
+        SIGNS(b, BOOT_SIGN_IPXE_DHCP);
+        assert_true(needs_script(b, elsewhere));
+        SIGNS(b, BOOT_SIGN_SCRIPT, BOOT_SIGN_SCRIPT);
+        assert_true(needs_script(b, elsewhere));
+        SIGNS(b, BOOT_SIGN_UP);
+        assert_false(needs_script(b, elsewhere));
+    }
+}
+
+/* Whoever had it from an earlier daemon may be long past it, without a login that tells. */
+static void a_restart_ends_that_for_a_disk_elsewhere(void **state)
+{
+    struct bench *b = *state;
+    SIGNS(b, BOOT_SIGN_IPXE_DHCP, BOOT_SIGN_SCRIPT);
+    restart(b);
+    assert_true(needs_script(b, false));
+    assert_false(needs_script(b, true));
+    SIGNS(b, BOOT_SIGN_SCRIPT); /* it asks; that alone is not enough */
+    assert_false(needs_script(b, true));
+    SIGNS(b, BOOT_SIGN_IPXE_DHCP); /* which its script has it do */
+    assert_true(needs_script(b, true));
+}
+
 /* --- a restart of the daemon --- */
 
 static void a_boot_goes_on_after_a_restart(void **state)
@@ -439,6 +477,8 @@ int main(void)
         TRACKER_TEST(a_machine_is_known_by_the_address_that_it_was_given),
         TRACKER_TEST(one_address_for_a_machine_and_one_machine_for_an_address),
         TRACKER_TEST(a_machine_is_known_by_its_initiator),
+        TRACKER_TEST(a_node_needs_its_script_while_it_boots),
+        TRACKER_TEST(a_restart_ends_that_for_a_disk_elsewhere),
         TRACKER_TEST(a_boot_goes_on_after_a_restart),
         TRACKER_TEST(addresses_are_known_again_after_a_restart),
         TRACKER_TEST(a_stage_of_another_version_is_ignored),

@@ -84,6 +84,35 @@ static void chap_of_a_volume_is_told_without_its_secret(void **state)
     admin_refused(lab, "PATCH", "/v1/volumes/v2", "{\"chap\": \"none\"}", 404, "no volume 'v2'");
 }
 
+#define ELSEWHERE "iscsi://NAS:3260/iqn.2005-10.org.x:v/0x0c"
+
+static void a_lun_elsewhere_is_shown_without_what_only_its_target_knows(void **state)
+{
+    static const char *const unknown[] = {"size", "used", "block_size", "serial"};
+    admin_must(lab, "POST", "/v1/volumes",
+               "{\"name\": \"v1\", \"iscsi\": \"" ELSEWHERE "\", \"chap_user\": \"u\","
+               " \"chap_secret\": \"correct-horse\"}");
+    assert_null(strstr(lab->body, "correct-horse"));
+    admin_must(lab, "GET", "/v1/volumes/v1", NULL);
+    assert_null(strstr(lab->body, "correct-horse"));
+    admin_assert_text(lab, "kind", "iscsi");
+    admin_assert_text(lab, "state", "ready");
+    admin_assert_text(lab, "path", "iscsi://nas/iqn.2005-10.org.x:v/12");
+    admin_assert_text(lab, "target", "iqn.2005-10.org.x:v");
+    admin_assert_text(lab, "elsewhere.portal", "nas:3260");
+    assert_int_equal(json_integer_value(admin_member(lab, "elsewhere.lun")), 12);
+    admin_assert_text(lab, "chap", "one-way");
+    admin_assert_text(lab, "chap_user", "u");
+    for (size_t i = 0; i < ARRAY_SIZE(unknown); i++)
+        assert_true(json_is_null(admin_member(lab, unknown[i])));
+    admin_refused(lab, "PATCH", "/v1/volumes/v1", "{\"size\": 8192}", 400,
+                  "as large as what it is");
+    admin_refused(lab, "PATCH", "/v1/volumes/v1", "{\"ephemeral\": true}", 400, "no overlay");
+    admin_must(lab, "PATCH", "/v1/volumes/v1", "{\"chap\": \"none\"}");
+    admin_must(lab, "DELETE", "/v1/volumes/v1", NULL);
+    admin_refused(lab, "GET", "/v1/volumes/v1", NULL, 404, "no volume");
+}
+
 static void what_makes_no_volume_is_refused(void **state)
 {
     static const struct {
@@ -99,6 +128,8 @@ static void what_makes_no_volume_is_refused(void **state)
         {"{\"name\": \"v2\", \"image\": \"x\"}", 404, "no image 'x'"},
         {"{\"name\": \"v2\", \"file\": \"/nowhere/x\"}", 404, "/nowhere/x"},
         {"{\"name\": \"v2\", \"device\": \"/dev/null\"}", 400, "/dev/null"},
+        {"{\"name\": \"v2\", \"iscsi\": \"iscsi://u%s@nas/x/0\"}", 400, "--chap-secret-file"},
+        {"{\"name\": \"v2\", \"iscsi\": \"iscsi://nas/x/0\"}", 400, "the target of an iSCSI URI"},
     };
     admin_must(lab, "POST", "/v1/volumes", "{\"name\": \"v1\", \"size\": 4096}");
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
@@ -238,6 +269,7 @@ int main(void)
         VOLUMES_TEST(a_blank_volume_is_made_and_shown),
         VOLUMES_TEST(a_file_is_a_volume_where_it_is),
         VOLUMES_TEST(chap_of_a_volume_is_told_without_its_secret),
+        VOLUMES_TEST(a_lun_elsewhere_is_shown_without_what_only_its_target_knows),
         VOLUMES_TEST(what_makes_no_volume_is_refused),
         VOLUMES_TEST(a_volume_in_use_stays),
         VOLUMES_TEST(versions_of_an_image),

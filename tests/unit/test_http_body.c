@@ -77,6 +77,19 @@ static void a_volume_has_exactly_one_source(void **state)
         {"{\"name\": \"a\", \"size\": 1, \"read_only\": 1}", -EINVAL},
         {"{\"name\": \"a\", \"size\": 1, \"thick\": \"yes\"}", -EINVAL},
         {"{\"name\": \"a\", \"size\": 1, \"removable\": 0}", -EINVAL},
+        {"{\"name\": \"a\", \"iscsi\": \"x\", \"allow\": [], \"chap_user\": \"u\"}", 0},
+        {"{\"name\": \"a\", \"iscsi\": \"x\", \"read_only\": false}", 0},
+        {"{\"name\": \"a\", \"iscsi\": \"x\", \"size\": 512}", -EINVAL},
+        {"{\"name\": \"a\", \"iscsi\": \"x\", \"nbd\": \"x\"}", -EINVAL},
+        {"{\"name\": \"a\", \"iscsi\": \"x\", \"read_only\": true}", -EINVAL},
+        {"{\"name\": \"a\", \"iscsi\": \"x\", \"thick\": true}", -EINVAL},
+        {"{\"name\": \"a\", \"iscsi\": \"x\", \"removable\": true}", -EINVAL},
+        {"{\"name\": \"a\", \"iscsi\": \"x\", \"block_size\": 512}", -EINVAL},
+        {"{\"name\": \"a\", \"iscsi\": \"x\", \"allow_any\": true}", -EINVAL},
+        {"{\"name\": \"a\", \"iscsi\": \"x\", \"allow\": [\"iqn.2026-11.x:y\"]}", -EINVAL},
+        {"{\"name\": \"a\", \"iscsi\": \"x\", \"overlay\": true}", -EINVAL},
+        {"{\"name\": \"a\", \"iscsi\": \"x\", \"copy\": true}", -EINVAL},
+        {"{\"name\": \"a\", \"iscsi\": \"x\", \"ephemeral\": true}", -EINVAL},
     };
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         struct body body = {0};

@@ -367,7 +367,68 @@ static void secrets_go_to_no_address_that_is_not_ours(void **state)
     expect_oddity(b, NODE_HTTP_LATE, "127.0.0.11", "web1");
     give_chap(b, CHAP_NONE);
     cleanup_free char *script = get_script(b, "127.0.0.11", 1);
-    assert_contains(script, "clear username ||\nclear reverse-username ||\n");
+    assert_contains(script, "clear username ||\nclear password ||\nclear reverse-username ||\n");
+}
+
+/* --- a disk elsewhere --- */
+
+/* web1 boots LUN 1 of a target at nas. */
+static void put_elsewhere(struct bench *b, const struct chap_credentials *chap)
+{
+    const struct registry_volume volume = {.name = "there",
+                                           .kind = VOLUME_ISCSI,
+                                           .state = VOLUME_READY,
+                                           .path = "iscsi://nas/iqn.2005-10.org.x:web1/1",
+                                           .block_size = 512,
+                                           .chap = chap};
+    const struct registry_node_change change = {.set_volume = true, .volume = "there"};
+    site_must(registry_volume_add(b->site.registry, &volume, &b->site.error), &b->site.error);
+    site_must(registry_node_set(b->site.registry, "web1", &change, NULL, &b->site.error),
+              &b->site.error);
+}
+
+static const struct chap_credentials asked_there = {
+    CHAP_MUTUAL, {"web", "correcthorse"}, {"nas", "batterystaple"}};
+
+static void a_disk_elsewhere_is_told_to_whoever_is_the_node(void **state)
+{
+    struct bench *b = *state;
+    put_elsewhere(b, NULL);
+    cleanup_free char *script = get_script(b, "127.0.0.11", 1);
+    assert_contains(script, "sanboot iscsi:nas::3260:1:iqn.2005-10.org.x:web1 ||");
+    assert_contains(script, "set initiator-iqn " SITE_IQN ":web1\n");
+    assert_contains(script, "clear username ||\nclear password ||\n");
+    assert_stage(b, "script");
+    assert_stranger(b, "127.0.0.12", 1, WRONG);
+    expect_oddity(b, NODE_HTTP_STRANGER, "127.0.0.12", "web1");
+}
+
+static void assert_secrets_of_there(struct bench *b)
+{
+    cleanup_free char *script = get_script(b, "127.0.0.11", 1);
+    assert_contains(script, "set username web\nset password correcthorse\n");
+    assert_contains(script, "set reverse-username nas\nset reverse-password batterystaple\n");
+}
+
+static void its_secrets_go_out_until_the_node_is_up(void **state)
+{
+    struct bench *b = *state;
+    put_elsewhere(b, &asked_there);
+    assert_stranger(b, "127.0.0.11", 1, WRONG); /* it was never seen to boot */
+    expect_oddity(b, NODE_HTTP_LATE, "127.0.0.11", "web1");
+    sign(b, BOOT_SIGN_IPXE_DHCP);
+    assert_secrets_of_there(b);
+    assert_secrets_of_there(b); /* the target was away, say */
+    assert_stranger(b, "127.0.0.12", 1, WRONG);
+    expect_oddity(b, NODE_HTTP_STRANGER, "127.0.0.12", "web1");
+    sign(b, BOOT_SIGN_UP);
+    assert_stranger(b, "127.0.0.11", 1, WRONG);
+    expect_oddity(b, NODE_HTTP_LATE, "127.0.0.11", "web1");
+    sign(b, BOOT_SIGN_IPXE_DHCP);
+    assert_secrets_of_there(b);
+    b->ours = false;
+    assert_stranger(b, "127.0.0.11", 1, WRONG);
+    expect_oddity(b, NODE_HTTP_LATE, "127.0.0.11", "web1");
 }
 
 static void a_mac_may_be_written_in_every_way(void **state)
@@ -555,6 +616,8 @@ int main(void)
         NODES_TEST(secrets_go_out_while_the_node_boots),
         NODES_TEST(secrets_stay_here_once_the_kernel_runs),
         NODES_TEST(secrets_go_to_no_address_that_is_not_ours),
+        NODES_TEST(a_disk_elsewhere_is_told_to_whoever_is_the_node),
+        NODES_TEST(its_secrets_go_out_until_the_node_is_up),
         NODES_TEST(a_mac_may_be_written_in_every_way),
         NODES_TEST(a_node_says_that_it_is_up),
         NODES_TEST(who_is_no_node_does_not_count),

@@ -60,12 +60,30 @@ static void any_of_its_macs_will_do(void **state)
     assert_null(plan.volume);
 }
 
+static void secrets_are_of_whoever_asks_for_them(void **state)
+{
+    static const struct chap_credentials of_node = {.mode = CHAP_MUTUAL};
+    static const struct chap_credentials of_volume = {.mode = CHAP_ONE_WAY};
+    static const struct iscsi_uri uri = {.host = "nas"};
+    const struct catalog_node node = {.name = "web1", .chap = &of_node};
+    struct catalog_volume volume = {.name = "v", .chap = &of_volume};
+    struct plan plan = {PLAN_VOLUME, &node, &volume};
+    assert_ptr_equal(plan_chap(&plan), &of_node);
+    volume.elsewhere = &uri;
+    assert_ptr_equal(plan_chap(&plan), &of_volume);
+    volume.chap = NULL;
+    assert_null(plan_chap(&plan));
+    assert_ptr_equal(plan_chap(&(struct plan){PLAN_NO_VOLUME, &node, NULL}), &of_node);
+    assert_null(plan_chap(&(struct plan){.kind = PLAN_UNKNOWN}));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(every_state_of_a_volume_has_its_plan),
         TEST(a_node_without_a_volume_has_nothing_to_boot),
         TEST(any_of_its_macs_will_do),
+        TEST(secrets_are_of_whoever_asks_for_them),
     };
     return RUN_TESTS(tests);
 }

@@ -31,6 +31,8 @@ struct bench {
 
 static struct bench b;
 
+static const struct iscsi_uri there = {"nas", 3260, "iqn.2005-10.org.x:there", 1};
+
 /* web1 boots disk1 (id 1); disk2 (id 2) is web2's, who has no MAC here; `shared` (id 5) is for
  * anybody, `golden` (id 6) too, but to be read alone. */
 static void set_catalog(enum volume_state disk1_state)
@@ -50,6 +52,7 @@ static void set_catalog(enum volume_state disk1_state)
          .thick = true,
          .removable = true},
         {.id = 7, .name = "gone", .allow_any = true, .path = "/nowhere/gone.raw"},
+        {.id = 8, .name = "there", .allow_any = true, .elsewhere = &there},
     };
     assert_int_equal(catalog_add_node(c, &web1), 0);
     for (size_t i = 0; i < ARRAY_SIZE(volumes); i++) {
@@ -187,6 +190,17 @@ static void assert_used(uint64_t volume_id, const char *by)
 }
 
 /* --- admission --- */
+
+static void nobody_logs_in_here_to_what_is_elsewhere(void **state)
+{
+    enum iscsi_login_status status;
+    struct iscsi_login_identity id = identity("web1", "there", 7);
+    void *admission = NULL;
+    const char *reason = NULL;
+    status = b.ops->admit(b.ops->context, &id, &admission, &reason);
+    assert_int_equal(status, ISCSI_LOGIN_TARGET_NOT_FOUND);
+    assert_contains(reason, "is a LUN of a target elsewhere");
+}
 
 static void a_node_may_use_its_own_volume(void **state)
 {
@@ -682,6 +696,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TARGETS_TEST(a_node_may_use_its_own_volume),
+        TARGETS_TEST(nobody_logs_in_here_to_what_is_elsewhere),
         TARGETS_TEST(what_has_to_be_proved_is_that_of_the_admission),
         TARGETS_TEST(nobody_comes_to_what_is_held),
         TARGETS_TEST(a_volume_must_be_ready),
