@@ -5,13 +5,13 @@ nodisk itself is not the question. The same methods and attributes are expected
 of any server that the tests are given: see Server.
 """
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from .netns import Namespace
 from .process import LabError, Process, run, wait_until
+from .tgt import Tgt
 
 BASE_IQN = "iqn.2026-11.lan.example"
 ADDRESS = "10.77.0.1"
@@ -179,30 +179,12 @@ class Today:
 
     # -- iSCSI
 
-    def _tgtadm(self, *words: object) -> None:
-        run("env", f"TGT_IPC_SOCKET={self.folder}/tgt.sock", "tgtadm", "--lld", "iscsi", *words)
-
     def _start_tgt(self) -> None:
-        socket = self.folder / "tgt.sock"
-        for stale in self.folder.glob("tgt.sock*"):
-            stale.unlink()
-        self._start("tgtd", "tgtd", "--foreground", "--iscsi", f"portal={self.portal}",
-                    "--pid-file", f"{self.folder}/tgtd.pid",
-                    env={**os.environ, "TGT_IPC_SOCKET": str(socket)})
-        self._wait_tcp("tgtd", 3260)
-        wait_until("tgtd answering", lambda: run(
-            "env", f"TGT_IPC_SOCKET={socket}", "tgtadm", "--lld", "iscsi", "--mode", "system",
-            "--op", "show", check=False).returncode == 0, 10)
-        for tid, node in enumerate(self.nodes, 1):
-            self._tgtadm("--mode", "target", "--op", "new", "--tid", tid, "-T", self.target_of(node))
-            # the values that Linux asks for; tgt's own defaults are smaller
-            for name, value in {"MaxRecvDataSegmentLength": 262144, "FirstBurstLength": 262144,
-                                "MaxBurstLength": 1048576, "InitialR2T": "No",
-                                "MaxOutstandingR2T": 8}.items():
-                self._tgtadm("--mode", "target", "--op", "update", "--tid", tid, "-n", name, "-v", value)
-            self._tgtadm("--mode", "logicalunit", "--op", "new", "--tid", tid, "--lun", 1,
-                         "-b", node.disk)
-            self._tgtadm("--mode", "target", "--op", "bind", "--tid", tid, "-I", "ALL")
+        tgt = Tgt(self.namespace, self.folder, self.portal, "today/tgtd").start()
+        assert tgt.process
+        self._daemons["tgtd"] = tgt.process
+        for node in self.nodes:
+            tgt.add(self.target_of(node), node.disk)
 
     def _wait_tcp(self, name: str, port: int) -> None:
         def listens() -> bool:
