@@ -120,6 +120,8 @@ struct scsi_sense_data {
     uint16_t segment;
 };
 
+/* What there is to tell, with all that always belongs to it. */
+struct scsi_sense_data scsi_sense_of(enum scsi_sense sense);
 /* CHECK CONDITION, with all that sense data may say. */
 void scsi_task_check_with(struct scsi_task *task, const struct scsi_sense_data *data);
 

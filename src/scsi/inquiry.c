@@ -107,7 +107,7 @@ static void write_characteristics(const struct scsi_lu *lu, struct wire_writer *
 
 static void write_provisioning(const struct scsi_lu *lu, struct wire_writer *w)
 {
-    wire_put_u8(w, 0);                       /* no thresholds */
+    wire_put_u8(w, scsi_threshold_exponent(lu));
     wire_put_u8(w, lu->thick ? 0x00 : 0xe4); /* LBPU, LBPWS, LBPWS10, LBPRZ */
     wire_put_u8(w, lu->thick ? 0x00 : 0x02); /* fully provisioned, or thin */
     wire_put_u8(w, 0);

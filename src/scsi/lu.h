@@ -15,6 +15,7 @@
 #include "scsi/lu_gate.h"
 #include "scsi/range_lock.h"
 #include "scsi/reservations.h"
+#include "scsi/space.h"
 #include "scsi/task_set.h"
 
 #define SCSI_MAX_UNIT_ATTENTIONS 8
@@ -45,6 +46,8 @@ struct scsi_lu {
     bool removable; /* set by whoever made it: its medium can be ejected */
     bool ejected;
     struct scsi_mode_settings mode;
+    const struct scsi_space *space; /* of its blocks; NULL: not known */
+    struct scsi_space_told space_told;
     struct list nexuses;      /* struct scsi_nexus */
     struct scsi_lu_gate gate; /* what all requests to the device go through */
     struct scsi_range_lock ranges;

@@ -15,41 +15,83 @@ enum page_control { PC_CURRENT, PC_CHANGEABLE, PC_DEFAULT, PC_SAVED };
 #define SWP_BYTE     2
 #define SWP          0x08
 
+/* of the Logical Block Provisioning page, from byte 4 on: its threshold descriptor */
+#define THRESHOLD_BYTE       (SCSI_THRESHOLD_DESCRIPTOR - 4)
+#define THRESHOLD_ENABLED    0x80 /* type 000b: in sets; arming 000b: decreasing */
+#define THRESHOLD_COUNT_BYTE (THRESHOLD_BYTE + 4)
+
+static void fill_control(const struct scsi_lu *lu, const struct scsi_mode_settings *settings,
+                         uint8_t *content)
+{
+    content[D_SENSE_BYTE] |= settings->descriptor_sense ? D_SENSE : 0;
+    content[SWP_BYTE] |= settings->write_protect ? SWP : 0;
+}
+
+static void fill_threshold(const struct scsi_lu *lu, const struct scsi_mode_settings *settings,
+                           uint8_t *content)
+{
+    struct wire_writer count = wire_writer_of(content + THRESHOLD_COUNT_BYTE, 4);
+    uint32_t threshold = scsi_threshold(lu);
+    content[THRESHOLD_BYTE] = threshold ? THRESHOLD_ENABLED : 0;
+    wire_put_be32(&count, threshold);
+}
+
+/* By code and subpage: they are listed so. */
 static const struct scsi_mode_page pages[] = {
+    /* read-write error recovery: LBPERE (a threshold that is reached is told) */
+    {.code = 0x01, .length = 10, .defaults = {[5] = 0x80}, .applies = scsi_lu_has_threshold},
     /* caching: WCE (a SYNCHRONIZE CACHE really flushes) */
-    {0x08, 18, {0x04}, {0}},
+    {.code = 0x08, .length = 18, .defaults = {0x04}},
     /* control: one task set for all nexuses (TST 000b), unrestricted reordering of SIMPLE tasks
      * (QAM 0001b; Linux orders by flushes), an error ends no other task (QERR 00b): see task_set.h
      */
-    {CONTROL_PAGE, 10, {0, 0x10}, {[D_SENSE_BYTE] = D_SENSE, [SWP_BYTE] = SWP}},
+    {.code = CONTROL_PAGE,
+     .length = 10,
+     .defaults = {0, 0x10},
+     .changeable = {[D_SENSE_BYTE] = D_SENSE, [SWP_BYTE] = SWP},
+     .fill = fill_control},
     /* informational exceptions: none are reported */
-    {0x1c, 10, {0x08}, {0}},
+    {.code = 0x1c, .length = 10, .defaults = {0x08}},
+    /* logical block provisioning: every nexus is told (SITUA 0b) of one threshold, of the available
+     * LBA mapping resources (01h) */
+    {.code = 0x1c,
+     .subpage = 0x02,
+     .length = 20,
+     .defaults = {[THRESHOLD_BYTE + 1] = 0x01},
+     .fill = fill_threshold,
+     .applies = scsi_lu_has_threshold},
 };
 
-const struct scsi_mode_page *scsi_mode_page_find(uint8_t code)
+static bool applies(const struct scsi_mode_page *page, const struct scsi_lu *lu)
+{
+    return !page->applies || page->applies(lu);
+}
+
+const struct scsi_mode_page *scsi_mode_page_find(const struct scsi_lu *lu, uint8_t code,
+                                                 uint8_t subpage)
 {
     for (size_t i = 0; i < ARRAY_SIZE(pages); i++)
-        if (pages[i].code == code)
+        if (pages[i].code == code && pages[i].subpage == subpage && applies(&pages[i], lu))
             return &pages[i];
     return NULL;
 }
 
-void scsi_mode_page_write(const struct scsi_mode_page *page,
+void scsi_mode_page_write(const struct scsi_mode_page *page, const struct scsi_lu *lu,
                           const struct scsi_mode_settings *settings,
                           uint8_t ret_content[static SCSI_MODE_PAGE_SIZE])
 {
     memcpy(ret_content, page->defaults, sizeof(page->defaults));
-    if (page->code == CONTROL_PAGE) {
-        ret_content[D_SENSE_BYTE] |= settings->descriptor_sense ? D_SENSE : 0;
-        ret_content[SWP_BYTE] |= settings->write_protect ? SWP : 0;
-    }
+    if (page->fill)
+        page->fill(lu, settings, ret_content);
 }
 
-bool scsi_mode_page_read(const struct scsi_mode_page *page, const uint8_t *content,
-                         struct scsi_mode_settings *settings)
+bool scsi_mode_page_read(const struct scsi_mode_page *page, const struct scsi_lu *lu,
+                         const uint8_t *content, struct scsi_mode_settings *settings)
 {
+    uint8_t now[SCSI_MODE_PAGE_SIZE];
+    scsi_mode_page_write(page, lu, settings, now);
     for (size_t i = 0; i < page->length; i++)
-        if ((content[i] ^ page->defaults[i]) & ~page->changeable[i])
+        if ((content[i] ^ now[i]) & ~page->changeable[i])
             return false;
     if (page->code == CONTROL_PAGE) {
         settings->descriptor_sense = content[D_SENSE_BYTE] & D_SENSE;
@@ -66,9 +108,15 @@ static void put_page(struct wire_writer *w, const struct scsi_mode_page *page,
         memcpy(content, page->changeable, sizeof(content));
     else
         scsi_mode_page_write(
-            page, control == PC_CURRENT ? &lu->mode : &(struct scsi_mode_settings){0}, content);
-    wire_put_u8(w, page->code);
-    wire_put_u8(w, page->length);
+            page, lu, control == PC_CURRENT ? &lu->mode : &(struct scsi_mode_settings){0}, content);
+    if (page->subpage) {
+        wire_put_u8(w, SCSI_MODE_SPF | page->code);
+        wire_put_u8(w, page->subpage);
+        wire_put_be16(w, page->length);
+    } else {
+        wire_put_u8(w, page->code);
+        wire_put_u8(w, page->length);
+    }
     wire_put_bytes(w, content, page->length);
 }
 
@@ -76,13 +124,13 @@ static void put_page(struct wire_writer *w, const struct scsi_mode_page *page,
 static bool put_pages(struct wire_writer *w, const struct scsi_lu *lu, uint8_t code,
                       uint8_t subpage, enum page_control control)
 {
-    bool found = code == ALL_PAGES;
-    if (subpage != 0 && subpage != ALL_SUBPAGES)
-        return false;
+    bool found = false;
     for (size_t i = 0; i < ARRAY_SIZE(pages); i++) {
-        if (code != ALL_PAGES && code != pages[i].code)
+        const struct scsi_mode_page *page = &pages[i];
+        if ((code != ALL_PAGES && code != page->code) ||
+            (subpage != ALL_SUBPAGES && subpage != page->subpage) || !applies(page, lu))
             continue;
-        put_page(w, &pages[i], lu, control);
+        put_page(w, page, lu, control);
         found = true;
     }
     return found;

@@ -59,20 +59,23 @@ static enum scsi_sense check_block_descriptor(const struct scsi_lu *lu, struct w
                                                               : SENSE_INVALID_FIELD_IN_PARAMETERS;
 }
 
-static enum scsi_sense check_page(struct wire_reader *r, struct scsi_mode_settings *settings)
+static enum scsi_sense check_page(const struct scsi_lu *lu, struct wire_reader *r,
+                                  struct scsi_mode_settings *settings)
 {
-    uint8_t code = wire_get_u8(r) & 0x7f; /* without PS, with SPF: there are no subpages */
-    uint8_t length = wire_get_u8(r);
-    const struct scsi_mode_page *page = scsi_mode_page_find(code);
+    uint8_t code = wire_get_u8(r); /* PS says nothing here */
+    bool is_subpage = code & SCSI_MODE_SPF;
+    uint8_t subpage = is_subpage ? wire_get_u8(r) : 0;
+    size_t length = is_subpage ? wire_get_be16(r) : wire_get_u8(r);
+    const struct scsi_mode_page *page = scsi_mode_page_find(lu, code & 0x3f, subpage);
     if (!wire_reader_ok(r))
         return SENSE_PARAMETER_LIST_LENGTH;
-    if (!page || length != page->length)
+    if (!page || length != page->length || is_subpage != (page->subpage != 0))
         return SENSE_INVALID_FIELD_IN_PARAMETERS;
     const uint8_t *content = wire_get_bytes(r, length);
     if (!content)
         return SENSE_PARAMETER_LIST_LENGTH;
-    return scsi_mode_page_read(page, content, settings) ? SENSE_NONE
-                                                        : SENSE_INVALID_FIELD_IN_PARAMETERS;
+    return scsi_mode_page_read(page, lu, content, settings) ? SENSE_NONE
+                                                            : SENSE_INVALID_FIELD_IN_PARAMETERS;
 }
 
 static enum scsi_sense check_list(const struct scsi_lu *lu, const struct scsi_burst *burst,
@@ -86,7 +89,7 @@ static enum scsi_sense check_list(const struct scsi_lu *lu, const struct scsi_bu
         return SENSE_INVALID_FIELD_IN_PARAMETERS;
     enum scsi_sense sense = check_block_descriptor(lu, &r, &header);
     while (!sense && wire_reader_left(&r) > 0)
-        sense = check_page(&r, settings);
+        sense = check_page(lu, &r, settings);
     return sense;
 }
 

@@ -44,7 +44,7 @@ void scsi_request_sense(struct scsi_task *task)
     uint8_t sense[SCSI_SENSE_MAX_SIZE];
     struct wire_writer w;
     if (task->nexus)
-        data.code = pending_sense(task->nexus);
+        data = scsi_sense_of(pending_sense(task->nexus));
     if (!scsi_reply_begin(task, sizeof(sense), &w))
         return;
     wire_put_bytes(&w, sense, scsi_sense_fill(sense, &data, in_descriptors));

@@ -94,6 +94,17 @@ static uint8_t fill_descriptors(uint8_t *sense, const struct scsi_sense_data *da
     return (uint8_t)wire_writer_used(&w);
 }
 
+/* Of a threshold it is told which one (SBC-4 4.7.3.7.6). */
+struct scsi_sense_data scsi_sense_of(enum scsi_sense sense)
+{
+    struct scsi_sense_data data = {.code = sense};
+    if (sense == SENSE_SOFT_THRESHOLD_REACHED) {
+        data.has_information = true;
+        data.information = SCSI_THRESHOLD_DESCRIPTOR;
+    }
+    return data;
+}
+
 uint8_t scsi_sense_fill(uint8_t sense[static SCSI_SENSE_MAX_SIZE],
                         const struct scsi_sense_data *data, bool in_descriptors)
 {

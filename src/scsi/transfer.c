@@ -182,7 +182,8 @@ static void fail_with(struct scsi_task *task, const struct scsi_sense_data *data
 
 static void fail(struct scsi_task *task, enum scsi_sense sense)
 {
-    fail_with(task, &(struct scsi_sense_data){.code = sense});
+    struct scsi_sense_data data = scsi_sense_of(sense);
+    fail_with(task, &data);
 }
 
 void scsi_task_check(struct scsi_task *task, enum scsi_sense sense)

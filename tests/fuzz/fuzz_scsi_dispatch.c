@@ -37,6 +37,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define LOSE        0x20 /* the connection breaks with the first burst */
 #define LONG_OUT    0x40 /* the initiator sends MAX_OUT bytes */
 
+/* What the thin ones live on; it becomes low when there is something to tell. */
+static struct scsi_space space = {.total = 100 * MIB, .available = 30 * MIB, .threshold = 10 * MIB};
+
 static void step_by_step(struct scsi_port *port, uint8_t actions)
 {
     if (port->task && actions & ABORT)
@@ -95,8 +98,11 @@ static void run_command(struct scsi_port *port, struct wire_reader *r, uint8_t a
     wire_get_copy(r, out, out_size);
     port->no_such_lun = actions & NO_LUN;
     port->disk->fail_with = actions & DISK_BROKEN ? -EIO : actions & DISK_FULL ? -ENOSPC : 0;
-    if (actions & ATTENTION)
+    if (actions & ATTENTION) {
         scsi_nexus_establish_unit_attention(&port->nexus, SENSE_CAPACITY_CHANGED);
+        atomic_store(&space.low, !space.low);
+        scsi_lu_look_at_space(port->lu);
+    }
     scsi_port_begin(port, cdb, out, actions & LONG_OUT ? MAX_OUT : out_size, in_size);
     step_by_step(port, actions);
     check_result(port, actions);
@@ -116,6 +122,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     port->lu->read_only = options & READ_ONLY;
     port->lu->thick = options & THICK;
     port->lu->removable = options & REMOVABLE;
+    atomic_store(&space.low, false);
+    scsi_lu_set_space(port->lu, &space);
     port->disk->immediate = options & DISK_IMMEDIATE;
     port->disk->extents = holes;
     port->disk->n_extents = options & WITH_HOLES ? ARRAY_SIZE(holes) : 0;

@@ -173,6 +173,16 @@ static void characteristics_and_provisioning(void **state)
     assert_int_equal(port->in[7], 0);
 }
 
+static void a_threshold_is_announced(void **state)
+{
+    static const struct scsi_space space = {.total = 100 * MIB};
+    scsi_lu_set_space(port->lu, &space);
+    assert_int_equal(fetch_page(0xb2), 4);
+    assert_int_equal(port->in[4], 11); /* sets of 2^11 blocks */
+    assert_int_equal(port->in[5], 0xe4);
+    assert_int_equal(port->in[6], 2);
+}
+
 /* It has all of its space and gives none back: nothing is said of UNMAP. */
 static void a_thick_lu_says_nothing_of_unmap(void **state)
 {
@@ -233,6 +243,7 @@ int main(void)
         SCSI_TEST(mode_page_policy),
         SCSI_TEST(block_limits),
         SCSI_TEST(characteristics_and_provisioning),
+        SCSI_TEST(a_threshold_is_announced),
         SCSI_TEST(a_thick_lu_says_nothing_of_unmap),
         SCSI_TEST(the_allocation_length_cuts),
         SCSI_TEST(the_initiators_room_cuts_too),

@@ -55,6 +55,27 @@ static void no_failure_is_on_its_way(void **state)
     ASSERT_PAGE(0x2f, 0x00, 0x2f, 0x00, 0, 8, 0, 0, 0x03, 4, 0, 0, 0xff, 0);
 }
 
+static const struct scsi_space space = {
+    .total = 100 * MIB + 4096, .available = 30 * MIB - 1, .threshold = 10 * MIB};
+
+static void the_space_that_there_is_in_threshold_sets(void **state)
+{
+    scsi_lu_set_space(port->lu, &space);
+    ASSERT_PAGE(0x00, 0x00, 0x00, 0x00, 0, 3, 0x00, 0x0c, 0x2f);
+    ASSERT_PAGE(0x00, 0xff, 0x40, 0xff, 0, 8, 0x00, 0x00, 0x00, 0xff, 0x0c, 0x00, 0x2f, 0x00);
+    each_listed_page_is_there_and_no_other(state);
+    ASSERT_PAGE(0x0c, 0x00, 0x0c, 0x00, 0, 24, 0, 1, 0x03, 8, 0, 0, 0, 29, 0x02, 0, 0, 0, 0, 2,
+                0x03, 8, 0, 0, 0, 70, 0x02, 0, 0, 0);
+    scsi_fetch(CDB(SCSI_LOG_SENSE, 0, 0x0c, [6] = 1, [8] = 255), 256);
+    assert_int_equal(port->moved, 28);
+    static const uint8_t used[] = {0x0c, 0, 0, 12, 0, 2, 0x03, 8, 0, 0, 0, 70, 0x02, 0, 0, 0};
+    assert_memory_equal(scsi_fetch(CDB(SCSI_LOG_SENSE, 0, 0x0c, [6] = 2, [8] = 255), 256), used,
+                        sizeof(used));
+    assert_int_equal(port->moved, sizeof(used));
+    scsi_refused(CDB(SCSI_LOG_SENSE, 0, 0x0c, [6] = 3, [8] = 255), SENSE_INVALID_FIELD_IN_CDB);
+    scsi_refused(CDB(SCSI_LOG_SENSE, 0, 0x00, [6] = 1, [8] = 255), SENSE_INVALID_FIELD_IN_CDB);
+}
+
 static void the_page_control_says_nothing(void **state)
 {
     for (uint8_t control = 0; control < 4; control++) {
@@ -85,7 +106,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         SCSI_TEST(the_pages_that_there_are), SCSI_TEST(each_listed_page_is_there_and_no_other),
         SCSI_TEST(no_failure_is_on_its_way), SCSI_TEST(the_page_control_says_nothing),
-        SCSI_TEST(what_is_refused),
+        SCSI_TEST(what_is_refused),          SCSI_TEST(the_space_that_there_is_in_threshold_sets),
     };
     return RUN_TESTS(tests);
 }

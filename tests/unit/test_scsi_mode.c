@@ -122,6 +122,69 @@ static void pages_that_there_are_not(void **state)
     }
 }
 
+static const struct scsi_space space = {
+    .total = 100 * MIB, .available = 30 * MIB, .threshold = 10 * MIB};
+static const struct scsi_space no_threshold = {.total = 100 * MIB, .available = 30 * MIB};
+static const uint8_t recovery[] = {0x01, 10, 0, 0, 0, 0, 0, 0x80, 0, 0, 0, 0};
+static const uint8_t provisioning[] = {0x5c, 0x02, 0, 20, 0,    0,    0, 0, 0, 0, 0, 0,
+                                       0,    0,    0, 0,  0x80, 0x01, 0, 0, 0, 0, 0, 10};
+
+static void a_threshold_has_pages_of_its_own(void **state)
+{
+    static const uint8_t zeroes[20];
+    uint8_t disabled[sizeof(provisioning)];
+    scsi_lu_set_space(port->lu, &space);
+    const uint8_t *d = sense_6(DBD, 0x01, 0);
+    assert_int_equal(port->moved, 4 + sizeof(recovery));
+    assert_memory_equal(d + 4, recovery, sizeof(recovery));
+    d = sense_6(DBD, 0x1c, 0x02);
+    assert_int_equal(port->moved, 4 + sizeof(provisioning));
+    assert_memory_equal(d + 4, provisioning, sizeof(provisioning));
+    d = sense_6(DBD, DEFAULT | 0x1c, 0x02);
+    assert_memory_equal(d + 4, provisioning, sizeof(provisioning));
+    d = sense_6(DBD, CHANGEABLE | 0x1c, 0x02);
+    assert_memory_equal(d + 4, provisioning, 4);
+    assert_memory_equal(d + 8, zeroes, sizeof(zeroes));
+    scsi_lu_set_space(port->lu, &no_threshold);
+    memcpy(disabled, provisioning, sizeof(disabled));
+    disabled[16] = disabled[23] = 0;
+    d = sense_6(DBD, 0x1c, 0x02);
+    assert_memory_equal(d + 4, disabled, sizeof(disabled));
+}
+
+static void subpages_only_come_when_they_are_asked_for(void **state)
+{
+    scsi_lu_set_space(port->lu, &space);
+    size_t pages = sizeof(recovery) + sizeof(caching) + sizeof(control) + sizeof(exceptions);
+    sense_6(DBD, 0x3f, 0);
+    assert_int_equal(port->moved, 4 + pages);
+    const uint8_t *d = sense_6(DBD, 0x3f, 0xff);
+    assert_int_equal(port->moved, 4 + pages + sizeof(provisioning));
+    assert_memory_equal(d + 4, recovery, sizeof(recovery));
+    assert_memory_equal(d + 4 + pages, provisioning, sizeof(provisioning));
+    sense_6(DBD, 0x1c, 0);
+    assert_int_equal(port->moved, 4 + sizeof(exceptions));
+    sense_6(DBD, 0x1c, 0xff);
+    assert_int_equal(port->moved, 4 + sizeof(exceptions) + sizeof(provisioning));
+    d = sense_6(DBD, 0x3f, 0x02);
+    assert_int_equal(port->moved, 4 + sizeof(provisioning));
+    scsi_refused(CDB(SCSI_MODE_SENSE_6, 0, 0x1c, 1, 255), SENSE_INVALID_FIELD_IN_CDB);
+    scsi_refused(CDB(SCSI_MODE_SENSE_6, 0, 0x08, 2, 255), SENSE_INVALID_FIELD_IN_CDB);
+}
+
+static void who_has_no_threshold_has_no_such_pages(void **state)
+{
+    bool *const why[] = {&port->lu->thick, &port->lu->removable, &port->lu->read_only};
+    scsi_lu_set_space(port->lu, &space);
+    for (size_t i = 0; i < ARRAY_SIZE(why); i++) {
+        *why[i] = true;
+        scsi_refused(CDB(SCSI_MODE_SENSE_6, 0, 0x1c, 2, 255), SENSE_INVALID_FIELD_IN_CDB);
+        scsi_refused(CDB(SCSI_MODE_SENSE_6, 0, 0x01, 0, 255), SENSE_INVALID_FIELD_IN_CDB);
+        *why[i] = false;
+    }
+    sense_6(0, 0x01, 0);
+}
+
 static void a_read_only_lu_says_so(void **state)
 {
     port->lu->read_only = true;
@@ -165,6 +228,9 @@ int main(void)
         SCSI_TEST(little_can_be_changed_and_nothing_saved),
         SCSI_TEST(the_settings_are_in_the_control_page),
         SCSI_TEST(pages_that_there_are_not),
+        SCSI_TEST(a_threshold_has_pages_of_its_own),
+        SCSI_TEST(subpages_only_come_when_they_are_asked_for),
+        SCSI_TEST(who_has_no_threshold_has_no_such_pages),
         SCSI_TEST(a_read_only_lu_says_so),
         SCSI_TEST(a_large_disk_needs_the_long_descriptor),
         SCSI_TEST(the_allocation_length_cuts),

@@ -41,6 +41,37 @@ static void the_control_page_in_both_forms(void **state)
     assert_settings(false, false);
 }
 
+#define RECOVERY(last) 0x01, 10, 0, 0, 0, 0, 0, 0x80, 0, 0, 0, last
+#define PROVISIONING(on, count)                                                                    \
+    0x5c, 0x02, 0, 20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, on, 0x01, 0, 0, 0, 0, 0, count
+
+/* The threshold is the administrator's. */
+static void a_subpage_may_come_and_must_be_as_it_is(void **state)
+{
+    static const struct scsi_space space = {.total = 100 * MIB, .threshold = 10 * MIB};
+    select_6(LIST(HEADER_6(0), PROVISIONING(0x80, 10)), SENSE_INVALID_FIELD_IN_PARAMETERS);
+    scsi_lu_set_space(port->lu, &space);
+    select_6(LIST(HEADER_6(0), PROVISIONING(0x80, 10)), SENSE_NONE);
+    select_10(LIST(HEADER_10(0), RECOVERY(0), PROVISIONING(0x80, 10), CONTROL(D_SENSE, 0)),
+              SENSE_NONE);
+    assert_settings(true, false);
+    select_6(LIST(HEADER_6(0), CONTROL(0, 0), PROVISIONING(0x80, 11)),
+             SENSE_INVALID_FIELD_IN_PARAMETERS);
+    select_6(LIST(HEADER_6(0), CONTROL(0, 0), PROVISIONING(0, 10)),
+             SENSE_INVALID_FIELD_IN_PARAMETERS);
+    select_6(LIST(HEADER_6(0), RECOVERY(1)), SENSE_INVALID_FIELD_IN_PARAMETERS);
+    assert_settings(true, false);
+    /* the header of a page with that of a subpage, and the other way round */
+    select_6(LIST(HEADER_6(0), 0x4a, 0, 0, 10, 0, 0x10, 0, 0, 0, 0, 0, 0, 0, 0),
+             SENSE_INVALID_FIELD_IN_PARAMETERS);
+    select_6(LIST(HEADER_6(0), 0x1c, 0x02, 0, 20), SENSE_INVALID_FIELD_IN_PARAMETERS);
+    for (uint8_t cut = 1; cut < 4; cut++)
+        select_6((const uint8_t[]){HEADER_6(0), PROVISIONING(0x80, 10)}, 4 + (size_t)cut,
+                 SENSE_PARAMETER_LIST_LENGTH);
+    select_6((const uint8_t[]){HEADER_6(0), PROVISIONING(0x80, 10)}, 20,
+             SENSE_PARAMETER_LIST_LENGTH);
+}
+
 /* As programs do it: what MODE SENSE answered comes back, with a bit changed. */
 static void what_was_sensed_may_be_selected(void **state)
 {
@@ -182,6 +213,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         SCSI_TEST(the_control_page_in_both_forms),
         SCSI_TEST(what_was_sensed_may_be_selected),
+        SCSI_TEST(a_subpage_may_come_and_must_be_as_it_is),
         SCSI_TEST(nothing_else_may_differ),
         SCSI_TEST(all_of_it_or_nothing),
         SCSI_TEST(pages_that_there_are_not),
