@@ -1,6 +1,37 @@
 /* nodisk status */
 #include "cli/command.h"
 
+/* Of a file system: `where` says which. */
+static void warn_if_low(const json_t *space, const char *where)
+{
+    char text[SIZE_TEXT_SIZE];
+    if (json_is_true(json_object_get(space, "low")))
+        printf("space is low: the file system of %s has less free than the %s of warn-free\n",
+               where, size_format(print_number(space, "warn_below"), text));
+}
+
+static void print_space(const json_t *json)
+{
+    char images[SIZE_TEXT_SIZE], used[SIZE_TEXT_SIZE], promised[SIZE_TEXT_SIZE];
+    char unwritten[SIZE_TEXT_SIZE], free_text[SIZE_TEXT_SIZE];
+    const json_t *space = json_object_get(json, "space"), *usage = json_object_get(json, "usage");
+    json_t *elsewhere;
+    size_t i;
+    printf("images take %s; volumes take %s of the %s that they were promised\n",
+           size_format(print_number(usage, "images"), images),
+           size_format(print_number(usage, "volumes"), used),
+           size_format(print_number(usage, "promised"), promised));
+    if (print_number(usage, "unwritten") > print_number(space, "free"))
+        printf("over-committed: volumes may want %s more, and %s are free\n",
+               size_format(print_number(usage, "unwritten"), unwritten),
+               size_format(print_number(space, "free"), free_text));
+    warn_if_low(space, print_text(json, "state_directory"));
+    json_array_foreach(json_object_get(space, "elsewhere"), i, elsewhere)
+    {
+        warn_if_low(elsewhere, print_text(elsewhere, "path"));
+    }
+}
+
 static void print_summary(const json_t *json)
 {
     char free_text[SIZE_TEXT_SIZE], total_text[SIZE_TEXT_SIZE], age[AGE_TEXT_SIZE];
@@ -9,6 +40,7 @@ static void print_summary(const json_t *json)
            print_age(print_number(json, "started_at"), clock_wall_usec(), age),
            print_text(json, "state_directory"), size_format(print_number(space, "free"), free_text),
            size_format(print_number(space, "total"), total_text));
+    print_space(json);
     printf("nodes: %llu, image versions: %llu, volumes: %llu\n\n",
            (unsigned long long)print_number(counts, "nodes"),
            (unsigned long long)print_number(counts, "images"),

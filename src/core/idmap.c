@@ -93,6 +93,16 @@ void *idmap_any(const struct idmap *map, uint64_t *ret_id)
     return NULL;
 }
 
+void *idmap_next(const struct idmap *map, size_t *cursor)
+{
+    while (*cursor < map->room) {
+        void *value = map->slots[(*cursor)++].value;
+        if (value)
+            return value;
+    }
+    return NULL;
+}
+
 void idmap_free(struct idmap *map)
 {
     free(map->slots);

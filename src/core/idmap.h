@@ -23,4 +23,7 @@ int idmap_put(struct idmap *map, uint64_t id, void *value) MUST_CHECK;
 void *idmap_remove(struct idmap *map, uint64_t id);
 /* Any value of the map, or NULL if it is empty; for taking it apart. */
 void *idmap_any(const struct idmap *map, uint64_t *ret_id);
+/* The next value, of all in some order; *cursor is 0 at first. NULL: there are no more. The map
+ * must not change meanwhile. */
+void *idmap_next(const struct idmap *map, size_t *cursor);
 void idmap_free(struct idmap *map);

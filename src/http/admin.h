@@ -24,6 +24,9 @@ struct admin_settings {
     const struct session_provider *sessions;
     /* What the services counted, as a new object. Several threads at once. NULL: they do not. */
     json_t *(*counters)(void *context);
+    /* What is known of how full file systems are: more members of the status's "space", as a new
+     * object. Several threads at once. NULL: nothing is. */
+    json_t *(*space)(void *context);
     void *context;
 };
 

@@ -71,6 +71,9 @@ const char *volume_state_text(enum volume_state state);
 
 /* Bytes that a file really uses; 0 if it cannot be told. */
 uint64_t file_used(const char *path);
+/* For /v1/status; in admin_space.c. New. */
+json_t *space_to_json(struct admin *admin);
+json_t *usage_to_json(const struct admin *admin, const struct catalog *catalog);
 
 /* --- handlers, by the file that they are in --- */
 

@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <sys/eventfd.h>
-#include <sys/statvfs.h>
 
 #define MAX_WATCHERS  32
 #define MAX_QUEUED    4096
@@ -39,15 +38,6 @@ json_t *nodes_with_stages(struct admin *admin)
     return list;
 }
 
-static json_t *space_to_json(struct admin *admin)
-{
-    struct statvfs fs;
-    if (statvfs(admin->state_directory, &fs) < 0)
-        return json_null();
-    return json_pack("{s:I, s:I}", "total", (json_int_t)(fs.f_blocks * fs.f_frsize), "free",
-                     (json_int_t)(fs.f_bavail * fs.f_frsize));
-}
-
 static json_t *counters_to_json(struct admin *admin)
 {
     const struct admin_settings *settings = &admin->settings;
@@ -63,12 +53,13 @@ void admin_status(struct call *call)
     catalog_images(catalog, &images);
     catalog_volumes(catalog, &volumes);
     call_reply(call, 200,
-               json_pack("{s:s, s:s, s:s, s:I, s:o, s:{s:I, s:I, s:I}, s:o, s:o}", "version",
+               json_pack("{s:s, s:s, s:s, s:I, s:o, s:o, s:{s:I, s:I, s:I}, s:o, s:o}", "version",
                          NODISK_VERSION, "base_iqn", catalog_base_iqn(catalog), "state_directory",
                          admin->state_directory, "started_at", (json_int_t)admin->started_at,
-                         "space", space_to_json(admin), "counts", "nodes", (json_int_t)nodes,
-                         "images", (json_int_t)images, "volumes", (json_int_t)volumes, "counters",
-                         counters_to_json(admin), "nodes", nodes_with_stages(admin)));
+                         "space", space_to_json(admin), "usage", usage_to_json(admin, catalog),
+                         "counts", "nodes", (json_int_t)nodes, "images", (json_int_t)images,
+                         "volumes", (json_int_t)volumes, "counters", counters_to_json(admin),
+                         "nodes", nodes_with_stages(admin)));
 }
 
 struct queued {

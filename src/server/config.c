@@ -329,6 +329,13 @@ static const char *parse_size(const char *value, void *place)
     return NULL;
 }
 
+static const char *parse_warn_free(const char *value, void *place)
+{
+    return warn_free_parse(value, place) < 0
+               ? "must be a part such as 10%, a size such as 20G, or 0"
+               : NULL;
+}
+
 static const char *parse_loader(const char *value, void *place)
 {
     if (!*value || value[0] == '/' || strstr(value, ".."))
@@ -346,6 +353,7 @@ static const struct key keys[] = {
     {"server", "socket", parse_socket, SERVER(socket)},
     {"server", "base-iqn", parse_iqn, SERVER(base_iqn)},
     {"server", "log-level", parse_log_level, SERVER(log_level)},
+    {"storage", "warn-free", parse_warn_free, SERVER(warn_free)},
     {"images", "warm-up", parse_bool, SERVER(warm_up)},
     {"images", "warm-up-limit", parse_size, SERVER(warm_limit)},
     {"iscsi", "listen", parse_listen, SERVER(iscsi), true},
@@ -450,7 +458,7 @@ static int handle_key(void *user, const char *section, const char *name, const c
     const struct key *key = find_key(is_subnet ? "subnet" : section, name, &known_section);
     if (!known_section || (str_eq(section, "subnet"))) {
         problem(parser, parser->line,
-                "[%s]: no such section; there are [server], [images], [iscsi], [http], "
+                "[%s]: no such section; there are [server], [storage], [images], [iscsi], [http], "
                 "[tftp] and [subnet NAME]",
                 section);
         return 1;
@@ -575,7 +583,9 @@ static void set_default_listen(struct listen_list *list, const char *text)
 
 int config_init(struct config *ret_config)
 {
-    struct config config = {.log_level = LOG_INFO, .iscsi_limits = ISCSI_DEFAULT_LIMITS};
+    struct config config = {.log_level = LOG_INFO,
+                            .warn_free = WARN_FREE_DEFAULT,
+                            .iscsi_limits = ISCSI_DEFAULT_LIMITS};
     config.subnets = calloc(CONFIG_MAX_SUBNETS, sizeof(*config.subnets));
     if (!config.subnets)
         return -ENOMEM;

@@ -13,6 +13,7 @@
 #include "dhcp/subnet.h"
 #include "iscsi/limits.h"
 #include "server/listen.h"
+#include "server/warn_free.h"
 
 #include <limits.h>
 #include <sys/un.h>
@@ -30,6 +31,7 @@ struct config {
     char socket[sizeof(((struct sockaddr_un *)0)->sun_path)];
     char base_iqn[IQN_MAX_LEN + 1];
     int log_level;
+    struct warn_free warn_free;
 
     bool warm_up;        /* boot sets are read into memory at start */
     uint64_t warm_limit; /* bytes of them in all; 0: a quarter of memory */

@@ -53,6 +53,25 @@ int open_volumes_open_device(struct volume *volume)
                : volume_device_open(volume->thread, &volume->spec, &volume->device, &volume->error);
 }
 
+static void leave_place(struct volume *volume)
+{
+    space_place_put(take_ptr(volume->place));
+}
+
+/* A device of somebody else's has its own idea of being thin. */
+static void find_place(struct volume *volume)
+{
+    const struct volume_spec *spec = &volume->spec;
+    struct space_watch *space = volume->owner->space;
+    leave_place(volume);
+    if (!space || spec->thick)
+        return;
+    if (spec->kind == VOLUME_OVERLAY)
+        volume->place = space_watch_home(space);
+    else if (spec->kind == VOLUME_FILE)
+        volume->place = space_watch_get(space, spec->path);
+}
+
 static void open_device(struct volume *volume)
 {
     if (open_volumes_open_device(volume) < 0)
@@ -62,11 +81,14 @@ static void open_device(struct volume *volume)
     if (volume->device && !volume->reservations && volume->owner->registry &&
         reservation_store_load(&volume->store, &volume->reservations, &volume->error) < 0)
         block_close(take_ptr(volume->device));
+    if (volume->device)
+        find_place(volume);
 }
 
 static void close_device(struct volume *volume)
 {
     block_close(take_ptr(volume->device));
+    leave_place(volume);
 }
 
 static void *job_main(void *arg)
@@ -147,6 +169,7 @@ static void free_volume(struct volume *volume)
     free((char *)volume->spec.path);
     free((char *)volume->spec.target);
     free(volume->reservations);
+    space_place_put(volume->place);
     free(volume);
 }
 
@@ -253,8 +276,10 @@ static struct iscsi_target *make_target(struct volume *volume)
         volume->failed = volume->anew = false;
     open_volumes_adopt(volume, device);
     struct scsi_lu *lu = scsi_lu_new(volume->thread, device, spec->block_size, spec->serial);
-    if (lu)
+    if (lu) {
         lu->removable = spec->removable;
+        scsi_lu_set_space(lu, volume->place ? space_place_space(volume->place) : NULL);
+    }
     struct iscsi_target *target =
         lu ? iscsi_target_new(volume->thread, spec->target, lu, spec->single_writer, target_idle)
            : NULL;
@@ -361,6 +386,15 @@ bool open_volumes_is_shut(const struct open_volumes *volumes, const struct io_th
     return !volume || volume->state == SHUT;
 }
 
+void open_volumes_look_at_space(struct open_volumes *volumes, const struct io_thread *thread)
+{
+    size_t cursor = 0;
+    const struct volume *volume;
+    while ((volume = idmap_next(&volumes->volumes[thread->index], &cursor)))
+        if (volume->target)
+            scsi_lu_look_at_space(volume->target->lun0.lu);
+}
+
 uint64_t open_volumes_id(const struct iscsi_target *target)
 {
     return ((const struct volume *)target->context)->spec.id;
@@ -369,7 +403,7 @@ uint64_t open_volumes_id(const struct iscsi_target *target)
 /* --- making and freeing --- */
 
 struct open_volumes *open_volumes_new(unsigned n_threads, struct registry *registry,
-                                      struct catalog_slot *catalog)
+                                      struct catalog_slot *catalog, struct space_watch *space)
 {
     struct open_volumes *volumes = calloc(1, sizeof(*volumes));
     if (!volumes)
@@ -382,6 +416,7 @@ struct open_volumes *open_volumes_new(unsigned n_threads, struct registry *regis
     volumes->n_threads = n_threads;
     volumes->registry = registry;
     volumes->catalog = catalog;
+    volumes->space = space;
     pthread_mutex_init(&volumes->lock, NULL);
     pthread_cond_init(&volumes->changed, NULL);
     return volumes;

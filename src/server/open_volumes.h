@@ -16,14 +16,16 @@
 #include "iscsi/portal.h"
 #include "registry/registry.h"
 #include "server/boot_recorder.h"
+#include "server/space_watch.h"
 #include "server/volume_device.h"
 
 struct open_volumes;
 
 /* registry: where persistent reservations and the layers of overlays are kept; NULL: reservations
- * do not survive a restart, and there are no overlays. NULL without memory. */
+ * do not survive a restart, and there are no overlays. space: knows how full file systems are, or
+ * NULL. NULL without memory. */
 struct open_volumes *open_volumes_new(unsigned n_threads, struct registry *registry,
-                                      struct catalog_slot *catalog);
+                                      struct catalog_slot *catalog, struct space_watch *space);
 /* Who records what nodes read while they boot; must outlive them. Before anything is opened. */
 void open_volumes_set_boot_recorder(struct open_volumes *volumes, struct boot_recorder *recorder);
 /* Waits for what is being opened or closed; nothing is from then on. After the portal was stopped,
@@ -44,6 +46,8 @@ void open_volumes_logged_out(const struct iscsi_target *target);
 /* On the volume's thread: nobody has it open, and nobody is opening or closing it. */
 bool open_volumes_is_shut(const struct open_volumes *volumes, const struct io_thread *thread,
                           uint64_t id);
+/* On this thread: those of its volumes that are open look at what is new about their space. */
+void open_volumes_look_at_space(struct open_volumes *volumes, const struct io_thread *thread);
 /* The volume of a target that came from here. */
 uint64_t open_volumes_id(const struct iscsi_target *target);
 

@@ -14,6 +14,7 @@ struct open_volumes {
     unsigned n_threads;
     struct registry *registry; /* or NULL */
     struct catalog_slot *catalog;
+    struct space_watch *space;      /* or NULL */
     struct boot_recorder *recorder; /* or NULL */
     pthread_mutex_t lock;           /* protects all below */
     pthread_cond_t changed;
@@ -44,6 +45,7 @@ struct volume {
     uint64_t told_at;            /* clock_monotonic_usec(); 0: nothing was wrong */
     struct error told;
     struct reservation_store store;
+    struct space_place *place; /* of a thin one that is open, where that is known; else NULL */
 
     /* What the job works on; handed to it by its start, and back by `done`. */
     bool opens_at_boot; /* `boots`, when the job began */

@@ -6,11 +6,12 @@
 
 struct san;
 
-/* control: the mailbox of the control thread, on which on_event is called. catalog and control
- * must outlive it, and so must the registry and the recorder (or NULL: no boot is recorded). */
+/* control: the mailbox of the control thread, on which on_event is called. recorder: NULL: no boot
+ * is recorded. All of them must outlive it. */
 int san_start(const struct config *config, struct catalog_slot *catalog, struct registry *registry,
-              struct boot_recorder *recorder, struct mailbox *control, targets_event *on_event,
-              void *context, struct san **ret_san, struct error *ret_error) MUST_CHECK;
+              struct space_watch *space, struct boot_recorder *recorder, struct mailbox *control,
+              targets_event *on_event, void *context, struct san **ret_san,
+              struct error *ret_error) MUST_CHECK;
 /* Ends every session and waits until the disks have let go. NULL: no-op. */
 void san_stop(struct san *san);
 

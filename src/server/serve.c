@@ -26,6 +26,7 @@
 #include "server/http_log.h"
 #include "server/san.h"
 #include "server/sessions.h"
+#include "server/space_watch.h"
 #include "server/state.h"
 #include "server/tftp_glue.h"
 #include "server/volume_reader.h"
@@ -47,6 +48,7 @@ struct server {
     struct addresses *addresses; /* that nodes may have */
     struct registry *registry;
     struct storage *storage;
+    struct space_watch *space;
     struct boots boots;
     struct stage_provider stages;
     struct boot_cache *boot_cache;
@@ -167,6 +169,7 @@ static int on_reload(sd_event_source *source, const struct signalfd_siginfo *inf
         log_error("configuration not reloaded, the old one stays in force: %s", error.text);
     } else {
         log_set_level(fresh.log_level);
+        space_watch_set(server->space, &fresh.warn_free);
         warn_of_late_changes(&server->config, &fresh);
         config_free(&server->config);
         server->config = fresh;
@@ -367,7 +370,10 @@ static void on_tftp(void *context, const struct tftp_event *event)
 
 static int start_san(struct server *server, struct error *ret_error)
 {
-    int r = san_start(&server->config, server->catalog, server->registry,
+    int r = space_watch_start(server->config.state_directory, &server->config.warn_free,
+                              &server->space, ret_error);
+    if (r >= 0)
+        r = san_start(&server->config, server->catalog, server->registry, server->space,
                       boot_cache_recorder(server->boot_cache), &server->mailbox, on_session, server,
                       &server->san, ret_error);
     if (r < 0)
@@ -455,6 +461,12 @@ static json_t *count(void *context)
     return counters_to_json(&counters);
 }
 
+static json_t *describe_space(void *context)
+{
+    const struct server *server = context;
+    return space_watch_to_json(server->space);
+}
+
 /* The last to start: whoever reaches it finds everything else running. */
 static int start_admin(struct server *server, struct error *ret_error)
 {
@@ -467,6 +479,7 @@ static int start_admin(struct server *server, struct error *ret_error)
         .stages = &server->stages,
         .sessions = &server->session_provider,
         .counters = count,
+        .space = describe_space,
         .context = server,
     };
     int r = state_make_parent(server->config.socket, ret_error);
@@ -507,6 +520,7 @@ static void stop(struct server *server)
     node_http_stop(server->node_http);
     boot_cache_stop(server->boot_cache);
     san_stop(server->san);
+    space_watch_stop(server->space);
     storage_close(server->storage);
     registry_stop(server->registry);
     mailbox_run(&server->mailbox); /* what all these still had to say */

@@ -417,15 +417,19 @@ static void on_portal_event(void *context, const struct iscsi_event *event)
 
 /* --- making and freeing --- */
 
-int targets_new(struct catalog_slot *catalog, struct registry *registry,
+int targets_new(struct catalog_slot *catalog, struct registry *registry, struct space_watch *space,
                 struct io_thread *const *threads, unsigned n_threads, struct mailbox *control,
                 targets_event *on_event, void *context, struct targets **ret_targets,
                 struct error *ret_error)
 {
     struct targets *targets = calloc(1, sizeof(*targets));
-    struct open_volumes *volumes = open_volumes_new(n_threads, registry, catalog);
+    struct open_volumes *volumes = open_volumes_new(n_threads, registry, catalog, space);
     struct holds *holds = holds_new();
-    if (!targets || !volumes || !holds) {
+    struct space_news *news =
+        space && volumes ? space_news_start(space, volumes, threads, n_threads) : NULL;
+    if (!targets || !volumes || !holds || (space && !news)) {
+        space_news_stop(news);
+        space_news_free(news);
         free(targets);
         holds_free(holds);
         open_volumes_free(volumes);
@@ -436,6 +440,7 @@ int targets_new(struct catalog_slot *catalog, struct registry *registry,
         .threads = threads,
         .n_threads = n_threads,
         .volumes = volumes,
+        .news = news,
         .holds = holds,
         .control = control,
         .on_event = on_event,
@@ -459,14 +464,17 @@ int targets_new(struct catalog_slot *catalog, struct registry *registry,
 
 void targets_drain(struct targets *targets)
 {
-    if (targets)
-        open_volumes_drain(targets->volumes);
+    if (!targets)
+        return;
+    space_news_stop(targets->news);
+    open_volumes_drain(targets->volumes);
 }
 
 void targets_free(struct targets *targets)
 {
     if (!targets)
         return;
+    space_news_free(targets->news);
     open_volumes_free(targets->volumes);
     chap_credentials_wipe(&targets->discovery_chap);
     holds_free(targets->holds);

@@ -9,6 +9,7 @@
 #include "server/boot_recorder.h"
 #include "server/holds.h"
 #include "server/listen.h"
+#include "server/space_watch.h"
 
 struct targets;
 
@@ -30,8 +31,8 @@ struct session_event {
 typedef void targets_event(void *context, const struct session_event *event);
 
 /* threads[0..n_threads): what volumes are spread over; must outlive the targets. control: the
- * mailbox that on_event is called through. registry: see open_volumes_new(). */
-int targets_new(struct catalog_slot *catalog, struct registry *registry,
+ * mailbox that on_event is called through. registry, space: see open_volumes_new(). */
+int targets_new(struct catalog_slot *catalog, struct registry *registry, struct space_watch *space,
                 struct io_thread *const *threads, unsigned n_threads, struct mailbox *control,
                 targets_event *on_event, void *context, struct targets **ret_targets,
                 struct error *ret_error) MUST_CHECK;

@@ -6,6 +6,7 @@
 #include "core/idmap.h"
 #include "server/data_volumes.h"
 #include "server/open_volumes.h"
+#include "server/space_news.h"
 #include "server/targets.h"
 
 /* A volume as a login may use it: a copy, so that no session keeps an old catalog alive. */
@@ -32,6 +33,7 @@ struct targets {
     struct io_thread *const *threads;
     unsigned n_threads;
     struct open_volumes *volumes;
+    struct space_news *news; /* or NULL */
     struct holds *holds;
     struct mailbox *control;
     targets_event *on_event;

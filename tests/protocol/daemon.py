@@ -62,6 +62,9 @@ class Answer:
 class Daemon:
     """One daemon and how to ask it."""
 
+    #: How much should be free: a test that fills a file system does not want its initiators warned.
+    warn_free = "0"
+
     def __init__(self, work: Path, state: Path | None = None, program: str = NODISK) -> None:
         self.work, self.program = work, program
         self.state = state or work / "state"
@@ -77,7 +80,7 @@ class Daemon:
             f"[server]\nstate-directory = {self.state}\nsocket = {self.socket}\n"
             f"base-iqn = {BASE_IQN}\n"
             "[iscsi]\nlisten = 127.0.0.1:0\nthreads = 1\n[http]\nlisten = 127.0.0.1:0\n"
-            f"[tftp]\nlisten = 127.0.0.1:0\n{more}")
+            f"[tftp]\nlisten = 127.0.0.1:0\n[storage]\nwarn-free = {self.warn_free}\n{more}")
 
     def launch(self) -> None:
         with self.log.open("ab") as log:

@@ -72,7 +72,8 @@ class SanDaemon(Daemon):
         self.config.write_text(
             f"[server]\nstate-directory = {self.state}\nsocket = {self.socket}\nbase-iqn = {BASE_IQN}\n"
             f"[iscsi]\nlisten = {self.portal[0]}:{self.portal[1]}\nthreads = {self.threads}\n{self.iscsi}"
-            f"[http]\nlisten = 127.0.0.1:0\n[tftp]\nlisten = 127.0.0.1:0\n{more}")
+            f"[http]\nlisten = 127.0.0.1:0\n[tftp]\nlisten = 127.0.0.1:0\n"
+            f"[storage]\nwarn-free = {self.warn_free}\n{more}")
 
     def launch(self) -> None:
         with self.log.open("ab") as log:

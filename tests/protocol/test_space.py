@@ -1,12 +1,14 @@
 """Space: what volumes take, what happens when there is none left, and who is told before that."""
 
+import contextlib
 import os
+import struct
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from daemon import mounted
+from daemon import mounted, wait_until
 from iscsilab import MIB, SanDaemon, Session, Volume
 from lab import iscsi
 
@@ -168,3 +170,121 @@ def test_discards_give_space_back(tmp_path):
                 assert same.good, same
                 session.flush()
                 assert used(daemon, volume.name) < MIB
+
+
+# --- before there is none left ---
+
+
+def threshold_pages(session: Session) -> tuple[int, bytes, tuple[int, int]]:
+    """Of the volume: the threshold exponent, the threshold descriptor, and how many sets of 2^exponent blocks are
+    available and used."""
+    exponent = session.good(iscsi.inquiry_cdb(0xb2), read=255)[4]
+    page = session.good(struct.pack("!BBBB3xHx", 0x5a, 0x08, 0x1c, 0x02, 255), read=255)[8:]
+    assert page[:16] == bytes([0x5c, 0x02, 0, 20]) + bytes(12)
+    log = session.good(struct.pack("!BBBBBHHB", 0x4d, 0, 0x0c, 0, 0, 0, 255, 0), read=255)
+    assert log[:8] == bytes([0x0c, 0, 0, 24, 0, 1, 3, 8]) and log[16:20] == bytes([0, 2, 3, 8])
+    return exponent, page[16:24], (int.from_bytes(log[8:12], "big"), int.from_bytes(log[20:24], "big"))
+
+
+def space(daemon: SanDaemon) -> dict:
+    return daemon.get("/v1/status").json["space"]
+
+
+def set_warn_free(daemon: SanDaemon, value: str) -> None:
+    """What the configuration says holds at once, and so does what there is."""
+    daemon.warn_free = value
+    daemon.write_config()
+    if daemon.process:
+        daemon.settle()
+
+
+def test_a_threshold_warns_once_and_tells_the_initiators(tmp_path):
+    with mounted("-t", "tmpfs", "-o", "size=64m", "tmpfs", place=tmp_path / "small") as place:
+        daemon = SanDaemon(tmp_path / "d", state=place / "state")
+        set_warn_free(daemon, "32M")
+        with daemon, contextlib.ExitStack() as stack:
+            volumes = [overlay(daemon, "one"), overlay(daemon, "two"), daemon.volume("file"),
+                       daemon.volume("thick", 4 * MIB, thick=True), daemon.volume("removable", removable=True)]
+            sessions = [stack.enter_context(v.session()) for v in volumes]
+            thin, others = sessions[:3], sessions[3:]
+            exponent, descriptor, (available, before) = threshold_pages(thin[0])
+            assert exponent == 11 and descriptor == bytes([0x80, 1, 0, 0, 0, 0, 0, 32])
+            assert abs(available + before - 64) <= 1 and available > 32
+            assert not space(daemon)["low"] and space(daemon)["warn_below"] == 32 * MIB
+            assert "space is low" not in daemon.ok("status")
+
+            filler = place / "filler"
+            filler.write_bytes(bytes(available * MIB - 20 * MIB))
+            daemon.settle()
+            wait_until(lambda: space(daemon)["low"], "low", 60)
+            assert f"space is low: the file system of {daemon.state}" in daemon.ok("status")
+            for session in thin:
+                assert session.command(iscsi.read_cdb(0, 8), read=4096).sense == "06/38/07"
+                session.good(iscsi.read_cdb(0, 8), read=4096)
+            for session in others:
+                session.good(iscsi.read_cdb(0, 8), read=4096)
+                assert session.good(iscsi.inquiry_cdb(0xb2), read=255)[4] == 0
+                assert session.command(struct.pack("!BBBBBHHB", 0x4d, 0, 0x0c, 0, 0, 0, 255, 0),
+                                       read=255).sense == "05/24/00"
+            with volumes[0].session() as late:  # it was low before: no news
+                late.good(iscsi.read_cdb(0, 8), read=4096)
+            _, _, (available, after) = threshold_pages(thin[1])
+            assert available < 32 and after > before
+
+            filler.unlink()
+            daemon.settle()
+            wait_until(lambda: not space(daemon)["low"], "enough", 60)
+            assert len(daemon.lines("warn-free asks for")) == 1
+            assert len(daemon.lines("which is enough again")) == 1
+            thin[0].good(iscsi.TEST_UNIT_READY)
+
+            set_warn_free(daemon, "99%")
+            wait_until(lambda: space(daemon)["low"], "low", 60)
+            assert thin[0].command(iscsi.TEST_UNIT_READY).sense == "06/2a/01"  # another threshold
+            assert thin[0].command(iscsi.TEST_UNIT_READY).sense == "06/38/07"
+            thin[0].good(iscsi.TEST_UNIT_READY)
+            set_warn_free(daemon, "0")
+            wait_until(lambda: not space(daemon)["low"], "no threshold", 60)
+            assert thin[0].command(iscsi.TEST_UNIT_READY).sense == "06/2a/01"
+            assert threshold_pages(thin[0])[:2] == (11, bytes([0, 1, 0, 0, 0, 0, 0, 0]))
+
+
+def test_a_file_elsewhere_is_measured_where_it_is(tmp_path):
+    with mounted("-t", "tmpfs", "-o", "size=16m", "tmpfs", place=tmp_path / "other") as place:
+        daemon = SanDaemon(tmp_path / "d")
+        set_warn_free(daemon, "8M")
+        with daemon:
+            (place / "file").touch()
+            os.truncate(place / "file", 64 * MIB)
+            here, there = daemon.volume("here"), daemon.volume("there", file=str(place / "file"))
+            assert space(daemon)["elsewhere"] == []
+            with here.session() as session, there.session() as other:
+                assert [e["path"] for e in space(daemon)["elsewhere"]] == [str(place / "file")]
+                other.write(0, os.urandom(10 * MIB // 8 * 7))
+                wait_until(lambda: space(daemon)["elsewhere"][0]["low"], "low", 60)
+                assert not space(daemon)["low"]
+                assert "space is low: the file system of " + str(place / "file") in daemon.ok("status")
+                assert other.command(iscsi.TEST_UNIT_READY).sense == "06/38/07"
+                session.good(iscsi.TEST_UNIT_READY)
+                assert other.logout() == 0
+                wait_until(lambda: space(daemon)["elsewhere"] == [], "nobody is there", 60)
+
+
+def test_what_is_used_and_what_is_promised(tmp_path):
+    with SanDaemon(tmp_path / "d") as daemon:
+        overlay(daemon, "overlay", 1 << 44)
+        volume = daemon.volume("thin")
+        daemon.volume("thick", 4 * MIB, thick=True)
+        (tmp_path / "mine").write_bytes(bytes(MIB))
+        daemon.volume("mine", file=str(tmp_path / "mine"))
+        with volume.session() as session:
+            session.write(0, os.urandom(2 * MIB))
+            session.flush()
+        usage = daemon.get("/v1/status").json["usage"]
+        assert usage["promised"] == (1 << 44) + 68 * MIB
+        assert 6 * MIB <= usage["volumes"] < 8 * MIB
+        assert (1 << 44) + 60 * MIB <= usage["unwritten"] <= (1 << 44) + 62 * MIB
+        assert usage["elsewhere"] == 1 and usage["images"] == 0
+        said = daemon.ok("status")
+        assert "volumes take 6" in said and "that they were promised" in said
+        assert "over-committed: volumes may want 16 TiB more" in said

@@ -54,8 +54,25 @@ static void is_taken_apart_by_any(void **state)
     idmap_free(&map);
 }
 
+static void has_each_value_once(void **state)
+{
+    struct idmap map = {0};
+    static unsigned values[100];
+    size_t cursor = 0;
+    assert_null(idmap_next(&map, &cursor));
+    for (uint64_t n = 0; n < ARRAY_SIZE(values); n++)
+        assert_int_equal(idmap_put(&map, n * 1000, &values[n]), 0);
+    for (unsigned *value; (value = idmap_next(&map, &cursor));)
+        ++*value;
+    for (size_t n = 0; n < ARRAY_SIZE(values); n++)
+        assert_int_equal(values[n], 1);
+    assert_null(idmap_next(&map, &cursor));
+    idmap_free(&map);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {TEST(behaves_like_an_array), TEST(is_taken_apart_by_any)};
+    const struct CMUnitTest tests[] = {TEST(behaves_like_an_array), TEST(is_taken_apart_by_any),
+                                       TEST(has_each_value_once)};
     return RUN_TESTS(tests);
 }

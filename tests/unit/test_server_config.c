@@ -69,6 +69,25 @@ static void the_limits_of_sessions(void **state)
     config_free(&config);
 }
 
+static void what_should_stay_free(void **state)
+{
+    struct config config;
+    struct reports reports;
+    assert_int_equal(read_text("", &reports, &config), 0);
+    assert_int_equal(config.warn_free.percent, 10);
+    config_free(&config);
+    assert_int_equal(read_text("[storage]\nwarn-free = 3%\n", &reports, &config), 0);
+    assert_int_equal(config.warn_free.percent, 3);
+    config_free(&config);
+    assert_int_equal(read_text("[storage]\nwarn-free = 20G\n", &reports, &config), 0);
+    assert_int_equal(config.warn_free.percent, 0);
+    assert_true(config.warn_free.bytes == 20 * GIB);
+    config_free(&config);
+    assert_int_equal(read_text("[storage]\nwarn-free = 0\n", &reports, &config), 0);
+    assert_true(config.warn_free.percent == 0 && config.warn_free.bytes == 0);
+    config_free(&config);
+}
+
 static void discovery_with_chap(void **state)
 {
     struct config config;
@@ -161,6 +180,9 @@ static void each_problem_names_line_and_key(void **state)
         {"[iscsi]\nmax-logins = 0\n", ":2: [iscsi] max-logins"},
         {"[iscsi]\nmax-sessions = -1\n", ":2: [iscsi] max-sessions"},
         {"[iscsi]\nping-interval = 4000\n", ":2: [iscsi] ping-interval"},
+        {"[storage]\nwarn-free = 100%\n", ":2: [storage] warn-free: '100%' must be a part such"},
+        {"[storage]\nwarn-free = little\n", ":2: [storage] warn-free"},
+        {"[storage]\nfree = 1%\n", ":2: [storage] free: no such key"},
         {"\njunk\n", ":2: is neither [section] nor key = value"},
         {"[subnet a]\nnetwork = 10.0.0.0/24\n", ":2: [subnet a] interface: is not set"},
         {"[subnet a]\ninterface = x\nnetwork = 10.0.0.1/24\n",
@@ -221,10 +243,15 @@ static void a_missing_file_is_told(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(an_empty_file_gives_the_defaults), TEST(discovery_with_chap),
-        TEST(a_full_file_is_understood),        TEST(the_limits_of_sessions),
-        TEST(each_problem_names_line_and_key),  TEST(what_is_wrong_is_not_called_missing_too),
-        TEST(a_line_that_is_too_long_is_told),  TEST(a_missing_file_is_told),
+        TEST(an_empty_file_gives_the_defaults),
+        TEST(discovery_with_chap),
+        TEST(a_full_file_is_understood),
+        TEST(the_limits_of_sessions),
+        TEST(what_should_stay_free),
+        TEST(each_problem_names_line_and_key),
+        TEST(what_is_wrong_is_not_called_missing_too),
+        TEST(a_line_that_is_too_long_is_told),
+        TEST(a_missing_file_is_told),
     };
     return RUN_TESTS(tests);
 }
