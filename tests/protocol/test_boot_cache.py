@@ -52,6 +52,14 @@ def boot_set(daemon, name: str = "golden") -> dict | None:
     return version(daemon, name)["boot_set"]
 
 
+def wait_for_kernel(daemon, name: str) -> None:
+    """The daemon knows that it has come so far: no machine is up within a moment of that."""
+    def stage() -> str | None:
+        (node,) = [n for n in daemon.get("/v1/status").json["nodes"] if n["name"] == name]
+        return node["boot"] and node["boot"]["stage"]
+    wait_until(lambda: stage() == "initramfs", f"{name} to have a kernel", 60)
+
+
 class Bed(SanDaemon):
     """A daemon with a node whose HTTP can be reached."""
 
@@ -69,6 +77,7 @@ class Bed(SanDaemon):
         self.ok("node", "add", f"web{number}", "--mac", mac_of(number), "--image", image)
 
     def up(self, number: int = 1) -> None:
+        wait_for_kernel(self, f"web{number}")
         connection = http.client.HTTPConnection(self.portal[0], 80, timeout=60)
         with contextlib.closing(connection):
             connection.request("POST", f"/up?mac={mac_of(number)}")
@@ -165,6 +174,7 @@ def test_a_boot_is_recorded_and_warmed(work):
         assert system.read(12 * PIECE // 512, 8) == b"y" * 4096  # and this does not
         daemon.ok("volume", "snapshot", "web1", "early")
         system.read((SIZE - 512) // 512, 1)
+        wait_for_kernel(daemon, "web1")
         machine.run("curl", "-sS", "-f", "-X", "POST", f"http://{SERVER}/up?mac={MAC}")
         wait_until(lambda: boot_set(daemon), "the boot to be recorded", 60)
         system.read(100 * PIECE // 512, 1)  # the boot is over
