@@ -130,6 +130,51 @@ static void compare_devices(struct io_thread *thread, const char *what,
     fflush(stdout);
 }
 
+struct noting {
+    struct block_device *device;
+    struct block_reads *reads; /* NULL: what is read is not noted */
+};
+
+static void set_noting(void *context)
+{
+    const struct noting *noting = context;
+    block_overlay_note_base_reads(noting->device, noting->reads);
+}
+
+static double measure_noting(struct io_thread *thread, struct noting noting,
+                             const struct work *work, struct slot *slots)
+{
+    thread_call(thread, set_noting, &noting);
+    double rate = measure(thread, noting.device, work, slots);
+    noting.reads = NULL;
+    thread_call(thread, set_noting, &noting);
+    return rate;
+}
+
+/* What it costs that a boot is recorded. */
+static void compare_recording(struct io_thread *thread, struct block_device *overlay,
+                              const struct work *work, struct slot *slots)
+{
+    cleanup_free struct block_reads *reads = block_reads_new(SIZE, 16);
+    double rates[2][ROUNDS], ratios[ROUNDS];
+    if (!reads)
+        exit(1);
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        for (unsigned j = 0; j < 2; j++) {
+            unsigned which = (i + j) % 2;
+            struct noting noting = {overlay, which ? reads : NULL};
+            rates[which][i] = measure_noting(thread, noting, work, slots);
+        }
+        ratios[i] = rates[1][i] / rates[0][i];
+    }
+    qsort(rates[0], ROUNDS, sizeof(double), compare);
+    qsort(rates[1], ROUNDS, sizeof(double), compare);
+    qsort(ratios, ROUNDS, sizeof(double), compare);
+    printf("%-25s %-28s %9.0f %9.0f   %.2f\n", work->name, "of an overlay: not, recorded",
+           rates[0][ROUNDS / 2], rates[1][ROUNDS / 2], ratios[ROUNDS / 2]);
+    fflush(stdout);
+}
+
 /* Once only: afterwards the blocks are in the layer. */
 static void compare_first_writes(struct io_thread *thread, struct block_device *devices[2],
                                  struct slot *slots)
@@ -211,6 +256,7 @@ int main(int argc, char **argv)
     fill(thread, pair.devices[0], slots);
     compare_devices(thread, "from the image below", pair.devices, &works[0], slots);
     compare_devices(thread, "from the image below", pair.devices, &works[2], slots);
+    compare_recording(thread, pair.devices[1], &works[0], slots);
     fill(thread, pair.devices[1], slots);
     for (size_t i = 0; i < ARRAY_SIZE(works); i++)
         compare_devices(thread, "of blocks in the layer", pair.devices, &works[i], slots);

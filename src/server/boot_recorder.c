@@ -30,25 +30,25 @@ struct boot_recorder {
     bool stopped;
 };
 
-static void record_clear(struct boot_record *record)
+static void recording_free(struct recording *recording)
 {
-    free((char *)record->image.image);
-    free((char *)record->image.path);
-    free(record->reads);
+    free((char *)recording->record.image.image);
+    free((char *)recording->record.image.path);
+    free(recording->record.reads);
+    free(recording);
 }
 
 void boot_record_free(struct boot_record *record)
 {
-    if (!record)
-        return;
-    record_clear(record);
-    free(record);
+    if (record)
+        recording_free(container_of(record, struct recording, record));
 }
 
-static void recording_free(struct recording *recording)
+static void free_all(struct list *recordings)
 {
-    record_clear(&recording->record);
-    free(recording);
+    list_for_each(node, recordings) {
+        recording_free(container_of(node, struct recording, link));
+    }
 }
 
 /* --- with the lock held --- */
@@ -245,19 +245,6 @@ static struct recording *take_free(struct boot_recorder *recorder, uint64_t *ret
     return NULL;
 }
 
-/* Of a machine that never came beyond its firmware (it shows a menu, or something is wrong) it
- * tells nothing. */
-static struct boot_record *to_record(struct recording *recording)
-{
-    struct boot_record *record = recording->has_kernel ? malloc(sizeof(*record)) : NULL;
-    if (record) {
-        *record = recording->record;
-        recording->record = (struct boot_record){0};
-    }
-    recording_free(recording);
-    return record;
-}
-
 static void wait_for_change(struct boot_recorder *recorder, uint64_t until)
 {
     struct timespec at = {.tv_sec = (time_t)(until / USEC_PER_SEC),
@@ -270,22 +257,25 @@ static void wait_for_change(struct boot_recorder *recorder, uint64_t until)
 
 struct boot_record *boot_recorder_wait(struct boot_recorder *recorder, uint64_t timeout)
 {
-    struct boot_record *record = NULL;
+    struct recording *recording = NULL;
+    struct list useless;
     uint64_t now = clock_monotonic_usec(), next;
     uint64_t until = timeout > UINT64_MAX - now ? UINT64_MAX : now + timeout;
+    list_init(&useless);
     pthread_mutex_lock(&recorder->lock);
-    while (!record && !recorder->stopped) {
-        struct recording *recording = take_free(recorder, &next);
-        if (recording) {
-            record = to_record(recording);
-            continue;
-        }
-        if (clock_monotonic_usec() >= until)
+    while (!recording && !recorder->stopped) {
+        recording = take_free(recorder, &next);
+        if (recording && !recording->has_kernel)
+            /* its machine shows a menu, or something is wrong with it: that tells nothing */
+            list_append(&useless, &take_ptr(recording)->link);
+        else if (!recording && clock_monotonic_usec() >= until)
             break;
-        wait_for_change(recorder, MIN(until, next));
+        else if (!recording)
+            wait_for_change(recorder, MIN(until, next));
     }
     pthread_mutex_unlock(&recorder->lock);
-    return record;
+    free_all(&useless);
+    return recording ? &recording->record : NULL;
 }
 
 /* --- making and freeing --- */
@@ -327,8 +317,7 @@ void boot_recorder_free(struct boot_recorder *recorder)
 {
     if (!recorder)
         return;
-    for (struct list *node; (node = list_pop(&recorder->recordings));)
-        recording_free(container_of(node, struct recording, link));
+    free_all(&recorder->recordings);
     pthread_cond_destroy(&recorder->changed);
     pthread_mutex_destroy(&recorder->lock);
     free(recorder);

@@ -92,13 +92,14 @@ static uint64_t count_resident(int fd, uint64_t begin, uint64_t length)
 {
     uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), resident = 0;
     uint64_t from = begin / page * page, n_pages = (begin + length - from + page - 1) / page;
-    cleanup_free unsigned char *pages = malloc(n_pages);
     void *map = mmap(NULL, n_pages * page, PROT_READ, MAP_SHARED, fd, (off_t)from);
     if (map == MAP_FAILED)
         return 0;
+    unsigned char *pages = malloc(n_pages);
     if (pages && mincore(map, n_pages * page, pages) == 0)
         for (uint64_t i = 0; i < n_pages; i++)
             resident += pages[i] & 1;
+    free(pages);
     munmap(map, n_pages * page);
     return MIN(resident * page, length);
 }
