@@ -67,10 +67,12 @@ struct open_volumes_exchange {
 
     /* private */
     int result;
+    struct volume *volume;
+    struct block_request flush;
 };
 
 /* On the volume's thread: lets nothing more through to its device, and when that has nothing to do
- * any more, closes it, has the change made, opens what there is then, and goes on with that.
- * Whoever uses the volume notices a pause. */
+ * any more and all is durable, closes it, has the change made, opens what there is then, and goes
+ * on with that. Whoever uses the volume notices a pause. */
 void open_volumes_exchange(struct open_volumes *volumes, struct io_thread *thread,
                            struct open_volumes_exchange *exchange);

@@ -1,10 +1,12 @@
 /*
  * Exchanges the device under a volume that is in use.
  *
- *   the gate of its LU is shut, and what is under way ends         (its thread)
- *   the device is closed, which makes everything durable; the change is made; what there is then is
- *   opened                                                         (a job)
- *   the LU has the new device, and its gate opens                  (its thread)
+ *   the gate of its LU is shut, what is under way ends, and all is made durable  (its thread)
+ *   the device is closed; the change is made; what there is then is opened       (a job)
+ *   the LU has the new device, and its gate opens                                (its thread)
+ *
+ * If it cannot be made durable, nothing is changed: what was lost would be missing in what the old
+ * device is then, and nobody would be told.
  *
  * If nothing can be opened after that, its sessions end: what they wrote is durable, and whoever
  * logs in again is told why he cannot.
@@ -62,17 +64,25 @@ static void job_done(struct message *message)
     exchanged(container_of(message, struct volume, done));
 }
 
-/* The device has nothing to do. Another one stands in for it. */
-static void drained(struct scsi_lu *lu, void *context)
+/* Everything stays as it was. */
+static void call_off(struct volume *volume, int result)
 {
-    struct volume *volume = context;
+    struct open_volumes_exchange *e = take_ptr(volume->exchange);
+    volume->state = OPEN;
+    scsi_lu_open_gate(volume->target->lun0.lu);
+    if (!volume->anew)
+        open_volumes_answer(volume, NULL);
+    iscsi_target_check_idle(volume->target);
+    e->done(e, result);
+}
+
+/* The device has nothing to do. Another one stands in for it. */
+static void begin(struct volume *volume)
+{
+    struct scsi_lu *lu = volume->target->lun0.lu;
     struct block_device *none = block_none_new(lu->device->size);
     if (!none) {
-        struct open_volumes_exchange *e = take_ptr(volume->exchange);
-        volume->state = OPEN;
-        scsi_lu_open_gate(lu);
-        iscsi_target_check_idle(volume->target);
-        e->done(e, error_set(&e->error, -ENOMEM, "out of memory"));
+        call_off(volume, error_set(&volume->exchange->error, -ENOMEM, "out of memory"));
         return;
     }
     open_volumes_detach_recorder(volume);
@@ -81,6 +91,30 @@ static void drained(struct scsi_lu *lu, void *context)
         return;
     open_volumes_run_exchange(volume);
     exchanged(volume);
+}
+
+static void flushed(struct block_request *request, int result)
+{
+    struct open_volumes_exchange *e = container_of(request, struct open_volumes_exchange, flush);
+    if (result >= 0)
+        begin(e->volume);
+    else if (result == -ENOSPC)
+        call_off(e->volume, error_set(&e->error, result,
+                                      "no space left to make durable what was written to it; free "
+                                      "some and try again"));
+    else
+        call_off(e->volume, error_set(&e->error, result,
+                                      "what was written to it cannot be made durable; the daemon's "
+                                      "log tells why"));
+}
+
+static void drained(struct scsi_lu *lu, void *context)
+{
+    struct volume *volume = context;
+    struct open_volumes_exchange *e = volume->exchange;
+    e->volume = volume;
+    e->flush = (struct block_request){.operation = BLOCK_FLUSH, .done = flushed};
+    block_submit(lu->device, &e->flush);
 }
 
 void open_volumes_exchange(struct open_volumes *volumes, struct io_thread *thread,
