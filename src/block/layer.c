@@ -241,7 +241,7 @@ static int load_map(int map_fd, struct block_map *map)
     return 0;
 }
 
-int layer_sync_map(int map_fd, struct block_map *map)
+static int write_map(int map_fd, struct block_map *map)
 {
     uint8_t page[BLOCK_MAP_PAGE_SIZE];
     block_map_begin_sync(map);
@@ -254,7 +254,13 @@ int layer_sync_map(int map_fd, struct block_map *map)
             return r;
         }
     }
-    return sync_fd(map_fd);
+    return 0;
+}
+
+int layer_sync_map(int map_fd, struct block_map *map)
+{
+    int r = write_map(map_fd, map);
+    return r < 0 ? r : sync_fd(map_fd);
 }
 
 /* --- the log --- */
@@ -391,13 +397,21 @@ void layer_free(struct layer *layer)
 
 /* --- settling --- */
 
-static int make_clean(const struct layer_files *files, struct layer *layer)
+/* False: something may be lost. What cannot be written (no space) is not: it is in the page cache,
+ * and the log says so, as if this process had been killed. */
+static bool make_clean(const struct layer_files *files, struct layer *layer)
 {
-    int r = sync_fd(files->data);
-    if (r >= 0) /* also if no bit is dirty: who wrote them may have died before they were durable */
-        r = layer_sync_map(files->map, &layer->map);
+    if (sync_fd(files->data) < 0)
+        return false;
+    if (write_map(files->map, &layer->map) < 0)
+        return true;
+    /* also if no bit was dirty: who wrote them may have died before they were durable */
+    if (sync_fd(files->map) < 0)
+        return false;
     layer->header.in_use = false;
-    return r < 0 ? r : layer_write_header(files->map, &layer->header);
+    int r = layer_write_header(files->map, &layer->header);
+    (void)r; /* it stays in use, which is as true */
+    return true;
 }
 
 /* A header of no kernel's. */
@@ -417,7 +431,7 @@ void layer_settle(const char *path, struct layer *layer, bool failed)
     struct error error;
     if (!layer->header.in_use || layer_files_open(path, false, &files, &error) < 0)
         return; /* it stays in use, which is as true */
-    if (failed || make_clean(&files, layer) < 0)
+    if (failed || !make_clean(&files, layer))
         make_worthless(files.log, layer);
     layer_files_close(&files);
 }

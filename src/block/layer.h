@@ -58,8 +58,9 @@ void layer_free(struct layer *layer);
 int layer_write_header(int map_fd, struct layer_header *header) MUST_CHECK;
 /* Makes all bits durable; what is in .data is durable already. */
 int layer_sync_map(int map_fd, struct block_map *map) MUST_CHECK;
-/* The device is closed: all becomes durable and the header says so. If the disk does not take it,
- * or `failed`, the log is made worthless: the layer is then as if power had been lost. */
+/* The device is closed: all becomes durable and the header says so. If it cannot be written, it is
+ * as if this process had been killed. If the disk does not take what is written, or `failed`, the
+ * log is made worthless: the layer is then as if power had been lost. */
 void layer_settle(const char *path, struct layer *layer, bool failed);
 
 /* The id of what is below the layer i of the stack. */
