@@ -132,6 +132,17 @@ int db_exec(struct db *db, const char *sql, struct error *ret_error)
     return code == SQLITE_OK ? 0 : db_error(db, code, ret_error);
 }
 
+int db_commit_nothing(struct db *db, struct error *ret_error)
+{
+    int64_t version = 0;
+    char sql[64];
+    int r = db_lookup(db, "PRAGMA user_version", DB_NO_VALUES, &version, ret_error);
+    if (r < 0)
+        return r;
+    snprintf(sql, sizeof(sql), "PRAGMA user_version = %lld", (long long)version);
+    return db_exec(db, sql, ret_error);
+}
+
 static int prepare(struct db *db, const char *sql, sqlite3_stmt **ret_statement)
 {
     for (size_t i = 0; i < db->n_cached; i++) {

@@ -58,6 +58,8 @@ static inline struct db_value db_blob(const void *data, size_t size)
  * synchronisation). db must be zeroed; db_close() it whatever this returns. */
 int db_open(struct db *db, const char *path, struct error *ret_error) MUST_CHECK;
 void db_close(struct db *db);
+/* A transaction that writes what is there already; it is durable. Not within another one. */
+int db_commit_nothing(struct db *db, struct error *ret_error) MUST_CHECK;
 
 /* Runs SQL without values, several statements if need be. */
 int db_exec(struct db *db, const char *sql, struct error *ret_error) MUST_CHECK;

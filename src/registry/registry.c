@@ -28,6 +28,7 @@ struct registry {
     /* of the registry thread */
     bool stopping;
     bool in_transaction;
+    bool may_come_back;       /* what a COMMIT has failed to do: see overwrite() */
     struct error begin_error; /* of this batch: what is locked is waited for once, not each time */
     uint64_t generation;
     struct operation *batch, **batch_end;
@@ -53,10 +54,21 @@ static void roll_back(struct registry *r)
     r->in_transaction = false;
 }
 
+/* A COMMIT that fails may have written all that it was to write: then whoever opens the database
+ * after a crash finds it done, although it was refused, and what was done since then on top of the
+ * old state has lost its ground. The next transaction lies where that one does, whatever it is. */
+static void overwrite(struct registry *r)
+{
+    struct error ignored;
+    if (r->may_come_back && db_commit_nothing(&r->db, &ignored) >= 0)
+        r->may_come_back = false;
+}
+
 static int begin(struct registry *r, struct error *ret_error)
 {
     if (r->in_transaction)
         return 0;
+    overwrite(r);
     if (r->begin_error.code == 0)
         r->in_transaction = db_exec(&r->db, "BEGIN IMMEDIATE", &r->begin_error) >= 0;
     if (!r->in_transaction)
@@ -181,7 +193,9 @@ static void finish_batch(struct registry *r)
 {
     struct error error;
     if (r->in_transaction && commit(r, &error) < 0) {
+        r->may_come_back = true;
         roll_back(r);
+        overwrite(r);
         fail_batch(r, &error);
     }
     r->begin_error = (struct error){0};
