@@ -205,21 +205,26 @@ static int insert_layer(struct db *db, int64_t volume_id, int64_t below_id,
                      ret_error);
 }
 
+static int set_top(struct db *db, int64_t volume_id, int64_t layer_id, uint64_t size,
+                   struct error *ret_error)
+{
+    char path[40];
+    snprintf(path, sizeof(path), "layers/%lld", (long long)layer_id);
+    int r = db_change(
+        db, "UPDATE volumes SET layer_id = ?, size = ?, path = ? WHERE id = ?",
+        DB_VALUES(db_int(layer_id), db_int((int64_t)size), db_text(path), db_int(volume_id)),
+        ret_error);
+    return r < 0 ? r : 0;
+}
+
 int overlay_put_top(struct db *db, int64_t volume_id, int64_t below_id, int64_t image_version_id,
                     uint64_t size, struct error *ret_error)
 {
-    char path[40];
     int r = below_id ? check_depth(db, below_id, ret_error) : 0;
     if (r >= 0)
         r = insert_layer(db, volume_id, below_id, image_version_id, size, ret_error);
-    if (r < 0)
-        return r;
-    int64_t id = sqlite3_last_insert_rowid(db->handle);
-    snprintf(path, sizeof(path), "layers/%lld", (long long)id);
-    r = db_change(db, "UPDATE volumes SET layer_id = ?, size = ?, path = ? WHERE id = ?",
-                  DB_VALUES(db_int(id), db_int((int64_t)size), db_text(path), db_int(volume_id)),
-                  ret_error);
-    return r < 0 ? r : 0;
+    return r < 0 ? r
+                 : set_top(db, volume_id, sqlite3_last_insert_rowid(db->handle), size, ret_error);
 }
 
 /* Those that neither the top nor a snapshot stands on. */
@@ -563,6 +568,37 @@ int registry_snapshot_remove(struct registry *registry, const char *volume, cons
 {
     struct layer_operation o = {
         .operation = {.apply = apply_snapshot_remove}, .volume = volume, .snapshot = snapshot};
+    return run(registry, &o, ret_error);
+}
+
+/* The layer above it was never opened: there is nothing in it. */
+static int apply_take_back(struct db *db, struct operation *operation, struct error *ret_error)
+{
+    struct layer_operation *o = container_of(operation, struct layer_operation, operation);
+    struct overlay_row row = {0};
+    int64_t layer_id = 0, found;
+    int r = find_overlay(db, o, &row, ret_error);
+    if (r >= 0)
+        r = find_snapshot(db, &row, o->volume, o->snapshot, &layer_id, ret_error);
+    if (r < 0)
+        return r;
+    r = db_lookup(db, "SELECT 1 FROM layers WHERE id = ? AND below_id = ? AND state = 'new'",
+                  DB_VALUES(db_int(row.layer_id), db_int(layer_id)), &found, ret_error);
+    if (r == 0)
+        return error_set(ret_error, -EBUSY, "volume '%s' has been opened since then", o->volume);
+    if (r >= 0)
+        r = db_change(db, "DELETE FROM snapshots WHERE layer_id = ?", DB_VALUES(db_int(layer_id)),
+                      ret_error);
+    if (r >= 0)
+        r = set_top(db, row.id, layer_id, row.size, ret_error);
+    return r < 0 ? r : mark_unneeded(db, row.id, ret_error);
+}
+
+int registry_snapshot_take_back(struct registry *registry, const char *volume, const char *snapshot,
+                                struct error *ret_error)
+{
+    struct layer_operation o = {
+        .operation = {.apply = apply_take_back}, .volume = volume, .snapshot = snapshot};
     return run(registry, &o, ret_error);
 }
 

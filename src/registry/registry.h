@@ -139,6 +139,9 @@ int registry_overlay_set(struct registry *registry, const char *volume,
 /* Names its top and puts an empty layer above it. -EEXIST. */
 int registry_snapshot_add(struct registry *registry, const char *volume, const char *snapshot,
                           struct error *ret_error) MUST_CHECK;
+/* As if it had not been added: the files of the layer above it were not made. -EBUSY: they were. */
+int registry_snapshot_take_back(struct registry *registry, const char *volume, const char *snapshot,
+                                struct error *ret_error) MUST_CHECK;
 /* Takes the name away; what is written to its layer goes if nothing stands on it. */
 int registry_snapshot_remove(struct registry *registry, const char *volume, const char *snapshot,
                              struct error *ret_error) MUST_CHECK;

@@ -66,24 +66,44 @@ int overlay_exchange(struct storage *storage, uint64_t id, const char *name,
 }
 
 struct snapshot {
-    struct registry *registry;
+    struct storage *storage;
+    uint64_t volume_id;
     const char *volume, *name;
 };
 
-/* The device was closed before, so that all that was written is durable. */
+/* The files of the new layer, unless nobody has opened the volume yet. */
+static int make_layer(const struct snapshot *s, struct error *ret_error)
+{
+    cleanup_stack struct stack stack = {0};
+    const struct storage_settings *settings = &s->storage->settings;
+    int r = stack_find(settings->catalog, s->volume_id, NULL, &stack, ret_error);
+    if (r < 0 || stack.made || stack.spec.n_layers < 2 || !stack.known[1].made)
+        return r;
+    return stack_make(&stack, settings->registry, ret_error);
+}
+
+/* The device was closed before, and all that was written is durable. If there is no room for the
+ * new layer, whoever uses the volume goes on with the old one. */
 static int add_snapshot(void *argument, struct error *ret_error)
 {
     const struct snapshot *s = argument;
-    return registry_snapshot_add(s->registry, s->volume, s->name, ret_error);
+    struct error ignored;
+    struct registry *registry = s->storage->settings.registry;
+    int r = registry_snapshot_add(registry, s->volume, s->name, ret_error);
+    if (r < 0)
+        return r;
+    r = make_layer(s, ret_error);
+    if (r < 0 && registry_snapshot_take_back(registry, s->volume, s->name, &ignored) >= 0)
+        (void)!layers_clear(registry, &ignored);
+    return r;
 }
 
 int overlay_add_snapshot(struct storage *storage, const char *volume, const char *snapshot,
                          struct error *ret_error)
 {
-    struct snapshot s = {storage->settings.registry, volume, snapshot};
-    uint64_t id = 0;
-    int r = overlay_find(storage, volume, &id, ret_error);
-    return r < 0 ? r : overlay_exchange(storage, id, volume, add_snapshot, &s, ret_error);
+    struct snapshot s = {.storage = storage, .volume = volume, .name = snapshot};
+    int r = overlay_find(storage, volume, &s.volume_id, ret_error);
+    return r < 0 ? r : overlay_exchange(storage, s.volume_id, volume, add_snapshot, &s, ret_error);
 }
 
 /* --- snapshots that are there for a copy only --- */

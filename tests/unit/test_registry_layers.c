@@ -113,6 +113,27 @@ static void a_snapshot_puts_a_layer_on_top(void **state)
     assert_int_equal(clear(b), 0);
 }
 
+static void a_snapshot_can_be_taken_back_until_its_layer_is_made(void **state)
+{
+    struct bench *b = *state;
+    struct registry *registry = b->site.registry;
+    make_all(b);
+    assert_int_equal(snapshot(b, "s"), 0);
+    assert_int_equal(registry_snapshot_take_back(registry, "v", "none", &b->site.error), -ENOENT);
+    assert_int_equal(registry_snapshot_take_back(registry, "v", "s", &b->site.error), 0);
+    assert_int_equal(clear(b), 1);
+    {
+        cleanup_catalog struct catalog *c = NULL;
+        const struct catalog_overlay *o = look(b, &c);
+        assert_true(o->n_layers == 1 && o->n_snapshots == 0 && o->layers[0].made);
+    }
+    assert_int_equal(snapshot(b, "s"), 0);
+    make_all(b);
+    assert_int_equal(registry_snapshot_take_back(registry, "v", "s", &b->site.error), -EBUSY);
+    cleanup_catalog struct catalog *c = NULL;
+    assert_int_equal(look(b, &c)->n_snapshots, 1);
+}
+
 static void what_nothing_needs_goes(void **state)
 {
     struct bench *b = *state;
@@ -227,6 +248,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         LAYERS_TEST(it_begins_with_one_layer_over_its_image),
         LAYERS_TEST(a_snapshot_puts_a_layer_on_top),
+        LAYERS_TEST(a_snapshot_can_be_taken_back_until_its_layer_is_made),
         LAYERS_TEST(what_nothing_needs_goes),
         LAYERS_TEST(a_reset_follows_the_image_or_not),
         LAYERS_TEST(a_rebase_keeps_what_was),
