@@ -86,6 +86,19 @@ static int make_files(const char *path, struct layer_header *header, struct laye
     return r < 0 ? not_made(path, r, ret_error) : sync_directory(path, ret_error);
 }
 
+static int remove_files(const char *path, struct error *ret_error)
+{
+    char full[LAYER_PATH_SIZE];
+    for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++) {
+        int r = layer_path(path, suffixes[i], full, ret_error);
+        if (r < 0)
+            return r;
+        if (unlink(full) < 0 && errno != ENOENT)
+            return error_set(ret_error, -errno, "%s cannot be removed: %s", full, strerror(errno));
+    }
+    return 0;
+}
+
 int overlay_create(const char *path, const uint8_t id[static BLOCK_LAYER_ID_SIZE],
                    const uint8_t below_id[static BLOCK_LAYER_ID_SIZE], uint64_t size,
                    struct error *ret_error)
@@ -98,12 +111,12 @@ int overlay_create(const char *path, const uint8_t id[static BLOCK_LAYER_ID_SIZE
     if (!size || size % 512 || size > LAYER_MAX_SIZE)
         return error_set(ret_error, -EINVAL, "%llu bytes is no size of a volume",
                          (unsigned long long)size);
-    int r = overlay_remove(path, ret_error);
+    int r = remove_files(path, ret_error);
     if (r < 0)
         return r;
     r = make_files(path, &header, &files, ret_error);
     layer_files_close(&files);
-    if (r < 0 && overlay_remove(path, &ignored) < 0)
+    if (r < 0 && remove_files(path, &ignored) < 0)
         return r; /* what is left has no header, and is replaced by the next try */
     return r;
 }
@@ -155,15 +168,8 @@ int overlay_grow(const char *path, const uint8_t id[static BLOCK_LAYER_ID_SIZE],
 
 int overlay_remove(const char *path, struct error *ret_error)
 {
-    char full[LAYER_PATH_SIZE];
-    for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++) {
-        int r = layer_path(path, suffixes[i], full, ret_error);
-        if (r < 0)
-            return r;
-        if (unlink(full) < 0 && errno != ENOENT)
-            return error_set(ret_error, -errno, "%s cannot be removed: %s", full, strerror(errno));
-    }
-    return 0;
+    int r = remove_files(path, ret_error);
+    return r < 0 ? r : sync_directory(path, ret_error);
 }
 
 uint64_t overlay_used(const char *path)

@@ -61,7 +61,7 @@ int overlay_is_lost(const struct overlay_spec *spec, bool *ret_lost,
 /* The layer gets larger; no device may be open on it. Durable. */
 int overlay_grow(const char *path, const uint8_t id[static BLOCK_LAYER_ID_SIZE], uint64_t size,
                  struct error *ret_error) MUST_CHECK;
-/* Removes the files; what is not there is fine. */
+/* Removes the files, durably; what is not there is fine. */
 int overlay_remove(const char *path, struct error *ret_error) MUST_CHECK;
 /* Bytes that the three files take on disk. */
 uint64_t overlay_used(const char *path);
