@@ -21,6 +21,7 @@ struct layer_operation {
     const char *argument;
     int64_t id, lower_id;
     uint64_t size;
+    bool below_top;
     bool changed;                /* result */
     char kept[NAME_MAX_LEN + 1]; /* result */
 };
@@ -641,9 +642,9 @@ static int apply_begin_merge(struct db *db, struct operation *operation, struct 
                  "SELECT l.id, max(u.id) FROM layers l JOIN layers u ON u.below_id = l.id"
                  " WHERE l.volume_id = ? AND l.state = 'made'"
                  " AND l.id NOT IN (SELECT layer_id FROM snapshots)"
-                 " GROUP BY l.id HAVING count(*) = 1 AND max(u.state) = 'made'"
+                 " GROUP BY l.id HAVING count(*) = 1 AND max(u.state) = 'made' AND max(u.id) <> ?"
                  " ORDER BY l.merging DESC, l.id LIMIT 1",
-                 DB_VALUES(db_int(row.id)), ret_error);
+                 DB_VALUES(db_int(row.id), db_int(o->below_top ? row.layer_id : 0)), ret_error);
     if (!rows)
         return ret_error->code;
     r = db_next(db, rows, ret_error);
@@ -657,17 +658,59 @@ static int apply_begin_merge(struct db *db, struct operation *operation, struct 
     return r < 0 ? r : 0;
 }
 
-int registry_layer_begin_merge(struct registry *registry, const char *volume,
+int registry_layer_begin_merge(struct registry *registry, const char *volume, bool below_top,
                                uint64_t *ret_upper_id, uint64_t *ret_lower_id,
                                struct error *ret_error)
 {
-    struct layer_operation o = {.operation = {.apply = apply_begin_merge}, .volume = volume};
+    struct layer_operation o = {
+        .operation = {.apply = apply_begin_merge}, .volume = volume, .below_top = below_top};
     int r = operation_run(registry, &o.operation, ret_error);
     if (r < 0)
         return r;
     *ret_upper_id = (uint64_t)o.id;
     *ret_lower_id = (uint64_t)o.lower_id;
     return o.lower_id != 0;
+}
+
+/* The layer below the top, if the top is empty and nothing else needs the one below it. */
+static int find_below_empty(struct db *db, const struct overlay_row *row, int64_t *ret_id,
+                            struct error *ret_error)
+{
+    return db_lookup(db,
+                     "SELECT b.id FROM layers t JOIN layers b ON b.id = t.below_id"
+                     " WHERE t.id = ? AND t.state = 'new' AND t.size = b.size"
+                     " AND b.state <> 'removing' AND b.id NOT IN (SELECT layer_id FROM snapshots)"
+                     " AND (SELECT count(*) FROM layers WHERE below_id = b.id) = 1",
+                     DB_VALUES(db_int(row->layer_id)), ret_id, ret_error);
+}
+
+static int apply_drop_top(struct db *db, struct operation *operation, struct error *ret_error)
+{
+    struct layer_operation *o = container_of(operation, struct layer_operation, operation);
+    struct overlay_row row = {0};
+    int64_t below_id = 0;
+    char path[40];
+    int r = find_overlay(db, o, &row, ret_error);
+    if (r >= 0)
+        r = find_below_empty(db, &row, &below_id, ret_error);
+    if (r <= 0)
+        return r;
+    snprintf(path, sizeof(path), "layers/%lld", (long long)below_id);
+    r = db_change(db, "UPDATE volumes SET layer_id = ?, path = ? WHERE id = ?",
+                  DB_VALUES(db_int(below_id), db_text(path), db_int(row.id)), ret_error);
+    if (r >= 0) /* files of it may be there, if a daemon was killed while it made them */
+        r = db_change(db, "UPDATE layers SET state = 'removing', below_id = NULL WHERE id = ?",
+                      DB_VALUES(db_int(row.layer_id)), ret_error);
+    o->changed = r >= 0;
+    return r < 0 ? r : 0;
+}
+
+int registry_overlay_drop_top(struct registry *registry, const char *volume,
+                              struct error *ret_error)
+{
+    struct layer_operation o = {.operation = {.apply = apply_drop_top}, .volume = volume};
+    int r = run(registry, &o, ret_error);
+    return r < 0 ? r : o.changed;
 }
 
 static int apply_merged(struct db *db, struct operation *operation, struct error *ret_error)

@@ -158,10 +158,15 @@ int registry_volume_grow(struct registry *registry, const char *volume, uint64_t
 int registry_layer_made(struct registry *registry, uint64_t layer_id,
                         struct error *ret_error) MUST_CHECK;
 /* 1: the lower layer has no name, and only the upper one stands on it: they are to become one, and
- * no others of the volume until they have. 0: there are none. */
-int registry_layer_begin_merge(struct registry *registry, const char *volume,
+ * no others of the volume until they have. 0: there are none. below_top: the upper one is not to be
+ * the top, which may be written to. */
+int registry_layer_begin_merge(struct registry *registry, const char *volume, bool below_top,
                                uint64_t *ret_upper_id, uint64_t *ret_lower_id,
                                struct error *ret_error) MUST_CHECK;
+/* 1: the top was new, with nothing in it, and what is below it had no name: that is the top now. 0:
+ * nothing has changed. */
+int registry_overlay_drop_top(struct registry *registry, const char *volume,
+                              struct error *ret_error) MUST_CHECK;
 /* All that was in the lower one is in the upper one now. */
 int registry_layer_merged(struct registry *registry, uint64_t upper_id, uint64_t lower_id,
                           struct error *ret_error) MUST_CHECK;

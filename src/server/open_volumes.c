@@ -47,6 +47,7 @@ int open_volumes_open_device(struct volume *volume)
                                             .name = short_name(volume),
                                             .boots = volume->opens_at_boot,
                                             .registry = volume->owner->registry,
+                                            .storage = volume->owner->storage,
                                             .catalog = volume->owner->catalog};
     return volume->spec.kind == VOLUME_OVERLAY
                ? volume_overlay_open(&overlay, &volume->device, &volume->error)
@@ -217,6 +218,8 @@ void open_volumes_answer(struct volume *volume, const char *reason)
 static void is_closed(struct volume *volume)
 {
     volume->state = SHUT;
+    if (volume->spec.kind == VOLUME_OVERLAY)
+        storage_tidy(volume->owner->storage);
     if (list_empty(&volume->waiting))
         forget(volume);
     else
@@ -403,7 +406,8 @@ uint64_t open_volumes_id(const struct iscsi_target *target)
 /* --- making and freeing --- */
 
 struct open_volumes *open_volumes_new(unsigned n_threads, struct registry *registry,
-                                      struct catalog_slot *catalog, struct space_watch *space)
+                                      struct storage *storage, struct catalog_slot *catalog,
+                                      struct space_watch *space)
 {
     struct open_volumes *volumes = calloc(1, sizeof(*volumes));
     if (!volumes)
@@ -415,6 +419,7 @@ struct open_volumes *open_volumes_new(unsigned n_threads, struct registry *regis
     }
     volumes->n_threads = n_threads;
     volumes->registry = registry;
+    volumes->storage = storage;
     volumes->catalog = catalog;
     volumes->space = space;
     pthread_mutex_init(&volumes->lock, NULL);

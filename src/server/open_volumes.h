@@ -20,12 +20,14 @@
 #include "server/volume_device.h"
 
 struct open_volumes;
+struct storage;
 
 /* registry: where persistent reservations and the layers of overlays are kept; NULL: reservations
- * do not survive a restart, and there are no overlays. space: knows how full file systems are, or
- * NULL. NULL without memory. */
+ * do not survive a restart, and there are no overlays. storage: who folds layers, and space: knows
+ * how full file systems are; or NULL. NULL without memory. */
 struct open_volumes *open_volumes_new(unsigned n_threads, struct registry *registry,
-                                      struct catalog_slot *catalog, struct space_watch *space);
+                                      struct storage *storage, struct catalog_slot *catalog,
+                                      struct space_watch *space);
 /* Who records what nodes read while they boot; must outlive them. Before anything is opened. */
 void open_volumes_set_boot_recorder(struct open_volumes *volumes, struct boot_recorder *recorder);
 /* Waits for what is being opened or closed; nothing is from then on. After the portal was stopped,

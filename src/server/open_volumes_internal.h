@@ -13,6 +13,7 @@ struct open_volumes {
     struct idmap *volumes; /* struct volume by id; a map for each thread, touched by it alone */
     unsigned n_threads;
     struct registry *registry; /* or NULL */
+    struct storage *storage;   /* or NULL */
     struct catalog_slot *catalog;
     struct space_watch *space;      /* or NULL */
     struct boot_recorder *recorder; /* or NULL */

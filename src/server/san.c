@@ -69,8 +69,9 @@ static int start_portal(struct san *san, const struct config *config, struct err
 }
 
 int san_start(const struct config *config, struct catalog_slot *catalog, struct registry *registry,
-              struct space_watch *space, struct boot_recorder *recorder, struct mailbox *control,
-              targets_event *on_event, void *context, struct san **ret_san, struct error *ret_error)
+              struct storage *storage, struct space_watch *space, struct boot_recorder *recorder,
+              struct mailbox *control, targets_event *on_event, void *context, struct san **ret_san,
+              struct error *ret_error)
 {
     cleanup_chap_credentials struct chap_credentials discovery = {.mode = CHAP_NONE};
     int r = discovery_chap_read(config, &discovery, ret_error);
@@ -82,8 +83,8 @@ int san_start(const struct config *config, struct catalog_slot *catalog, struct 
     unsigned count = config->iscsi_threads ? config->iscsi_threads : count_cores();
     r = start_threads(san, count, ret_error);
     if (r >= 0)
-        r = targets_new(catalog, registry, space, san->threads, count, control, on_event, context,
-                        &san->targets, ret_error);
+        r = targets_new(catalog, registry, storage, space, san->threads, count, control, on_event,
+                        context, &san->targets, ret_error);
     if (r >= 0) {
         targets_set_redirects(san->targets, &config->redirects);
         targets_set_discovery_chap(san->targets, &discovery);

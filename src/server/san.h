@@ -9,8 +9,8 @@ struct san;
 /* control: the mailbox of the control thread, on which on_event is called. recorder: NULL: no boot
  * is recorded. All of them must outlive it. */
 int san_start(const struct config *config, struct catalog_slot *catalog, struct registry *registry,
-              struct space_watch *space, struct boot_recorder *recorder, struct mailbox *control,
-              targets_event *on_event, void *context, struct san **ret_san,
+              struct storage *storage, struct space_watch *space, struct boot_recorder *recorder,
+              struct mailbox *control, targets_event *on_event, void *context, struct san **ret_san,
               struct error *ret_error) MUST_CHECK;
 /* Ends every session and waits until the disks have let go. NULL: no-op. */
 void san_stop(struct san *san);

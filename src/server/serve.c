@@ -246,6 +246,23 @@ static bool is_in_use(void *context, uint64_t volume_id, char peer[static 256])
     return server->san && san_is_in_use(server->san, volume_id, peer);
 }
 
+static bool is_shut(void *context, uint64_t volume_id)
+{
+    const struct server *server = context;
+    return targets_is_shut(san_targets(server->san), volume_id);
+}
+
+static int change_nothing(void *argument, struct error *ret_error)
+{
+    return 0;
+}
+
+static int reopen(void *context, uint64_t volume_id, struct error *ret_error)
+{
+    const struct server *server = context;
+    return targets_exchange(san_targets(server->san), volume_id, change_nothing, NULL, ret_error);
+}
+
 static int claim(void *context, uint64_t volume_id, const char *volume, bool force,
                  struct error *ret_error)
 {
@@ -327,6 +344,9 @@ static int start_registry(struct server *server, struct error *ret_error)
         .probe_nbd = probe_nbd,
         .claim = claim,
         .release = release,
+        .is_shut = is_shut,
+        .reopen = reopen,
+        .tell = log_lost,
         .exchange = exchange,
         .open_reader = open_reader,
         .read = read_volume,
@@ -373,9 +393,9 @@ static int start_san(struct server *server, struct error *ret_error)
     int r = space_watch_start(server->config.state_directory, &server->config.warn_free,
                               &server->space, ret_error);
     if (r >= 0)
-        r = san_start(&server->config, server->catalog, server->registry, server->space,
-                      boot_cache_recorder(server->boot_cache), &server->mailbox, on_session, server,
-                      &server->san, ret_error);
+        r = san_start(&server->config, server->catalog, server->registry, server->storage,
+                      server->space, boot_cache_recorder(server->boot_cache), &server->mailbox,
+                      on_session, server, &server->san, ret_error);
     if (r < 0)
         return r;
     server->sessions = (struct sessions){.roster = san_roster(server->san),
@@ -383,7 +403,7 @@ static int start_san(struct server *server, struct error *ret_error)
                                          .catalog = server->catalog,
                                          .targets = san_targets(server->san)};
     server->session_provider = sessions_provider(&server->sessions);
-    return 0;
+    return storage_tidy_start(server->storage, ret_error);
 }
 
 static void portal_for(void *context, const struct endpoint *local, struct endpoint *ret_portal)
@@ -519,6 +539,7 @@ static void stop(struct server *server)
     tftp_glue_stop(server->tftp);
     node_http_stop(server->node_http);
     boot_cache_stop(server->boot_cache);
+    storage_tidy_stop(server->storage);
     san_stop(server->san);
     space_watch_stop(server->space);
     storage_close(server->storage);

@@ -417,13 +417,13 @@ static void on_portal_event(void *context, const struct iscsi_event *event)
 
 /* --- making and freeing --- */
 
-int targets_new(struct catalog_slot *catalog, struct registry *registry, struct space_watch *space,
-                struct io_thread *const *threads, unsigned n_threads, struct mailbox *control,
-                targets_event *on_event, void *context, struct targets **ret_targets,
-                struct error *ret_error)
+int targets_new(struct catalog_slot *catalog, struct registry *registry, struct storage *storage,
+                struct space_watch *space, struct io_thread *const *threads, unsigned n_threads,
+                struct mailbox *control, targets_event *on_event, void *context,
+                struct targets **ret_targets, struct error *ret_error)
 {
     struct targets *targets = calloc(1, sizeof(*targets));
-    struct open_volumes *volumes = open_volumes_new(n_threads, registry, catalog, space);
+    struct open_volumes *volumes = open_volumes_new(n_threads, registry, storage, catalog, space);
     struct holds *holds = holds_new();
     struct space_news *news =
         space && volumes ? space_news_start(space, volumes, threads, n_threads) : NULL;

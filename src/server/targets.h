@@ -12,6 +12,7 @@
 #include "server/space_watch.h"
 
 struct targets;
+struct storage;
 
 /* What happened in a session, told on the control thread. Texts live as long as the call. */
 struct session_event {
@@ -31,11 +32,11 @@ struct session_event {
 typedef void targets_event(void *context, const struct session_event *event);
 
 /* threads[0..n_threads): what volumes are spread over; must outlive the targets. control: the
- * mailbox that on_event is called through. registry, space: see open_volumes_new(). */
-int targets_new(struct catalog_slot *catalog, struct registry *registry, struct space_watch *space,
-                struct io_thread *const *threads, unsigned n_threads, struct mailbox *control,
-                targets_event *on_event, void *context, struct targets **ret_targets,
-                struct error *ret_error) MUST_CHECK;
+ * mailbox that on_event is called through. registry, storage, space: see open_volumes_new(). */
+int targets_new(struct catalog_slot *catalog, struct registry *registry, struct storage *storage,
+                struct space_watch *space, struct io_thread *const *threads, unsigned n_threads,
+                struct mailbox *control, targets_event *on_event, void *context,
+                struct targets **ret_targets, struct error *ret_error) MUST_CHECK;
 /* After the portal was stopped, before the threads are: waits for disks that are being closed. */
 void targets_drain(struct targets *targets);
 /* After the threads were stopped. */
@@ -57,7 +58,7 @@ struct holds *targets_holds(struct targets *targets);
  * thread. */
 bool targets_in_use(struct targets *targets, uint64_t volume_id, char peer[static 256]);
 /* Makes a change of what a volume consists of, which may be in use: see open_volumes_exchange().
- * Not for I/O threads; whoever calls it has claimed the volume. */
+ * Not for I/O threads; whoever calls it has claimed the volume, or changes nothing. */
 int targets_exchange(struct targets *targets, uint64_t volume_id,
                      int (*change)(void *argument, struct error *ret_error), void *argument,
                      struct error *ret_error) MUST_CHECK;

@@ -56,12 +56,21 @@ static int open_stack(const struct overlay_opening *o, struct stack *stack,
     return r;
 }
 
-int volume_overlay_open(const struct overlay_opening *o, struct block_device **ret_device,
-                        struct error *ret_error)
+static int open_now(const struct overlay_opening *o, struct block_device **ret_device,
+                    struct error *ret_error)
 {
     if (o->boots)
         begin_boot(o);
     cleanup_stack struct stack stack = {0};
     int r = stack_find(o->catalog, o->volume_id, NULL, &stack, ret_error);
     return r < 0 ? r : open_stack(o, &stack, ret_device, ret_error);
+}
+
+int volume_overlay_open(const struct overlay_opening *o, struct block_device **ret_device,
+                        struct error *ret_error)
+{
+    storage_pause(o->storage, o->volume_id);
+    int r = open_now(o, ret_device, ret_error);
+    storage_resume(o->storage, o->volume_id);
+    return r;
 }

@@ -3,6 +3,7 @@
 
 #include "block/block.h"
 #include "registry/registry.h"
+#include "storage/storage.h"
 
 struct overlay_opening {
     struct io_thread *thread; /* that the device is for */
@@ -10,6 +11,7 @@ struct overlay_opening {
     const char *name; /* for the log */
     bool boots;       /* its node begins to boot: what is staged takes effect */
     struct registry *registry;
+    struct storage *storage; /* which folds layers; or NULL */
     struct catalog_slot *catalog;
 };
 

@@ -25,31 +25,34 @@ static int take_snapshot(struct fold_source *source, struct error *ret_error)
 }
 
 /* Nobody has opened it yet: the files of its layers are still to be made. */
-static int make_layers(struct fold_source *source, struct error *ret_error)
+static int make_layers(const struct fold_source *source, struct stack *stack,
+                       struct error *ret_error)
 {
     struct storage *storage = source->storage;
     uint64_t id = 0;
     int r = overlay_claim(storage, source->volume, false, &id, ret_error);
     if (r < 0)
         return r;
-    r = stack_make(&source->stack, storage->settings.registry, ret_error);
+    r = stack_make(stack, storage->settings.registry, ret_error);
     overlay_release(storage, id);
     return r;
 }
 
 /* Whoever has it open has made them. */
-static int find_stack(struct fold_source *source, struct error *ret_error)
+static int check_layers(struct fold_source *source, struct error *ret_error)
 {
     struct catalog_slot *slot = source->storage->settings.catalog;
-    int r = stack_find(slot, source->id, source->snapshot, &source->stack, ret_error);
-    if (r < 0 || source->stack.made)
+    cleanup_stack struct stack stack = {0};
+    int r = stack_find(slot, source->id, source->snapshot, &stack, ret_error);
+    source->total = stack.spec.size;
+    if (r < 0 || stack.made)
         return r;
-    r = make_layers(source, ret_error);
+    r = make_layers(source, &stack, ret_error);
     if (r != -EBUSY)
         return r;
-    stack_release(&source->stack);
-    r = stack_find(slot, source->id, source->snapshot, &source->stack, ret_error);
-    if (r >= 0 && !source->stack.made)
+    stack_release(&stack);
+    r = stack_find(slot, source->id, source->snapshot, &stack, ret_error);
+    if (r >= 0 && !stack.made)
         return error_set(ret_error, -EBUSY, "volume '%s' is being opened; try again",
                          source->volume);
     return r;
@@ -58,16 +61,20 @@ static int find_stack(struct fold_source *source, struct error *ret_error)
 static int prepare_overlay(struct fold_source *source, struct error *ret_error)
 {
     int r = source->snapshot[0] ? 0 : take_snapshot(source, ret_error);
-    if (r >= 0)
-        r = find_stack(source, ret_error);
-    source->total = source->stack.spec.size;
-    return r;
+    return r < 0 ? r : check_layers(source, ret_error);
 }
 
+/* It may have fewer layers by now than when it was looked for: others may have come first. */
 static int begin_overlay(struct fold_source *source, struct error *ret_error)
 {
+    struct storage *storage = source->storage;
+    cleanup_stack struct stack stack = {0};
     source->overlay = (struct overlay_copy){.to = source->to, .to_name = source->to_name};
-    int r = overlay_copy_begin(&source->overlay, &source->stack.spec, ret_error);
+    storage_pause(storage, source->id);
+    int r = stack_find(storage->settings.catalog, source->id, source->snapshot, &stack, ret_error);
+    if (r >= 0)
+        r = overlay_copy_begin(&source->overlay, &stack.spec, ret_error);
+    storage_resume(storage, source->id);
     source->needed = source->overlay.needed;
     return r;
 }
@@ -250,24 +257,22 @@ static void close_reader(struct fold_source *source)
 
 void fold_source_release(struct fold_source *source)
 {
+    const struct storage_settings *settings = &source->storage->settings;
     overlay_copy_end(&source->overlay);
     copy_end(&source->copy);
-    stack_release(&source->stack);
     close_reader(source);
     if (source->fd >= 0)
         close(take_fd(&source->fd));
-    if (source->claimed)
-        overlay_release(source->storage, source->id);
+    if (source->claimed && settings->release)
+        settings->release(settings->context, source->id);
     source->claimed = false;
 }
 
-/* Its layers become one with others when the next snapshot is removed while nobody has it open. */
 void fold_source_forget(struct fold_source *source)
 {
-    struct registry *registry = source->storage->settings.registry;
     struct error ignored;
-    if (source->own_snapshot &&
-        registry_snapshot_remove(registry, source->volume, source->snapshot, &ignored) >= 0)
-        (void)!layers_clear(registry, &ignored);
+    if (source->own_snapshot)
+        (void)!overlay_drop_snapshot(source->storage, source->id, source->volume, source->snapshot,
+                                     &ignored);
     source->own_snapshot = false;
 }

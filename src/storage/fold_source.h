@@ -29,7 +29,6 @@ struct fold_source {
     char path[PATH_MAX];
     int to;
     const char *to_name;
-    struct stack stack;
     struct overlay_copy overlay;
     struct copy copy;
     struct storage_reader *reader;

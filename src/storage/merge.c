@@ -1,25 +1,9 @@
-/*
- * Folds layers that no snapshot needs any more into those above them, while nobody has the volume
- * open. Whenever it is stopped, the volume reads the same, and the next one goes on with it.
- */
+#include "storage/merge.h"
+
 #include "storage/job.h"
 #include "storage/stack.h"
 
 #include <errno.h>
-
-struct merge {
-    struct storage_job job;
-    char volume[NAME_MAX_LEN + 1];
-    uint64_t volume_id;
-    uint64_t upper_id, lower_id; /* that are being merged; 0: none */
-    bool claimed, merging;
-    struct overlay_merge merge;
-};
-
-static struct merge *merge_of(struct storage_job *job)
-{
-    return container_of(job, struct merge, job);
-}
 
 static bool find_among(const struct catalog_layer *layers, size_t count, uint64_t id,
                        struct overlay_layer *ret_layer)
@@ -48,7 +32,7 @@ static int begin_pair(struct merge *m, struct error *ret_error)
 {
     struct overlay_layer upper, lower;
     uint8_t boot_id[BLOCK_LAYER_ID_SIZE];
-    cleanup_catalog struct catalog *catalog = catalog_slot_get(m->job.storage->settings.catalog);
+    cleanup_catalog struct catalog *catalog = catalog_slot_get(m->storage->settings.catalog);
     const struct catalog_volume *v = catalog_volume_by_id(catalog, m->volume_id);
     if (!v || !v->overlay || !find_layer(v->overlay, m->upper_id, &upper) ||
         !find_layer(v->overlay, m->lower_id, &lower))
@@ -63,8 +47,8 @@ static int begin_pair(struct merge *m, struct error *ret_error)
 /* 1: there is a pair to merge; 0: there is none. */
 static int next_pair(struct merge *m, struct error *ret_error)
 {
-    int r = registry_layer_begin_merge(m->job.storage->settings.registry, m->volume, &m->upper_id,
-                                       &m->lower_id, ret_error);
+    int r = registry_layer_begin_merge(m->storage->settings.registry, m->volume, m->below_top,
+                                       &m->upper_id, &m->lower_id, ret_error);
     if (r <= 0)
         return r;
     r = begin_pair(m, ret_error);
@@ -73,29 +57,18 @@ static int next_pair(struct merge *m, struct error *ret_error)
 
 static int end_pair(struct merge *m, struct error *ret_error)
 {
-    struct registry *registry = m->job.storage->settings.registry;
+    struct registry *registry = m->storage->settings.registry;
     int r = overlay_merge_commit(&m->merge, ret_error);
     if (r >= 0)
         r = registry_layer_merged(registry, m->upper_id, m->lower_id, ret_error);
     overlay_merge_end(&m->merge);
     m->merging = false;
+    m->folded += r >= 0;
     return r < 0 ? r : layers_clear(registry, ret_error);
 }
 
-static int begin(struct storage_job *job, struct error *ret_error)
+int merge_step(struct merge *m, uint64_t budget, struct error *ret_error)
 {
-    struct merge *m = merge_of(job);
-    struct storage *storage = job->storage;
-    cleanup_stack struct stack stack = {0};
-    int r = stack_find(storage->settings.catalog, m->volume_id, NULL, &stack, ret_error);
-    if (r >= 0 && !stack.made)
-        r = stack_make(&stack, storage->settings.registry, ret_error);
-    return r;
-}
-
-static int step(struct storage_job *job, uint64_t budget, struct error *ret_error)
-{
-    struct merge *m = merge_of(job);
     if (!m->merging)
         return next_pair(m, ret_error);
     int r = overlay_merge_step(&m->merge, budget, ret_error);
@@ -105,6 +78,42 @@ static int step(struct storage_job *job, uint64_t budget, struct error *ret_erro
     return r < 0 ? r : 1;
 }
 
+void merge_end(struct merge *m)
+{
+    if (m->merging)
+        overlay_merge_end(&m->merge);
+    m->merging = false;
+}
+
+/* --- as a job, while nobody has the volume open --- */
+
+struct merge_job {
+    struct storage_job job;
+    bool claimed;
+    struct merge merge;
+};
+
+static struct merge_job *merge_of(const struct storage_job *job)
+{
+    return (struct merge_job *)container_of(job, const struct merge_job, job);
+}
+
+static int begin(struct storage_job *job, struct error *ret_error)
+{
+    const struct merge_job *j = merge_of(job);
+    const struct storage_settings *settings = &job->storage->settings;
+    cleanup_stack struct stack stack = {0};
+    int r = stack_find(settings->catalog, j->merge.volume_id, NULL, &stack, ret_error);
+    if (r >= 0 && !stack.made)
+        r = stack_make(&stack, settings->registry, ret_error);
+    return r;
+}
+
+static int step(struct storage_job *job, uint64_t budget, struct error *ret_error)
+{
+    return merge_step(&merge_of(job)->merge, budget, ret_error);
+}
+
 static int publish(struct storage_job *job, struct error *ret_error)
 {
     return 0;
@@ -112,19 +121,18 @@ static int publish(struct storage_job *job, struct error *ret_error)
 
 static struct storage_progress progress(const struct storage_job *job)
 {
-    const struct merge *m = container_of(job, const struct merge, job);
+    const struct overlay_merge *merge = &merge_of(job)->merge.merge;
     return (struct storage_progress){
-        .stage = "merging", .done = m->merge.done, .total = m->merge.total};
+        .stage = "merging", .done = merge->done, .total = merge->total};
 }
 
 static void release(struct storage_job *job)
 {
-    struct merge *m = merge_of(job);
-    if (m->merging)
-        overlay_merge_end(&m->merge);
-    if (m->claimed)
-        overlay_release(job->storage, m->volume_id);
-    m->merging = m->claimed = false;
+    struct merge_job *j = merge_of(job);
+    merge_end(&j->merge);
+    if (j->claimed)
+        overlay_release(job->storage, j->merge.volume_id);
+    j->claimed = false;
 }
 
 /* Whatever was merged stays so, and reads the same. */
@@ -137,17 +145,18 @@ static const struct job_kind kind = {begin, step, publish, progress, release, un
 int merge_begin(struct storage *storage, const char *volume, struct storage_job **ret_job,
                 struct error *ret_error)
 {
-    struct merge *m = calloc(1, sizeof(*m));
-    if (!m)
+    struct merge_job *j = calloc(1, sizeof(*j));
+    if (!j)
         return error_set(ret_error, -ENOMEM, "out of memory");
-    int r = overlay_claim(storage, volume, false, &m->volume_id, ret_error);
+    int r = overlay_claim(storage, volume, false, &j->merge.volume_id, ret_error);
     if (r < 0) {
-        free(m);
+        free(j);
         return r;
     }
-    m->job = (struct storage_job){.kind = &kind, .storage = storage};
-    m->claimed = true;
-    str_copy(m->volume, sizeof(m->volume), volume);
-    *ret_job = &m->job;
+    j->job = (struct storage_job){.kind = &kind, .storage = storage};
+    j->claimed = true;
+    j->merge.storage = storage;
+    str_copy(j->merge.volume, sizeof(j->merge.volume), volume);
+    *ret_job = &j->job;
     return 0;
 }

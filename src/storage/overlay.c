@@ -29,14 +29,17 @@ int overlay_claim(struct storage *storage, const char *name, bool force, uint64_
 {
     const struct storage_settings *settings = &storage->settings;
     int r = overlay_find(storage, name, ret_id, ret_error);
-    if (r < 0 || !settings->claim)
-        return r;
-    return settings->claim(settings->context, *ret_id, name, force, ret_error);
+    if (r >= 0 && settings->claim)
+        r = settings->claim(settings->context, *ret_id, name, force, ret_error);
+    if (r >= 0)
+        storage_pause(storage, *ret_id);
+    return r;
 }
 
 void overlay_release(struct storage *storage, uint64_t id)
 {
     const struct storage_settings *settings = &storage->settings;
+    storage_resume(storage, id);
     if (settings->release)
         settings->release(settings->context, id);
 }
@@ -55,14 +58,31 @@ int storage_overlay_change(struct storage *storage, const char *volume, enum ove
     return r < 0 ? r : layers_clear(registry, ret_error);
 }
 
+struct change {
+    struct storage *storage;
+    uint64_t id;
+    int (*make)(void *argument, struct error *ret_error);
+    void *argument;
+};
+
+static int make_change(void *argument, struct error *ret_error)
+{
+    const struct change *c = argument;
+    storage_pause(c->storage, c->id);
+    int r = c->make(c->argument, ret_error);
+    storage_resume(c->storage, c->id);
+    return r;
+}
+
 int overlay_exchange(struct storage *storage, uint64_t id, const char *name,
                      int (*change)(void *argument, struct error *ret_error), void *argument,
                      struct error *ret_error)
 {
     const struct storage_settings *settings = &storage->settings;
+    struct change c = {storage, id, change, argument};
     return settings->exchange
-               ? settings->exchange(settings->context, id, name, change, argument, ret_error)
-               : change(argument, ret_error);
+               ? settings->exchange(settings->context, id, name, make_change, &c, ret_error)
+               : make_change(&c, ret_error);
 }
 
 struct snapshot {
@@ -135,18 +155,31 @@ int storage_snapshot_add(struct storage *storage, const char *volume, const char
     return overlay_add_snapshot(storage, volume, snapshot, ret_error);
 }
 
-int storage_snapshot_remove(struct storage *storage, const char *volume, const char *snapshot,
-                            struct storage_job **ret_job, struct error *ret_error)
+int overlay_drop_snapshot(struct storage *storage, uint64_t id, const char *volume,
+                          const char *snapshot, struct error *ret_error)
 {
     struct registry *registry = storage->settings.registry;
+    storage_pause(storage, id);
     int r = registry_snapshot_remove(registry, volume, snapshot, ret_error);
     if (r >= 0)
         r = layers_clear(registry, ret_error);
+    storage_resume(storage, id);
+    storage_tidy(storage);
+    return r;
+}
+
+int storage_snapshot_remove(struct storage *storage, const char *volume, const char *snapshot,
+                            struct storage_job **ret_job, struct error *ret_error)
+{
+    uint64_t id = 0;
+    int r = overlay_find(storage, volume, &id, ret_error);
+    if (r >= 0)
+        r = overlay_drop_snapshot(storage, id, volume, snapshot, ret_error);
     if (r < 0)
         return r;
     *ret_job = NULL;
     r = merge_begin(storage, volume, ret_job, ret_error);
-    return r == -EBUSY ? 0 : r; /* it is in use: another time */
+    return r == -EBUSY ? 0 : r; /* it is in use: in the background */
 }
 
 /* --- what it takes --- */

@@ -3,6 +3,8 @@
 
 #include "storage/storage.h"
 
+#include "storage/tidy.h"
+
 #include <pthread.h>
 
 #define STORAGE_MAX_SIZE ((uint64_t)1 << 56) /* of a volume; 64 PiB: far from any overflow */
@@ -15,6 +17,7 @@ struct storage {
     pthread_mutex_t lock; /* protects n_copying */
     pthread_cond_t slot;  /* a copy has ended */
     unsigned n_copying;
+    struct tidy tidy;
 };
 
 /* A new job that will copy `from` (taken over, also on failure) to path (by way of path.tmp), the
@@ -71,6 +74,9 @@ int overlay_claim(struct storage *storage, const char *name, bool force, uint64_
 void overlay_release(struct storage *storage, uint64_t id);
 int overlay_add_snapshot(struct storage *storage, const char *volume, const char *snapshot,
                          struct error *ret_error) MUST_CHECK;
+/* Its layers become one with others in the background. */
+int overlay_drop_snapshot(struct storage *storage, uint64_t id, const char *volume,
+                          const char *snapshot, struct error *ret_error) MUST_CHECK;
 /* Names of snapshots that are there for a copy, and go with it, or when the daemon is started. */
 void snapshot_name_temporary(char name[static NAME_MAX_LEN + 1]);
 bool snapshot_is_temporary(const char *name);

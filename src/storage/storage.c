@@ -25,6 +25,7 @@ int storage_open(const struct storage_settings *settings, struct storage **ret_s
     storage->settings = *settings;
     pthread_mutex_init(&storage->lock, NULL);
     pthread_cond_init(&storage->slot, NULL);
+    tidy_init(&storage->tidy);
     int r = make_directory(settings->directory, "images", storage->images, ret_error);
     if (r >= 0)
         r = make_directory(settings->directory, "volumes", storage->volumes, ret_error);
@@ -45,6 +46,8 @@ void storage_close(struct storage *storage)
 {
     if (!storage)
         return;
+    storage_tidy_stop(storage);
+    tidy_destroy(&storage->tidy);
     pthread_cond_destroy(&storage->slot);
     pthread_mutex_destroy(&storage->lock);
     free(storage);

@@ -49,6 +49,12 @@ struct storage_settings {
     int (*claim)(void *context, uint64_t volume_id, const char *volume, bool force,
                  struct error *ret_error);
     void (*release)(void *context, uint64_t volume_id);
+    /* Is a volume closed, so that its files are nobody's? NULL: it always is. */
+    bool (*is_shut)(void *context, uint64_t volume_id);
+    /* If somebody has the volume open: has him go on with what it consists of now. */
+    int (*reopen)(void *context, uint64_t volume_id, struct error *ret_error);
+    /* Something went wrong that nobody waits for. May be NULL. */
+    void (*tell)(void *context, const struct error *error);
     /* Has change() called, on whatever thread, while the volume has no device open; whoever uses it
      * waits for that. Nobody logs in to it meanwhile. NULL: change() is called at once. */
     int (*exchange)(void *context, uint64_t volume_id, const char *volume,
@@ -164,9 +170,8 @@ int storage_overlay_change(struct storage *storage, const char *volume, enum ove
 /* Takes a snapshot, also while the volume is in use. */
 int storage_snapshot_add(struct storage *storage, const char *volume, const char *snapshot,
                          struct error *ret_error) MUST_CHECK;
-/* The job (NULL: there is nothing to do) folds what was written to it into what stands on it. While
- * somebody has the volume open only the name goes; the rest does with the next snapshot that is
- * removed while nobody has. */
+/* The job (NULL: there is none) folds what was written to it into what stands on it. While somebody
+ * has the volume open only the name goes at once; the rest does in the background. */
 int storage_snapshot_remove(struct storage *storage, const char *volume, const char *snapshot,
                             struct storage_job **ret_job, struct error *ret_error) MUST_CHECK;
 /* What a volume reads as, in a file. One that is no overlay must not be in use, unless it is
@@ -190,6 +195,20 @@ int storage_volume_grow(struct storage *storage, const char *name, uint64_t size
                         struct error *ret_error) MUST_CHECK;
 /* Bytes on disk that are the volume's alone; 0: that cannot be told. */
 uint64_t storage_volume_used(const struct catalog_volume *volume);
+
+/* --- layers that nobody needs any more (tidy.c) --- */
+
+/* From now on until storage_tidy_stop() a thread folds them into what stands on them. */
+int storage_tidy_start(struct storage *storage, struct error *ret_error) MUST_CHECK;
+/* Before what the settings refer to is gone. NULL, or not started: no-op. */
+void storage_tidy_stop(struct storage *storage);
+/* Something has become possible: a volume was closed. Any thread. NULL: no-op. */
+void storage_tidy(struct storage *storage);
+/* From here until storage_resume() nothing is folded that belongs to this volume: for whoever opens
+ * its files. Waits for what is under way to stop, which does not take long. Not for I/O threads.
+ * NULL: no-op. */
+void storage_pause(struct storage *storage, uint64_t volume_id);
+void storage_resume(struct storage *storage, uint64_t volume_id);
 
 /* --- nodes with a disk of their own --- */
 

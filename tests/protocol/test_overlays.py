@@ -263,6 +263,87 @@ def test_export(daemon, golden, tmp_path):
                                                                      "untouched.raw"]
 
 
+def layers(daemon: SanDaemon, name: str) -> int:
+    return shown(daemon, name)["overlay"]["layers"]
+
+
+def test_commits_leave_no_layers(daemon, golden):
+    """Of a machine that never stops: there are two at the most in the end, and one when it stops at
+    last. NODISK_COMMITS=100 for more of them."""
+    volume, expected = overlay(daemon, "v"), golden
+    with volume.session() as session:
+        for n in range(int(os.environ.get("NODISK_COMMITS", "6"))):
+            data = os.urandom(8192)
+            session.write(8 * n, data)
+            session.write(20000 + n, data[:512])
+            expected = put(put(expected, BLOCK * n, data), 512 * (20000 + n), data[:512])
+            daemon.ok("volume", "commit", "v", "nightly")
+            assert layers(daemon, "v") < 32
+        wait_until(lambda: layers(daemon, "v") == 2, "the layers to be folded", 60)
+        wait_until(lambda: len(list((daemon.state / "layers").iterdir())) == 6, "their files to go", 60)
+        assert read_by(session) == expected
+        assert session.logout() == 0
+    wait_until(lambda: layers(daemon, "v") == 1, "the last layer to be folded", 60)
+    assert read_all(volume) == expected
+    version = shown(daemon, "v")["image"]
+    daemon.ok("volume", "rebase", "v", "--image", "nightly")
+    assert version == "golden@1" and read_all(volume) == expected
+
+
+def test_a_copy_of_what_nobody_uses_leaves_nothing(daemon, golden, tmp_path):
+    """The layer that was put on top for it goes, and nothing is moved."""
+    volume = overlay(daemon, "v")
+    write_once(volume, 0, b"x" * 512)
+    files = sorted((daemon.state / "layers").iterdir())
+    inodes = [path.stat().st_ino for path in files]
+    for n in range(3):
+        daemon.ok("volume", "export", "v", tmp_path / f"{n}.raw")
+        wait_until(lambda: layers(daemon, "v") == 1, "its layer to go", 60)
+    assert sorted((daemon.state / "layers").iterdir()) == files
+    assert [path.stat().st_ino for path in files] == inodes
+    assert read_all(volume) == put(golden, 0, b"x" * 512)
+
+
+def test_folding_goes_on_in_the_next_daemon(daemon, golden):
+    """It is killed in the middle of it, at whatever moment; nobody uses the volume after that."""
+    volume, expected = overlay(daemon, "v"), golden
+    for round in range(3):
+        with volume.session() as session:
+            for n in range(4):
+                data = os.urandom(MIB // 2)
+                session.write(2048 * (4 * round + n), data)
+                expected = put(expected, MIB * (4 * round + n), data)
+                daemon.ok("volume", "snapshot", "v", f"s{n}")
+            for n in range(4):
+                daemon.ok("volume", "remove-snapshot", "v", f"s{n}")
+            daemon.kill()
+        daemon.start()
+        wait_until(lambda: layers(daemon, "v") == 1, "the layers to be folded", 60)
+        wait_until(lambda: len(list((daemon.state / "layers").iterdir())) == 3, "their files to go", 60)
+        assert read_all(volume) == expected
+
+
+def test_whoever_comes_while_layers_are_folded_does_not_wait(daemon, golden):
+    """Logins, snapshots and rollbacks, again and again, while there is always something to fold."""
+    volume, expected = overlay(daemon, "v"), golden
+    for n in range(12):
+        with volume.session() as session:
+            data = os.urandom(MIB)
+            session.write(2048 * n, data)
+            expected = put(expected, MIB * n, data)
+            daemon.ok("volume", "snapshot", "v", "s")
+            session.write(0, bytes(512))
+            assert session.logout() == 0
+        if n % 3 == 0:
+            daemon.ok("volume", "rollback", "v", "s")
+        else:
+            expected = put(expected, 0, bytes(512))
+        daemon.ok("volume", "remove-snapshot", "v", "s")
+        assert read_all(volume) == expected
+    wait_until(lambda: layers(daemon, "v") == 1, "the layers to be folded", 60)
+    assert read_all(volume) == expected
+
+
 def test_a_version_in_use_stays(daemon, golden):
     overlay(daemon, "v1")
     overlay(daemon, "v2")

@@ -251,9 +251,15 @@ static int make_layers(struct hand *h)
 static int merge(struct hand *h)
 {
     uint64_t upper, lower;
-    int r = registry_layer_begin_merge(h->site->registry, pick(h, h->name, "v"), &upper, &lower,
-                                       &h->error);
+    int r = registry_layer_begin_merge(h->site->registry, pick(h, h->name, "v"), draw(h, 2) == 0,
+                                       &upper, &lower, &h->error);
     return r <= 0 ? -ENOENT : registry_layer_merged(h->site->registry, upper, lower, &h->error);
+}
+
+static int drop_top(struct hand *h)
+{
+    int r = registry_overlay_drop_top(h->site->registry, pick(h, h->name, "v"), &h->error);
+    return r == 0 ? -ENOENT : r;
 }
 
 static int forget(struct hand *h)
@@ -271,7 +277,7 @@ static int (*const things[])(struct hand *) = {
     finish_volume, remove_volume, set_chap,     add_node,     add_node,     set_node,
     remove_node,   attach,        detach,       add_group,    remove_group, change_overlay,
     stage,         begin_boot,    set_overlay,  add_snapshot, add_snapshot, remove_snapshot,
-    grow,          make_layers,   make_layers,  merge,        forget,
+    grow,          make_layers,   make_layers,  merge,        forget,       drop_top,
 };
 
 static void do_something(struct hand *h)

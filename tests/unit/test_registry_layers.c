@@ -194,12 +194,15 @@ static void layers_merge_in_an_order_that_a_crash_does_not_change(void **state)
     for (unsigned i = 0; i < 3; i++)
         assert_int_equal(snapshot(b, (const char *[]){"a", "b", "c"}[i]), 0);
     make_all(b);
-    assert_int_equal(registry_layer_begin_merge(registry, "v", &upper, &lower, &b->site.error), 0);
-    assert_int_equal(registry_snapshot_remove(registry, "v", "b", &b->site.error), 0);
-    assert_int_equal(registry_layer_begin_merge(registry, "v", &upper, &lower, &b->site.error), 1);
-    assert_int_equal(registry_snapshot_remove(registry, "v", "a", &b->site.error), 0);
     assert_int_equal(
-        registry_layer_begin_merge(registry, "v", &upper_again, &lower_again, &b->site.error), 1);
+        registry_layer_begin_merge(registry, "v", false, &upper, &lower, &b->site.error), 0);
+    assert_int_equal(registry_snapshot_remove(registry, "v", "b", &b->site.error), 0);
+    assert_int_equal(
+        registry_layer_begin_merge(registry, "v", false, &upper, &lower, &b->site.error), 1);
+    assert_int_equal(registry_snapshot_remove(registry, "v", "a", &b->site.error), 0);
+    assert_int_equal(registry_layer_begin_merge(registry, "v", false, &upper_again, &lower_again,
+                                                &b->site.error),
+                     1);
     assert_true(upper == upper_again && lower == lower_again);
     assert_int_equal(registry_layer_merged(registry, upper, lower, &b->site.error), 0);
     assert_int_equal(clear(b), 1);
@@ -207,6 +210,47 @@ static void layers_merge_in_an_order_that_a_crash_does_not_change(void **state)
     const struct catalog_overlay *o = look(b, &c);
     assert_int_equal(o->n_layers, 3);
     assert_string_equal(o->base.image, "golden@1");
+}
+
+static void below_the_top_they_merge_while_it_is_written_to(void **state)
+{
+    struct bench *b = *state;
+    struct registry *registry = b->site.registry;
+    uint64_t upper, lower;
+    for (unsigned i = 0; i < 2; i++)
+        assert_int_equal(snapshot(b, (const char *[]){"a", "b"}[i]), 0);
+    make_all(b);
+    assert_int_equal(registry_snapshot_remove(registry, "v", "b", &b->site.error), 0);
+    assert_int_equal(
+        registry_layer_begin_merge(registry, "v", true, &upper, &lower, &b->site.error), 0);
+    assert_int_equal(registry_snapshot_remove(registry, "v", "a", &b->site.error), 0);
+    assert_int_equal(
+        registry_layer_begin_merge(registry, "v", true, &upper, &lower, &b->site.error), 1);
+    cleanup_catalog struct catalog *c = NULL;
+    const struct catalog_overlay *o = look(b, &c);
+    assert_true(o->layers[1].id == upper && o->layers[2].id == lower);
+}
+
+static void an_empty_top_goes_again(void **state)
+{
+    struct bench *b = *state;
+    struct registry *registry = b->site.registry;
+    make_all(b);
+    assert_int_equal(registry_overlay_drop_top(registry, "v", &b->site.error), 0);
+    assert_int_equal(snapshot(b, "a"), 0);
+    assert_int_equal(registry_overlay_drop_top(registry, "v", &b->site.error), 0); /* it is named */
+    assert_int_equal(registry_snapshot_remove(registry, "v", "a", &b->site.error), 0);
+    assert_int_equal(registry_overlay_drop_top(registry, "v", &b->site.error), 1);
+    assert_int_equal(clear(b), 1);
+    cleanup_catalog struct catalog *c = NULL;
+    const struct catalog_overlay *o = look(b, &c);
+    assert_int_equal(o->n_layers, 1);
+    assert_true(o->layers[0].made);
+    assert_string_equal(catalog_volume_by_name(c, "v")->path, o->layers[0].path);
+    assert_int_equal(snapshot(b, "a"), 0);
+    make_all(b);
+    assert_int_equal(registry_snapshot_remove(registry, "v", "a", &b->site.error), 0);
+    assert_int_equal(registry_overlay_drop_top(registry, "v", &b->site.error), 0); /* not empty */
 }
 
 static void there_is_an_end_to_it(void **state)
@@ -253,6 +297,8 @@ int main(void)
         LAYERS_TEST(a_reset_follows_the_image_or_not),
         LAYERS_TEST(a_rebase_keeps_what_was),
         LAYERS_TEST(layers_merge_in_an_order_that_a_crash_does_not_change),
+        LAYERS_TEST(below_the_top_they_merge_while_it_is_written_to),
+        LAYERS_TEST(an_empty_top_goes_again),
         LAYERS_TEST(there_is_an_end_to_it),
         LAYERS_TEST(what_is_staged_can_be_done),
     };

@@ -110,8 +110,8 @@ static int setup(void **state)
     assert_int_equal(ftruncate(fd, SIZE), 0);
     assert_int_equal(mailbox_open(&b.control), 0);
     set_catalog(VOLUME_READY);
-    assert_int_equal(targets_new(b.slot, NULL, NULL, b.threads, N_THREADS, &b.control, on_event, &b,
-                                 &b.targets, &error),
+    assert_int_equal(targets_new(b.slot, NULL, NULL, NULL, b.threads, N_THREADS, &b.control,
+                                 on_event, &b, &b.targets, &error),
                      0);
     b.ops = targets_operations(b.targets);
     for (unsigned i = 0; i < N_THREADS; i++)
