@@ -52,11 +52,11 @@ static int connect_to(const char *path, struct connection *c, struct error *ret_
     return 0;
 }
 
-static volatile sig_atomic_t interrupted;
+static volatile sig_atomic_t interrupted, ever_interrupted;
 
 static void on_signal(int number)
 {
-    interrupted = 1;
+    interrupted = ever_interrupted = 1;
 }
 
 void client_catch_signals(void)
@@ -64,6 +64,37 @@ void client_catch_signals(void)
     struct sigaction action = {.sa_handler = on_signal};
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+}
+
+bool client_is_interrupted(void)
+{
+    return ever_interrupted;
+}
+
+static void signal_set(sigset_t *set)
+{
+    sigemptyset(set);
+    sigaddset(set, SIGINT);
+    sigaddset(set, SIGTERM);
+}
+
+void client_hold_signals(bool hold)
+{
+    sigset_t set;
+    signal_set(&set);
+    sigprocmask(hold ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
+}
+
+bool client_sleep(unsigned seconds)
+{
+    const struct timespec time = {.tv_sec = seconds};
+    sigset_t set, usual;
+    signal_set(&set);
+    sigprocmask(SIG_BLOCK, &set, &usual);
+    if (!ever_interrupted)
+        (void)ppoll(NULL, 0, &time, &usual);
+    sigprocmask(SIG_SETMASK, &usual, NULL);
+    return !ever_interrupted;
 }
 
 static int lost(int errnum, struct error *ret_error)
@@ -118,9 +149,7 @@ static int wait_readable(const struct connection *c, int seconds, struct error *
     const struct timespec time = {.tv_sec = seconds};
     struct pollfd pollfd = {.fd = c->fd, .events = POLLIN};
     sigset_t kept_out, usual;
-    sigemptyset(&kept_out);
-    sigaddset(&kept_out, SIGINT);
-    sigaddset(&kept_out, SIGTERM);
+    signal_set(&kept_out);
     sigprocmask(SIG_BLOCK, &kept_out, &usual);
     int n = interrupted ? -EINTR : ppoll(&pollfd, 1, seconds < 0 ? NULL : &time, &usual);
     if (n == -1)

@@ -30,6 +30,13 @@ struct client_request {
 /* From now on SIGINT and SIGTERM end the call under way, or else the next one, with -EINTR. */
 void client_catch_signals(void);
 
+/* Has one of them come? */
+bool client_is_interrupted(void);
+/* While an answer must not be missed: they come afterwards. */
+void client_hold_signals(bool hold);
+/* False: one of them came. */
+bool client_sleep(unsigned seconds) MUST_CHECK;
+
 /* Carries it out. *ret_json: the answer, or the result at the end of a stream; json_decref() it.
  * Errors: -ECONNREFUSED and -ENOENT (no daemon: the sentence says what to do), -EINTR (SIGINT or
  * SIGTERM), -EREMOTE (the daemon refused or failed: its sentence), -EPROTO. */

@@ -72,7 +72,8 @@ static int reset(const struct cli *cli, const struct args *args)
     return r == CLI_OK ? selection_run(cli, args, word(args, 0), &action) : r;
 }
 
-static const struct cli_option reset_options[] = {WHEN_OPTIONS, SELECTION_OPTIONS};
+static const struct cli_option reset_options[] = {WHEN_OPTIONS, SELECTION_OPTIONS,
+                                                  SELECTION_BATCH_OPTIONS};
 
 /* --- rebase --- */
 
@@ -119,6 +120,7 @@ static const struct cli_option rebase_options[] = {
     {"image", "IMAGE[@N]", "the latest version of this image, or version N"},
     WHEN_OPTIONS,
     SELECTION_OPTIONS,
+    SELECTION_BATCH_OPTIONS,
 };
 
 /* --- rollback: the snapshot is the last word --- */

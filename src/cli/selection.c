@@ -1,18 +1,23 @@
 #include "cli/selection.h"
 
+#include "cli/rollout.h"
+
 #include <errno.h>
 #include <limits.h>
 
-static bool read_max(const struct args *args, unsigned long *ret_max)
+#define DEFAULT_MINUTES 15
+
+/* A number from 1 on; what is there already if the option is not given. */
+static bool read_number(const struct args *args, const char *option, unsigned long max,
+                        unsigned long *number)
 {
-    const char *text = args_value(args, "max");
+    const char *text = args_value(args, option);
     char *end;
-    *ret_max = ULONG_MAX;
     if (!text)
         return true;
     errno = 0;
-    *ret_max = strtoul(text, &end, 10);
-    return *text >= '1' && *text <= '9' && !*end && !errno;
+    *number = strtoul(text, &end, 10);
+    return *text >= '1' && *text <= '9' && !*end && !errno && *number <= max;
 }
 
 static int usage(const char *sentence)
@@ -24,13 +29,15 @@ static int usage(const char *sentence)
 /* How many ways of saying it were given. */
 static int check(const struct args *args, const char *volume)
 {
-    unsigned long max;
+    unsigned long number;
     int given = (volume != NULL) + args_given(args, "node") + args_given(args, "group") +
                 args_given(args, "all");
     if (given != 1)
         return usage("say which: a VOLUME, --node NODE, --group GROUP or --all");
-    if (!read_max(args, &max))
+    if (!read_number(args, "max", 100000, &number))
         return cli_bad_value("max", args_value(args, "max"), "is not a number from 1");
+    if (!read_number(args, "timeout", 10000, &number))
+        return cli_bad_value("timeout", args_value(args, "timeout"), "is no number of minutes");
     return CLI_OK;
 }
 
@@ -123,20 +130,46 @@ int selection_read(const struct cli *cli, const struct args *args, const char *v
 }
 
 struct progress {
-    unsigned done, failed, left; /* left: beyond --max */
+    unsigned done, failed, unchanged, left; /* left: what was stopped before them */
+    bool stopped;
+    struct rollout *rollout; /* or NULL: it is not done to a few at a time */
     json_t *answers;
 };
+
+/* Where nobody has to boot for it, nothing has to be waited for. */
+static struct rollout *make_rollout(const struct cli *cli, const struct args *args)
+{
+    unsigned long max = 0, minutes = DEFAULT_MINUTES;
+    bool staged = args_given(args, "at-next-boot");
+    if (!args_given(args, "max") || (!staged && !args_given(args, "force")) ||
+        !read_number(args, "max", ULONG_MAX, &max) ||
+        !read_number(args, "timeout", ULONG_MAX, &minutes))
+        return NULL;
+    return rollout_new(cli, max, (unsigned)minutes, staged);
+}
+
+/* Ctrl-C comes between two of them. */
+static int do_it(const struct cli *cli, const struct args *args,
+                 const struct selection_action *action, const char *name, json_t **ret_answer)
+{
+    client_hold_signals(true);
+    int r = action->act(cli, args, name, ret_answer);
+    client_hold_signals(false);
+    return r;
+}
 
 static void act(const struct cli *cli, const struct args *args,
                 const struct selection_action *action, const char *name, struct progress *progress)
 {
     json_t *answer;
     char text[256];
-    if (action->act(cli, args, name, &answer) != CLI_OK) {
+    if (do_it(cli, args, action, name, &answer) != CLI_OK) {
         progress->failed++;
         return;
     }
     progress->done++;
+    if (progress->rollout)
+        rollout_done(progress->rollout);
     action->tell(args, answer, text, sizeof(text));
     if (!cli->json)
         printf("volume %s %s\n", name, text);
@@ -147,41 +180,58 @@ static void act(const struct cli *cli, const struct args *args,
 /* Of one volume its own line says everything. */
 static void print_sum(const struct progress *progress, size_t all)
 {
-    size_t unchanged = all - progress->done - progress->failed - progress->left;
     if (all == 1)
         return;
-    printf("%u done, %u failed, %zu had nothing to do", progress->done, progress->failed,
-           unchanged);
+    printf("%u done, %u failed, %u had nothing to do", progress->done, progress->failed,
+           progress->unchanged);
     if (progress->left)
-        printf(", %u to go: give the same command again", progress->left);
+        printf(", %u not begun", progress->left);
     printf("\n");
+}
+
+static bool may_go_on(const struct progress *progress, const json_t *volume)
+{
+    if (progress->stopped || client_is_interrupted())
+        return false;
+    return !progress->rollout || rollout_enter(progress->rollout, volume);
+}
+
+static void do_all(const struct cli *cli, const struct args *args,
+                   const struct selection_action *action, const json_t *volumes,
+                   struct progress *progress)
+{
+    size_t i;
+    json_t *v;
+    json_array_foreach(volumes, i, v)
+    {
+        if (action->is_due && !action->is_due(args, v)) {
+            progress->unchanged++;
+        } else if (may_go_on(progress, v)) {
+            act(cli, args, action, print_text(v, "name"), progress);
+        } else {
+            progress->stopped = true;
+            progress->left++;
+        }
+    }
+    if (progress->rollout && !progress->stopped && !rollout_finish(progress->rollout))
+        progress->stopped = true;
 }
 
 int selection_run(const struct cli *cli, const struct args *args, const char *volume,
                   const struct selection_action *action)
 {
-    json_t *volumes, *v;
-    size_t i;
-    unsigned long max;
+    json_t *volumes;
     int r = selection_read(cli, args, volume, &volumes);
     if (r != CLI_OK)
         return r;
-    struct progress progress = {.answers = json_array()};
-    (void)read_max(args, &max);
-    json_array_foreach(volumes, i, v)
-    {
-        if (action->is_due && !action->is_due(args, v))
-            continue;
-        if (progress.done + progress.failed >= max)
-            progress.left++;
-        else
-            act(cli, args, action, print_text(v, "name"), &progress);
-    }
+    struct progress progress = {.answers = json_array(), .rollout = make_rollout(cli, args)};
+    do_all(cli, args, action, volumes, &progress);
     if (cli->json)
         print_json(progress.answers);
     else
         print_sum(&progress, json_array_size(volumes));
     json_decref(progress.answers);
     json_decref(volumes);
-    return progress.failed ? CLI_FAILED : CLI_OK;
+    rollout_free(progress.rollout);
+    return progress.failed || progress.stopped ? CLI_FAILED : CLI_OK;
 }

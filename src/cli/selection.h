@@ -5,9 +5,15 @@
 
 #define SELECTION_OPTIONS                                                                          \
     {"node", "NODE", "the disk of this node"}, {"group", "GROUP", "the disks of all its nodes"},   \
-        {"all", NULL, "the disks of all nodes"},                                                   \
     {                                                                                              \
-        "max", "N", "at most so many now; the same command goes on with the others"                \
+        "all", NULL, "the disks of all nodes"                                                      \
+    }
+
+/* Of changes that machines have to boot for. */
+#define SELECTION_BATCH_OPTIONS                                                                    \
+    {"max", "N", "at most so many machines at once: the next when those are up again"},            \
+    {                                                                                              \
+        "timeout", "MINUTES", "so long may one of them take to come up (15)"                       \
     }
 
 /* Exactly one way of saying it must be given; `volume` is the word or NULL. *ret_volumes: what the

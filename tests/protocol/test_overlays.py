@@ -1,6 +1,9 @@
 """Overlays: volumes over golden images, their snapshots, and what becomes of them."""
 
+import contextlib
 import os
+import signal
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -393,6 +396,11 @@ def boot(volume: Volume) -> Session:
                    keys={"ImmediateData": "No"}).login()
 
 
+def system(volume: Volume) -> Session:
+    """A login as that of its initramfs."""
+    return Session(volume.portal, volume.target, f"{BASE_IQN}:{volume.name}").login()
+
+
 def test_what_is_staged_happens_at_the_next_boot(daemon, golden, tmp_path):
     """Not at a reconnection; once; and whoever is left of the boot before has to go."""
     volume = add_node(daemon, 1)
@@ -466,10 +474,9 @@ def test_groups_and_batches(daemon, golden, tmp_path):
         add_node(daemon, n, "--group", "rack1")
     add_node(daemon, 9)
     add_image(daemon, tmp_path, 2)
-    told = daemon.ok("volume", "rebase", "--group", "rack1", "--image", "golden@2", "--max", 2)
-    assert "2 done, 0 failed" in told and "3 to go" in told
-    told = daemon.ok("volume", "rebase", "--group", "rack1", "--image", "golden@2")
-    assert "3 done, 0 failed, 2 had nothing to do" in told
+    daemon.ok("volume", "rebase", "--node", "web2", "--image", "golden@2")
+    told = daemon.ok("volume", "rebase", "--group", "rack1", "--image", "golden@2", "--max", 2)  # nobody is up
+    assert "4 done, 0 failed, 1 had nothing to do" in told
     assert [shown(daemon, f"web{n}")["image"] for n in (1, 5, 9)] == ["golden@2", "golden@2", "golden@1"]
     daemon.ok("volume", "snapshot", "--all", "before")
     daemon.ok("volume", "reset", "--node", "web9", "--at-next-boot")
@@ -480,6 +487,67 @@ def test_groups_and_batches(daemon, golden, tmp_path):
     assert shown(daemon, "web9")["overlay"]["staged"] is None
     assert daemon.cli("volume", "reset", "--group", "rack2").returncode == 1
     assert daemon.cli("volume", "reset").returncode == 2
+
+
+class Command:
+    """A command that goes on while the test does something."""
+
+    def __init__(self, daemon: SanDaemon, *words: object) -> None:
+        self.lines: list[str] = []
+        self.process = subprocess.Popen([daemon.program, "--socket", daemon.socket, *map(str, words)], text=True,
+                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.reader = threading.Thread(target=lambda: self.lines.extend(self.process.stdout))
+        self.reader.start()
+
+    def end(self) -> tuple[int, str]:
+        status = self.process.wait(timeout=120)
+        self.reader.join()
+        return status, "".join(self.lines)
+
+
+def in_change(daemon: SanDaemon, names: list[str]) -> list[str]:
+    return [name for name in names if shown(daemon, name)["overlay"]["staged"]]
+
+
+def test_a_few_machines_at_a_time(daemon, golden, tmp_path):
+    """The next ones are staged when those before have booted; who is off is not waited for."""
+    volumes = [add_node(daemon, n) for n in range(1, 6)]
+    names = [v.name for v in volumes]
+    add_image(daemon, tmp_path, 2)
+    with contextlib.ExitStack() as stack:
+        sessions = {v.name: stack.enter_context(boot(v)) for v in volumes[:4]}  # web5 is off
+        for v in volumes[:4]:
+            stack.enter_context(system(v))
+        command = Command(daemon, "volume", "rebase", "--all", "--image", "golden@2", "--at-next-boot", "--max", 2)
+        for pair in (names[:2], names[2:4]):
+            wait_until(lambda: set(in_change(daemon, names)) >= set(pair), "two to be staged", 60)  # noqa: B023
+            assert set(in_change(daemon, names[:4])) == set(pair)
+            for name in pair:
+                assert command.process.poll() is None
+                again = next(v for v in volumes if v.name == name)
+                sessions[name].close()
+                stack.enter_context(boot(again))
+                stack.enter_context(system(again))
+        status, told = command.end()
+    assert status == 0, told
+    assert "5 done, 0 failed, 0 had nothing to do" in told
+    assert all(f"node {name} is up again" in told for name in names[:4]) and "web5 is up" not in told
+    assert [shown(daemon, name)["image"] for name in names] == ["golden@2"] * 4 + ["golden@1"]
+
+
+def test_what_stops_a_change_of_many(daemon, golden):
+    """Ctrl-C; it is said what was done. A machine that has been thrown out and does not come up."""
+    volumes = [add_node(daemon, n) for n in range(1, 4)]
+    with contextlib.ExitStack() as stack:
+        for v in volumes:
+            stack.enter_context(boot(v))
+        command = Command(daemon, "volume", "reset", "--all", "--force", "--max", 1)
+        wait_until(lambda: any("volume web1 is as" in line for line in command.lines), "the first", 60)
+        command.process.send_signal(signal.SIGINT)
+        status, told = command.end()
+    assert status == 1 and "interrupted: 1 machine" in told and "1 done, 0 failed, 0 had nothing to do, 2 not" in told
+    for option in (("--max", 0), ("--max", "x"), ("--timeout", 0)):
+        assert daemon.cli("volume", "reset", "--all", *option).returncode == 2
 
 
 def test_what_cannot_be_is_refused(daemon, golden):
