@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -74,6 +75,71 @@ def nbdkit(tmp_path: Path) -> Iterator:
     yield start
     for server in servers:
         server.kill()
+
+
+class TcpServer:
+    """nbdkit with a disk in a file, on a port of its own, which may be killed and started again."""
+
+    def __init__(self, place: Path, *words: object) -> None:
+        self.words = [str(word) for word in words]
+        self.disk = place / "tcp.raw"
+        self.process: subprocess.Popen | None = None
+        self.port = 0
+        if not self.disk.exists():
+            self.disk.write_bytes(bytes(SIZE))
+
+    def launch(self) -> bool:
+        """False: somebody else has taken the port."""
+        self.process = subprocess.Popen(["nbdkit", "-f", "-i", "127.0.0.1", "-p", str(self.port), *self.words,
+                                         "file", str(self.disk)], stdin=subprocess.DEVNULL)
+        wait_until(lambda: self.process.poll() is not None or self.answers(), "nbdkit's port", 60)
+        return self.process.poll() is None
+
+    def answers(self) -> bool:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 10):
+            return True
+        return False
+
+    def start(self) -> "TcpServer":
+        while not self.port:
+            with socket.create_server(("127.0.0.1", 0)) as free:
+                self.port = free.getsockname()[1]
+            if not self.launch():
+                self.port = 0
+        return self
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def uri(self, scheme: str = "nbd", user: str = "", query: str = "", host: str = "127.0.0.1") -> str:
+        return f"{scheme}://{user}{host}:{self.port}/{query}"
+
+
+@pytest.fixture()
+def tcp(tmp_path: Path) -> Iterator:
+    """Starts nbdkit with these words, on TCP."""
+    need("nbdkit")
+    servers = []
+
+    def start(*words: object) -> TcpServer:
+        servers.append(TcpServer(tmp_path, *words))
+        return servers[-1].start()
+    yield start
+    for server in servers:
+        server.kill()
+
+
+def use(daemon: SanDaemon, name: str, uri: str) -> None:
+    """It is made, written to, read, and removed."""
+    daemon.ok("volume", "create", name, "--nbd", uri, "--allow", iscsi.INITIATOR)
+    data = os.urandom(256 * 512)
+    with Volume(name, Path("/"), daemon.portal).session() as session:
+        session.write(8, data, fua=True)
+        assert session.read(8, 256) == data
+        session.flush()
+        session.logout()
+    daemon.ok("volume", "remove", name)
 
 
 def volume(daemon: SanDaemon, name: str, server: Server, **body: object) -> Volume:
@@ -242,3 +308,62 @@ def test_a_daemon_that_is_restarted_finds_it_again(tmp_path, nbdkit):
         with v.session() as session:
             assert session.read(5, 1) == b"k" * 512
             session.logout()
+
+
+def test_over_tcp(daemon, tcp):
+    """Also when its server is started again."""
+    server = tcp()
+    use(daemon, "tcp", server.uri())
+    daemon.ok("volume", "create", "again", "--nbd", server.uri(), "--allow", iscsi.INITIATOR)
+    with Volume("again", Path("/"), daemon.portal).session() as session:
+        session.write(0, b"x" * 512, fua=True)
+        server.kill()
+        task = session.start(iscsi.read_cdb(0, 1), read=512)
+        assert server.launch()
+        session.socket.settimeout(120)
+        assert session.wait(task).good and bytes(task.data) == b"x" * 512
+        session.logout()
+    daemon.ok("volume", "remove", "again")
+
+
+def test_over_tls_with_a_shared_key(daemon, tcp, tmp_path):
+    """Another key is refused, so is a server that does not encrypt: nothing goes there in the clear."""
+    key, other = tmp_path / "key.psk", tmp_path / "other.psk"
+    key.write_text(f"alice:{os.urandom(32).hex()}\n")
+    other.write_text(f"alice:{os.urandom(32).hex()}\n")
+    for path in (key, other):
+        path.chmod(0o600)
+    server = tcp("--tls=require", f"--tls-psk={key}")
+    use(daemon, "psk", server.uri("nbds", "alice@", f"?tls-psk-file={key}"))
+    for uri in (server.uri("nbds", "alice@", f"?tls-psk-file={other}"),
+                server.uri("nbds", "bob@", f"?tls-psk-file={key}"),
+                server.uri("nbds", "alice@", f"?tls-psk-file={tmp_path}/none"), server.uri(),
+                tcp().uri("nbds", "alice@", f"?tls-psk-file={key}")):
+        words = daemon.refused("volume", "create", "bad", "--nbd", uri)
+        assert "cannot use the NBD export" in words and uri[:60] in words, (uri, words)
+
+
+def make_certificates(place: Path) -> Path:
+    """Of a CA and of a server that is called localhost, as nbdkit and libnbd want them."""
+    need("openssl")
+    place.mkdir()
+    run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", place / "ca-key.pem", "-out",
+        place / "ca-cert.pem", "-days", "2", "-subj", "/CN=authority")
+    run("openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", place / "server-key.pem", "-out",
+        place / "server.csr", "-subj", "/CN=localhost")
+    (place / "names").write_text("subjectAltName=DNS:localhost\n")
+    run("openssl", "x509", "-req", "-in", place / "server.csr", "-CA", place / "ca-cert.pem", "-CAkey",
+        place / "ca-key.pem", "-CAcreateserial", "-days", "2", "-extfile", place / "names", "-out",
+        place / "server-cert.pem")
+    return place
+
+
+def test_over_tls_with_certificates(daemon, tcp, tmp_path):
+    """One of another authority is refused, and one that is for another name."""
+    good, other = (make_certificates(tmp_path / name) for name in ("good", "other"))
+    server = tcp("--tls=require", f"--tls-certificates={good}")
+    use(daemon, "certificates", server.uri("nbds", "", f"?tls-certificates={good}", "localhost"))
+    for uri in (server.uri("nbds", "", f"?tls-certificates={other}", "localhost"),
+                server.uri("nbds", "", f"?tls-certificates={good}")):
+        words = daemon.refused("volume", "create", "bad", "--nbd", uri)
+        assert "cannot use the NBD export" in words, (uri, words)
