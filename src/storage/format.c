@@ -46,6 +46,10 @@ static const struct magic magics[] = {
     {257, "ustar", 5, "tar archive (an OVA is one)", NULL, "tar -xOf '%s' DISK > '%s.disk'"},
 };
 
+/* What a fixed VHD has behind the disk is no part of that. */
+static const struct magic footer = {
+    0, "conectix", 8, "VHD image", &fixed_vhd, "qemu-img convert -f vpc -O raw '%s' '%s.raw'"};
+
 static const struct magic *find_magic(const void *head, size_t size)
 {
     const char *bytes = head;
@@ -81,6 +85,33 @@ static int refuse(const struct magic *m, const char *path, const char *first,
                      command);
 }
 
+/* A fixed VHD is a raw disk with a footer behind it. The bytes of the disk; 0: it is none. */
+static uint64_t fixed_vhd_size(const uint8_t *tail, uint64_t size)
+{
+    struct wire_reader r = wire_reader_of(tail, FORMAT_TAIL_SIZE);
+    uint32_t sum = 0;
+    if (memcmp(tail, "conectix", 8) != 0)
+        return 0;
+    for (size_t i = 0; i < FORMAT_TAIL_SIZE; i++)
+        sum += i >= 64 && i < 68 ? 0 : tail[i];
+    wire_skip(&r, 48);
+    uint64_t current = wire_get_be64(&r);
+    wire_skip(&r, 4);
+    uint32_t type = wire_get_be32(&r);
+    if (wire_get_be32(&r) != ~sum || type != 2)
+        return 0;
+    return MIN(current, size - FORMAT_TAIL_SIZE);
+}
+
+static bool ends_as_vhd(int fd)
+{
+    uint8_t tail[FORMAT_TAIL_SIZE];
+    off_t size = lseek(fd, 0, SEEK_END);
+    return size > FORMAT_TAIL_SIZE &&
+           pread(fd, tail, sizeof(tail), size - FORMAT_TAIL_SIZE) == FORMAT_TAIL_SIZE &&
+           fixed_vhd_size(tail, (uint64_t)size) > 0;
+}
+
 int format_check_raw(int fd, const char *path, struct error *ret_error)
 {
     char head[FORMAT_HEAD_SIZE];
@@ -88,7 +119,9 @@ int format_check_raw(int fd, const char *path, struct error *ret_error)
     if (n < 0)
         return error_set(ret_error, -errno, "%s cannot be read: %s", path, strerror(errno));
     const struct magic *m = find_magic(head, (size_t)n);
-    return m ? refuse(m, path, "convert it first", ret_error) : 0;
+    if (m)
+        return refuse(m, path, "convert it first", ret_error);
+    return ends_as_vhd(fd) ? refuse(&footer, path, "convert it first", ret_error) : 0;
 }
 
 /* --- what headers say of other files: a stranger's image must be whole in itself --- */
@@ -173,24 +206,6 @@ static int check_whole(const struct format *format, const uint8_t *head, size_t 
             return error_set(ret_error, -EINVAL, "%s %s, which is not read" WHOLE, path, what);
     }
     return 0;
-}
-
-/* A fixed VHD is a raw disk with a footer behind it. The bytes of the disk; 0: it is none. */
-static uint64_t fixed_vhd_size(const uint8_t *tail, uint64_t size)
-{
-    struct wire_reader r = wire_reader_of(tail, FORMAT_TAIL_SIZE);
-    uint32_t sum = 0;
-    if (memcmp(tail, "conectix", 8) != 0)
-        return 0;
-    for (size_t i = 0; i < FORMAT_TAIL_SIZE; i++)
-        sum += i >= 64 && i < 68 ? 0 : tail[i];
-    wire_skip(&r, 48);
-    uint64_t current = wire_get_be64(&r);
-    wire_skip(&r, 4);
-    uint32_t type = wire_get_be32(&r);
-    if (wire_get_be32(&r) != ~sum || type != 2)
-        return 0;
-    return MIN(current, size - FORMAT_TAIL_SIZE);
 }
 
 int format_detect_in(const uint8_t *head, size_t n_head, const uint8_t *tail, const char *path,

@@ -211,6 +211,18 @@ static void a_fixed_vhd_is_a_disk_and_a_footer(void **state)
     }
 }
 
+static void a_fixed_vhd_is_not_used_where_it_is(void **state)
+{
+    uint8_t tail[FORMAT_TAIL_SIZE];
+    make_footer(tail, 4096 - FORMAT_TAIL_SIZE, 2);
+    assert_int_equal(check(tail, sizeof(tail), 4096 - FORMAT_TAIL_SIZE, "/x/a.vhd"), -EINVAL);
+    assert_contains(error.text, "this is a VHD image, not a raw disk");
+    assert_contains(error.text, "qemu-img convert -f vpc -O raw '/x/a.vhd' '/x/a.vhd.raw'");
+    assert_int_equal(check(tail, sizeof(tail), 4096 - 2 * FORMAT_TAIL_SIZE, "/x/y"), 0);
+    tail[100] = 1; /* data that looks like it */
+    assert_int_equal(check(tail, sizeof(tail), 4096 - FORMAT_TAIL_SIZE, "/x/y"), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -223,6 +235,7 @@ int main(void)
         TEST(what_is_not_whole_is_refused),
         TEST(bit_4_of_an_old_qcow2_is_no_feature),
         TEST(a_fixed_vhd_is_a_disk_and_a_footer),
+        TEST(a_fixed_vhd_is_not_used_where_it_is),
     };
     return RUN_TESTS(tests);
 }
