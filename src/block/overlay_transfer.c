@@ -1,11 +1,12 @@
 #include "block/overlay_transfer.h"
 
+#include "block/sparse.h"
+
 #include <errno.h>
 #include <fcntl.h>
 
 #define PIECE_SIZE  (8 * MIB)
 #define BUFFER_SIZE (1 * MIB)
-#define HOLE_SIZE   ((size_t)4096) /* what is all zeroes stays a hole */
 
 struct overlay_segment overlay_segment_in(int fd, uint64_t size, uint64_t offset, uint64_t end)
 {
@@ -21,43 +22,6 @@ struct overlay_segment overlay_segment_in(int fd, uint64_t size, uint64_t offset
     if (hole > (off_t)offset)
         end = MIN(end, (uint64_t)hole);
     return (struct overlay_segment){fd, end - offset};
-}
-
-static bool is_zero(const uint8_t *data, size_t size)
-{
-    return data[0] == 0 && memcmp(data, data + 1, size - 1) == 0;
-}
-
-static int write_all(int fd, const uint8_t *data, size_t size, uint64_t offset)
-{
-    while (size > 0) {
-        ssize_t n = pwrite(fd, data, size, (off_t)offset);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n < 0 ? -errno : -ENOSPC;
-        data += n;
-        size -= (size_t)n;
-        offset += (uint64_t)n;
-    }
-    return 0;
-}
-
-static int write_nonzero(int fd, const uint8_t *data, size_t size, uint64_t offset)
-{
-    size_t start = 0, end;
-    for (size_t at = 0; at < size; at = end) {
-        end = MIN(at + HOLE_SIZE, size);
-        bool zero = is_zero(data + at, end - at);
-        if (!zero && end < size)
-            continue;
-        size_t stop = zero ? at : end;
-        int r = stop > start ? write_all(fd, data + start, stop - start, offset + start) : 0;
-        if (r < 0)
-            return r;
-        start = end;
-    }
-    return 0;
 }
 
 static uint8_t *need_buffer(struct overlay_transfer *transfer)
@@ -80,8 +44,8 @@ static ssize_t by_hand(struct overlay_transfer *transfer, int from, int to, uint
         transfer->reading_failed = true;
         return n < 0 ? -errno : -EIO; /* it has become shorter */
     }
-    int r = transfer->dense ? write_all(to, buffer, (size_t)n, offset)
-                            : write_nonzero(to, buffer, (size_t)n, offset);
+    int r = transfer->dense ? sparse_write_all(to, buffer, (size_t)n, offset)
+                            : sparse_write(to, buffer, (size_t)n, offset);
     return r < 0 ? r : n;
 }
 
@@ -118,7 +82,7 @@ int overlay_transfer_zeroes(struct overlay_transfer *transfer, int to, uint64_t 
     memset(buffer, 0, (size_t)MIN(length, BUFFER_SIZE));
     while (length > 0) {
         size_t n = (size_t)MIN(length, BUFFER_SIZE);
-        int r = write_all(to, buffer, n, offset);
+        int r = sparse_write_all(to, buffer, n, offset);
         if (r < 0)
             return r;
         offset += n;

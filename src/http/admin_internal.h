@@ -50,6 +50,10 @@ void call_reply_result(struct call *call, json_t *json);
 void call_reply_job(struct call *call, struct storage_job *job, const char *name,
                     json_t *(*result)(struct admin *admin, const char *name, uint32_t version));
 
+/* What look() makes of the volume that the call names; 404 if there is none. */
+void call_reply_volume(struct call *call, json_t *(*look)(const struct catalog *catalog,
+                                                          const struct catalog_volume *volume));
+
 /* --- how things look in JSON; each new, NULL without memory --- */
 
 json_t *node_to_json(struct admin *admin, const struct catalog *catalog,

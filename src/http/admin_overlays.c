@@ -87,20 +87,15 @@ void admin_unstage_overlay(struct call *call)
         reply_changed(call, call->name, "");
 }
 
+static json_t *volume_snapshots(const struct catalog *catalog, const struct catalog_volume *volume)
+{
+    return json_pack("{s:s, s:o}", "volume", volume->name, "snapshots",
+                     volume->overlay ? snapshots_to_json(volume->overlay) : json_array());
+}
+
 void admin_list_snapshots(struct call *call)
 {
-    struct error error;
-    cleanup_catalog struct catalog *catalog = catalog_slot_get(call->admin->settings.catalog);
-    const struct catalog_volume *volume = catalog_volume_by_name(catalog, call->name);
-    if (!volume) {
-        error_set(&error, -ENOENT, "there is no volume '%.64s'; see: nodisk volume list",
-                  call->name);
-        call_reply_error(call, &error);
-        return;
-    }
-    call_reply(call, 200,
-               json_pack("{s:s, s:o}", "volume", volume->name, "snapshots",
-                         volume->overlay ? snapshots_to_json(volume->overlay) : json_array()));
+    call_reply_volume(call, volume_snapshots);
 }
 
 void admin_add_snapshot(struct call *call)

@@ -123,18 +123,23 @@ void admin_list_volumes(struct call *call)
     call_reply(call, 200, json_pack("{s:o}", "volumes", list));
 }
 
-void admin_show_volume(struct call *call)
+void call_reply_volume(struct call *call, json_t *(*look)(const struct catalog *catalog,
+                                                          const struct catalog_volume *volume))
 {
     struct error error;
     cleanup_catalog struct catalog *catalog = catalog_slot_get(call->admin->settings.catalog);
     const struct catalog_volume *volume = catalog_volume_by_name(catalog, call->name);
-    if (!volume) {
-        error_set(&error, -ENOENT, "there is no volume '%.64s'; see: nodisk volume list",
-                  call->name);
-        call_reply_error(call, &error);
+    if (volume) {
+        call_reply(call, 200, look(catalog, volume));
         return;
     }
-    call_reply(call, 200, volume_to_json(catalog, volume));
+    error_set(&error, -ENOENT, "there is no volume '%.64s'; see: nodisk volume list", call->name);
+    call_reply_error(call, &error);
+}
+
+void admin_show_volume(struct call *call)
+{
+    call_reply_volume(call, volume_to_json);
 }
 
 json_t *volume_result(struct admin *admin, const char *name, uint32_t version)

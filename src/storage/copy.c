@@ -1,5 +1,6 @@
 #include "storage/copy.h"
 
+#include "block/sparse.h"
 #include "storage/space.h"
 
 #include <errno.h>
@@ -10,7 +11,6 @@
 
 #define PIECE_SIZE  (8 * MIB)
 #define BUFFER_SIZE (1 * MIB)
-#define HOLE_SIZE   ((uint64_t)4096) /* what is all zeroes becomes a hole */
 
 int copy_needed_space(int fd, uint64_t size, uint64_t *ret_bytes)
 {
@@ -90,43 +90,6 @@ static int find_data(struct copy *copy, struct error *ret_error)
     return 0;
 }
 
-static bool is_zero(const uint8_t *data, size_t size)
-{
-    return data[0] == 0 && memcmp(data, data + 1, size - 1) == 0;
-}
-
-static int write_all(int fd, const uint8_t *data, size_t size, uint64_t offset)
-{
-    while (size > 0) {
-        ssize_t n = pwrite(fd, data, size, (off_t)offset);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n < 0 ? -errno : -ENOSPC;
-        data += n;
-        size -= (size_t)n;
-        offset += (uint64_t)n;
-    }
-    return 0;
-}
-
-int copy_write_sparse(int fd, const uint8_t *data, size_t size, uint64_t offset)
-{
-    size_t start = 0, end;
-    for (size_t at = 0; at < size; at = end) {
-        end = MIN(at + HOLE_SIZE, size);
-        bool zero = is_zero(data + at, end - at);
-        if (!zero && end < size)
-            continue;
-        size_t stop = zero ? at : end;
-        int r = stop > start ? write_all(fd, data + start, stop - start, offset + start) : 0;
-        if (r < 0)
-            return r;
-        start = end;
-    }
-    return 0;
-}
-
 static int copy_by_hand(struct copy *copy, size_t size, struct error *ret_error)
 {
     if (!copy->buffer && !(copy->buffer = malloc(BUFFER_SIZE)))
@@ -139,7 +102,7 @@ static int copy_by_hand(struct copy *copy, size_t size, struct error *ret_error)
                          strerror(errno));
     if (n == 0)
         return error_set(ret_error, -EIO, "%s became shorter while it was copied", copy->from_name);
-    int r = copy_write_sparse(copy->to, copy->buffer, (size_t)n, copy->done);
+    int r = sparse_write(copy->to, copy->buffer, (size_t)n, copy->done);
     if (r < 0)
         return write_error(copy, -r, ret_error);
     copy->done += (uint64_t)n;

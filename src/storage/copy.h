@@ -37,7 +37,3 @@ int copy_begin(struct copy *copy, struct error *ret_error) MUST_CHECK;
 int copy_step(struct copy *copy, uint64_t budget, struct error *ret_error) MUST_CHECK;
 /* Frees what copy_begin() took; the descriptors stay open. */
 void copy_end(struct copy *copy);
-
-/* Writes runs of blocks that are not all zeroes; the file must read as zeroes elsewhere already.
- * -errno. */
-int copy_write_sparse(int fd, const uint8_t *data, size_t size, uint64_t offset) MUST_CHECK;

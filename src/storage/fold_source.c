@@ -1,5 +1,6 @@
 #include "storage/fold_source.h"
 
+#include "block/sparse.h"
 #include "io/buffer.h"
 #include "storage/space.h"
 
@@ -150,7 +151,7 @@ static int copy_piece(struct fold_source *source, struct error *ret_error)
     int r = settings->read(settings->context, source->reader, source->done, source->buffer, size);
     if (r < 0)
         return error_set(ret_error, r, "%.200s cannot be read: %s", source->path, strerror(-r));
-    r = copy_write_sparse(source->to, source->buffer, size, source->done);
+    r = sparse_write(source->to, source->buffer, size, source->done);
     if (r < 0)
         return error_set(ret_error, r, "%s cannot be written: %s", source->to_name, strerror(-r));
     (void)sync_file_range(source->to, (off64_t)source->done, (off64_t)size, SYNC_FILE_RANGE_WRITE);

@@ -1,7 +1,7 @@
 #include "storage/unpacked.h"
 
+#include "block/sparse.h"
 #include "core/size.h"
-#include "storage/copy.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -64,7 +64,7 @@ int unpacked_write(int fd, const char *name, const uint8_t *data, size_t size, u
     int r = check_reserve(fd, name, ret_error);
     if (r < 0 || size == 0)
         return r;
-    r = copy_write_sparse(fd, data, size, offset);
+    r = sparse_write(fd, data, size, offset);
     if (r >= 0 && ftruncate(fd, (off_t)(offset + size)) < 0)
         r = -errno;
     if (r == -ENOSPC || r == -EDQUOT)

@@ -68,7 +68,7 @@ STEPS(int, file_create_tmp, (const char *path, struct error *ret_error), (path, 
 STEPS(int, copy_begin, (struct copy * copy, struct error *ret_error), (copy, ret_error))
 STEPS(int, copy_step, (struct copy * copy, uint64_t budget, struct error *ret_error),
       (copy, budget, ret_error))
-STEPS(int, copy_write_sparse, (int fd, const uint8_t *data, size_t size, uint64_t offset),
+STEPS(int, sparse_write, (int fd, const uint8_t *data, size_t size, uint64_t offset),
       (fd, data, size, offset))
 STEPS(int, child_start,
       (struct child * child, const struct child_spec *spec, struct error *ret_error),
