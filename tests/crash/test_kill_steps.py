@@ -42,6 +42,7 @@ ROUNDS = int(os.environ.get("NODISK_KILLS", "1"))
 SEED = int(os.environ.get("NODISK_SEED", str(int(time.time()))))
 ONLY = os.environ.get("NODISK_OPERATION")
 MANY = 100  # rounds: then each step
+LOST = "what was not flushed when the server lost power is gone"
 SIZE = MIB
 DAMAGES = ((at.FAIL_ONCE, errno.EIO), (at.FAIL_FROM_THERE, errno.ENOSPC), (at.SHORTEN, errno.ENOSPC),
            (at.FAIL_ONCE, errno.ENOSPC))
@@ -127,6 +128,7 @@ class Scene:
     told: str = ""  # the error that it was answered with
     what: str = ""  # the step that it was about
     layers: str = ""  # what was last found of them
+    fails: bool = False  # a step fails, and the daemon is not killed
 
     def get(self, path: str) -> dict:
         return self.daemon.get(path).json
@@ -145,8 +147,10 @@ class Scene:
         self.history.check(data, self.least(self.before), self.after.begun, what)
 
     def least(self, mark: Mark) -> dict[int, int]:
-        """What may not be lost: all that it was told of, unless it was told that something is wrong."""
-        return mark.flushed if self.writer.was_told else mark.told
+        """What may not be lost: all that it was told of, unless it was told that something is wrong, or the
+        log tells so: a disk may fail when the volume is closed, and nobody is there any more."""
+        lost = self.fails and LOST in self.daemon.output()
+        return mark.flushed if lost or self.writer.was_told else mark.told
 
     def check_now(self) -> None:
         """The volume reads as everything that was written to it."""
@@ -426,7 +430,7 @@ def run_round(template: Template, operation: Operation, step: int, action: int, 
 
 
 def play(scene: Scene, operation: Operation, step: int, action: int, error: int, chance: random.Random) -> bool:
-    scene.before = scene.writer.mark()
+    scene.before, scene.fails = scene.writer.mark(), action >= at.FAIL_ONCE
     scene.steps.arm(step, action, error, operation.ring)
     done = ask(scene, operation)
     scene.after = scene.writer.mark()
