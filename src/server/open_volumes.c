@@ -208,6 +208,7 @@ void open_volumes_answer(struct volume *volume, const char *reason)
 {
     struct list waiting;
     list_move(&waiting, &volume->waiting);
+    volume->boots = false; /* who did has it, or has to try again */
     for (struct list *node; (node = list_pop(&waiting));) {
         struct iscsi_target_request *request =
             container_of(node, struct iscsi_target_request, link);
@@ -275,8 +276,8 @@ static struct iscsi_target *make_target(struct volume *volume)
 {
     const struct volume_spec *spec = &volume->spec;
     struct block_device *device = take_ptr(volume->device);
-    if (volume->anew)
-        volume->failed = volume->anew = false;
+    if (volume->opens_anew)
+        volume->failed = false;
     open_volumes_adopt(volume, device);
     struct scsi_lu *lu = scsi_lu_new(volume->thread, device, spec->block_size, spec->serial);
     if (lu) {
@@ -304,10 +305,12 @@ static void is_opened(struct volume *volume)
     if (volume->target) {
         volume->told_at = 0;
         open_volumes_attach_recorder(volume);
-        open_volumes_answer(volume, NULL);
+        if (!volume->anew) /* or a machine has begun to boot meanwhile: once more, for its sake */
+            open_volumes_answer(volume, NULL);
         iscsi_target_check_idle(volume->target); /* those who asked may have gone away */
         return;
     }
+    volume->anew = volume->anew || volume->opens_anew;
     open_volumes_tell(volume, &volume->error);
     open_volumes_answer(volume, "its volume cannot be opened; the daemon's log tells why");
     forget(volume);
@@ -321,7 +324,8 @@ static void opened(struct message *message)
 static void open_volume(struct volume *volume)
 {
     volume->opens_at_boot = volume->boots;
-    volume->boots = false;
+    volume->opens_anew = volume->anew;
+    volume->boots = volume->anew = false;
     if (open_volumes_start_job(volume, OPENING, opened))
         return;
     open_device(volume);
@@ -365,6 +369,7 @@ void open_volumes_get(struct open_volumes *volumes, struct io_thread *thread,
     if (begins_anew)
         begin_anew(volume, spec->changes_at_boot);
     if (volume->state == OPEN && !volume->anew) {
+        volume->boots = false; /* it boots from what is open: nothing was to be done */
         if (begins_anew)
             record_boot(volume);
         request->done(request, volume->target, NULL);

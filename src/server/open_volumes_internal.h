@@ -49,7 +49,7 @@ struct volume {
     struct space_place *place; /* of a thin one that is open, where that is known; else NULL */
 
     /* What the job works on; handed to it by its start, and back by `done`. */
-    bool opens_at_boot; /* `boots`, when the job began */
+    bool opens_at_boot, opens_anew; /* `boots` and `anew`, when the job began */
     struct block_device *device;
     struct scsi_reservations *reservations; /* while not OPEN; NULL: there are none */
     struct error error;

@@ -429,6 +429,24 @@ def test_what_is_staged_happens_at_the_next_boot(daemon, golden, tmp_path):
         assert session.read(0, 1) == b"x" * 512
 
 
+def test_what_is_staged_waits_for_a_boot_that_begins_later(daemon, golden):
+    """GRUB logs in a second time, to what is open already: that is the boot that runs."""
+    volume = add_node(daemon, 1)
+    with boot(volume) as firmware, boot(volume) as grub:
+        grub.write(0, b"x" * 512)
+        firmware.logout()
+        with Session(volume.portal, volume.target, f"{BASE_IQN}:web1").login() as system:
+            grub.logout()
+            daemon.ok("volume", "reset", "web1", "--at-next-boot")
+            assert system.logout() == 0
+    wait_until(lambda: not daemon.get("/v1/sessions").json["sessions"], "the last session to end")
+    with Session(volume.portal, volume.target, f"{BASE_IQN}:web1").login() as system:
+        assert system.read(0, 1) == b"x" * 512
+        assert shown(daemon, "web1")["overlay"]["staged"] == "reset"
+    with boot(volume) as firmware:
+        assert read_by(firmware) == golden
+
+
 def test_a_machine_that_runs_does_not_get_another_disk(daemon, golden):
     """Its session was ended by force, and its disk reset: it is kept out until it boots anew, also by
     a daemon that was started again."""
