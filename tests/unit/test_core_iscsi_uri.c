@@ -93,17 +93,17 @@ static void luns_on_the_wire_are_those_of_sam(void **state)
 static void what_is_no_such_uri_is_refused(void **state)
 {
     static const char *const strange[] = {
-        "", "iscsi:", "iscsi:10.0.0.5::3260:0:" TARGET, "ISCSI://x", "nbd://x/y/", "/dev/sdb"};
+        "", "iscsi:", ("iscsi:10.0.0.5::3260:0:" TARGET), "ISCSI://x", "nbd://x/y/", "/dev/sdb"};
     static const char *const short_ones[] = {"iscsi://", "iscsi:///", "iscsi://nas",
-                                             "iscsi://nas/" TARGET};
-    static const char *const marks[] = {"iscsi://nas/" TARGET "/0?header_digest=crc32c",
-                                        "iscsi://nas/" TARGET "/0#x",
-                                        "iscsi://nas/" TARGET "%20/0",
+                                             ("iscsi://nas/" TARGET)};
+    static const char *const marks[] = {("iscsi://nas/" TARGET "/0?header_digest=crc32c"),
+                                        ("iscsi://nas/" TARGET "/0#x"),
+                                        ("iscsi://nas/" TARGET "%20/0"),
                                         "iscsi://nas/iqn.2026-11.lan.example:disk_1/0",
-                                        "iscsi://nas/" TARGET " /0",
-                                        "iscsi://nas/" TARGET "\n/0",
+                                        ("iscsi://nas/" TARGET " /0"),
+                                        ("iscsi://nas/" TARGET "\n/0"),
                                         "iscsi://nas/${x}/0",
-                                        "iscsi://nas/" TARGET "\x1b[2J/0"};
+                                        ("iscsi://nas/" TARGET "\x1b[2J/0")};
     for (size_t i = 0; i < ARRAY_SIZE(strange); i++)
         assert_contains(refused(strange[i]), "not the URI of a LUN");
     for (size_t i = 0; i < ARRAY_SIZE(short_ones); i++)
