@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from daemon import BASE_IQN, wait_until
+from daemon import BASE_IQN, plain_program, wait_until
 from iscsilab import MIB, SanDaemon, Volume, need, qemu, run
 from lab.iscsi import INITIATOR, LoginRefused, Session
 
@@ -81,6 +81,23 @@ def test_it_costs_nothing_until_it_is_written_to(daemon, golden):
     assert read_all(volumes[3]) == put(golden, BLOCK, b"x" * BLOCK)
     assert read_all(volumes[4]) == golden
     assert 0 < shown(daemon, "v3")["used"] < MIB
+
+
+def test_what_many_that_are_open_take(tmp_path, capsys):
+    """An idle one of 32 GiB with its session, of whose map nothing is needed yet."""
+    count = 100
+    with SanDaemon(tmp_path / "d", program=plain_program()) as daemon, contextlib.ExitStack() as sessions:
+        add_image(daemon, tmp_path, 1)
+        volumes = [overlay(daemon, f"v{n}", "--size", "32G") for n in range(count + 4)]
+        for volume in volumes[:4]:  # what is taken once
+            sessions.enter_context(volume.session()).read(0, 8)
+        before = daemon.memory_kib()
+        for volume in volumes[4:]:
+            sessions.enter_context(volume.session()).read(0, 8)
+        each = (daemon.memory_kib() - before) / count
+    with capsys.disabled():
+        print(f"\nan open overlay of 32 GiB and its session take {each:.0f} KiB")
+    assert each < 64
 
 
 def test_qemu_reads_what_the_image_is(daemon, golden, tmp_path):
