@@ -125,7 +125,7 @@ json_t *image_result(struct admin *admin, const char *name, uint32_t version)
 {
     cleanup_catalog struct catalog *catalog = catalog_slot_get(admin->settings.catalog);
     const struct catalog_image *image = catalog_image_find(catalog, name, version);
-    return image ? image_to_json(catalog, image) : json_null();
+    return image ? image_to_json_in_full(catalog, image) : json_null();
 }
 
 const struct catalog_label *call_labels(struct body *body, const struct body_texts *texts)
@@ -166,9 +166,7 @@ void admin_import_image(struct call *call)
 /* A job about an image version that its caller names. */
 static void start_image_job(struct call *call,
                             int (*make)(struct storage *storage, const char *name, uint32_t version,
-                                        struct storage_job **ret_job, struct error *ret_error),
-                            json_t *(*result)(struct admin *admin, const char *name,
-                                              uint32_t version))
+                                        struct storage_job **ret_job, struct error *ret_error))
 {
     cleanup_body struct body body = {0};
     struct body_verification fields;
@@ -183,24 +181,17 @@ static void start_image_job(struct call *call,
         make(call->admin->settings.storage, name, version, &job, &error) < 0)
         call_reply_error(call, &error);
     else
-        call_reply_job(call, job, name, result);
+        call_reply_job(call, job, name, image_result);
 }
 
 void admin_verify_image(struct call *call)
 {
-    start_image_job(call, storage_image_verify, image_result);
-}
-
-static json_t *warm_result(struct admin *admin, const char *name, uint32_t version)
-{
-    cleanup_catalog struct catalog *catalog = catalog_slot_get(admin->settings.catalog);
-    const struct catalog_image *image = catalog_image_find(catalog, name, version);
-    return image ? image_to_json_in_full(catalog, image) : json_null();
+    start_image_job(call, storage_image_verify);
 }
 
 void admin_warm_image(struct call *call)
 {
-    start_image_job(call, storage_image_warm, warm_result);
+    start_image_job(call, storage_image_warm);
 }
 
 /* A name belongs to all versions, labels to one. */

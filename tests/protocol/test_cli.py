@@ -107,7 +107,7 @@ def test_refusals_say_what_to_do(daemon, words, says):
     (["node", "add", "x", "--mac", MAC, "--address", "10.0.0"], "'10.0.0' is not an IPv4 address"),
     (["node", "add", "x", "--mca", MAC], "did you mean --mac?"),
     (["node", "set", "x"], "say what to change"),
-    (["volume", "create", "x"], "exactly one of --size, --image, --file, --device and --nbd"),
+    (["volume", "create", "x"], "exactly one of --size, --image, --file, --device, --nbd and --iscsi"),
     (["volume", "create", "x", "--size", "1G", "--file", "y"], "exactly one of"),
     (["volume", "create", "x", "--size", "huge"], "is not a size such as 10G"),
     (["volume", "create", "x", "--size", "1G", "--block-size", "1k"], "must be 512 or 4096"),
