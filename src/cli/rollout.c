@@ -53,6 +53,16 @@ static json_t *find(const json_t *list, const char *key, const char *value)
     return NULL;
 }
 
+/* Ctrl-C comes before or behind it, since nothing is lost by waiting that long. */
+static bool ask(const struct rollout *r, const char *path, json_t **ret_answer)
+{
+    client_hold_signals(true);
+    bool ok =
+        !client_is_interrupted() && cli_ask(r->cli, "GET", path, NULL, NULL, ret_answer) == CLI_OK;
+    client_hold_signals(false);
+    return ok;
+}
+
 static bool is_logged_in(const struct rollout *r, const char *volume, bool *ret_logged_in)
 {
     json_t *json;
@@ -60,7 +70,7 @@ static bool is_logged_in(const struct rollout *r, const char *volume, bool *ret_
     cleanup_free char *name = cli_path("", volume); /* "/NAME", encoded */
     if (asprintf(&path, "/v1/sessions?volume=%s", name + 1) < 0)
         abort();
-    if (cli_ask(r->cli, "GET", path, NULL, NULL, &json) != CLI_OK)
+    if (!ask(r, path, &json))
         return false;
     *ret_logged_in = json_array_size(json_object_get(json, "sessions")) > 0;
     json_decref(json);
@@ -74,8 +84,7 @@ static bool look_before(struct rollout *r, const char *volume)
     struct machine *m = &r->next;
     *m = (struct machine){0};
     str_copy(m->volume, sizeof(m->volume), volume);
-    if (!is_logged_in(r, volume, &m->was_in_use) ||
-        cli_ask(r->cli, "GET", "/v1/status", NULL, NULL, &status) != CLI_OK)
+    if (!is_logged_in(r, volume, &m->was_in_use) || !ask(r, "/v1/status", &status))
         return false;
     const json_t *node = find(json_object_get(status, "nodes"), "volume", volume);
     const json_t *boot = json_object_get(node, "boot");
@@ -132,7 +141,7 @@ static bool look(struct rollout *r)
 {
     json_t *status;
     bool fine = true;
-    if (cli_ask(r->cli, "GET", "/v1/status", NULL, NULL, &status) != CLI_OK)
+    if (!ask(r, "/v1/status", &status))
         return stop(r);
     for (size_t i = r->count; fine && i-- > 0;) {
         struct machine *m = &r->machines[i];
@@ -159,10 +168,8 @@ static void tell_interrupted(const struct rollout *r)
 static bool wait_for(struct rollout *r, size_t count)
 {
     while (!r->stopped && r->count > count && look(r) && r->count > count)
-        if (!client_sleep(LOOK_SECONDS)) {
-            tell_interrupted(r);
+        if (!client_sleep(LOOK_SECONDS))
             stop(r);
-        }
     return !r->stopped;
 }
 
@@ -184,5 +191,8 @@ void rollout_done(struct rollout *r)
 
 bool rollout_finish(struct rollout *r)
 {
-    return wait_for(r, 0);
+    bool fine = !client_is_interrupted() && wait_for(r, 0);
+    if (client_is_interrupted())
+        tell_interrupted(r);
+    return fine;
 }

@@ -213,7 +213,7 @@ static void do_all(const struct cli *cli, const struct args *args,
             progress->left++;
         }
     }
-    if (progress->rollout && !progress->stopped && !rollout_finish(progress->rollout))
+    if (progress->rollout && !rollout_finish(progress->rollout))
         progress->stopped = true;
 }
 
