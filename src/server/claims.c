@@ -76,8 +76,8 @@ void claims_release(struct sessions *sessions, uint64_t volume_id)
 }
 
 int claims_exchange(struct sessions *sessions, uint64_t volume_id, const char *volume,
-                    int (*change)(void *argument, struct error *ret_error), void *argument,
-                    struct error *ret_error)
+                    int (*change)(void *argument, bool in_use, struct error *ret_error),
+                    void *argument, struct error *ret_error)
 {
     int r = hold(sessions, volume_id, volume, ret_error);
     if (r < 0)

@@ -37,8 +37,8 @@ static int try(struct waiting_exchange *w)
 }
 
 int targets_exchange(struct targets *targets, uint64_t volume_id,
-                     int (*change)(void *argument, struct error *ret_error), void *argument,
-                     struct error *ret_error)
+                     int (*change)(void *argument, bool in_use, struct error *ret_error),
+                     void *argument, struct error *ret_error)
 {
     struct waiting_exchange w = {
         .exchange = {.volume_id = volume_id, .change = change, .argument = argument, .done = done},
@@ -52,7 +52,7 @@ int targets_exchange(struct targets *targets, uint64_t volume_id,
         usleep(PATIENCE_USEC);
     sem_destroy(&w.done);
     if (r == -ESHUTDOWN) /* claimed: nobody opens it meanwhile */
-        return change(argument, ret_error);
+        return change(argument, false, ret_error);
     if (r < 0)
         *ret_error = w.exchange.error;
     return r;

@@ -58,8 +58,9 @@ uint64_t open_volumes_id(const struct iscsi_target *target);
 /* A change of what a volume consists of, while it may be in use. */
 struct open_volumes_exchange {
     uint64_t volume_id;
-    /* Makes the change, with no device open on the volume. It may block. */
-    int (*change)(void *argument, struct error *ret_error);
+    /* Makes the change, with no device open on the volume; in_use: one is opened right after it. It
+     * may block. */
+    int (*change)(void *argument, bool in_use, struct error *ret_error);
     void *argument;
     /* On the volume's thread: *exchange is its caller's again. result: what change() said, or
      * -ESHUTDOWN: it is not open, and change() was not called; -EAGAIN: it is being opened or

@@ -22,7 +22,7 @@ void open_volumes_run_exchange(struct volume *volume)
     struct error error;
     block_close(take_ptr(volume->device));
     volume->opens_at_boot = false; /* nobody boots: what is staged waits */
-    e->result = e->change(e->argument, &e->error);
+    e->result = e->change(e->argument, true, &e->error);
     if (open_volumes_open_device(volume) >= 0)
         return;
     volume->device = NULL;

@@ -252,7 +252,7 @@ static bool is_shut(void *context, uint64_t volume_id)
     return targets_is_shut(san_targets(server->san), volume_id);
 }
 
-static int change_nothing(void *argument, struct error *ret_error)
+static int change_nothing(void *argument, bool in_use, struct error *ret_error)
 {
     return 0;
 }
@@ -286,8 +286,8 @@ static int read_kernel(char text[static 2 * BLOCK_LAYER_ID_SIZE + 1], struct err
 }
 
 static int exchange(void *context, uint64_t volume_id, const char *volume,
-                    int (*change)(void *argument, struct error *ret_error), void *argument,
-                    struct error *ret_error)
+                    int (*change)(void *argument, bool in_use, struct error *ret_error),
+                    void *argument, struct error *ret_error)
 {
     struct server *server = context;
     return claims_exchange(&server->sessions, volume_id, volume, change, argument, ret_error);

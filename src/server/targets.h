@@ -60,7 +60,7 @@ bool targets_in_use(struct targets *targets, uint64_t volume_id, char peer[stati
 /* Makes a change of what a volume consists of, which may be in use: see open_volumes_exchange().
  * Not for I/O threads; whoever calls it has claimed the volume, or changes nothing. */
 int targets_exchange(struct targets *targets, uint64_t volume_id,
-                     int (*change)(void *argument, struct error *ret_error), void *argument,
-                     struct error *ret_error) MUST_CHECK;
+                     int (*change)(void *argument, bool in_use, struct error *ret_error),
+                     void *argument, struct error *ret_error) MUST_CHECK;
 /* Is it closed, so that its files are nobody's? Not for I/O threads. */
 bool targets_is_shut(struct targets *targets, uint64_t volume_id);

@@ -44,7 +44,7 @@ static int grow_overlay(const struct growth *g, struct error *ret_error)
     return r < 0 ? r : overlay_grow(stack.layers[0].path, stack.layers[0].id, g->size, ret_error);
 }
 
-static int grow(void *argument, struct error *ret_error)
+static int grow(void *argument, bool in_use, struct error *ret_error)
 {
     const struct growth *g = argument;
     int r = g->path[0] ? grow_file(g, ret_error) : grow_overlay(g, ret_error);

@@ -61,28 +61,28 @@ int storage_overlay_change(struct storage *storage, const char *volume, enum ove
 struct change {
     struct storage *storage;
     uint64_t id;
-    int (*make)(void *argument, struct error *ret_error);
+    int (*make)(void *argument, bool in_use, struct error *ret_error);
     void *argument;
 };
 
-static int make_change(void *argument, struct error *ret_error)
+static int make_change(void *argument, bool in_use, struct error *ret_error)
 {
     const struct change *c = argument;
     storage_pause(c->storage, c->id);
-    int r = c->make(c->argument, ret_error);
+    int r = c->make(c->argument, in_use, ret_error);
     storage_resume(c->storage, c->id);
     return r;
 }
 
 int overlay_exchange(struct storage *storage, uint64_t id, const char *name,
-                     int (*change)(void *argument, struct error *ret_error), void *argument,
-                     struct error *ret_error)
+                     int (*change)(void *argument, bool in_use, struct error *ret_error),
+                     void *argument, struct error *ret_error)
 {
     const struct storage_settings *settings = &storage->settings;
     struct change c = {storage, id, change, argument};
     return settings->exchange
                ? settings->exchange(settings->context, id, name, make_change, &c, ret_error)
-               : make_change(&c, ret_error);
+               : make_change(&c, false, ret_error);
 }
 
 struct snapshot {
@@ -91,7 +91,7 @@ struct snapshot {
     const char *volume, *name;
 };
 
-/* The files of the new layer, unless nobody has opened the volume yet. */
+/* The files of the new layer. */
 static int make_layer(const struct snapshot *s, struct error *ret_error)
 {
     cleanup_stack struct stack stack = {0};
@@ -103,8 +103,9 @@ static int make_layer(const struct snapshot *s, struct error *ret_error)
 }
 
 /* The device was closed before, and all that was written is durable. If there is no room for the
- * new layer, whoever uses the volume goes on with the old one. */
-static int add_snapshot(void *argument, struct error *ret_error)
+ * new layer, whoever uses the volume goes on with the old one. Unless somebody does, its files are
+ * made when it is opened. */
+static int add_snapshot(void *argument, bool in_use, struct error *ret_error)
 {
     const struct snapshot *s = argument;
     struct error ignored;
@@ -112,7 +113,7 @@ static int add_snapshot(void *argument, struct error *ret_error)
     int r = registry_snapshot_add(registry, s->volume, s->name, ret_error);
     if (r < 0)
         return r;
-    r = make_layer(s, ret_error);
+    r = in_use ? make_layer(s, ret_error) : 0;
     if (r < 0 && registry_snapshot_take_back(registry, s->volume, s->name, &ignored) >= 0)
         (void)!layers_clear(registry, &ignored);
     return r;

@@ -85,8 +85,8 @@ int merge_begin(struct storage *storage, const char *volume, struct storage_job 
                 struct error *ret_error) MUST_CHECK;
 /* Has change() called while the volume has no device open; see struct storage_settings. */
 int overlay_exchange(struct storage *storage, uint64_t id, const char *name,
-                     int (*change)(void *argument, struct error *ret_error), void *argument,
-                     struct error *ret_error) MUST_CHECK;
+                     int (*change)(void *argument, bool in_use, struct error *ret_error),
+                     void *argument, struct error *ret_error) MUST_CHECK;
 
 /* Announces the next version of an image in the registry (image->directory is filled in) and makes
  * its .tmp file: a descriptor of it. On failure neither is there. */

@@ -56,10 +56,10 @@ struct storage_settings {
     /* Something went wrong that nobody waits for. May be NULL. */
     void (*tell)(void *context, const struct error *error);
     /* Has change() called, on whatever thread, while the volume has no device open; whoever uses it
-     * waits for that. Nobody logs in to it meanwhile. NULL: change() is called at once. */
+     * (in_use) waits for that. Nobody logs in to it meanwhile. NULL: change() is called at once. */
     int (*exchange)(void *context, uint64_t volume_id, const char *volume,
-                    int (*change)(void *argument, struct error *ret_error), void *argument,
-                    struct error *ret_error);
+                    int (*change)(void *argument, bool in_use, struct error *ret_error),
+                    void *argument, struct error *ret_error);
     /* Opens a volume that another server has, to read it while nobody here uses it; read() gives 0
      * or a negative errno. Both block. NULL: no such volume can be read. */
     int (*open_reader)(void *context, uint64_t volume_id, struct storage_reader **ret_reader,
