@@ -139,6 +139,7 @@ def test_image_is_nobody(golden: Path) -> None:
     assert words_found(golden, (NAME, MAC, ADDRESS, BASE_IQN)) == []
 
 
+@pytest.mark.full
 def test_local_disk_with_the_same_image(setup: Setup, golden: Path) -> None:
     """A copy of the image on a local disk is left alone, though its UUIDs are the same."""
     machine = setup.machine
@@ -154,7 +155,7 @@ def test_local_disk_with_the_same_image(setup: Setup, golden: Path) -> None:
     pytest.param(r"nodisk: loading the initramfs", id="grub-loads-the-kernel"),
     pytest.param(r"Loading, please wait", id="initramfs-before-its-login", marks=pytest.mark.full),
     pytest.param(r"nodisk: logged in", id="right-after-the-initramfs-login", marks=pytest.mark.full),
-    pytest.param(r"Welcome to Debian", id="between-run-init-and-multi-user"),
+    pytest.param(r"Welcome to Debian", id="between-run-init-and-multi-user", marks=pytest.mark.full),
 ])
 def test_server_killed_while_booting(setup: Setup, moment: str) -> None:
     """Wherever the boot is when the server dies, it goes on by itself when the server is back."""
