@@ -311,7 +311,7 @@ static unsigned seed(void)
 {
     const char *given = getenv("NODISK_SEED");
     unsigned seed = given ? (unsigned)strtoul(given, NULL, 10) : (unsigned)getpid();
-    print_message("NODISK_SEED=%u\n", seed);
+    print_message("# NODISK_SEED=%u\n", seed);
     return seed;
 }
 
