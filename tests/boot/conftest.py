@@ -67,6 +67,15 @@ def namespace(tmp_path: Path) -> Iterator[Namespace]:
 
 
 @pytest.fixture
+def daemon(namespace: Namespace) -> Iterator[Nodisk]:
+    """A daemon that runs."""
+    nodisk = Nodisk(namespace, namespace.work / "nodisk")
+    nodisk.start()
+    yield nodisk
+    nodisk.stop()
+
+
+@pytest.fixture
 def server(request: pytest.FixtureRequest, namespace: Namespace) -> Iterator[Server]:
     """The boot server that was asked for; nodes are to be added before its start."""
     if request.config.getoption("--server") == "today":

@@ -2,13 +2,11 @@
 
 import re
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from lab.disk import words_found
-from lab.netns import Namespace
 from lab.nodisk import Nodisk
 from lab.peers import Node
 from lab.process import wait_until
@@ -16,15 +14,6 @@ from lab.qemu import Machine
 
 NAME, MAC, ADDRESS = "chapnode", "52:54:00:77:4e:41", "10.77.0.41"
 PATIENCE = 900  # seconds for a boot, on a machine that has other things to do
-
-
-@pytest.fixture
-def daemon(namespace: Namespace) -> Iterator[Nodisk]:
-    """A daemon that runs."""
-    nodisk = Nodisk(namespace, namespace.work / "nodisk")
-    nodisk.start()
-    yield nodisk
-    nodisk.stop()
 
 
 def secrets_of(daemon: Nodisk) -> list[str]:

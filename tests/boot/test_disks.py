@@ -22,15 +22,6 @@ ROOT_OFFSET = 34 << 20  # of the root file system in the golden image
 IBFT = "/sys/firmware/ibft"
 
 
-@pytest.fixture
-def daemon(namespace: Namespace) -> Iterator[Nodisk]:
-    """A daemon that runs."""
-    nodisk = Nodisk(namespace, namespace.work / "nodisk")
-    nodisk.start()
-    yield nodisk
-    nodisk.stop()
-
-
 @contextlib.contextmanager
 def booted(daemon: Nodisk) -> Iterator[Machine]:
     """The node, logged in; switched off properly afterwards."""

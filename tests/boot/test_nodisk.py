@@ -6,22 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from lab.netns import Namespace
 from lab.nodisk import Nodisk
 from lab.process import wait_until
 from lab.qemu import Machine
 
 MACS = ["52:54:00:77:4e:21", "52:54:00:77:4e:22"]
 OUTAGE = 20
-
-
-@pytest.fixture
-def daemon(namespace: Namespace):
-    """A daemon that runs."""
-    nodisk = Nodisk(namespace, namespace.work / "nodisk")
-    nodisk.start()
-    yield nodisk
-    nodisk.stop()
 
 
 def add(daemon: Nodisk, golden: Path, number: int = 0) -> Machine:

@@ -16,15 +16,6 @@ PATIENCE = 900  # seconds for a boot, on a machine that has other things to do
 ROOT_OFFSET = 34 << 20  # of the root file system in the golden image
 
 
-@pytest.fixture
-def daemon(namespace: Namespace) -> Iterator[Nodisk]:
-    """A daemon that runs."""
-    nodisk = Nodisk(namespace, namespace.work / "nodisk")
-    nodisk.start()
-    yield nodisk
-    nodisk.stop()
-
-
 @contextlib.contextmanager
 def booted(daemon: Nodisk) -> Iterator[Machine]:
     """The node, logged in; switched off properly afterwards."""
