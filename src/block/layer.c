@@ -1,5 +1,7 @@
 #include "block/layer.h"
 
+#include "core/read_at.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -57,23 +59,6 @@ void layer_files_close(struct layer_files *files)
 }
 
 /* --- reading and writing --- */
-
-/* Bytes read: fewer only at the end of the file. */
-static ssize_t read_at(int fd, void *data, size_t size, uint64_t offset)
-{
-    size_t done = 0;
-    while (done < size) {
-        ssize_t n = pread(fd, (uint8_t *)data + done, size - done, (off_t)(offset + done));
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        if (n == 0)
-            break;
-        done += (size_t)n;
-    }
-    return (ssize_t)done;
-}
 
 static int write_at(int fd, const void *data, size_t size, uint64_t offset)
 {

@@ -1,5 +1,6 @@
 #include "storage/boot_file.h"
 
+#include "core/read_at.h"
 #include "storage/private.h"
 
 #include <errno.h>
@@ -17,23 +18,6 @@ static int make_path(const char *image_path, char path[static PATH_MAX], struct 
     if (written >= PATH_MAX)
         return error_set(ret_error, -ENAMETOOLONG, "the path of image %s is too long", image_path);
     return 0;
-}
-
-/* As much as there is, up to size bytes. */
-static ssize_t read_all(int fd, uint8_t *bytes, size_t size)
-{
-    size_t done = 0;
-    while (done < size) {
-        ssize_t n = pread(fd, bytes + done, size - done, (off_t)done);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        if (n == 0)
-            break;
-        done += (size_t)n;
-    }
-    return (ssize_t)done;
 }
 
 static int decode(const char *path, const uint8_t *bytes, size_t size,
@@ -59,7 +43,7 @@ int boot_file_load(const struct catalog_base *image, struct boot_set *ret_set,
     cleanup_free uint8_t *bytes = malloc(room);
     if (!bytes)
         return error_set(ret_error, -ENOMEM, "out of memory");
-    ssize_t n = read_all(fd, bytes, room);
+    ssize_t n = read_at(fd, bytes, room, 0);
     if (n < 0)
         return error_set(ret_error, (int)n, "%s cannot be read: %s", path, strerror((int)-n));
     return decode(path, bytes, (size_t)n, image, ret_set, ret_error);
