@@ -39,6 +39,7 @@ static const char help[] =
     "  --offset BYTES          where the region begins (0)\n"
     "  --span BYTES            how long it is (the LU to its end)\n"
     "  --seconds S             to measure (5)\n"
+    "  --requests N            measure until so many requests, or logins, are done, instead\n"
     "  --warm-up S             before that (0.5)\n"
     "  --pid PID               of the target, may be repeated: its processor time is measured\n"
     "  --cpu N                 to run on\n"
@@ -128,6 +129,16 @@ static struct session *new_sessions(struct load *load, unsigned first, unsigned 
     return sessions;
 }
 
+static void free_sessions(struct session *sessions, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        free(sessions[i].tasks);
+        free(sessions[i].free_tasks);
+        outbox_clear(&sessions[i].out);
+    }
+    free(sessions);
+}
+
 /* Opens more as long as there are some to be ready. */
 static bool all_are_ready(struct load *load)
 {
@@ -171,13 +182,22 @@ static void fill_region(struct load *load)
         load->sessions[i].next = places * i / load->n_sessions;
 }
 
+static bool enough_is_done(struct load *load)
+{
+    const struct load_counts *c = &load->counts;
+    return c->reads + c->writes + c->logins + load->errors >= load->options.requests;
+}
+
 static void measure(struct load *load)
 {
     struct load_usage before, after;
     poll_for(load, load->options.warm_up);
     before = load_usage_now(load, false);
     load->measuring = true;
-    poll_for(load, load->options.seconds);
+    if (load->options.requests > 0)
+        poll_until(load, enough_is_done, "requests are made");
+    else
+        poll_for(load, load->options.seconds);
     load->measuring = false;
     after = load_usage_now(load, false);
     load->running = false;
@@ -239,6 +259,7 @@ static void run_storm(struct load *load)
                 load_fail(&storm[i], "the target is silent for a minute");
         }
     }
+    free_sessions(storm, n);
 }
 
 /* --- the command line --- */
@@ -281,6 +302,7 @@ static const struct option_row rows[] = {
     {"offset", OPTION_SIZE64, AT(offset), 0, INT64_MAX},
     {"span", OPTION_SIZE64, AT(span), 512, INT64_MAX},
     {"seconds", OPTION_SECONDS, AT(seconds)},
+    {"requests", OPTION_NUMBER, AT(requests), 1, UINT32_MAX},
     {"warm-up", OPTION_SECONDS, AT(warm_up)},
     {"pid", OPTION_PID, AT(pids)},
     {"cpu", OPTION_NUMBER, AT(cpu), 0, 1023},

@@ -19,6 +19,7 @@ struct load_options {
     const char *target, *initiator; /* %d: the number of the session */
     unsigned targets;               /* so many different numbers in `target`; 0: no limit */
     unsigned lun, sessions, depth, at_once;
+    unsigned requests; /* to measure; 0: by time */
     uint32_t block, segment, first_burst, max_burst;
     unsigned reads; /* percent */
     bool sequential, digests, immediate, initial_r2t, verify, fill, json, copy, idle;
