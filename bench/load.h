@@ -1,9 +1,8 @@
 /*
  * A load generator for iSCSI targets: what its parts share. One process, one epoll, many sessions.
  *
- * load.c has the command line and the phases of a run, load_session.c one session from connect() to
- * logout, load_data.c what is written and what reads are compared with, load_report.c what is
- * printed.
+ * load.c has the command line and the phases of a run, load_session.h names the files of a session,
+ * load_data.c has what is written and what reads are compared with, load_report.c what is printed.
  */
 #pragma once
 
