@@ -47,6 +47,13 @@ class Results:
                   if a and b and value in a and value in b and float(b[value]) > 0]
         return statistics.median(ratios) if ratios else None
 
+    @staticmethod
+    def from_json(workloads: list[Workload], tree: dict[str, dict[str, list[Figures | None]]]) -> "Results":
+        """What json() gave, of those workloads that are in it."""
+        results = Results([workload for workload in workloads if workload.key in tree])
+        results.rounds = {(key, who): rounds for key, all_of_it in tree.items() for who, rounds in all_of_it.items()}
+        return results
+
     def has(self, key: str) -> bool:
         """Whether this workload was measured."""
         return any(workload.key == key for workload in self.workloads)
@@ -110,12 +117,12 @@ def throughput_table(results: Results, unit: str) -> str:
 
 
 def idle_table(results: Results) -> str:
-    """Memory and processor of idle sessions."""
-    rows = [[workload.title, *(number(results.median(workload.key, who, value))
-                               for value in ("bytes_per_session", "target_percent") for who in (IMAGE, TGT, MEMORY))]
-            for workload in results.workloads if workload.unit == "bytes_per_session"]
-    header = ["idle", "bytes each: nodisk", "tgt", "ceiling", "% of a core: nodisk", "tgt", "ceiling"]
-    return table(header, rows) if rows else ""
+    """Memory and processor of idle sessions. With many images, what a volume takes that is open is in it."""
+    names = {IMAGE: "nodisk, 256 volumes", RAW: "nodisk, one volume", TGT: "tgt, one volume", MEMORY: "ceiling"}
+    rows = [[f"{workload.title}: {names[who]}", *(number(results.median(workload.key, who, value))
+                                                  for value in ("bytes_per_session", "target_percent"))]
+            for workload in results.workloads if workload.unit == "bytes_per_session" for who in workload.who]
+    return table(["", "bytes each", "% of a core"], rows) if rows else ""
 
 
 def fairness_table(results: Results) -> str:

@@ -55,7 +55,7 @@ FLAT = (1, 100, 1000, 10000)
 WORKLOADS = (
     # memory comes first: the first sessions of a process, not those that use again what is free
     Workload("idle-1000", "1,000 idle sessions", "bytes_per_session", ("--idle", *sessions(1001)),
-             (IMAGE, TGT, MEMORY), fresh=True),
+             (IMAGE, RAW, TGT, MEMORY), fresh=True),
     Workload("read-4k-qd32", "4 KiB random read, QD32", "iops", READ_4K + ("--depth", "32"), EVERYBODY, quick=True),
     Workload("read-4k-qd32-1g", "4 KiB random read, QD32, in 1 GiB", "iops",
              READ_4K + ("--depth", "32", "--span", "1G"), (IMAGE, RAW, TGT, PAGE_CACHE)),

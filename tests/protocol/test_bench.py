@@ -8,13 +8,19 @@ import json
 import os
 import socket
 import subprocess
+import sys
+import xml.etree.ElementTree
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from daemon import BASE_IQN, NODISK
+from daemon import BASE_IQN, NODISK, ROOT
 from iscsilab import MIB, SanDaemon, Volume
+
+sys.path.insert(0, str(ROOT / "bench"))
+from charts import Chart  # noqa: E402
+from workloads import TGT, WORKLOADS  # noqa: E402
 
 BENCH = Path(NODISK).parent / "bench"
 SIZE = 4 * MIB
@@ -175,3 +181,34 @@ def test_a_ceiling_that_writes(random_file):
         assert figures["writes"] > 0 and figures["mismatches"] == 0
     with ceiling(random_file, "--from", "memory", "--writes", "memory") as load:
         assert load("--verify", "--reads", 50, "--block", "64K")["mismatches"] == 0
+
+
+def test_a_report_of_what_was_measured(tmp_path):
+    """tgt does half of what the others do, and each request costs it four times as much."""
+    def rounds(unit: str, who: str) -> list[dict | None]:
+        value, cost = (50, 40) if who == TGT else (100, 10)
+        figures = {"p50_us": 1, "p99_us": 2, "target_percent": 0, "target_us": cost, unit: value}
+        return [figures, {**figures, unit: value * 10}, {**figures, unit: value * 3}]
+    kept = tmp_path / "kept"
+    kept.write_text(json.dumps({
+        "machine": {"date": "today", "processor": "p", "system": "s", "nodisk": "1", "tgt": "2", "load": "0"},
+        "rounds": 3, "seconds": 1, "span": 1 << 20,
+        "workloads": {one.key: {who: rounds(one.unit, who) for who in one.who} for one in WORKLOADS}}))
+    done = subprocess.run(["/usr/bin/python3", ROOT / "bench/target", "--again", kept], capture_output=True, text=True,
+                          timeout=300, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"})
+    assert done.returncode == 0, done.stderr
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in done.stdout.splitlines() if "|" in line]
+    first = next(row for row in rows if row[:2] == ["4 KiB random read, QD32", "image"])
+    assert first[2:] == ["300", "150", "2.00", "10.0", "40.0", "0.25", "10.0", "1.00", "page-cache"]
+    titles = {row[0] for row in rows}
+    assert {one.title for one in WORKLOADS if one.unit in ("iops", "mb_per_s") and TGT in one.who} <= titles
+
+
+def test_a_chart():
+    """A bar for each value that there is, as long as the value is large."""
+    svg = Chart("a < b", ["x", "y"], [("one", [1.0, 2.0]), ("two", [None, 4.0])], " us", 1).svg()
+    root = xml.etree.ElementTree.fromstring(svg)
+    bars = [element for element in root.iter("{http://www.w3.org/2000/svg}rect") if element.get("height") == "12"]
+    widths = [float(bar.get("width", "0")) for bar in bars]
+    assert len(widths) == 3
+    assert widths[1] == pytest.approx(2 * widths[0], abs=1) and widths[2] == pytest.approx(4 * widths[0], abs=1)
