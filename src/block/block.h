@@ -13,6 +13,7 @@
  */
 #pragma once
 
+#include "block/mapping.h"
 #include "block/reads.h"
 #include "core/error.h"
 #include "core/list.h"
@@ -65,6 +66,10 @@ struct block_operations {
     /* Whether the byte at offset has space of its own (or is a hole), and for how many bytes, at
      * least one, the same holds; the end of the device at most. Never waits for data. */
     bool (*is_allocated)(struct block_device *device, uint64_t offset, uint64_t *ret_length);
+    /* A range whose bytes never change and are in memory now: where. length is not 0. False: it is
+     * to be read. NULL: no range is ever such. The view may outlive the device. */
+    bool (*view)(struct block_device *device, uint64_t offset, uint64_t length,
+                 struct block_view *ret_view);
     /* No request may be under way. Frees the device. May take long (closing a block device writes
      * what is cached of it): any thread may do it. */
     void (*close)(struct block_device *device);
@@ -74,6 +79,12 @@ static inline void block_submit(struct block_device *device, struct block_reques
 {
     request->device = device;
     device->operations->submit(device, request);
+}
+
+static inline bool block_view(struct block_device *device, uint64_t offset, uint64_t length,
+                              struct block_view *ret_view)
+{
+    return device->operations->view && device->operations->view(device, offset, length, ret_view);
 }
 
 static inline void block_close(struct block_device *device)

@@ -5,6 +5,7 @@
 
 #define BLOCK_FILE_READ_ONLY 1u
 #define BLOCK_FILE_THICK     2u
+#define BLOCK_FILE_IMMUTABLE 4u /* nobody will ever change it: see block_view() */
 
 /* Opens path for `thread`; may block, and may be called on another one. A block device is opened
  * exclusively (no mounted or otherwise used one). size: what the registry says, in bytes; a file or

@@ -127,6 +127,17 @@ static bool is_allocated(struct block_device *device, uint64_t offset, uint64_t 
     return allocated;
 }
 
+/* What is wholly below. */
+static bool view(struct block_device *device, uint64_t offset, uint64_t length,
+                 struct block_view *ret_view)
+{
+    struct overlay *overlay = overlay_of(device);
+    uint64_t end = offset + length, end_block = layer_blocks(end), stop;
+    return !overlay_failed(overlay) && end <= overlay->below_size &&
+           !block_map_run(&overlay->layer.map, offset / LAYER_BLOCK_SIZE, end_block, &stop) &&
+           stop == end_block && block_view(overlay->parts.below, offset, length, ret_view);
+}
+
 static void free_spares(struct overlay *overlay)
 {
     list_for_each(node, &overlay->free_ops) {
@@ -163,7 +174,7 @@ static void close_overlay(struct block_device *device)
 }
 
 static const struct block_operations operations = {
-    .submit = submit, .is_allocated = is_allocated, .close = close_overlay};
+    .submit = submit, .is_allocated = is_allocated, .view = view, .close = close_overlay};
 
 /* What is at the bottom; NULL: nothing. */
 static struct block_device *find_base(struct block_device *device)

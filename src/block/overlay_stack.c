@@ -106,8 +106,8 @@ int block_overlay_open(struct io_thread *thread, const struct overlay_spec *spec
     bool lost = false;
     int r = 0;
     if (spec->base_path)
-        r = block_file_open(thread, spec->base_path, spec->base_size, BLOCK_FILE_READ_ONLY, &device,
-                            ret_error);
+        r = block_file_open(thread, spec->base_path, spec->base_size,
+                            BLOCK_FILE_READ_ONLY | BLOCK_FILE_IMMUTABLE, &device, ret_error);
     for (size_t i = spec->n_layers; r >= 0 && i-- > 0;)
         r = put_layer(thread, spec, i, &device, &lost, ret_error);
     if (r < 0)

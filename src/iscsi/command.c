@@ -129,19 +129,24 @@ static bool queue_data_in(struct iscsi_task *task, struct scsi_burst *burst, uin
     } else {
         iscsi_out_show_statsn(conn, out);
     }
-    /* a buffer of another thread is held by the burst alone, until the last PDU has left */
-    struct buffer *held = task->remote ? NULL : buffer_ref(burst->buffer);
-    iscsi_out_set_data(out, burst->buffer->data + at, size, held);
+    /* a buffer of another thread, or a view, is held by the burst alone, until the last PDU has
+     * left */
+    struct buffer *held = task->remote || !burst->buffer ? NULL : buffer_ref(burst->buffer);
+    iscsi_out_set_data(out, scsi_burst_data(burst) + at, size, held);
+    if (!burst->buffer && size >= ISCSI_FILE_OUTPUT_MIN) {
+        out->file = burst->view.fd;
+        out->file_offset = burst->view.offset + at;
+    }
     out->burst = last ? burst : NULL;
     iscsi_conn_queue(conn, out);
     return true;
 }
 
 /* There is no memory for the next PDU, and the connection is closed. What is queued of a buffer of
- * another thread may be on its way: then the burst ends when that is dropped. */
+ * another thread, or of a view, may be on its way: then the burst ends when that is dropped. */
 static void give_up(struct iscsi_task *task, struct scsi_burst *burst, bool has_queued)
 {
-    if (task->remote && has_queued)
+    if ((task->remote || !burst->buffer) && has_queued)
         task->session->conn->out_last->burst = burst;
     else
         iscsi_burst_moved(burst, false);
@@ -328,6 +333,7 @@ static struct iscsi_task *new_task(struct iscsi_session *session, struct iscsi_i
     scsi->nexus = number == 0 ? &session->nexus : lun ? &lun->nexus : NULL;
     scsi->thread = session->conn->thread;
     scsi->share = &session->share;
+    scsi->takes_views = !remote && !session->conn->data_digest;
     memcpy(scsi->cdb, in->bhs + BHS_CDB, SCSI_CDB_SIZE);
     scsi->attribute = flags & ISCSI_FLAG_ATTRIBUTE;
     if (flags & ISCSI_FLAG_WRITE)

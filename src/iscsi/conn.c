@@ -69,6 +69,7 @@ struct iscsi_out *iscsi_out_new(struct iscsi_conn *conn, enum iscsi_opcode opcod
         return NULL;
     }
     out->header_size = ISCSI_BHS_SIZE;
+    out->file = -1;
     out->header[BHS_OPCODE] = (uint8_t)opcode;
     out->header[BHS_FLAGS] = ISCSI_FLAG_FINAL;
     bhs_put32(out->header, BHS_ITT, itt);
@@ -138,20 +139,40 @@ static size_t add_piece(struct iovec *iov, const void *data, size_t size, size_t
     return 1;
 }
 
-size_t iscsi_conn_output(const struct iscsi_conn *conn, struct iovec *iov, size_t max)
+size_t iscsi_conn_output(const struct iscsi_conn *conn, struct iovec *iov, size_t max,
+                         bool *ret_file_follows)
 {
     size_t n = 0;
     size_t skip = conn->out_offset;
     const struct iscsi_out *last = NULL;
+    *ret_file_follows = false;
     for (const struct iscsi_out *out = conn->out_first; out && n + 3 <= max; out = out->next) {
         n += add_piece(&iov[n], out->header, out->header_size, &skip);
+        last = out;
+        *ret_file_follows = out->file >= 0 && skip < out->data_size;
+        if (*ret_file_follows)
+            break;
         n += add_piece(&iov[n], out->data, out->data_size, &skip);
         n += add_piece(&iov[n], out->trailer, out->trailer_size, &skip);
-        last = out;
     }
     if (last && conn->session)
         iscsi_session_sending(conn->session, last->header);
     return n;
+}
+
+bool iscsi_conn_file_output(const struct iscsi_conn *conn, int *ret_file, off_t *ret_offset,
+                            size_t *ret_size)
+{
+    const struct iscsi_out *out = conn->out_first;
+    if (!out || out->file < 0 || conn->out_offset < out->header_size)
+        return false;
+    size_t left = conn->out_offset - out->header_size;
+    if (left >= out->data_size)
+        return false;
+    *ret_file = out->file;
+    *ret_offset = out->file_offset + (off_t)left;
+    *ret_size = out->data_size - left;
+    return true;
 }
 
 static void pop_out(struct iscsi_conn *conn, bool sent)
@@ -250,6 +271,7 @@ static int queue_login_response(struct iscsi_conn *conn)
         return -ENOMEM;
     }
     out->header_size = ISCSI_BHS_SIZE;
+    out->file = -1;
     memcpy(out->header, conn->login_response, ISCSI_BHS_SIZE);
     if (buffer) {
         memcpy(buffer->data, conn->login_text, size);

@@ -18,6 +18,9 @@
 
 #include <sys/uio.h>
 
+/* Data of a file from which on sendfile() is cheaper than a copy of it. */
+#define ISCSI_FILE_OUTPUT_MIN (64 * KIB)
+
 struct iscsi_conn;
 struct iscsi_luns;
 struct iscsi_session;
@@ -71,6 +74,8 @@ struct iscsi_out {
     uint32_t data_size;
     struct buffer *buffer;    /* holds data; one reference; may be NULL */
     struct scsi_burst *burst; /* to be told when this PDU has left; may be NULL */
+    int file;                 /* data is these bytes of a file, for sendfile(); -1: it is not */
+    off_t file_offset;
 };
 
 enum iscsi_input_step { INPUT_BHS, INPUT_AHS, INPUT_HEADER_DIGEST, INPUT_DATA, INPUT_TRAILER };
@@ -128,10 +133,15 @@ void iscsi_conn_clear(struct iscsi_conn *conn);
  * ATTACHING (give the rest again when it is FULL), CLOSING or CLOSED (drop the rest). */
 size_t iscsi_conn_input(struct iscsi_conn *conn, const uint8_t *data, size_t size);
 
-/* The bytes to send next, in up to max pieces; they stay valid until iscsi_conn_sent() or, if the
- * connection ends, until `sending` is false and the queue is dropped. 0: nothing to send. Whoever
- * asks sends them: from here on the initiator may know the window that they grant. */
-size_t iscsi_conn_output(const struct iscsi_conn *conn, struct iovec *iov, size_t max);
+/* The bytes to send next, in up to max pieces, and before the next that are of a file; they stay
+ * valid until iscsi_conn_sent() or, if the connection ends, until `sending` is false and the queue
+ * is dropped. 0: nothing to send. Whoever asks sends them: from here on the initiator may know the
+ * window that they grant. */
+size_t iscsi_conn_output(const struct iscsi_conn *conn, struct iovec *iov, size_t max,
+                         bool *ret_file_follows);
+/* The bytes to send next are of a file: size of them. False: they are not. */
+bool iscsi_conn_file_output(const struct iscsi_conn *conn, int *ret_file, off_t *ret_offset,
+                            size_t *ret_size);
 /* size bytes of it have left. */
 void iscsi_conn_sent(struct iscsi_conn *conn, size_t size);
 static inline bool iscsi_conn_has_output(const struct iscsi_conn *conn)

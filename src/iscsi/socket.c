@@ -54,7 +54,6 @@ static void free_socket(struct iscsi_socket *s)
     iscsi_conn_clear(&s->conn);
     close(s->fd);
     free(s->unread);
-    free(s->pieces);
     free(s);
     iscsi_portal_let_go(portal);
 }

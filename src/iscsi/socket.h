@@ -67,8 +67,6 @@ struct iscsi_socket {
     bool heard, pinged;       /* since it was set */
     struct message move;
     struct iscsi_target_request request;
-    struct msghdr message;
-    struct iovec *pieces; /* of the send under way */
 };
 
 static inline struct iscsi_socket *iscsi_socket_of(struct iscsi_conn *conn)

@@ -1,53 +1,100 @@
 /*
- * What a connection has under way in the ring.
+ * What a connection does with its socket.
  *
  * Receiving: during the login one receive at a time, so that nothing is under way in the ring when
  * the connection changes its thread; then one multishot receive for as long as it lives. Buffers
  * are the thread's (an idle connection has none); bytes are consumed at once.
  *
- * Sending: what a round has queued on a connection goes out with one sendmsg at its end.
+ * Sending: what a round has queued on a connection goes out with one sendmsg at its end; larger
+ * pieces of a file that never changes go by sendfile, as pages. A socket that is full is waited for
+ * in the ring. One that never is has its turn for SEND_PER_ROUND, so that nobody else waits long.
  *
- * Cost of a command that reads cached data: a share of one io_uring_enter() for its receive, one
- * for its read, one for its send; no copy but the kernel's own.
+ * Cost of a command that reads cached data: a share of one io_uring_enter() for its receive and of
+ * one sendmsg() for its answer, and a preadv2() unless its bytes are those of an image; no copy but
+ * the kernel's own.
  */
 #include "iscsi/socket.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/sendfile.h>
 
 /* Pieces that one sendmsg takes: a batch of about 80 small PDUs. */
-#define SEND_PIECES 256
+#define SEND_PIECES    256
+#define SEND_PER_ROUND MIB
 
 /* --- sending --- */
 
-void iscsi_socket_send(struct iscsi_socket *s)
+/* The ring wants sockets that wait, this call one that does not. Nothing is submitted between. */
+static ssize_t send_file(int socket, int file, off_t offset, size_t size)
 {
-    if (!s->pieces)
-        s->pieces = malloc(SEND_PIECES * sizeof(*s->pieces));
-    size_t n = s->pieces ? iscsi_conn_output(&s->conn, s->pieces, SEND_PIECES) : 0;
-    if (n == 0) {
-        iscsi_conn_close(&s->conn, "out of memory");
-        return;
-    }
-    s->message = (struct msghdr){.msg_iov = s->pieces, .msg_iovlen = n};
+    int flags = fcntl(socket, F_GETFL);
+    fcntl(socket, F_SETFL, flags | O_NONBLOCK);
+    ssize_t n = sendfile(socket, file, &offset, size);
+    int error = errno;
+    fcntl(socket, F_SETFL, flags);
+    errno = error;
+    return n;
+}
+
+static ssize_t send_pieces(const struct iscsi_socket *s)
+{
+    struct iovec pieces[SEND_PIECES];
+    struct msghdr message = {.msg_iov = pieces};
+    bool file_follows;
+    message.msg_iovlen = iscsi_conn_output(&s->conn, pieces, SEND_PIECES, &file_follows);
+    int more = file_follows ? MSG_MORE : 0;
+    return sendmsg(s->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT | more);
+}
+
+static ssize_t send_some(const struct iscsi_socket *s)
+{
+    int file;
+    off_t offset;
+    size_t size;
+    if (iscsi_conn_file_output(&s->conn, &file, &offset, &size))
+        return send_file(s->fd, file, offset, size);
+    return send_pieces(s);
+}
+
+static void await_room(struct iscsi_socket *s)
+{
     struct io_uring_sqe *sqe = ring_sqe(&s->owner->thread->ring);
-    io_uring_prep_sendmsg(sqe, s->fd, &s->message, MSG_NOSIGNAL | MSG_WAITALL);
+    io_uring_prep_poll_add(sqe, s->fd, POLLOUT);
     ring_attach(sqe, &s->send_op);
     s->conn.sending = true;
 }
 
-static void sent(struct io_op *op, int32_t result, uint32_t cqe_flags)
+static void has_room(struct io_op *op, int32_t result, uint32_t cqe_flags)
 {
     struct iscsi_socket *s = container_of(op, struct iscsi_socket, send_op);
     s->conn.sending = false;
-    if (result > 0)
-        iscsi_conn_sent(&s->conn, (size_t)result);
-    else if (result != -EINTR && result != -EAGAIN)
-        iscsi_conn_close(&s->conn, "connection lost");
-    if (!iscsi_conn_has_output(&s->conn)) {
-        free(s->pieces); /* an idle session keeps nothing */
-        s->pieces = NULL;
-    }
     iscsi_socket_wake(s);
+}
+
+static bool has_more(const struct iscsi_socket *s)
+{
+    return s->conn.state != ISCSI_CONN_CLOSED && iscsi_conn_has_output(&s->conn);
+}
+
+void iscsi_socket_send(struct iscsi_socket *s)
+{
+    size_t total = 0;
+    while (has_more(s) && total < SEND_PER_ROUND) {
+        ssize_t n = send_some(s);
+        if (n > 0) {
+            total += (size_t)n;
+            iscsi_conn_sent(&s->conn, (size_t)n); /* may queue more, and may close it */
+        } else if (n < 0 && errno == EAGAIN) {
+            await_room(s);
+            return;
+        } else if (n == 0 || errno != EINTR) {
+            iscsi_conn_close(&s->conn, n == 0 ? "its image has become shorter" : "connection lost");
+        }
+    }
+    if (has_more(s))
+        iscsi_socket_wake(s);
     iscsi_socket_try_move(s);
 }
 
@@ -127,5 +174,5 @@ void iscsi_socket_receive(struct iscsi_socket *s)
 void iscsi_socket_init_operations(struct iscsi_socket *s)
 {
     s->receive_op.complete = received;
-    s->send_op.complete = sent;
+    s->send_op.complete = has_room;
 }

@@ -18,6 +18,11 @@ void scsi_lu_submit(struct scsi_lu *lu, struct block_request *request)
     block_submit(lu->device, request);
 }
 
+bool scsi_lu_view(struct scsi_lu *lu, uint64_t offset, uint64_t length, struct block_view *ret_view)
+{
+    return !lu->gate.shut && block_view(lu->device, offset, length, ret_view);
+}
+
 static void tell_drained(struct scsi_lu *lu)
 {
     void (*drained)(struct scsi_lu *, void *) = lu->gate.drained;

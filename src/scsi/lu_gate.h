@@ -22,6 +22,9 @@ struct scsi_lu_gate {
 void scsi_lu_gate_init(struct scsi_lu_gate *gate);
 /* Every request goes to the device by this; may be done before it returns. */
 void scsi_lu_submit(struct scsi_lu *lu, struct block_request *request);
+/* The same of a read, see block_view(). It is not under way afterwards. */
+bool scsi_lu_view(struct scsi_lu *lu, uint64_t offset, uint64_t length,
+                  struct block_view *ret_view);
 /* First thing in done() of each. */
 void scsi_lu_request_ended(struct scsi_lu *lu);
 

@@ -24,10 +24,11 @@ struct scsi_task;
 /* A piece of a task's data. */
 struct scsi_burst {
     struct scsi_task *task;
-    struct buffer *buffer; /* data-in: set; data-out: the transport sets it */
-    struct buffer *beside; /* the command set's own: what the data is compared with */
-    uint32_t offset;       /* in the task's data */
-    uint32_t length;       /* 1..BUFFER_MAX_SIZE */
+    struct buffer *buffer;  /* data-in: set, or NULL: see view; data-out: the transport sets it */
+    struct block_view view; /* data-in without a buffer: the bytes; only if the task takes that */
+    struct buffer *beside;  /* the command set's own: what the data is compared with */
+    uint32_t offset;        /* in the task's data */
+    uint32_t length;        /* 1..BUFFER_MAX_SIZE */
     /* data-in: this is the end of it and GOOD status follows, which may go with the data */
     bool is_last;
 
@@ -50,8 +51,14 @@ struct scsi_burst {
     uint32_t received; /* data-out: bytes that are in the buffer */
 };
 
+/* Data-in: where its bytes are. */
+static inline const uint8_t *scsi_burst_data(const struct scsi_burst *burst)
+{
+    return burst->buffer ? burst->buffer->data : burst->view.data;
+}
+
 struct scsi_transport {
-    /* Data-in: bring burst->buffer to the initiator. */
+    /* Data-in: bring the bytes (scsi_burst_data()) to the initiator. */
     void (*send)(struct scsi_task *task, struct scsi_burst *burst);
     /* Data-out: get burst->length bytes from the initiator into a buffer of the transport's
      * choice. The command set lets go of that buffer. */
@@ -74,6 +81,7 @@ struct scsi_task {
     uint8_t attribute;     /* enum scsi_task_attribute, or what else came */
     uint32_t expected_out; /* bytes that the initiator will send at most */
     uint32_t expected_in;  /* bytes that the initiator will take at most */
+    bool takes_views;      /* the transport sends data-in without looking at it: see block_view() */
 
     /* --- result --- */
     uint64_t data_length; /* bytes that the command would move with unlimited room: for residuals */

@@ -19,6 +19,7 @@ static void release(struct scsi_burst *burst)
 {
     buffer_unref(burst->task->thread->buffers, burst->buffer);
     burst->buffer = NULL;
+    block_view_release(&burst->view);
     buffer_unref(burst->task->thread->buffers, take_ptr(burst->beside));
     burst->state = BURST_IDLE;
 }
@@ -67,6 +68,11 @@ static void buffer_ready(struct buffer_waiter *waiter, struct buffer *buffer)
 static void begin_read(struct scsi_burst *burst)
 {
     struct scsi_task *task = burst->task;
+    if (task->takes_views && scsi_lu_view(task->nexus->lu, task->position + burst->offset,
+                                          burst->length, &burst->view)) {
+        burst->state = BURST_READY; /* advance() is what calls this, and sends it next */
+        return;
+    }
     burst->state = BURST_WAITING;
     burst->waiter.size = burst->length;
     burst->waiter.ready = buffer_ready;

@@ -199,8 +199,9 @@ static void collect_output(struct initiator *i)
 {
     struct iovec iov[64];
     size_t n;
+    bool file_follows;
     while (i->conn.state != ISCSI_CONN_CLOSED &&
-           (n = iscsi_conn_output(&i->conn, iov, ARRAY_SIZE(iov))) > 0) {
+           (n = iscsi_conn_output(&i->conn, iov, ARRAY_SIZE(iov), &file_follows)) > 0) {
         size_t total = 0;
         for (size_t k = 0; k < n; k++) {
             keep_received(i, iov[k].iov_base, iov[k].iov_len);

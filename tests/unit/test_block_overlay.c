@@ -217,6 +217,52 @@ static void a_stack_of_layers(void **state)
     assert_model();
 }
 
+struct view_call {
+    uint64_t offset, length;
+    bool seen, right;
+};
+
+static void look(void *context)
+{
+    struct view_call *call = context;
+    struct block_view view;
+    call->seen = block_view(lab.device, call->offset, call->length, &view);
+    if (!call->seen)
+        return;
+    call->right = true;
+    for (uint64_t i = 0; i < call->length; i++)
+        call->right &= view.data[i] == base_byte(call->offset + i);
+    block_view_release(&view);
+}
+
+static bool is_seen(uint64_t offset, uint64_t length)
+{
+    struct view_call call = {.offset = offset, .length = length};
+    thread_call(lab.thread, look, &call);
+    assert_true(call.right || !call.seen);
+    return call.seen;
+}
+
+/* The base was just written: it is in memory. */
+static void what_is_wholly_of_the_image_is_seen_in_place(void **state)
+{
+    make_volume();
+    assert_true(is_seen(0, 65536));
+    assert_true(is_seen(BASE_SIZE - 512, 512));
+    assert_false(is_seen(BASE_SIZE - 512, 1024));
+    assert_false(is_seen(SIZE - 512, 512));
+    write_at(8192, 4096, 0);
+    assert_true(is_seen(0, 8192));
+    assert_true(is_seen(12288, 4096));
+    assert_false(is_seen(8192, 512));
+    assert_false(is_seen(4096, 8192));
+    overlay_lab_close(&lab);
+    overlay_lab_push(&lab, SIZE); /* through two layers */
+    overlay_lab_open(&lab);
+    assert_true(is_seen(12288, 4096));
+    assert_false(is_seen(8192, 512));
+}
+
 static void where_there_is_space(void **state)
 {
     uint64_t length;
@@ -572,6 +618,7 @@ int main(void)
         OVERLAY_TEST(zeroes_hide_what_is_below_and_give_space_back),
         OVERLAY_TEST(writes_to_parts_of_one_block_at_once),
         OVERLAY_TEST(a_stack_of_layers),
+        OVERLAY_TEST(what_is_wholly_of_the_image_is_seen_in_place),
         OVERLAY_TEST(where_there_is_space),
         OVERLAY_TEST(a_daemon_that_dies_loses_nothing),
         OVERLAY_TEST(a_loss_of_power_loses_no_flushed_write_and_is_told),

@@ -232,7 +232,8 @@ static size_t drain(uint8_t *place, size_t max, size_t step)
 {
     struct iovec iov[16];
     size_t total = 0, n;
-    while ((n = iscsi_conn_output(&node->conn, iov, max)) > 0) {
+    bool file_follows;
+    while ((n = iscsi_conn_output(&node->conn, iov, max, &file_follows)) > 0) {
         size_t sent = MIN(step, iov[0].iov_len);
         assert_true(n <= max);
         memcpy(place + total, iov[0].iov_base, sent);
@@ -268,13 +269,49 @@ static void several_pdus_may_leave_at_once(void **state)
     size_t total = 0;
     login_like_linux(node);
     queue_three();
-    size_t n = iscsi_conn_output(&node->conn, iov, ARRAY_SIZE(iov));
+    bool file_follows;
+    size_t n = iscsi_conn_output(&node->conn, iov, ARRAY_SIZE(iov), &file_follows);
     assert_int_equal(n, 7); /* header, data and padding; a header; header, data and padding */
     for (size_t i = 0; i < n; i++)
         total += iov[i].iov_len;
     iscsi_conn_sent(&node->conn, total - 60); /* one whole, and the beginning of the second */
     assert_true(iscsi_conn_has_output(&node->conn));
     iscsi_conn_sent(&node->conn, 60);
+    assert_false(iscsi_conn_has_output(&node->conn));
+}
+
+/* Its header goes before, and what follows it afterwards. */
+static void data_of_a_file_leaves_by_itself(void **state)
+{
+    struct iovec iov[16];
+    bool file_follows;
+    int file;
+    off_t offset;
+    size_t size;
+    login_like_linux(node);
+    queue_three();
+    struct iscsi_out *last = node->conn.out_first->next->next;
+    last->file = 7;
+    last->file_offset = 4096;
+    assert_false(iscsi_conn_file_output(&node->conn, &file, &offset, &size));
+    assert_int_equal(iscsi_conn_output(&node->conn, iov, ARRAY_SIZE(iov), &file_follows), 5);
+    assert_true(file_follows);
+    iscsi_conn_sent(&node->conn, 2 * ISCSI_BHS_SIZE + 8);
+    assert_int_equal(iscsi_conn_output(&node->conn, iov, ARRAY_SIZE(iov), &file_follows), 1);
+    assert_true(file_follows);
+    iscsi_conn_sent(&node->conn, ISCSI_BHS_SIZE);
+    for (size_t left = 5; left > 0; left--) {
+        assert_true(iscsi_conn_file_output(&node->conn, &file, &offset, &size));
+        assert_int_equal(file, 7);
+        assert_int_equal(offset, 4096 + 5 - left);
+        assert_int_equal(size, left);
+        iscsi_conn_sent(&node->conn, 1);
+    }
+    assert_false(iscsi_conn_file_output(&node->conn, &file, &offset, &size));
+    assert_int_equal(iscsi_conn_output(&node->conn, iov, ARRAY_SIZE(iov), &file_follows), 1);
+    assert_false(file_follows);
+    assert_int_equal(iov[0].iov_len, 3); /* the padding */
+    iscsi_conn_sent(&node->conn, 3);
     assert_false(iscsi_conn_has_output(&node->conn));
 }
 
@@ -347,6 +384,7 @@ int main(void)
         CONN_TEST(a_login_after_the_login_ends_it),
         CONN_TEST(output_may_leave_in_any_pieces),
         CONN_TEST(several_pdus_may_leave_at_once),
+        CONN_TEST(data_of_a_file_leaves_by_itself),
         CONN_TEST(the_first_reason_for_the_end_is_told_once),
         CONN_TEST(what_is_queued_still_leaves_before_a_polite_end),
         CONN_TEST(what_is_queued_is_dropped_with_the_connection),
