@@ -26,6 +26,7 @@
 #define F4 F2, F2
 #define F8 F4, F4
 
+/* In the order of opcodes. */
 const struct scsi_command scsi_commands[] = {
     {SCSI_TEST_UNIT_READY, 0, 0, READY, scsi_test_unit_ready, {0, 0, 0, 0, 0x04}},
     {SCSI_REQUEST_SENSE, 0, ANY | NOUA, ALL, scsi_request_sense, {0x01, 0, 0, 0xff, 0x04}},
@@ -252,12 +253,27 @@ struct scsi_range scsi_cdb_range(const uint8_t *cdb)
     return range;
 }
 
+/* The first one with this opcode or a higher one: the table is in that order. */
+static size_t first_with(uint8_t opcode)
+{
+    size_t begin = 0, end = scsi_n_commands;
+    while (begin < end) {
+        size_t middle = (begin + end) / 2;
+        if (scsi_commands[middle].opcode < opcode)
+            begin = middle + 1;
+        else
+            end = middle;
+    }
+    return begin;
+}
+
 /* lu: that has it, or NULL. */
 static const struct scsi_command *find_command(const uint8_t *cdb, const struct scsi_lu *lu)
 {
-    for (size_t i = 0; i < scsi_n_commands; i++) {
+    for (size_t i = first_with(cdb[0]); i < scsi_n_commands && scsi_commands[i].opcode == cdb[0];
+         i++) {
         const struct scsi_command *c = &scsi_commands[i];
-        if (c->opcode == cdb[0] && scsi_command_applies(c, lu) &&
+        if (scsi_command_applies(c, lu) &&
             (!(c->flags & SCSI_CMD_SERVICE_ACTION) || c->service_action == (cdb[1] & 0x1f)))
             return c;
     }
@@ -272,8 +288,9 @@ bool scsi_cdb_writes(const uint8_t cdb[static SCSI_CDB_SIZE])
 
 static bool knows_opcode(uint8_t opcode, const struct scsi_lu *lu)
 {
-    for (size_t i = 0; i < scsi_n_commands; i++)
-        if (scsi_commands[i].opcode == opcode && scsi_command_applies(&scsi_commands[i], lu))
+    for (size_t i = first_with(opcode); i < scsi_n_commands && scsi_commands[i].opcode == opcode;
+         i++)
+        if (scsi_command_applies(&scsi_commands[i], lu))
             return true;
     return false;
 }
