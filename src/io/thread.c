@@ -86,9 +86,13 @@ void io_deferred_cancel(struct io_deferred *deferred)
     list_remove(&deferred->link);
 }
 
+/* What is deferred meanwhile has its turn in the next round: so one that always has more to do
+ * holds up nobody. */
 static void run_deferred(struct io_thread *thread)
 {
-    for (struct list *node; (node = list_pop(&thread->deferred));) {
+    struct list round;
+    list_move(&round, &thread->deferred);
+    for (struct list *node; (node = list_pop(&round));) {
         struct io_deferred *deferred = container_of(node, struct io_deferred, link);
         deferred->run(deferred);
     }
@@ -180,7 +184,7 @@ static void run_rounds(struct io_thread *thread)
 {
     while (!thread->stopping) {
         thread->now = 0;
-        int r = ring_run(&thread->ring, true);
+        int r = ring_run(&thread->ring, list_empty(&thread->deferred));
         if (r < 0) {
             log_error("I/O thread %u: io_uring failed: %s; stopping the daemon", thread->index,
                       strerror(-r));
