@@ -108,10 +108,10 @@ static size_t put_key(const struct node *node, const char *key, size_t length, c
     return MIN((size_t)n + 1, size);
 }
 
-static void send_login(struct session *session)
+/* keys: "-" for none. */
+static void send_login(struct session *session, const char *keys)
 {
     const struct step *step = session->login;
-    const char *keys = step->login.keys;
     char text[4096];
     size_t used = 0;
     for (const char *p = str_eq(keys, "-") ? "" : keys; *p;) {
@@ -141,7 +141,7 @@ static void ready(struct source *source, uint32_t events)
             return;
         }
         session->connected = session->writable_wanted = true;
-        send_login(session);
+        send_login(session, session->login->login.keys);
     }
     if ((events & EPOLLOUT) && session->source.fd >= 0)
         session_flush(session);
@@ -175,7 +175,7 @@ static void begin_login(struct session *session, const struct step *step)
     if (step == &trace->steps[trace->sessions[session->number].first])
         connect_now(session);
     else
-        send_login(session);
+        send_login(session, session->login->login.keys);
 }
 
 /* Up to `size` bytes from `offset` on, as Data-Out PDUs. */
@@ -335,6 +335,10 @@ static void take_login(struct session *session, const uint8_t *header)
         return;
     }
     take_keys(session);
+    if (session->login->login.flags & ~header[BHS_FLAGS] & ISCSI_FLAG_TRANSIT) {
+        send_login(session, "-"); /* tgt wants the last word on its answers */
+        return;
+    }
     session->tsih = bhs_get16(header, BHS_TSIH);
     session->login = NULL;
     session->refused = 0;

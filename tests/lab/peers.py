@@ -72,12 +72,15 @@ class Today:
 
     router_advertisements  have dnsmasq send them: ends iPXE's wait for one,
                            13 seconds at each DHCP (few people know to do it)
+    crowd                  how many come at once, if they are many: the limits of all three
+                           are raised to that, and not every message is logged
     """
 
     namespace: Namespace
     router_advertisements: bool = False
     lease_seconds: int = 3600
     address: str = ADDRESS
+    crowd: int = 0
     nodes: list[Node] = field(default_factory=list, init=False)
     _daemons: dict[str, Process] = field(default_factory=dict, init=False)
 
@@ -121,10 +124,15 @@ class Today:
 
     # -- DHCP and TFTP
 
+    def _limits(self) -> list[str]:
+        if not self.crowd:
+            return ["log-dhcp"]
+        return ["quiet-dhcp", "quiet-tftp", f"dhcp-lease-max={self.crowd + 1000}", f"tftp-max={self.crowd + 50}"]
+
     def _start_dnsmasq(self) -> None:
         lines = [
             "port=0", "interface=br0", "bind-interfaces", "user=root", "no-ping",
-            "dhcp-authoritative", "log-dhcp", f"dhcp-leasefile={self.folder}/leases",
+            "dhcp-authoritative", *self._limits(), f"dhcp-leasefile={self.folder}/leases",
             f"dhcp-range={self.address.rsplit('.', 1)[0]}.100,static,{self.lease_seconds}",
             # a stage is known by what it says of itself
             "dhcp-match=set:ipxe,175",
@@ -164,7 +172,7 @@ class Today:
                          for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
         config.write_text(
             f"daemon off;\npid {self.folder}/nginx.pid;\nerror_log {self.folder}/nginx-error.log;\n"
-            "user root;\nworker_processes 1;\nevents {}\nhttp {\n"
+            f"user root;\nworker_processes 1;\nevents {{ worker_connections {self.crowd + 512}; }}\nhttp {{\n"
             f"{temp}\n  access_log {self.folder}/access.log;\n"
             f"  server {{\n    listen {self.address}:80;\n    root {www};\n"
             "    location = /up { return 204; }\n  }\n}\n")
@@ -180,11 +188,12 @@ class Today:
     # -- iSCSI
 
     def _start_tgt(self) -> None:
-        tgt = Tgt(self.namespace, self.folder, self.portal, "today/tgtd").start()
+        # it has 16 for each disk unless told otherwise
+        threads = max(1, min(16, 2000 // self.crowd)) if self.crowd else None
+        tgt = Tgt(self.namespace, self.folder, self.portal, "today/tgtd").start(threads=threads)
         assert tgt.process
         self._daemons["tgtd"] = tgt.process
-        for node in self.nodes:
-            tgt.add(self.target_of(node), node.disk)
+        tgt.add_all([(self.target_of(node), node.disk) for node in self.nodes])
 
     def _wait_tcp(self, name: str, port: int) -> None:
         def listens() -> bool:
@@ -212,12 +221,19 @@ class Today:
             self.namespace.processes.remove(daemon)
         self._daemons.clear()
 
+    def _workers(self) -> list[str]:
+        nginx = self._daemons.get("nginx")
+        return run("pgrep", "-P", nginx.pid, check=False).stdout.split() if nginx else []
+
+    def pids(self) -> list[int]:
+        """Of all their processes."""
+        return [daemon.pid for daemon in self._daemons.values()] + list(map(int, self._workers()))
+
     def cpu_seconds(self) -> float:
         """What the three (and nginx's worker) have used since the last start."""
         total = sum(daemon.cpu_seconds() for daemon in self._daemons.values())
-        nginx = self._daemons.get("nginx")
-        if nginx:
-            for worker in run("pgrep", "-P", nginx.pid, check=False).stdout.split():
+        if "nginx" in self._daemons:
+            for worker in self._workers():
                 fields = Path(f"/proc/{worker}/stat").read_text().rsplit(")", 1)[1].split()
                 total += (int(fields[11]) + int(fields[12])) / 100
         return total

@@ -31,13 +31,14 @@ class Tgt:
         """Runs tgtadm."""
         return run("env", f"TGT_IPC_SOCKET={self.folder}/tgt.sock", "tgtadm", "--lld", "iscsi", *words, check=check)
 
-    def start(self, timeout: float = 60) -> "Tgt":
-        """Starts it; returns when it serves, without any target."""
+    def start(self, timeout: float = 60, threads: int | None = None) -> "Tgt":
+        """Starts it; returns when it serves, without any target. THREADS: for each disk, if not its own number."""
         self.folder.mkdir(parents=True, exist_ok=True)
         for stale in self.folder.glob("tgt.sock*"):
             stale.unlink()
         self.targets = 0
-        self.process = self.namespace.start(self.name, "tgtd", "--foreground", "--iscsi", f"portal={self.portal}",
+        words = ["--nr_iothreads", threads] if threads else []
+        self.process = self.namespace.start(self.name, "tgtd", *words, "--foreground", "--iscsi", f"portal={self.portal}",
                                             "--pid-file", f"{self.folder}/tgtd.pid", env=self._environment)
         wait_until("tgtd listening", self._listens, timeout)
         wait_until("tgtd answering", lambda: self.adm("--mode", "system", "--op", "show", check=False).returncode == 0,
@@ -68,6 +69,19 @@ class Tgt:
         self.adm("--mode", "target", "--op", "bind", "--tid", tid, "-I", "ALL")
         if initiator:
             self.adm("--mode", "target", "--op", "bind", "--tid", tid, "-Q", initiator)
+
+    def add_all(self, disks: list[tuple[str, Path]]) -> None:
+        """Targets with one LUN each, for whoever comes, all by one shell."""
+        lines = []
+        for target, disk in disks:
+            self.targets += 1
+            tid = f"--tid {self.targets}"
+            lines += [f"t --mode target --op new {tid} -T {target}",
+                      *(f"t --mode target --op update {tid} -n {name} -v {value}" for name, value in PARAMETERS.items()),
+                      f"t --mode logicalunit --op new {tid} --lun 1 -b {disk}",
+                      f"t --mode target --op bind {tid} -I ALL"]
+        run("env", f"TGT_IPC_SOCKET={self.folder}/tgt.sock", "sh", "-e", timeout=3600,
+            stdin="t() { tgtadm --lld iscsi \"$@\"; }\n" + "\n".join(lines) + "\n")
 
     def stop(self) -> None:
         """Ends it, with all its sessions; an orderly end would wait for them."""

@@ -10,6 +10,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from lab.nodisk import Nodisk  # noqa: E402
+from lab.peers import Node, Today  # noqa: E402
 from lab.storm import CONFIG, TRACES, Storm, StormNet, StormNode, find_replayer, register  # noqa: E402
 
 NODES = 20
@@ -25,14 +26,20 @@ def net(tmp_path):
 
 
 @pytest.fixture
-def nodisk(net, tmp_path):
-    """The daemon, with a node for each and an image that has data here and there."""
+def image(tmp_path):
+    """It has data here and there."""
     image = tmp_path / "image.raw"
     with image.open("wb") as file:
         for at in range(0, IMAGE_SIZE, IMAGE_SIZE // 16):
             file.seek(at)
             file.write(os.urandom(1 << 16))
         file.truncate(IMAGE_SIZE)
+    return image
+
+
+@pytest.fixture
+def nodisk(net, tmp_path, image):
+    """The daemon, with a node for each."""
     nodisk = Nodisk(net.server, tmp_path / "nodisk", config=CONFIG)
     nodisk.start(60)
     register(nodisk, [StormNode(n) for n in range(NODES)], nodisk.import_image(image))
@@ -50,6 +57,20 @@ def test_every_node_is_up_at_the_first_try(net, nodisk):
     commands = sum(step in ("read", "write", "scsi") for step in steps)
     assert report["commands"] == NODES * commands
     assert all(node["boot"]["stage"] == "up" for node in nodisk.json("status")["nodes"])
+
+
+def test_they_are_no_friends_of_nodisk_alone(net, image):
+    """Somebody else's servers boot them as well."""
+    today = Today(net.server, crowd=3)
+    today.folder.mkdir(parents=True)
+    today.nodes = [Node(node.name, node.mac, node.address, image) for node in map(StormNode, range(3))]
+    today.start()
+    try:
+        report = Storm(TRACES / "debian12-bios.trace", 3, pace=0, patience=300, timeout=900).run(net)
+        assert report["up"] == 3, f"{report}\n{(net.server.work / 'storm.log').read_text()}"
+        assert all(today.reported_up(node) for node in today.nodes)
+    finally:
+        today.stop()
 
 
 def test_nodes_that_nobody_serves(net):
