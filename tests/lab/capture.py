@@ -4,7 +4,9 @@ An independent witness: nothing here is taken from a log of the server.
 """
 
 import contextlib
+import os
 import signal
+import struct
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -51,6 +53,7 @@ class Session:
     logged_in_at: float | None = None
     commands: int = 0
     bytes: int = 0  # asked for or sent, by all commands
+    command_times: list[float] = field(default_factory=list)
     last_at: float = 0.0
     logged_out: bool = False
 
@@ -77,6 +80,10 @@ class Summary:
     def commands(self, stage: str | None = None) -> int:
         """SCSI commands, each at least one round trip."""
         return sum(session.commands for session in self.logins(stage))
+
+    def commands_between(self, begin: float, end: float) -> int:
+        """Those of any stage that were sent in this time."""
+        return sum(begin <= at < end for session in self.logins() for at in session.command_times)
 
 
 class Capture:
@@ -175,8 +182,19 @@ def _add_iscsi(summary: Summary, sessions: dict[str, Session], row: dict[str, li
         if session.status == 0:
             session.logged_in_at = at
     session.commands += opcodes.count(COMMAND)
+    session.command_times += [at] * opcodes.count(COMMAND)
     session.bytes += sum(int(size, 0) for size in row["iscsi.scsicommand.expecteddatatransferlength"])
     session.logged_out |= LOGOUT in opcodes
+
+
+def frames(path: Path, origin: float) -> Iterator[tuple[float, int]]:
+    """When each frame of a recording passed, in seconds since ORIGIN, and its bytes."""
+    with path.open("rb") as recording:
+        recording.read(24)
+        while len(header := recording.read(16)) == 16:
+            seconds, micros, kept, length = struct.unpack("=IIII", header)
+            yield seconds + micros / 1e6 - origin, length
+            recording.seek(kept, os.SEEK_CUR)
 
 
 @contextlib.contextmanager

@@ -12,6 +12,14 @@ CONSOLE_STAGES = {
     "login": r"(?m)^\S+ login: ",
 }
 
+# The parts of a boot, each by the stage that ends it; together they are all of it.
+PARTS = {
+    "firmware": "grub",
+    "loader": "kernel",
+    "kernel and initramfs": "root",
+    "root disk to login": "login",
+}
+
 
 def stages(console: Console, wire: Summary | None = None) -> dict[str, float]:
     """Each stage that was reached, in the order of a boot."""
@@ -27,3 +35,13 @@ def stages(console: Console, wire: Summary | None = None) -> dict[str, float]:
         seen[name] = console.seconds_of(pattern)
     return dict(sorted(((name, at) for name, at in seen.items() if at is not None),
                        key=lambda item: item[1]))
+
+
+def parts(seen: dict[str, float]) -> dict[str, tuple[float, float]]:
+    """From when to when each part lasted. One whose end was not seen belongs to the next."""
+    found, begin = {}, 0.0
+    for name, end in PARTS.items():
+        if end in seen:
+            found[name] = (begin, seen[end])
+            begin = seen[end]
+    return found
