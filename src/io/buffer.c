@@ -5,16 +5,19 @@
 static const uint32_t class_sizes[] = {4 * KIB, 16 * KIB, 64 * KIB, 256 * KIB};
 #define CLASSES ARRAY_SIZE(class_sizes)
 
-/* Bytes of free buffers that a class keeps for the next use. */
-#define KEEP_PER_CLASS (1 * MIB)
+/* Bytes of free buffers that a class keeps for the next use: while there is work, and when there
+ * has been none. */
+#define KEEP_PER_CLASS (8 * MIB)
+#define KEEP_IDLE      (256 * KIB)
 
 struct buffer_pool {
     size_t budget;
     size_t used;
     struct buffer *free[CLASSES];
     size_t free_bytes[CLASSES];
-    struct list hungry; /* struct buffer_share: those with waiters */
-    bool returned;      /* something, since buffer_pool_serve() */
+    size_t unused_bytes[CLASSES]; /* the least of free_bytes since the last trim */
+    struct list hungry;           /* struct buffer_share: those with waiters */
+    bool returned;                /* something, since buffer_pool_serve() */
 };
 
 struct buffer_pool *buffer_pool_new(size_t budget)
@@ -33,18 +36,41 @@ static void destroy(struct buffer *buffer)
     free(buffer);
 }
 
+/* Free buffers of a class, so many bytes of them. */
+static void give_back(struct buffer_pool *pool, size_t c, size_t bytes)
+{
+    for (; bytes >= class_sizes[c] && pool->free[c]; bytes -= class_sizes[c]) {
+        struct buffer *buffer = pool->free[c];
+        pool->free[c] = buffer->next_free;
+        pool->free_bytes[c] -= class_sizes[c];
+        destroy(buffer);
+    }
+}
+
 void buffer_pool_free(struct buffer_pool *pool)
 {
     if (!pool)
         return;
-    for (size_t c = 0; c < CLASSES; c++) {
-        while (pool->free[c]) {
-            struct buffer *buffer = pool->free[c];
-            pool->free[c] = buffer->next_free;
-            destroy(buffer);
-        }
-    }
+    for (size_t c = 0; c < CLASSES; c++)
+        give_back(pool, c, SIZE_MAX);
     free(pool);
+}
+
+bool buffer_pool_wants_trim(const struct buffer_pool *pool)
+{
+    for (size_t c = 0; c < CLASSES; c++)
+        if (pool->free_bytes[c] > KEEP_IDLE)
+            return true;
+    return false;
+}
+
+void buffer_pool_trim(struct buffer_pool *pool)
+{
+    for (size_t c = 0; c < CLASSES; c++) {
+        size_t excess = pool->free_bytes[c] > KEEP_IDLE ? pool->free_bytes[c] - KEEP_IDLE : 0;
+        give_back(pool, c, MIN(excess, pool->unused_bytes[c]));
+        pool->unused_bytes[c] = pool->free_bytes[c];
+    }
 }
 
 static uint8_t class_of(uint32_t size)
@@ -62,7 +88,7 @@ static struct buffer *create(uint8_t size_class)
         return NULL;
     /* Straight from the kernel, so that giving it back lowers what the daemon holds. */
     buffer->data = mmap(NULL, class_sizes[size_class], PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
     if (buffer->data == MAP_FAILED) {
         free(buffer);
         return NULL;
@@ -78,6 +104,7 @@ struct buffer *buffer_get(struct buffer_pool *pool, uint32_t size)
     if (buffer) {
         pool->free[c] = buffer->next_free;
         pool->free_bytes[c] -= class_sizes[c];
+        pool->unused_bytes[c] = MIN(pool->unused_bytes[c], pool->free_bytes[c]);
     } else {
         buffer = create(c);
         if (!buffer)

@@ -1,8 +1,9 @@
 /*
  * Data buffers of one I/O thread: what is on its way between a disk and a socket.
  *
- * Sizes are rounded up to a few classes, and free buffers are kept for reuse up to a small limit,
- * so that an idle thread holds next to nothing. There is a budget for all that is in use: who can
+ * Sizes are rounded up to a few classes, and free buffers are kept for reuse, up to a limit and for
+ * as long as they are used: buffer_pool_trim() is called now and then, so that an idle thread holds
+ * next to nothing. There is a budget for all that is in use: who can
  * wait (a read, a write that still has to be asked for) waits its turn; data that arrives unasked
  * is always taken in, and the caller shrinks its windows meanwhile.
  *
@@ -45,6 +46,10 @@ struct buffer_waiter {
 
 /* budget: bytes in use from which on buffer_get_or_wait() lets wait. NULL without memory. */
 struct buffer_pool *buffer_pool_new(size_t budget);
+/* Does it keep more than an idle thread should? */
+bool buffer_pool_wants_trim(const struct buffer_pool *pool);
+/* Gives the system back what nobody has used since the last call. */
+void buffer_pool_trim(struct buffer_pool *pool);
 /* All buffers must be back. */
 void buffer_pool_free(struct buffer_pool *pool);
 

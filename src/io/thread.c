@@ -180,6 +180,11 @@ static void finish_round(struct io_thread *thread)
     } while (buffer_pool_wants_serve(thread->buffers));
 }
 
+static void trim_due(struct io_timer *timer)
+{
+    buffer_pool_trim(container_of(timer, struct io_thread, trim)->buffers);
+}
+
 static void run_rounds(struct io_thread *thread)
 {
     while (!thread->stopping) {
@@ -192,6 +197,8 @@ static void run_rounds(struct io_thread *thread)
             abort(); /* nothing that this thread owns can be served any more */
         }
         finish_round(thread);
+        if (!list_linked(&thread->trim.link) && buffer_pool_wants_trim(thread->buffers))
+            io_timer_start(thread, &thread->trim, USEC_PER_SEC);
     }
 }
 
@@ -246,6 +253,7 @@ int io_thread_start(unsigned index, size_t buffer_budget, struct io_thread **ret
     thread->mailbox.fd = -1;
     thread->mailbox_op.complete = mailbox_readable;
     thread->tick_op.complete = ticked;
+    thread->trim.expired = trim_due;
     list_init(&thread->deferred);
     list_init(&thread->timers);
     thread->buffers = buffer_pool_new(buffer_budget);

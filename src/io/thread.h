@@ -43,7 +43,8 @@ struct io_thread {
     struct list deferred;
     struct list timers;
     struct io_op tick_op;
-    uint64_t now; /* see io_thread_now(); 0: not looked at yet in this round */
+    struct io_timer trim; /* of the buffers; runs while more are kept than an idle thread should */
+    uint64_t now;         /* see io_thread_now(); 0: not looked at yet in this round */
     bool ticking;
     bool stopping;
     struct io_uring_buf_ring *receive_ring;

@@ -145,7 +145,40 @@ static void what_is_given_back_is_kept_only_up_to_a_limit(void **state)
     assert_true(held() >= before + 15 * KIB);
     for (size_t i = 0; i < COUNT; i++)
         buffer_unref(pool, buffers[i]);
-    assert_true(held() <= before + 2 * KIB);
+    assert_true(held() <= before + 9 * KIB);
+    assert_true(buffer_pool_wants_trim(pool));
+    buffer_pool_trim(pool); /* they were used since the last time, which was never */
+    buffer_pool_trim(pool);
+    assert_true(held() <= before + KIB);
+    assert_false(buffer_pool_wants_trim(pool));
+}
+
+static void what_is_used_now_and_then_is_kept(void **state)
+{
+    enum { COUNT = 8 };
+    struct buffer *buffers[COUNT];
+    for (size_t i = 0; i < COUNT; i++) {
+        buffers[i] = buffer_get(pool, BUFFER_MAX_SIZE);
+        buffers[i]->data[0] = 1; /* 0: from the kernel */
+    }
+    for (size_t i = 0; i < COUNT; i++)
+        buffer_unref(pool, buffers[i]);
+    for (size_t round = 0; round < 3; round++) {
+        buffer_pool_trim(pool);
+        for (size_t i = 0; i < COUNT / 2; i++) {
+            buffers[i] = buffer_get(pool, BUFFER_MAX_SIZE);
+            assert_int_equal(buffers[i]->data[0], 1);
+        }
+        for (size_t i = 0; i < COUNT / 2; i++)
+            buffer_unref(pool, buffers[i]);
+    }
+    size_t before = held();
+    buffer_pool_trim(pool);
+    buffer_pool_trim(pool);
+    assert_true(held() < before);
+    buffers[0] = buffer_get(pool, BUFFER_MAX_SIZE); /* one is kept even so */
+    assert_int_equal(buffers[0]->data[0], 1);
+    buffer_unref(pool, buffers[0]);
 }
 
 /* --- the budget --- */
@@ -342,6 +375,7 @@ int main(void)
         BUFFER_TEST(two_buffers_never_share_memory),
         BUFFER_TEST(what_is_kept_is_used_again_and_again),
         BUFFER_TEST(what_is_given_back_is_kept_only_up_to_a_limit),
+        BUFFER_TEST(what_is_used_now_and_then_is_kept),
         BUFFER_TEST(one_alone_gets_a_third),
         BUFFER_TEST(those_who_ask_side_by_side_get_the_same),
         BUFFER_TEST(who_has_nothing_gets_one_whatever_the_others_do),
