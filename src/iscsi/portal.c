@@ -184,6 +184,8 @@ int iscsi_portal_start(struct io_thread *const *threads, unsigned n_threads, con
             free_portal(portal);
         return error_set(ret_error, -ENOMEM, "out of memory");
     }
+    for (unsigned i = 0; i < n_listeners; i++)
+        iscsi_socket_prepare_listener(listeners[i]);
     atomic_init(&portal->live, n_threads * (1 + n_listeners));
     for (unsigned i = 0; i < n_threads; i++)
         io_thread_post(threads[i], &portal->threads[i].start);

@@ -400,8 +400,17 @@ static const struct iscsi_conn_operations conn_operations = {
 
 /* --- its beginning --- */
 
-static void set_options(int fd)
+/* A storage network is no Internet: what BBR does for lossy and long ways (pacing, probing) costs
+ * throughput and processor here. Where CUBIC is not to be had, the system's choice stays. */
+static void set_congestion_control(int fd)
 {
+    static const char name[] = "cubic";
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, sizeof(name) - 1);
+}
+
+void iscsi_socket_prepare_listener(int fd)
+{
+    set_congestion_control(fd);
     set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
     set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
     set_patience(fd, &usual_patience);
@@ -428,7 +437,6 @@ int iscsi_socket_open(struct portal_thread *owner, int fd)
     s->deadline.expired = login_expired;
     s->ping.expired = ping_due;
     s->request.done = target_found;
-    set_options(fd);
     atomic_fetch_add(&owner->portal->live, 1);
     enter_thread(s, owner);
     iscsi_socket_receive(s);

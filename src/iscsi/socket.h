@@ -81,6 +81,8 @@ void iscsi_portal_let_go(struct iscsi_portal *portal);
 
 /* --- socket.c --- */
 
+/* Sets the options that a listener's connections inherit. */
+void iscsi_socket_prepare_listener(int fd);
 /* For a connection that was accepted; fd is owned, unless this fails. */
 int iscsi_socket_open(struct portal_thread *owner, int fd) MUST_CHECK;
 /* It has logged in, or is not going to. */
