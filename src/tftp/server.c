@@ -10,10 +10,14 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 
 #define RECEIVE_BATCH         16
 #define RECEIVE_BUFFER        (1 << 20)
+/* So many transfers are heard at a time, and so many times before others have their turn. */
+#define SESSION_BATCH         256
+#define SESSION_ROUNDS        16
 #define MAX_ERRORS_PER_SECOND 50
 
 void tftp_server_log(struct tftp_server *server, const struct endpoint *peer, const char *format,
@@ -200,6 +204,28 @@ static void handle(struct tftp_server *server, const struct arrival *arrival, co
     }
 }
 
+/* --- transfers --- */
+
+/* All that have something to read, once each. With a source of the loop for each, the loop would
+ * ask the kernel anew about all of them before every single one. Whoever is heard ends at most
+ * itself. */
+static void hear_sessions(struct tftp_server *server)
+{
+    struct epoll_event events[SESSION_BATCH];
+    int n = SESSION_BATCH;
+    for (int i = 0; i < SESSION_ROUNDS && n == SESSION_BATCH; i++) {
+        n = epoll_wait(server->ready, events, SESSION_BATCH, 0);
+        for (int j = 0; j < n; j++)
+            tftp_session_receive(events[j].data.ptr);
+    }
+}
+
+static int on_ready(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+    hear_sessions(userdata);
+    return 0;
+}
+
 /* --- the listening sockets --- */
 
 static void find_local(struct msghdr *header, struct endpoint *local)
@@ -222,6 +248,8 @@ static void find_local(struct msghdr *header, struct endpoint *local)
 static int on_request(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
     struct tftp_server *server = userdata;
+    /* what a client says in a transfer must be heard before what it asks next */
+    hear_sessions(server);
     for (int i = 0; i < RECEIVE_BATCH; i++) {
         uint8_t packet[TFTP_MAX_REQUEST + 1];
         _Alignas(struct cmsghdr) uint8_t
@@ -247,13 +275,10 @@ static int on_request(sd_event_source *source, int fd, uint32_t revents, void *u
     return 0;
 }
 
-/* Behind the transfers: what a client says in one must be heard before what it asks next. */
 static int watch_listener(struct tftp_server *server, int fd)
 {
     sd_event_source *source = NULL;
     int r = sd_event_add_io(server->loop, &source, fd, EPOLLIN, on_request, server);
-    if (r >= 0)
-        r = sd_event_source_set_priority(source, SD_EVENT_PRIORITY_NORMAL + 1);
     if (r >= 0)
         r = sd_event_source_set_floating(source, true);
     sd_event_source_unref(source);
@@ -307,6 +332,7 @@ static void free_server(struct tftp_server *server)
     for (size_t i = 0; i < server->n_listen; i++)
         close(server->listen[i]);
     util_close_fd(&server->directory);
+    util_close_fd(&server->ready);
     mailbox_close(&server->inbox);
     free(server);
 }
@@ -322,6 +348,12 @@ static int prepare(struct tftp_server *server, const struct tftp_settings *setti
         r = mailbox_open(&server->inbox);
     if (r >= 0)
         r = sd_event_add_io(server->loop, NULL, server->inbox.fd, EPOLLIN, on_inbox, server);
+    if (r >= 0) {
+        server->ready = epoll_create1(EPOLL_CLOEXEC);
+        r = server->ready < 0 ? -errno : 0;
+    }
+    if (r >= 0)
+        r = sd_event_add_io(server->loop, NULL, server->ready, EPOLLIN, on_ready, server);
     if (r < 0)
         return error_set(ret_error, r, "tftp: cannot make its loop: %s", strerror(-r));
     for (size_t i = 0; r >= 0 && i < settings->n_listen && i < TFTP_MAX_LISTEN; i++)
@@ -335,7 +367,7 @@ int tftp_server_start(const struct tftp_settings *settings, struct tftp_server *
     struct tftp_server *server = calloc(1, sizeof(*server));
     if (!server)
         return error_set(ret_error, -ENOMEM, "out of memory");
-    server->inbox.fd = server->directory = -1;
+    server->inbox.fd = server->directory = server->ready = -1;
     server->mailbox = settings->mailbox;
     server->event = settings->event;
     server->context = settings->context;

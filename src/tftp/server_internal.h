@@ -22,6 +22,7 @@ struct tftp_server {
     void *context;
 
     struct list sessions;
+    int ready; /* epoll of their sockets: one look finds all that have something to read */
     struct ratelimit log_limit;
     uint64_t errors_second; /* for how many ERRORs are sent in a second */
     unsigned errors_sent;
@@ -39,7 +40,7 @@ struct tftp_session {
     struct tftp_options wanted; /* as the client asked */
     struct endpoint peer, local;
     int socket, file;
-    sd_event_source *readable, *timer;
+    sd_event_source *timer;
     bool told; /* TFTP_EVENT_STARTED was posted */
     uint64_t started_at;
     char name[TFTP_EVENT_FILE_SIZE];
@@ -52,6 +53,8 @@ int tftp_session_start(struct tftp_server *server, const struct endpoint *peer,
                        const struct tftp_options *options, int *file, uint64_t file_size);
 /* Ends it without a word. */
 void tftp_session_free(struct tftp_session *session);
+/* Takes what has arrived, and goes on: the session may be gone afterwards. */
+void tftp_session_receive(struct tftp_session *session);
 /* Sends what is due, and ends it if it is over: the session may be gone afterwards. */
 void tftp_session_go_on(struct tftp_session *session);
 

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <netinet/ip.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 
 #define RECEIVE_BATCH 16
@@ -60,7 +61,6 @@ void tftp_session_free(struct tftp_session *session)
 {
     list_remove(&session->in_server);
     counter_subtract(&session->server->counters->active, 1);
-    sd_event_source_disable_unref(session->readable);
     sd_event_source_disable_unref(session->timer);
     util_close_fd(&session->socket);
     util_close_fd(&session->file);
@@ -170,22 +170,20 @@ void tftp_session_go_on(struct tftp_session *session)
     }
 }
 
-static int on_readable(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+void tftp_session_receive(struct tftp_session *session)
 {
-    struct tftp_session *session = userdata;
     for (int i = 0; i < RECEIVE_BATCH; i++) {
         uint8_t packet[TFTP_MAX_REQUEST];
-        ssize_t n = recv(fd, packet, sizeof(packet), MSG_DONTWAIT);
+        ssize_t n = recv(session->socket, packet, sizeof(packet), MSG_DONTWAIT);
         if (n < 0 && errno == ECONNREFUSED) {
             fail(session, "the client is gone");
-            return 0;
+            return;
         }
         if (n < 0)
             break;
         tftp_transfer_receive(&session->transfer, packet, (size_t)n, clock_monotonic_usec());
     }
     tftp_session_go_on(session);
-    return 0;
 }
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
@@ -225,13 +223,11 @@ static int open_socket(const struct endpoint *local, const struct endpoint *peer
 
 static int watch(struct tftp_session *session)
 {
-    sd_event *loop = session->server->loop;
-    int r =
-        sd_event_add_io(loop, &session->readable, session->socket, EPOLLIN, on_readable, session);
-    if (r < 0)
-        return r;
-    return sd_event_add_time(loop, &session->timer, CLOCK_MONOTONIC, session->transfer.deadline,
-                             10000, on_timer, session);
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = session};
+    if (epoll_ctl(session->server->ready, EPOLL_CTL_ADD, session->socket, &event) < 0)
+        return -errno;
+    return sd_event_add_time(session->server->loop, &session->timer, CLOCK_MONOTONIC,
+                             session->transfer.deadline, 10000, on_timer, session);
 }
 
 int tftp_session_start(struct tftp_server *server, const struct endpoint *peer,
