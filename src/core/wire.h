@@ -98,6 +98,24 @@ static inline uint64_t wire_get_be64(struct wire_reader *r)
     return high << 32 | wire_get_be32(r);
 }
 
+static inline uint16_t wire_get_le16(struct wire_reader *r)
+{
+    const uint8_t *p = wire_get_bytes(r, 2);
+    return p ? (uint16_t)(p[0] | p[1] << 8) : 0;
+}
+
+static inline uint32_t wire_get_le32(struct wire_reader *r)
+{
+    const uint8_t *p = wire_get_bytes(r, 4);
+    return p ? p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24 : 0;
+}
+
+static inline uint64_t wire_get_le64(struct wire_reader *r)
+{
+    uint64_t low = wire_get_le32(r);
+    return low | (uint64_t)wire_get_le32(r) << 32;
+}
+
 struct wire_writer {
     uint8_t *start;
     uint8_t *pos;

@@ -15,6 +15,18 @@ static void reads_big_endian(void **state)
     assert_int_equal(wire_reader_left(&r), 0);
 }
 
+static void reads_little_endian(void **state)
+{
+    const uint8_t data[] = {1, 2, 3, 4, 5, 0xf6, 7, 8, 9, 10, 11, 12, 13, 0xfe};
+    struct wire_reader r = wire_reader_of(data, sizeof(data));
+    assert_int_equal(wire_get_le16(&r), 0x0201);
+    assert_true(wire_get_le32(&r) == 0xf6050403);
+    assert_true(wire_get_le64(&r) == 0xfe0d0c0b0a090807);
+    assert_true(wire_reader_ok(&r));
+    assert_int_equal(wire_get_le16(&r), 0);
+    assert_false(wire_reader_ok(&r));
+}
+
 static void reading_over_the_end_fails_for_good(void **state)
 {
     const uint8_t data[] = {1, 2, 3};
@@ -74,6 +86,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(reads_big_endian),
+        TEST(reads_little_endian),
         TEST(reading_over_the_end_fails_for_good),
         TEST(a_sub_reader_ends_where_it_was_told),
         TEST(writes_what_it_reads),
