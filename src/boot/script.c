@@ -7,15 +7,20 @@
 /* iPXE's retries, about 5 s each, of a disk that it has lost while firmware or GRUB reads it. */
 #define SAN_RETRIES     120
 
+/* The disk's number in firmware, which is iPXE's own choice, too. */
+#define DRIVE         "0x80"
+/* Milliseconds without a byte, after which iPXE gives up fetching something. */
+#define FETCH_TIMEOUT "30000"
+
 static const char header[] = "#!ipxe\n";
 
 /* Names in the catalog have only [a-z0-9.-] (core/names.h), and a URI not much more
  * (core/iscsi_uri.h): nothing here needs quoting. */
-static void put_url(FILE *f, struct mac_address mac, const struct boot_site *site)
+static void put_url(FILE *f, const char *path, struct mac_address mac, const char *base_url)
 {
     const uint8_t *b = mac.bytes;
-    fprintf(f, "%s/boot.ipxe?mac=%02x-%02x-%02x-%02x-%02x-%02x", site->base_url, b[0], b[1], b[2],
-            b[3], b[4], b[5]);
+    fprintf(f, "%s/%s?mac=%02x-%02x-%02x-%02x-%02x-%02x", base_url, path, b[0], b[1], b[2], b[3],
+            b[4], b[5]);
 }
 
 /* Waits, then starts over with what the server says by then; `again` is where to go if it does not
@@ -24,7 +29,7 @@ static void put_retry(FILE *f, struct mac_address mac, const struct boot_site *s
                       const char *again)
 {
     fprintf(f, "sleep %u\nchain --replace ", RETRY_SECONDS);
-    put_url(f, mac, site);
+    put_url(f, "boot.ipxe", mac, site->base_url);
     fprintf(f, " || goto %s\n", again);
 }
 
@@ -72,23 +77,47 @@ static void put_chap(FILE *f, const struct chap_credentials *chap)
 }
 
 /* RFC 4173, with the LUN in the hexadecimal that iPXE reads. */
-static void put_sanboot(FILE *f, const struct plan *plan, const struct boot_site *site)
+static void put_root_path(FILE *f, const struct plan *plan, const struct boot_site *site)
 {
     const struct iscsi_uri *uri = plan->volume->elsewhere;
-    fprintf(f, ":boot\nsanboot iscsi:");
+    fputs("iscsi:", f);
     if (uri)
         fprintf(f, "%s::%u:%x:%s", uri->host, uri->port, iscsi_uri_wire_lun(uri), uri->target);
     else
         fprintf(f, "%s::%u:0:%s:%s", site->portal, site->portal_port, site->base_iqn,
                 plan->volume->name);
-    fprintf(f, " || goto failed\n:failed\n");
 }
 
-static void put_here(FILE *f, const struct plan *plan, const struct boot_site *site)
+static void put_sanboot(FILE *f, const struct plan *plan, const struct boot_site *site)
+{
+    fputs(":boot\nsanboot ", f);
+    put_root_path(f, plan, site);
+    fputs(" || goto failed\n:failed\n", f);
+}
+
+/* The disk is logged in to first: what is to become of it at this boot, has become of it then. If
+ * its loader is to boot after all, it does so from the disk as it is hooked. */
+static void put_direct(FILE *f, const struct plan *plan, struct mac_address mac,
+                       const struct boot_site *site)
+{
+    fputs(":boot\nsanhook --drive " DRIVE " ", f);
+    put_root_path(f, plan, site);
+    fputs(" || goto failed\nchain --timeout " FETCH_TIMEOUT " ", f);
+    put_url(f, "direct.ipxe", mac, site->base_url);
+    fputs(" || goto loader\n:loader\nsanboot --drive " DRIVE " || goto failed\n"
+          ":failed\nsanunhook --drive " DRIVE " ||\n",
+          f);
+}
+
+static void put_here(FILE *f, const struct plan *plan, struct mac_address mac,
+                     const struct boot_site *site)
 {
     const char *node = plan->node->name, *volume = plan->volume->name;
     fprintf(f, "echo nodisk: %s boots volume %s of %s\n", node, volume, site->portal);
-    put_sanboot(f, plan, site);
+    if (site->direct)
+        put_direct(f, plan, mac, site);
+    else
+        put_sanboot(f, plan, site);
     fprintf(f,
             "echo nodisk: %s cannot boot volume %s of %s (is nodisk running there?); "
             "trying again in %u seconds\n",
@@ -121,7 +150,7 @@ static void put_volume(FILE *f, const struct plan *plan, struct mac_address mac,
     if (plan->volume->elsewhere)
         put_elsewhere(f, plan, site);
     else
-        put_here(f, plan, site);
+        put_here(f, plan, mac, site);
     put_retry(f, mac, site, "boot");
 }
 
@@ -143,7 +172,7 @@ static void put_stranger(FILE *f, struct mac_address mac, const struct boot_site
             "not while it boots; asking DHCP again\n",
             mac_format(mac, text));
     fprintf(f, "sleep %u\nifclose\ndhcp || goto again\nchain --replace ", RETRY_SECONDS);
-    put_url(f, mac, site);
+    put_url(f, "boot.ipxe", mac, site->base_url);
     fprintf(f, " || goto again\n");
 }
 
@@ -188,6 +217,60 @@ static void put_script(FILE *f, const struct plan *plan, struct mac_address mac,
     }
 }
 
+/* initrd= is for UEFI: iPXE has the files that it fetched in a file system there, where the kernel
+ * looks for its initramfs. It also puts the kernel's name before the arguments; with a dot, no
+ * kernel hands that to init. BOOT_IMAGE is what GRUB says, too, and so is what is shown. */
+static void put_files(FILE *f, const struct direct_boot *boot, struct mac_address mac,
+                      const char *base_url)
+{
+    const struct loader_record *record = &boot->record;
+    fprintf(f, "echo nodisk: loading the kernel\nkernel --timeout " FETCH_TIMEOUT
+               " --name nodisk.kernel ");
+    put_url(f, "direct/kernel", mac, base_url);
+    fprintf(f, "&token=%s BOOT_IMAGE=%s %s initrd=initrd || goto failed\n", boot->token,
+            record->kernel, record->arguments);
+    fputs("echo nodisk: loading the initramfs\n", f);
+    fputs("initrd --timeout " FETCH_TIMEOUT " --name initrd ", f);
+    put_url(f, "direct/initrd", mac, base_url);
+    fprintf(f,
+            "&token=%s || goto failed\necho nodisk: starting the kernel\n"
+            "boot || goto failed\n:failed\nimgfree\n"
+            "echo nodisk: could not fetch them; booting by the disk's own loader\nexit 1\n",
+            boot->token);
+}
+
+static char *finish(FILE *f, char **text)
+{
+    if (fclose(f) == 0)
+        return *text;
+    free(*text);
+    return NULL;
+}
+
+char *boot_script_render_direct(const struct direct_boot *boot, struct mac_address mac,
+                                const char *base_url)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *f = open_memstream(&text, &size);
+    if (!f)
+        return NULL;
+    fputs(header, f);
+    put_files(f, boot, mac, base_url);
+    return finish(f, &text);
+}
+
+char *boot_script_render_loader(const char *reason)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *f = open_memstream(&text, &size);
+    if (!f)
+        return NULL;
+    fprintf(f, "%secho nodisk: the disk's own loader boots: %s\nexit 1\n", header, reason);
+    return finish(f, &text);
+}
+
 char *boot_script_render(const struct plan *plan, struct mac_address mac,
                          const struct boot_site *site)
 {
@@ -197,9 +280,5 @@ char *boot_script_render(const struct plan *plan, struct mac_address mac,
     if (!f)
         return NULL;
     put_script(f, plan, mac, site);
-    if (fclose(f) != 0) {
-        free(text);
-        return NULL;
-    }
-    return text;
+    return finish(f, &text);
 }

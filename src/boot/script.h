@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "boot/direct_boot.h"
 #include "registry/plan.h"
 
 struct boot_site {
@@ -14,8 +15,16 @@ struct boot_site {
     uint16_t portal_port;
     const char *base_url; /* "http://10.0.0.1" or "http://10.0.0.1:8080" */
     const char *base_iqn;
+    bool direct; /* ask what the disk would boot, and boot that without its loader */
 };
 
 /* The script for the machine with this MAC. From malloc(); NULL without memory. */
 char *boot_script_render(const struct plan *plan, struct mac_address mac,
                          const struct boot_site *site);
+
+/* What a machine whose firmware has its disk boots from there, without the disk's loader; if it
+ * cannot fetch it, the script ends with an error. As above. */
+char *boot_script_render_direct(const struct direct_boot *boot, struct mac_address mac,
+                                const char *base_url);
+/* Ends with an error, having shown why the disk's loader has to boot. As above. */
+char *boot_script_render_loader(const char *reason);

@@ -3,10 +3,12 @@
 #include <errno.h>
 #include <microhttpd.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdarg.h>
 
 #define STACK_SIZE        (512 * KIB)
 #define LINES_BLOCK       (4 * KIB)
+#define STREAM_BLOCK      (64 * KIB)
 /* What a connection has for the heads of a request and of its answer, and to read a body into. */
 #define CONNECTION_MEMORY (16 * KIB)
 /* A body that is too large is read to its end all the same if it has no more than this: many a
@@ -16,6 +18,10 @@
 struct http_server {
     struct http_settings settings;
     struct MHD_Daemon *daemon;
+    pthread_mutex_t lock; /* protects all below */
+    pthread_cond_t resumed;
+    unsigned n_suspended; /* connections that wait for others than their peers */
+    bool stopping;
 };
 
 /* What is kept of a connection. */
@@ -32,6 +38,8 @@ struct http_request {
     char *body;
     size_t body_size;
     bool too_large;
+    void *later; /* of http_defer() */
+    void (*release_later)(void *later);
     enum MHD_Result answered; /* MHD_NO: not at all, and the connection ends */
 };
 
@@ -94,6 +102,8 @@ static void on_completed(void *cls, struct MHD_Connection *connection, void **co
     struct http_request *request = *con_cls;
     if (!request)
         return;
+    if (request->later)
+        request->release_later(request->later);
     free(request->method);
     free(request->path);
     free(request->body);
@@ -172,7 +182,8 @@ static struct MHD_Daemon *start_daemon(struct http_server *server)
     const struct http_settings *s = &server->settings;
     bool pool = s->threads == HTTP_POOL;
     unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_ITC | MHD_USE_ERROR_LOG;
-    flags |= pool ? MHD_USE_EPOLL : MHD_USE_POLL | MHD_USE_THREAD_PER_CONNECTION;
+    flags |= pool ? MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME
+                  : MHD_USE_POLL | MHD_USE_THREAD_PER_CONNECTION;
     struct MHD_OptionItem pool_options[] = {
         {MHD_OPTION_THREAD_POOL_SIZE, (intptr_t)s->pool_size, NULL},
         {MHD_OPTION_END, 0, NULL},
@@ -189,6 +200,13 @@ static struct MHD_Daemon *start_daemon(struct http_server *server)
         (size_t)STACK_SIZE, MHD_OPTION_ARRAY, more, MHD_OPTION_END);
 }
 
+static void server_free(struct http_server *server)
+{
+    pthread_mutex_destroy(&server->lock);
+    pthread_cond_destroy(&server->resumed);
+    free(server);
+}
+
 int http_start(const struct http_settings *settings, struct http_server **ret_server,
                struct error *ret_error)
 {
@@ -198,11 +216,13 @@ int http_start(const struct http_settings *settings, struct http_server **ret_se
         return error_set(ret_error, -ENOMEM, "out of memory");
     }
     server->settings = *settings;
+    pthread_mutex_init(&server->lock, NULL);
+    pthread_cond_init(&server->resumed, NULL);
     server->daemon = start_daemon(server);
     if (!server->daemon) {
         int r = errno ? -errno : -EIO;
         close(settings->fd);
-        free(server);
+        server_free(server);
         return error_set(ret_error, r, "cannot start the HTTP server: %s", strerror(-r));
     }
     *ret_server = server;
@@ -213,8 +233,56 @@ void http_stop(struct http_server *server)
 {
     if (!server)
         return;
+    pthread_mutex_lock(&server->lock);
+    server->stopping = true;
+    while (server->n_suspended > 0)
+        pthread_cond_wait(&server->resumed, &server->lock);
+    pthread_mutex_unlock(&server->lock);
     MHD_stop_daemon(server->daemon); /* closes the listening socket, too */
-    free(server);
+    server_free(server);
+}
+
+/* --- connections that wait --- */
+
+/* False: too late for that. */
+static bool suspend(struct http_server *server, struct MHD_Connection *connection)
+{
+    pthread_mutex_lock(&server->lock);
+    bool may = !server->stopping;
+    server->n_suspended += may;
+    pthread_mutex_unlock(&server->lock);
+    if (may)
+        MHD_suspend_connection(connection);
+    return may;
+}
+
+static void resume(struct http_server *server, struct MHD_Connection *connection)
+{
+    MHD_resume_connection(connection);
+    pthread_mutex_lock(&server->lock);
+    server->n_suspended--;
+    pthread_cond_signal(&server->resumed);
+    pthread_mutex_unlock(&server->lock);
+}
+
+bool http_defer(struct http_request *request, void *later, void (*release)(void *later))
+{
+    if (!suspend(request->server, request->connection))
+        return false;
+    request->later = later;
+    request->release_later = release;
+    request->answered = MHD_YES;
+    return true;
+}
+
+void http_resume(struct http_request *request)
+{
+    resume(request->server, request->connection);
+}
+
+void *http_take_deferred(struct http_request *request)
+{
+    return take_ptr(request->later);
 }
 
 const char *http_method(const struct http_request *request)
@@ -336,5 +404,40 @@ void http_reply_lines(struct http_request *request, unsigned status, const char 
                                                                       read_lines, lines, end_lines);
     if (!response)
         lines->end(lines);
+    answer(request, status, type, response);
+}
+
+static ssize_t read_stream(void *cls, uint64_t position, char *buffer, size_t room)
+{
+    struct http_stream *stream = cls;
+    ssize_t n = stream->read(stream, position, buffer, room);
+    if (n > 0)
+        return n;
+    if (n < 0 || !suspend(stream->server, stream->connection))
+        return MHD_CONTENT_READER_END_WITH_ERROR;
+    stream->fetch(stream, position);
+    return 0;
+}
+
+static void end_stream(void *cls)
+{
+    struct http_stream *stream = cls;
+    stream->end(stream);
+}
+
+void http_stream_ready(struct http_stream *stream)
+{
+    resume(stream->server, stream->connection);
+}
+
+void http_reply_stream(struct http_request *request, unsigned status, const char *type,
+                       uint64_t size, struct http_stream *stream)
+{
+    stream->server = request->server;
+    stream->connection = request->connection;
+    struct MHD_Response *response =
+        MHD_create_response_from_callback(size, STREAM_BLOCK, read_stream, stream, end_stream);
+    if (!response)
+        stream->end(stream);
     answer(request, status, type, response);
 }

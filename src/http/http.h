@@ -1,9 +1,10 @@
 /*
  * An HTTP server on one listening socket, over libmicrohttpd: requests whole, answers from memory,
- * or line by line as they come about.
+ * line by line as they come about, or from a disk.
  *
- * The handler runs on a thread of the server and answers exactly once before it returns. With
- * HTTP_THREAD_PER_CONNECTION it may block (admin API); with HTTP_POOL it must not (nodes).
+ * The handler runs on a thread of the server and answers exactly once before it returns, or puts
+ * that off. With HTTP_THREAD_PER_CONNECTION it may block (admin API); with HTTP_POOL it must not
+ * (nodes).
  */
 #pragma once
 
@@ -65,6 +66,37 @@ void http_reply(struct http_request *request, unsigned status, const char *type,
 /* body comes from malloc() and is taken over. */
 void http_reply_owned(struct http_request *request, unsigned status, const char *type, char *body,
                       size_t size);
+
+/* HTTP_POOL only: whatever else has to be waited for.
+ *
+ * Puts the answer off: the handler returns without one, and is called once more for the same
+ * request after http_resume(), on a thread of the server. later: for that second call; released if
+ * there is none, because the peer has gone. False: the server is being stopped; answer at once. */
+bool http_defer(struct http_request *request, void *later, void (*release)(void *later)) MUST_CHECK;
+/* From any other thread, once for each time. *request may be gone right after it. */
+void http_resume(struct http_request *request);
+/* In the second call: what it was put off with, for the caller to release. Else NULL. */
+void *http_take_deferred(struct http_request *request);
+
+/* A body of a known size that has to be fetched from somewhere, a piece at a time. */
+struct http_stream {
+    /* Copies what there is from `position` on, up to `room` bytes: how many. 0: nothing is there
+     * yet; then fetch() is called. Negative: it cannot be had; the connection ends. */
+    ssize_t (*read)(struct http_stream *stream, uint64_t position, char *buffer, size_t room);
+    /* Begins to get it; http_stream_ready() is called when that is done, here or anywhere. */
+    void (*fetch)(struct http_stream *stream, uint64_t position);
+    /* No more is wanted. Frees it. Always called once, while nothing is being fetched. */
+    void (*end)(struct http_stream *stream);
+
+    /* private */
+    struct http_server *server;
+    struct MHD_Connection *connection;
+};
+
+/* HTTP_POOL only. stream, embedded in what the caller needs, is taken over. */
+void http_reply_stream(struct http_request *request, unsigned status, const char *type,
+                       uint64_t size, struct http_stream *stream);
+void http_stream_ready(struct http_stream *stream);
 
 struct http_lines {
     /* The next line without its newline, from malloc(); NULL: that was all. May block with

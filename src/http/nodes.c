@@ -2,23 +2,14 @@
 
 #include <errno.h>
 
-#include "boot/script.h"
-#include "http/http.h"
+#include "http/nodes_internal.h"
 
 #define MAX_CONNECTIONS 4096
 #define MAX_PER_PEER    16 /* a machine has one, rarely two */
 #define IDLE_TIMEOUT    30 /* seconds */
 #define POOL_THREADS    2
 
-struct node_http {
-    struct node_http_settings settings;
-    struct http_server *servers[NODE_HTTP_MAX_LISTEN];
-    struct endpoint endpoints[NODE_HTTP_MAX_LISTEN];
-    size_t count;
-    struct node_http_counters counters;
-};
-
-static void reply_text(struct http_request *request, unsigned status, const char *text)
+void node_http_reply_text(struct http_request *request, unsigned status, const char *text)
 {
     http_reply(request, status, "text/plain; charset=utf-8", text, strlen(text));
 }
@@ -35,7 +26,7 @@ static void refuse(struct node_http *http, struct http_request *request,
     counter_add(&http->counters.refused, 1);
     tell(http, &(struct node_http_oddity){
                    .kind = NODE_HTTP_WRONG, .peer = *peer, .path = http_path(request)});
-    reply_text(request, status, text);
+    node_http_reply_text(request, status, text);
 }
 
 static void no_request(void *context, const struct endpoint *peer)
@@ -45,9 +36,8 @@ static void no_request(void *context, const struct endpoint *peer)
     tell(http, &(struct node_http_oddity){.kind = NODE_HTTP_NO_REQUEST, .peer = *peer});
 }
 
-/* The MAC that the request names; false: answered. */
-static bool get_mac(struct node_http *http, struct http_request *request,
-                    const struct endpoint *peer, struct mac_address *ret_mac)
+bool node_http_get_mac(struct node_http *http, struct http_request *request,
+                       const struct endpoint *peer, struct mac_address *ret_mac)
 {
     const char *text = http_query(request, "mac");
     if (text && mac_parse(text, ret_mac) == 0)
@@ -107,28 +97,35 @@ static void sign_script(struct node_http *http, const struct plan *plan, struct 
     boot_tracker_sign_of_mac(http->settings.tracker, mac, BOOT_SIGN_SCRIPT, detail);
 }
 
+const char *node_http_format_url(const struct endpoint *local, char url[static NODE_HTTP_URL_SIZE])
+{
+    char address[ENDPOINT_TEXT_SIZE];
+    endpoint_format(local, address);
+    if (endpoint_port(local) == 80)
+        endpoint_format_address(local, address);
+    snprintf(url, NODE_HTTP_URL_SIZE, "http://%s", address);
+    return url;
+}
+
 static void reply_script(struct node_http *http, struct http_request *request,
                          const struct plan *plan, struct mac_address mac,
                          const struct endpoint *local, const char *base_iqn)
 {
-    char address[ENDPOINT_TEXT_SIZE], portal[ENDPOINT_TEXT_SIZE], url[ENDPOINT_TEXT_SIZE + 16];
+    char portal[ENDPOINT_TEXT_SIZE], url[NODE_HTTP_URL_SIZE];
     struct endpoint portal_endpoint;
     http->settings.portal(http->settings.context, local, &portal_endpoint);
-    endpoint_format(local, address);
-    if (endpoint_port(local) == 80)
-        endpoint_format_address(local, address);
-    snprintf(url, sizeof(url), "http://%s", address);
     struct boot_site site = {
         .portal = endpoint_format_address(&portal_endpoint, portal),
         .portal_port = endpoint_port(&portal_endpoint),
-        .base_url = url,
+        .base_url = node_http_format_url(local, url),
+        .direct = http->settings.direct,
         .base_iqn = base_iqn,
     };
     char *script = boot_script_render(plan, mac, &site);
     if (script)
         http_reply_owned(request, 200, "text/plain", script, strlen(script));
     else
-        reply_text(request, 500, "out of memory\n");
+        node_http_reply_text(request, 500, "out of memory\n");
 }
 
 /* A node's MAC, from an address that is not the node's, or when it is too late for secrets. */
@@ -137,6 +134,16 @@ static void tell_stranger(struct node_http *http, enum node_http_oddity_kind kin
 {
     counter_add(&http->counters.refused, 1);
     tell(http, &(struct node_http_oddity){.kind = kind, .peer = *peer, .node = node->name});
+}
+
+bool node_http_may_have(struct node_http *http, const struct endpoint *peer,
+                        const struct plan *plan, struct mac_address mac)
+{
+    bool really = is_really(http, peer, plan->node, mac);
+    if (really && (!plan_chap(plan) || may_have_secrets(http, peer, plan)))
+        return true;
+    tell_stranger(http, really ? NODE_HTTP_LATE : NODE_HTTP_STRANGER, plan->node, peer);
+    return false;
 }
 
 /* And not somebody who wants to see what it would get. */
@@ -150,19 +157,14 @@ static void get_script(struct node_http *http, struct http_request *request,
                        const struct endpoint *peer, const struct endpoint *local)
 {
     struct mac_address mac;
-    if (!get_mac(http, request, peer, &mac))
+    if (!node_http_get_mac(http, request, peer, &mac))
         return;
     cleanup_catalog struct catalog *catalog = catalog_slot_get(http->settings.catalog);
     struct plan plan = plan_for_mac(catalog, mac);
-    if (plan.node && !is_really(http, peer, plan.node, mac)) {
-        tell_stranger(http, NODE_HTTP_STRANGER, plan.node, peer);
+    if (plan.node && !node_http_may_have(http, peer, &plan, mac))
         plan = (struct plan){.kind = PLAN_STRANGER};
-    } else if (plan.node && plan_chap(&plan) && !may_have_secrets(http, peer, &plan)) {
-        tell_stranger(http, NODE_HTTP_LATE, plan.node, peer);
-        plan = (struct plan){.kind = PLAN_STRANGER};
-    } else if (plan.node && is_ipxe(request)) {
+    else if (plan.node && is_ipxe(request))
         sign_script(http, &plan, mac, peer);
-    }
     counter_add(plan.node ? &http->counters.scripts : &http->counters.unknown, 1);
     reply_script(http, request, &plan, mac, local, catalog_base_iqn(catalog));
 }
@@ -172,20 +174,20 @@ static void post_up(struct node_http *http, struct http_request *request,
 {
     struct mac_address mac;
     char address[ENDPOINT_TEXT_SIZE];
-    if (!get_mac(http, request, peer, &mac))
+    if (!node_http_get_mac(http, request, peer, &mac))
         return;
     cleanup_catalog struct catalog *catalog = catalog_slot_get(http->settings.catalog);
     const struct catalog_node *node = catalog_node_by_mac(catalog, mac);
     if (!is_really(http, peer, node, mac)) {
         if (node)
             tell_stranger(http, NODE_HTTP_STRANGER, node, peer);
-        reply_text(request, 403, "this address is not that machine's\n");
+        node_http_reply_text(request, 403, "this address is not that machine's\n");
         return;
     }
     counter_add(&http->counters.up, node != NULL);
     boot_tracker_sign_of_mac(http->settings.tracker, mac, BOOT_SIGN_UP,
                              endpoint_format_address(peer, address));
-    reply_text(request, 200, "welcome\n");
+    node_http_reply_text(request, 200, "welcome\n");
 }
 
 static void handle(void *context, struct http_request *request)
@@ -196,9 +198,11 @@ static void handle(void *context, struct http_request *request)
     bool get = str_eq(method, "GET"), post = str_eq(method, "POST");
     counter_add(&http->counters.requests, 1);
     if (!http_peer(request, &peer) || endpoint_from_socket(http_connection_fd(request), &local) < 0)
-        reply_text(request, 500, "the connection is gone\n");
+        node_http_reply_text(request, 500, "the connection is gone\n");
     else if (get && str_eq(path, "/boot.ipxe"))
         get_script(http, request, &peer, &local);
+    else if (get && node_http_direct(http, request, &peer, &local))
+        return;
     else if (post && str_eq(path, "/up"))
         post_up(http, request, &peer);
     else

@@ -2,6 +2,7 @@
  * What machines fetch over HTTP: their boot script, and telling that they are up.
  *
  *   GET  /boot.ipxe?mac=52-54-00-00-00-01   the script for this machine
+ *   GET  /direct.ipxe, /direct/kernel, /direct/initrd: see nodes_direct.c
  *   POST /up?mac=52-54-00-00-00-01          its system is up (a hint: it is shown, nothing more)
  *
  * Who asks is known by the address that DHCP gave to its MAC: a node's own script goes to nobody
@@ -31,6 +32,24 @@ struct node_http_oddity {
     const char *node; /* STRANGER, LATE; likewise */
 };
 
+/* A read of a node's disk, as those see it who have it open. */
+struct node_disk_read {
+    uint64_t volume_id;
+    uint64_t offset; /* bytes */
+    size_t size;     /* bytes */
+    uint8_t *data;
+    /* On any thread, once: 0 or a negative errno. */
+    void (*done)(struct node_disk_read *read, int result);
+};
+
+/* How a node boots; texts live as long as the call. */
+struct node_http_direct {
+    const char *node;
+    const char *kernel; /* NULL: by its disk's own loader... */
+    const char *reason; /* ...since this is so; else "" */
+    uint64_t bytes;     /* of kernel and initramfs */
+};
+
 struct node_http_settings {
     const struct endpoint *listen;
     size_t n_listen; /* up to NODE_HTTP_MAX_LISTEN */
@@ -40,6 +59,11 @@ struct node_http_settings {
     void (*portal)(void *context, const struct endpoint *local, struct endpoint *ret_portal);
     /* Is this address one that our own DHCP hands out? Then we know whose it is. */
     bool (*is_ours)(void *context, uint32_t address);
+    /* Have nodes fetch kernel and initramfs from here, where that is what their loaders do. */
+    bool direct;
+    void (*read_disk)(void *context, struct node_disk_read *read); /* if `direct` */
+    /* How a node boots. Several threads at once. NULL: nobody cares. */
+    void (*direct_told)(void *context, const struct node_http_direct *told);
     /* Something was dropped or refused. Several threads at once. NULL: nobody cares. */
     void (*oddity)(void *context, const struct node_http_oddity *oddity);
     void *context;

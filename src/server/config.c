@@ -354,6 +354,7 @@ static const struct key keys[] = {
     {"server", "base-iqn", parse_iqn, SERVER(base_iqn)},
     {"server", "log-level", parse_log_level, SERVER(log_level)},
     {"storage", "warn-free", parse_warn_free, SERVER(warn_free)},
+    {"boot", "direct", parse_bool, SERVER(direct_boot)},
     {"images", "warm-up", parse_bool, SERVER(warm_up)},
     {"images", "warm-up-limit", parse_size, SERVER(warm_limit)},
     {"iscsi", "listen", parse_listen, SERVER(iscsi), true},
@@ -458,8 +459,8 @@ static int handle_key(void *user, const char *section, const char *name, const c
     const struct key *key = find_key(is_subnet ? "subnet" : section, name, &known_section);
     if (!known_section || (str_eq(section, "subnet"))) {
         problem(parser, parser->line,
-                "[%s]: no such section; there are [server], [storage], [images], [iscsi], [http], "
-                "[tftp] and [subnet NAME]",
+                "[%s]: no such section; there are [server], [storage], [images], [boot], [iscsi], "
+                "[http], [tftp] and [subnet NAME]",
                 section);
         return 1;
     }
@@ -585,6 +586,7 @@ int config_init(struct config *ret_config)
 {
     struct config config = {.log_level = LOG_INFO,
                             .warn_free = WARN_FREE_DEFAULT,
+                            .direct_boot = true,
                             .iscsi_limits = ISCSI_DEFAULT_LIMITS};
     config.subnets = calloc(CONFIG_MAX_SUBNETS, sizeof(*config.subnets));
     if (!config.subnets)

@@ -33,6 +33,7 @@ struct config {
     int log_level;
     struct warn_free warn_free;
 
+    bool direct_boot;    /* nodes fetch kernel and initramfs over HTTP where that is the same */
     bool warm_up;        /* boot sets are read into memory at start */
     uint64_t warm_limit; /* bytes of them in all; 0: a quarter of memory */
 

@@ -65,3 +65,14 @@ void http_log_oddity(struct http_log *log, const struct node_http_oddity *oddity
         break;
     }
 }
+
+void http_log_direct(const struct node_http_direct *told)
+{
+    if (told->kernel)
+        log_write(LOG_INFO, told->node,
+                  "boots %s of its disk directly: kernel and initramfs have "
+                  "%llu KiB",
+                  told->kernel, (unsigned long long)(told->bytes / KIB));
+    else
+        log_write(LOG_INFO, told->node, "boots by its disk's own loader: %s", told->reason);
+}

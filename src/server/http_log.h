@@ -13,5 +13,7 @@ struct http_log {
 
 void http_log_init(struct http_log *log);
 void http_log_destroy(struct http_log *log);
+/* How a node boots. Any thread. */
+void http_log_direct(const struct node_http_direct *told);
 /* Any thread. */
 void http_log_oddity(struct http_log *log, const struct node_http_oddity *oddity);

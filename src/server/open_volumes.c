@@ -253,8 +253,8 @@ void open_volumes_detach_recorder(struct volume *volume)
 static void target_idle(struct iscsi_target *target)
 {
     struct volume *volume = target->context;
-    if (volume->state != OPEN)
-        return; /* its device is being exchanged; it is asked again after that */
+    if (volume->state != OPEN || volume->n_reads > 0)
+        return; /* its device is being exchanged, or read; it is asked again after that */
     open_volumes_detach_recorder(volume);
     volume->device = scsi_lu_take_device(target->lun0.lu);
     keep_reservations(volume, target->lun0.lu);

@@ -53,6 +53,28 @@ void open_volumes_look_at_space(struct open_volumes *volumes, const struct io_th
 /* The volume of a target that came from here. */
 uint64_t open_volumes_id(const struct iscsi_target *target);
 
+/* --- open_volumes_read.c --- */
+
+/* A read of a volume that is open, for somebody who has no session with it. */
+struct open_volumes_read {
+    uint64_t volume_id;
+    uint64_t offset; /* bytes */
+    size_t size;     /* bytes, at most BUFFER_MAX_SIZE */
+    uint8_t *data;
+    /* On the volume's thread: *read is its caller's again. 0 or a negative errno: -ESHUTDOWN: it is
+     * not open, or about to be opened anew; -ERANGE: not within it. */
+    void (*done)(struct open_volumes_read *read, int result);
+
+    /* private */
+    struct volume *volume;
+    struct block_request request;
+};
+
+/* On the volume's thread, `thread`. It stays open until then. Waits while its device is exchanged.
+ */
+void open_volumes_read(struct open_volumes *volumes, const struct io_thread *thread,
+                       struct open_volumes_read *read);
+
 /* --- open_volumes_exchange.c --- */
 
 /* A change of what a volume consists of, while it may be in use. */

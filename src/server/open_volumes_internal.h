@@ -1,4 +1,4 @@
-/* What open_volumes.c and open_volumes_exchange.c share. */
+/* What open_volumes.c, open_volumes_exchange.c and open_volumes_read.c share. */
 #pragma once
 
 #include <pthread.h>
@@ -40,6 +40,7 @@ struct volume {
     enum openness state;
     struct iscsi_target *target; /* while OPEN or EXCHANGING */
     struct list waiting;         /* struct iscsi_target_request */
+    unsigned n_reads;            /* struct open_volumes_read under way */
     bool failed;                 /* see the header */
     bool anew;                   /* ... but whoever opens it next begins anew */
     bool boots;                  /* whoever opens it next begins to boot from it */

@@ -22,6 +22,7 @@
 #include "server/counters.h"
 #include "server/dhcp_glue.h"
 #include "server/discovery_chap.h"
+#include "server/disk_reads.h"
 #include "server/file_limit.h"
 #include "server/http_log.h"
 #include "server/san.h"
@@ -122,6 +123,8 @@ static void warn_of_late_changes(const struct config *old, const struct config *
         memcmp(&old->discovery_chap, &fresh->discovery_chap, sizeof(old->discovery_chap)) != 0 ||
         memcmp(&old->iscsi_limits, &fresh->iscsi_limits, sizeof(old->iscsi_limits)) != 0)
         log_warning("what [iscsi] and [http] say changes only with a restart");
+    if (old->direct_boot != fresh->direct_boot)
+        log_warning("what [boot] says changes only with a restart");
     if (old->warm_up != fresh->warm_up || old->warm_limit != fresh->warm_limit)
         log_warning("what [images] says changes only with a restart");
 }
@@ -424,6 +427,17 @@ static void on_http_oddity(void *context, const struct node_http_oddity *oddity)
     http_log_oddity(&server->http_log, oddity);
 }
 
+static void read_disk(void *context, struct node_disk_read *read)
+{
+    const struct server *server = context;
+    disk_reads_submit(san_targets(server->san), read);
+}
+
+static void on_direct(void *context, const struct node_http_direct *told)
+{
+    http_log_direct(told);
+}
+
 static int start_node_http(struct server *server, struct error *ret_error)
 {
     const struct listen_list *listen = &server->config.http;
@@ -434,6 +448,9 @@ static int start_node_http(struct server *server, struct error *ret_error)
         .tracker = server->boots.tracker,
         .portal = portal_for,
         .is_ours = is_served,
+        .direct = server->config.direct_boot,
+        .read_disk = read_disk,
+        .direct_told = on_direct,
         .oddity = on_http_oddity,
         .context = server,
     };

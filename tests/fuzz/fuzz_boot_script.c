@@ -1,8 +1,8 @@
 /*
- * Scripts for any plan, run as iPXE runs them. Input: kind (1 byte), what comes of each command (8
- * bytes, used round), MAC (6), port (2), then the node's, the volume's and the site's name, each
- * made into one that is a name, and whether the node has CHAP. Then, for a disk elsewhere: its URI,
- * a user name and a secret, each a size (1 byte) and bytes.
+ * Scripts for any plan, run as iPXE runs them. Input: kind and whether nodes boot directly (1
+ * byte), what comes of each command (8 bytes, used round), MAC (6), port (2), then the node's, the
+ * volume's and the site's name, each made into one that is a name, and whether the node has CHAP.
+ * Then, for a disk elsewhere: its URI, a user name and a secret, each a size (1 byte) and bytes.
  */
 #include "ipxe.h"
 
@@ -52,6 +52,7 @@ static void check_end(const struct run *run, enum plan_kind kind, enum ipxe_end 
     assert((end == IPXE_EXITED) == (kind == PLAN_UNKNOWN));
     assert(end != IPXE_BOOTED || kind == PLAN_VOLUME);
     assert(!run->ipxe.sanboots || kind == PLAN_VOLUME);
+    assert(!run->ipxe.sanhooks || kind == PLAN_VOLUME);
 }
 
 static void take_text(struct wire_reader *r, char text[static 256])
@@ -82,7 +83,7 @@ static void take_elsewhere(struct wire_reader *r, struct iscsi_uri *uri,
 /* Who boots has the secrets that there are; nobody else has any. */
 static void check_chap(const struct ipxe *ipxe, const struct chap_credentials *chap)
 {
-    enum chap_mode mode = ipxe->sanboots && chap ? chap->mode : CHAP_NONE;
+    enum chap_mode mode = (ipxe->sanboots || ipxe->sanhooks) && chap ? chap->mode : CHAP_NONE;
     assert(str_eq(ipxe->username, mode >= CHAP_ONE_WAY ? chap->initiator.user : ""));
     assert(str_eq(ipxe->password, mode >= CHAP_ONE_WAY ? chap->initiator.secret : ""));
     assert(str_eq(ipxe->reverse_username, mode >= CHAP_MUTUAL ? chap->target.user : ""));
@@ -98,7 +99,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct wire_reader r = wire_reader_of(data, size);
     struct run run = {.ipxe.outcome = outcome};
     struct mac_address mac;
-    struct plan plan = {.kind = wire_get_u8(&r) % (PLAN_VOLUME + 1)};
+    uint8_t kind = wire_get_u8(&r);
+    struct plan plan = {.kind = kind % (PLAN_VOLUME + 1)};
     wire_get_copy(&r, run.outcomes, sizeof(run.outcomes));
     wire_get_copy(&r, mac.bytes, sizeof(mac.bytes));
     uint16_t port = wire_get_be16(&r);
@@ -123,7 +125,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const struct boot_site site = {.portal = "10.0.0.1",
                                    .portal_port = port ? port : 3260,
                                    .base_url = "http://10.0.0.1:8080",
-                                   .base_iqn = iqn};
+                                   .base_iqn = iqn,
+                                   .direct = kind / (PLAN_VOLUME + 1) % 2};
     char *script = boot_script_render(&plan, mac, &site);
     check_end(&run, plan.kind, ipxe_run(&run.ipxe, script));
     check_chap(&run.ipxe, volume.elsewhere ? volume.chap : &chap);

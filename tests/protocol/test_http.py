@@ -75,7 +75,7 @@ def test_a_node_gets_its_own_script(daemon, machine, wire):
     assert "set hostname web1\n" in script
     assert f"set initiator-iqn {IQN}:web1\n" in script
     # this laboratory's target listens on loopback only
-    assert re.search(rf"sanboot iscsi:127\.0\.0\.1::\d+:0:{IQN}:disk1 ", script)
+    assert re.search(rf"sanhook --drive 0x80 iscsi:127\.0\.0\.1::\d+:0:{IQN}:disk1 ", script)
     assert "where nothing of [iscsi] listens: they cannot boot" in daemon.output()
     assert f"chain --replace http://{SERVER}/boot.ipxe?mac={NODE.replace(':', '-')}" in script
     node = next(n for n in daemon.get("/v1/status").json["nodes"] if n["name"] == "web1")

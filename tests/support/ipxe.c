@@ -179,6 +179,8 @@ static bool do_goto(struct script *s, int argc, char **argv)
 
 static bool do_exit(struct script *s, int argc, char **argv)
 {
+    if (argc == 2 && str_eq(argv[1], "1"))
+        return finish(s, IPXE_GAVE_UP);
     return argc == 1 ? finish(s, IPXE_EXITED) : broken(s, "exit takes nothing");
 }
 
@@ -226,23 +228,117 @@ static bool is_root_path(const char *path)
             str_has_prefix(rest, "naa."));
 }
 
+static bool is_drive(int argc, char **argv)
+{
+    return argc >= 3 && str_eq(argv[1], "--drive") && str_eq(argv[2], "0x80");
+}
+
+static bool do_sanhook(struct script *s, int argc, char **argv)
+{
+    struct ipxe *ipxe = s->ipxe;
+    if (argc != 4 || !is_drive(argc, argv) || !is_root_path(argv[3]))
+        return broken(s, "sanhook of what?");
+    if (ipxe->closed || ipxe->hooked)
+        return broken(s, "sanhook without a network, or twice");
+    ipxe->sanhooks++;
+    str_copy(ipxe->root_path, sizeof(ipxe->root_path), argv[3]);
+    ipxe->hooked = ipxe->outcome(ipxe, argv[0]) == IPXE_WORKS;
+    return ipxe->hooked;
+}
+
+static bool do_sanunhook(struct script *s, int argc, char **argv)
+{
+    if (argc != 3 || !is_drive(argc, argv))
+        return broken(s, "sanunhook what?");
+    s->ipxe->hooked = false;
+    return true;
+}
+
+/* Of a root path, or of what is hooked; it is hooked no longer if it comes back. */
 static bool do_sanboot(struct script *s, int argc, char **argv)
 {
     struct ipxe *ipxe = s->ipxe;
-    if (argc != 2 || !is_root_path(argv[1]))
+    bool drive = argc == 3 && is_drive(argc, argv);
+    if (!drive && (argc != 2 || !is_root_path(argv[1])))
         return broken(s, "sanboot of what?");
-    if (ipxe->closed)
-        return broken(s, "sanboot without a network");
+    if (ipxe->closed || drive != ipxe->hooked)
+        return broken(s, "sanboot without a network, or of the wrong drive");
     ipxe->sanboots++;
-    str_copy(ipxe->root_path, sizeof(ipxe->root_path), argv[1]);
+    ipxe->hooked = false;
+    if (!drive)
+        str_copy(ipxe->root_path, sizeof(ipxe->root_path), argv[1]);
     enum ipxe_outcome outcome = ipxe->outcome(ipxe, argv[0]);
     return outcome == IPXE_WORKS ? finish(s, IPXE_BOOTED) : outcome == IPXE_RETURNS;
+}
+
+/* The URL behind "--timeout MILLISECONDS"; NULL: it is not there. */
+static const char *fetched_url(struct script *s, int argc, char **argv)
+{
+    char *end;
+    if (argc < 4 || !str_eq(argv[1], "--timeout") || strtoul(argv[2], &end, 10) < 1000 || *end ||
+        s->ipxe->closed)
+        return NULL;
+    const char *url = str_eq(argv[3], "--name") && argc >= 6 ? argv[5] : argv[3];
+    return str_has_prefix(url, "http://") ? url : NULL;
+}
+
+/* A script below this one, which boots, or ends with an error. */
+static bool chain_and_return(struct script *s, const char *url)
+{
+    struct ipxe *ipxe = s->ipxe;
+    str_copy(ipxe->direct_url, sizeof(ipxe->direct_url), url);
+    char command[] = "direct";
+    return ipxe->outcome(ipxe, command) == IPXE_WORKS && finish(s, IPXE_BOOTED);
+}
+
+static bool do_kernel(struct script *s, int argc, char **argv)
+{
+    struct ipxe *ipxe = s->ipxe;
+    if (!fetched_url(s, argc, argv))
+        return broken(s, "kernel takes --timeout and a URL");
+    if (ipxe->outcome(ipxe, argv[0]) != IPXE_WORKS)
+        return false;
+    size_t used = 0;
+    int first = str_eq(argv[3], "--name") ? 5 : 3;
+    for (int i = first; i < argc && used < sizeof(ipxe->kernel); i++)
+        used += (size_t)snprintf(ipxe->kernel + used, sizeof(ipxe->kernel) - used, "%s%s",
+                                 i > first ? " " : "", argv[i]);
+    return true;
+}
+
+static bool do_initrd(struct script *s, int argc, char **argv)
+{
+    struct ipxe *ipxe = s->ipxe;
+    const char *url = fetched_url(s, argc, argv);
+    if (!url || argc != 6 || !str_eq(argv[4], "initrd"))
+        return broken(s, "initrd takes --timeout, --name initrd and a URL");
+    if (ipxe->outcome(ipxe, argv[0]) != IPXE_WORKS)
+        return false;
+    str_copy(ipxe->initrd, sizeof(ipxe->initrd), url);
+    return true;
+}
+
+static bool do_boot(struct script *s, int argc, char **argv)
+{
+    struct ipxe *ipxe = s->ipxe;
+    if (argc != 1 || !ipxe->kernel[0])
+        return broken(s, "boot what?");
+    return ipxe->outcome(ipxe, argv[0]) == IPXE_WORKS && finish(s, IPXE_BOOTED);
+}
+
+static bool do_imgfree(struct script *s, int argc, char **argv)
+{
+    s->ipxe->kernel[0] = s->ipxe->initrd[0] = '\0';
+    return argc == 1 || broken(s, "imgfree takes nothing");
 }
 
 /* Without --replace each script would stay below the next one, until memory is used up. */
 static bool do_chain(struct script *s, int argc, char **argv)
 {
     struct ipxe *ipxe = s->ipxe;
+    const char *url = fetched_url(s, argc, argv);
+    if (url)
+        return chain_and_return(s, url);
     if (argc != 3 || !str_eq(argv[1], "--replace") || !str_has_prefix(argv[2], "http://"))
         return broken(s, "chain takes --replace and a URL");
     if (ipxe->closed)
@@ -275,9 +371,12 @@ static bool run_command(struct script *s, int argc, char **argv)
         const char *name;
         bool (*run)(struct script *s, int argc, char **argv);
     } commands[] = {
-        {"echo", do_echo},   {"set", do_set},         {"sleep", do_sleep}, {"goto", do_goto},
-        {"exit", do_exit},   {"ifclose", do_ifclose}, {"dhcp", do_dhcp},   {"sanboot", do_sanboot},
-        {"chain", do_chain}, {"clear", do_clear},
+        {"echo", do_echo},       {"set", do_set},         {"sleep", do_sleep},
+        {"goto", do_goto},       {"exit", do_exit},       {"ifclose", do_ifclose},
+        {"dhcp", do_dhcp},       {"sanboot", do_sanboot}, {"chain", do_chain},
+        {"clear", do_clear},     {"sanhook", do_sanhook}, {"sanunhook", do_sanunhook},
+        {"kernel", do_kernel},   {"initrd", do_initrd},   {"boot", do_boot},
+        {"imgfree", do_imgfree},
     };
     for (size_t i = 0; argc > 0 && i < ARRAY_SIZE(commands); i++)
         if (str_eq(argv[0], commands[i].name))

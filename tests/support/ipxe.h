@@ -14,15 +14,17 @@ enum ipxe_outcome {
 };
 
 enum ipxe_end {
-    IPXE_BOOTED,   /* the loader on the disk runs */
+    IPXE_BOOTED,   /* the loader on the disk runs, or `kernel` does */
     IPXE_REPLACED, /* by the script that was fetched */
     IPXE_EXITED,   /* firmware goes on with its next boot device */
-    IPXE_GAVE_UP,  /* a command failed that nothing caught, or the script was at its end */
+    IPXE_GAVE_UP,  /* a command failed that nothing caught, or the script said so, or was at its end
+                    */
     IPXE_BROKEN,   /* iPXE cannot do this; `problem` says what */
 };
 
 struct ipxe {
-    /* What comes of `sanboot`, `chain` or `dhcp`; asked each time. */
+    /* What comes of `sanboot`, `sanhook`, `chain`, `dhcp`, `kernel`, `initrd` or `boot`, or of
+     * a chain without --replace ("direct": it works if it boots); asked each time. */
     enum ipxe_outcome (*outcome)(struct ipxe *ipxe, const char *command);
 
     /* What has happened */
@@ -31,11 +33,15 @@ struct ipxe {
     char initiator[256];
     char username[256], password[256], reverse_username[256], reverse_password[256];
     unsigned san_retries;
-    unsigned sanboots, chains, dhcps;
-    bool closed;         /* its network interfaces */
-    unsigned slept;      /* seconds */
-    char root_path[600]; /* of the last sanboot */
-    char url[512];       /* of the last chain */
+    unsigned sanboots, sanhooks, chains, dhcps;
+    bool hooked;          /* the disk, as a drive */
+    char kernel[4096];    /* with its arguments; "": none was fetched */
+    char initrd[512];     /* its URL; likewise */
+    bool closed;          /* its network interfaces */
+    unsigned slept;       /* seconds */
+    char root_path[600];  /* of the last sanboot or sanhook */
+    char url[512];        /* of the last chain */
+    char direct_url[512]; /* of the last chain without --replace; what comes of that: "direct" */
     char problem[600];
 };
 

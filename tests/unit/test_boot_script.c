@@ -17,6 +17,8 @@ static const struct boot_site site = {
 /* What comes of the sanboots, chains and DHCPs, one letter each: w(orks), f(ails), r(eturns); the
  * last one again and again. */
 static const char *sanboot_plan, *chain_plan, *dhcp_plan;
+/* Likewise: of sanhooks, of chains to a direct boot, and of all that it consists of. */
+static const char *sanhook_plan, *direct_plan, *fetch_plan;
 
 static enum ipxe_outcome letter(const char **plan)
 {
@@ -28,9 +30,17 @@ static enum ipxe_outcome letter(const char **plan)
 
 static enum ipxe_outcome outcome(struct ipxe *ipxe, const char *command)
 {
-    return letter(str_eq(command, "sanboot") ? &sanboot_plan
-                  : str_eq(command, "chain") ? &chain_plan
-                                             : &dhcp_plan);
+    static const struct {
+        const char *command;
+        const char **plan;
+    } plans[] = {
+        {"sanboot", &sanboot_plan}, {"chain", &chain_plan},   {"dhcp", &dhcp_plan},
+        {"sanhook", &sanhook_plan}, {"direct", &direct_plan},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(plans); i++)
+        if (str_eq(command, plans[i].command))
+            return letter(plans[i].plan);
+    return letter(&fetch_plan);
 }
 
 static struct ipxe ipxe;
@@ -128,6 +138,97 @@ static void secrets_that_are_no_more_are_cleared(void **state)
     assert_string_equal(ipxe.password, "");
     assert_string_equal(ipxe.reverse_username, "");
     assert_string_equal(ipxe.reverse_password, "");
+}
+
+/* --- direct boot --- */
+
+static const struct boot_site direct_site = {.portal = "10.0.0.1",
+                                             .portal_port = 3260,
+                                             .base_url = "http://10.0.0.1",
+                                             .base_iqn = IQN,
+                                             .direct = true};
+
+static enum ipxe_end run_direct(const char *sanhooks, const char *directs, const char *sanboots)
+{
+    struct plan plan = plan_of(PLAN_VOLUME);
+    sanhook_plan = sanhooks;
+    direct_plan = directs;
+    return run(&plan, &direct_site, sanboots, "f");
+}
+
+static void a_node_logs_in_and_then_asks_what_it_boots(void **state)
+{
+    assert_int_equal(run_direct("w", "w", "f"), IPXE_BOOTED);
+    assert_string_equal(ipxe.root_path, "iscsi:10.0.0.1::3260:0:" IQN ":web1.root");
+    assert_string_equal(ipxe.initiator, IQN ":web1");
+    assert_string_equal(ipxe.direct_url, "http://10.0.0.1/direct.ipxe?mac=52-54-00-ab-cd-0f");
+    assert_true(ipxe.hooked);
+    assert_int_equal(ipxe.sanhooks, 1);
+    assert_int_equal(ipxe.sanboots, 0);
+}
+
+static void its_loader_boots_from_the_same_disk_if_it_has_to(void **state)
+{
+    assert_int_equal(run_direct("w", "f", "w"), IPXE_BOOTED);
+    assert_int_equal(ipxe.sanhooks, 1);
+    assert_int_equal(ipxe.sanboots, 1);
+    assert_int_equal(ipxe.slept, 0);
+}
+
+static void whatever_fails_is_tried_again(void **state)
+{
+    assert_int_equal(run_direct("ffw", "fw", "f"), IPXE_BOOTED);
+    assert_int_equal(ipxe.sanhooks, 4);
+    assert_int_equal(ipxe.sanboots, 1);
+    assert_int_equal(ipxe.chains, 3); /* for a fresh script */
+    assert_true(ipxe.slept > 0);
+    assert_int_equal(run_direct("w", "f", "rw"), IPXE_BOOTED); /* the loader came back */
+    assert_int_equal(ipxe.sanboots, 2);
+}
+
+static enum ipxe_end run_files(const char *fetches)
+{
+    struct direct_boot boot = {.record = {.kernel = "/vmlinuz",
+                                          .initrd = "/initrd.img",
+                                          .arguments = "root=UUID=1 ro console=ttyS0,115200"},
+                               .token = "0123456789abcdef0123456789abcdef"};
+    cleanup_free char *script = boot_script_render_direct(&boot, mac, "http://10.0.0.1");
+    ipxe = (struct ipxe){.outcome = outcome};
+    fetch_plan = fetches;
+    enum ipxe_end end = ipxe_run(&ipxe, script);
+    if (end == IPXE_BROKEN)
+        fail_msg("%s\n%s", ipxe.problem, script);
+    return end;
+}
+
+#define QUERY "mac=52-54-00-ab-cd-0f&token=0123456789abcdef0123456789abcdef"
+
+static void kernel_and_initramfs_are_fetched_and_booted(void **state)
+{
+    assert_int_equal(run_files("w"), IPXE_BOOTED);
+    assert_string_equal(ipxe.kernel, "http://10.0.0.1/direct/kernel?" QUERY
+                                     " BOOT_IMAGE=/vmlinuz root=UUID=1 ro console=ttyS0,115200 "
+                                     "initrd=initrd");
+    assert_string_equal(ipxe.initrd, "http://10.0.0.1/direct/initrd?" QUERY);
+}
+
+static void what_cannot_be_fetched_or_booted_is_let_go(void **state)
+{
+    static const char *const plans[] = {"f", "wf", "wwf"};
+    for (size_t i = 0; i < ARRAY_SIZE(plans); i++) {
+        assert_int_equal(run_files(plans[i]), IPXE_GAVE_UP);
+        assert_string_equal(ipxe.kernel, "");
+        assert_string_equal(ipxe.initrd, "");
+        assert_shown("booting by the disk's own loader");
+    }
+}
+
+static void why_the_loader_has_to_boot_is_shown(void **state)
+{
+    cleanup_free char *script = boot_script_render_loader("grub.cfg was changed");
+    ipxe = (struct ipxe){.outcome = outcome};
+    assert_int_equal(ipxe_run(&ipxe, script), IPXE_GAVE_UP);
+    assert_shown("the disk's own loader boots: grub.cfg was changed");
 }
 
 /* --- a disk elsewhere --- */
@@ -312,6 +413,12 @@ static void no_name_needs_quoting(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(a_node_logs_in_and_then_asks_what_it_boots),
+        TEST(its_loader_boots_from_the_same_disk_if_it_has_to),
+        TEST(whatever_fails_is_tried_again),
+        TEST(kernel_and_initramfs_are_fetched_and_booted),
+        TEST(what_cannot_be_fetched_or_booted_is_let_go),
+        TEST(why_the_loader_has_to_boot_is_shown),
         TEST(a_node_boots_its_volume_with_its_identity),
         TEST(a_node_with_chap_gets_its_secrets_to_log_in_with),
         TEST(secrets_that_are_no_more_are_cleared),

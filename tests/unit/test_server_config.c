@@ -117,6 +117,8 @@ static void a_full_file_is_understood(void **state)
                       "[images]\n"
                       "warm-up = yes\n"
                       "warm-up-limit = 2G\n"
+                      "[boot]\n"
+                      "direct = no\n"
                       "[iscsi]\n"
                       "listen = 10.0.0.1:3260, [::1]:0\n"
                       "listen = 10.0.1.1:3260\n"
@@ -137,6 +139,7 @@ static void a_full_file_is_understood(void **state)
     assert_string_equal(config.state_directory, "/srv/nodisk");
     assert_int_equal(config.log_level, LOG_DEBUG);
     assert_true(config.warm_up);
+    assert_false(config.direct_boot);
     assert_int_equal(config.warm_limit, 2 * GIB);
     assert_int_equal(config.iscsi.count, 3);
     assert_int_equal(config.n_subnets, 1);
@@ -171,6 +174,7 @@ static void each_problem_names_line_and_key(void **state)
         {"[server]\nsocket = nodisk.sock\n",
          ":2: [server] socket: 'nodisk.sock' must be an absolute"},
         {"[iscsi]\n\nlisten = 10.0.0.1\n", ":3: [iscsi] listen: '10.0.0.1' must be ADDRESS:PORT"},
+        {"[boot]\ndirect = perhaps\n", ":2: [boot] direct: 'perhaps' must be yes or no"},
         {"[images]\nwarm-up = on\n", ":2: [images] warm-up: 'on' must be yes or no"},
         {"[images]\nwarm-up-limit = 0\n", ":2: [images] warm-up-limit: '0' must be a size"},
         {"[images]\n\nwarm-up-limit = much\n", ":3: [images] warm-up-limit: 'much' must be"},

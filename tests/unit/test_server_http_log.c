@@ -41,6 +41,18 @@ static void each_kind_has_its_sentence(void **state)
                         "secrets, but the node does not boot now: refused\n");
 }
 
+static void how_a_node_boots_is_told(void **state)
+{
+    captured_log_begin(&captured);
+    http_log_direct(&(struct node_http_direct){
+        .node = "web1", .kernel = "/vmlinuz", .reason = "", .bytes = 4096});
+    http_log_direct(&(struct node_http_direct){.node = "web1", .reason = "grub.cfg was changed"});
+    assert_string_equal(captured_log_end(&captured),
+                        "web1: boots /vmlinuz of its disk directly: kernel and initramfs have 4 "
+                        "KiB\n"
+                        "web1: boots by its disk's own loader: grub.cfg was changed\n");
+}
+
 static void each_source_is_told_of_once_a_minute(void **state)
 {
     assert_string_not_equal(tell(NODE_HTTP_WRONG, "10.0.0.1:1", "/", NULL), "");
@@ -66,6 +78,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         LOG_TEST(each_kind_has_its_sentence),
+        LOG_TEST(how_a_node_boots_is_told),
         LOG_TEST(each_source_is_told_of_once_a_minute),
         LOG_TEST(nothing_of_a_peers_is_obeyed_by_a_terminal),
     };

@@ -1,0 +1,34 @@
+/* What nodes.c and nodes_direct.c share. */
+#pragma once
+
+#include "boot/script.h"
+#include "http/http.h"
+#include "http/nodes.h"
+#include "registry/plan.h"
+
+#define NODE_HTTP_URL_SIZE (ENDPOINT_TEXT_SIZE + 16)
+
+struct node_http {
+    struct node_http_settings settings;
+    struct http_server *servers[NODE_HTTP_MAX_LISTEN];
+    struct endpoint endpoints[NODE_HTTP_MAX_LISTEN];
+    size_t count;
+    struct node_http_counters counters;
+    struct counter n_looks; /* threads that look at a disk */
+};
+
+void node_http_reply_text(struct http_request *request, unsigned status, const char *text);
+/* "http://10.0.0.1:8080": where a machine reaches us that has reached us at `local`. */
+const char *node_http_format_url(const struct endpoint *local, char url[static NODE_HTTP_URL_SIZE]);
+/* The MAC that the request names; false: answered. */
+bool node_http_get_mac(struct node_http *http, struct http_request *request,
+                       const struct endpoint *peer, struct mac_address *ret_mac);
+/* May the machine at this address have what this plan for its MAC says? Otherwise it was told. */
+bool node_http_may_have(struct node_http *http, const struct endpoint *peer,
+                        const struct plan *plan, struct mac_address mac);
+
+/* --- nodes_direct.c --- */
+
+/* /direct.ipxe, /direct/kernel, /direct/initrd; false: the path is none of these. */
+bool node_http_direct(struct node_http *http, struct http_request *request,
+                      const struct endpoint *peer, const struct endpoint *local);
