@@ -1,9 +1,9 @@
 /*
- * Direct boot (boot/direct_boot.h) over HTTP.
+ * Direct boot (boot/direct_boot.h) over HTTP. A node asks for
  *
- *   GET /direct.ipxe?mac=...              what this node boots, as a script; or why its loader has
- * to GET /direct/kernel?mac=...&token=...  the kernel, if nothing has changed since that script GET
- * /direct/initrd?mac=...&token=...  likewise
+ *   /direct.ipxe?mac=...            what it boots, as a script; or why its loader has to
+ *   /direct/kernel?mac=...&token=.. the kernel, if nothing has changed since that script
+ *   /direct/initrd?mac=...&token=.. likewise
  *
  * A node asks when its firmware has logged in to its disk: so what was to become of the disk at
  * this boot has become of it, and it is read as its session sees it.
