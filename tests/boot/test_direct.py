@@ -12,6 +12,7 @@ from lab.qemu import Machine
 MAC = "52:54:00:77:4e:31"
 DIRECTLY = "boots /vmlinuz of its disk directly"
 BY_LOADER = "boots by its disk's own loader"
+ANOTHER = "another-initramfs"
 IBFT = "cat /sys/firmware/ibft/target0/target-name /sys/firmware/ibft/initiator/initiator-name"
 
 
@@ -26,6 +27,11 @@ def reboot(machine: Machine) -> None:
     here = len(machine.console.text)
     machine.start_command("systemctl reboot")
     machine.login(timeout=900, start=here)
+
+
+def shown(machine: Machine) -> list[str]:
+    """The lines of its screen."""
+    return machine.console.text.replace("\r", "\n").split("\n")
 
 
 def wait_told(daemon: Nodisk, words: str, count: int) -> None:
@@ -74,23 +80,23 @@ def test_what_changes_on_the_disk_is_booted(daemon: Nodisk, golden: Path, firmwa
     machine.firmware = firmware
     with machine:
         machine.login(timeout=900)
-        # a file more in the initramfs, which its scripts leave in /run
-        machine.run("mkdir -p /root/more/scripts/init-top && cd /root/more && "
-                    "printf '#!/bin/sh\\n[ \"$1\" = prereqs ] || : >/run/another-initramfs\\n' "
-                    ">scripts/init-top/all_generic_ide && chmod +x scripts/init-top/all_generic_ide "
-                    "&& cp /initrd.img /boot/initrd.img-new && find . | cpio -o -H newc "
-                    ">>/boot/initrd.img-new 2>/dev/null || busybox true; "
-                    "mv /boot/initrd.img-new $(readlink -f /initrd.img); sync")
-        machine.run("systemctl mask nodisk-boot-record")
+        machine.run("systemctl disable nodisk-boot-record")
+        # an archive more at the beginning, whose file the scripts of the initramfs read
+        machine.run("mkdir -p /root/more/conf/conf.d && cd /root/more && "
+                    f"echo 'echo {ANOTHER} >/dev/console' >conf/conf.d/another && "
+                    "find . | cpio -o -H newc --quiet >/root/new && cat /initrd.img >>/root/new && "
+                    "mv /root/new $(readlink -f /initrd.img) && sync")
+        assert ANOTHER not in shown(machine)
         reboot(machine)
         wait_told(daemon, DIRECTLY, 2)
+        assert ANOTHER in shown(machine)
         machine.run("sed -i 's/ loglevel=5/ loglevel=5 nodisk.test=1/' /boot/grub/grub.cfg; sync")
         reboot(machine)
         wait_told(daemon, BY_LOADER, 1)
         assert "/boot/grub/grub.cfg was changed since" in daemon.log()
         assert " nodisk.test=1" in machine.run("cat /proc/cmdline").output
         check_identity(machine)
-        machine.run("systemctl unmask nodisk-boot-record; /usr/lib/nodisk/boot-record; sync")
+        machine.run("/usr/lib/nodisk/boot-record && sync")
         reboot(machine)
         wait_told(daemon, DIRECTLY, 3)
         assert " nodisk.test=1" in machine.run("cat /proc/cmdline").output
