@@ -20,6 +20,7 @@ TRACES = Path(__file__).resolve().parents[2] / "bench/storm-traces"
 GATEWAY, NODES, FIRST_ADDRESS = "10.77.1.1", "10.77.16.0/20", IPv4Address("10.77.16.1")
 MAX_NODES = 4000
 
+# Nodes boot by the loader on their disk, as the recorded one did, from whichever server.
 CONFIG = """\
 [server]
 state-directory = {work}/state
@@ -28,6 +29,9 @@ base-iqn = {base_iqn}
 
 [iscsi]
 threads = {threads}
+
+[boot]
+direct = no
 
 [subnet storm]
 interface = {interface}
