@@ -13,7 +13,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-#define RECEIVE_BATCH         16
+#define RECEIVE_BATCH         256
 #define RECEIVE_BUFFER        (1 << 20)
 /* So many transfers are heard at a time, and so many times before others have their turn. */
 #define SESSION_BATCH         256
@@ -40,6 +40,7 @@ void tftp_server_log(struct tftp_server *server, const struct endpoint *peer, co
 
 struct arrival {
     int fd;
+    uint64_t at; /* when the kernel had it; 0: it does not say */
     struct endpoint peer, local;
 };
 
@@ -106,6 +107,12 @@ static bool asks_the_same(const struct tftp_session *session, const struct arriv
            tftp_options_eq(&session->wanted, options);
 }
 
+/* It lay here while the client heard our first answer: with many at once, that takes its time. */
+static bool was_on_its_way(const struct tftp_session *session, const struct arrival *arrival)
+{
+    return session->transfer.heard && arrival->at > 0 && arrival->at < session->heard_at;
+}
+
 /* A client that asks again from the same port either did not hear us, or has started anew (PXE
  * ROMs use the same port each time). True if the request is dealt with. */
 static bool handle_repeated(struct tftp_server *server, const struct arrival *arrival,
@@ -115,7 +122,10 @@ static bool handle_repeated(struct tftp_server *server, const struct arrival *ar
         struct tftp_session *session = container_of(l, struct tftp_session, in_server);
         if (!is_from_same_port(session, arrival))
             continue;
-        if (session->transfer.heard || !asks_the_same(session, arrival, name, options)) {
+        bool same = asks_the_same(session, arrival, name, options);
+        if (same && was_on_its_way(session, arrival))
+            return true;
+        if (session->transfer.heard || !same) {
             tftp_session_free(session);
             return false;
         }
@@ -228,8 +238,10 @@ static int on_ready(sd_event_source *source, int fd, uint32_t revents, void *use
 
 /* --- the listening sockets --- */
 
-static void find_local(struct msghdr *header, struct endpoint *local)
+/* The address that it was sent to, and when it came. */
+static void find_ancillary(struct msghdr *header, struct arrival *arrival)
 {
+    struct endpoint *local = &arrival->local;
     for (struct cmsghdr *c = CMSG_FIRSTHDR(header); c; c = CMSG_NXTHDR(header, c)) {
         if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO &&
             local->any.sa_family == AF_INET) {
@@ -241,6 +253,10 @@ static void find_local(struct msghdr *header, struct endpoint *local)
             memcpy(&info, CMSG_DATA(c), sizeof(info));
             local->v6.sin6_addr = info.ipi6_addr;
             local->v6.sin6_scope_id = (uint32_t)info.ipi6_ifindex;
+        } else if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_TIMESTAMPNS) {
+            struct timespec at;
+            memcpy(&at, CMSG_DATA(c), sizeof(at));
+            arrival->at = (uint64_t)at.tv_sec * USEC_PER_SEC + (uint64_t)at.tv_nsec / 1000;
         }
     }
 }
@@ -252,8 +268,9 @@ static int on_request(sd_event_source *source, int fd, uint32_t revents, void *u
     hear_sessions(server);
     for (int i = 0; i < RECEIVE_BATCH; i++) {
         uint8_t packet[TFTP_MAX_REQUEST + 1];
-        _Alignas(struct cmsghdr) uint8_t
-            control[CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(struct in_pktinfo))];
+        _Alignas(struct cmsghdr) uint8_t control[CMSG_SPACE(sizeof(struct in6_pktinfo)) +
+                                                 CMSG_SPACE(sizeof(struct in_pktinfo)) +
+                                                 CMSG_SPACE(sizeof(struct timespec))];
         struct arrival arrival = {.fd = fd};
         struct iovec iovec = {packet, sizeof(packet)};
         struct msghdr header = {
@@ -269,7 +286,7 @@ static int on_request(sd_event_source *source, int fd, uint32_t revents, void *u
             break;
         if (endpoint_from_socket(fd, &arrival.local) < 0 || endpoint_port(&arrival.peer) == 0)
             continue;
-        find_local(&header, &arrival.local);
+        find_ancillary(&header, &arrival);
         handle(server, &arrival, packet, (size_t)n);
     }
     return 0;
@@ -299,7 +316,8 @@ static int add_listener(struct tftp_server *server, const struct endpoint *endpo
                          sizeof(size)); /* as much as is allowed */
     int r = 0;
     if (setsockopt(fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_RECVPKTINFO : IP_PKTINFO, &on,
-                   sizeof(on)) < 0)
+                   sizeof(on)) < 0 ||
+        setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof(on)) < 0)
         r = -errno;
     if (r >= 0)
         r = watch_listener(server, fd);

@@ -41,8 +41,8 @@ struct tftp_session {
     struct endpoint peer, local;
     int socket, file;
     sd_event_source *timer;
-    bool told; /* TFTP_EVENT_STARTED was posted */
-    uint64_t started_at;
+    bool told;                     /* TFTP_EVENT_STARTED was posted */
+    uint64_t started_at, heard_at; /* heard_at 0: the client has not said anything yet */
     char name[TFTP_EVENT_FILE_SIZE];
 };
 

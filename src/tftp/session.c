@@ -183,6 +183,8 @@ void tftp_session_receive(struct tftp_session *session)
             break;
         tftp_transfer_receive(&session->transfer, packet, (size_t)n, clock_monotonic_usec());
     }
+    if (session->transfer.heard && session->heard_at == 0)
+        session->heard_at = clock_wall_usec();
     tftp_session_go_on(session);
 }
 

@@ -3,6 +3,7 @@
 import os
 import select
 import shutil
+import signal
 import socket
 import struct
 import subprocess
@@ -303,6 +304,28 @@ def test_a_repeated_request_is_one_transfer(client):
     packet, peer = sock.recvfrom(2000)
     assert packet[:4] == b"\0\3\0\1" and len(packet) == 5
     sock.sendto(ack(1), peer)
+
+
+def test_repeated_requests_that_lay_here(client, daemon, loaders):
+    """A server that is late has them all before it; the client has heard the first answer by then."""
+    sock = udp(client)
+    sock.settimeout(60)
+    os.kill(daemon.process.pid, signal.SIGSTOP)
+    try:
+        for _ in range(1000):
+            sock.sendto(request("snponly.efi"), (SERVER, 69))
+    finally:
+        os.kill(daemon.process.pid, signal.SIGCONT)
+    data, block, port = b"", 1, None
+    while len(data) == (block - 1) * 512:
+        packet, (_, sender) = sock.recvfrom(70000)
+        port = port or sender
+        assert sender == port, "a second transfer has begun"
+        if struct.unpack("!HH", packet[:4]) == (DATA, block):
+            data += packet[4:]
+            sock.sendto(ack(block), (SERVER, port))
+            block += 1
+    assert data == (loaders / "snponly.efi").read_bytes()
 
 
 def test_a_stranger_does_not_disturb(client):
