@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <sys/epoll.h>
 
+#define TRIES 4 /* of what was said last, in a transfer that has begun */
+
 static void send_packet(struct transfer *transfer, const uint8_t *packet, size_t size)
 {
     struct loop *loop = &transfer->node->storm->loop;
@@ -58,11 +60,17 @@ static bool has_begun(const struct transfer *transfer)
     return endpoint_port(&transfer->peer) != TFTP_PORT;
 }
 
+static void begin(struct transfer *transfer);
+
+/* Whoever gets nothing more of a transfer that has begun starts anew, from another port. */
 static void timer_fired(struct timer *timer)
 {
     struct transfer *transfer = container_of(timer, struct transfer, timer);
     node_retry(transfer->node, RETRY_TFTP, "TFTP is said again");
-    if (has_begun(transfer))
+    if (has_begun(transfer) && transfer->sent >= TRIES) {
+        loop_drop(&transfer->source);
+        begin(transfer);
+    } else if (has_begun(transfer))
         send_ack(transfer);
     else
         send_request(transfer);
@@ -167,10 +175,9 @@ void tftp_setup(struct node *node)
         .source = {.fd = -1, .ready = ready}, .timer.fire = timer_fired, .node = node};
 }
 
-void tftp_begin(struct node *node, const struct step *step)
+static void begin(struct transfer *transfer)
 {
-    struct transfer *transfer = &node->tftp;
-    transfer->step = step;
+    struct node *node = transfer->node;
     transfer->peer = endpoint_of_ipv4(node->server, TFTP_PORT);
     transfer->sent = transfer->block = transfer->in_window = 0;
     transfer->blksize = TFTP_DEFAULT_BLKSIZE;
@@ -183,4 +190,10 @@ void tftp_begin(struct node *node, const struct step *step)
         node_fail(node, "DHCP has told no boot file");
     else
         send_request(transfer);
+}
+
+void tftp_begin(struct node *node, const struct step *step)
+{
+    node->tftp.step = step;
+    begin(&node->tftp);
 }
