@@ -12,9 +12,9 @@
  * does it while the connection waits. Files are then sent as they are read, without a thread.
  */
 #include <errno.h>
-#include <pthread.h>
 #include <semaphore.h>
 
+#include "core/detached.h"
 #include "http/nodes_internal.h"
 
 #define MAX_LOOKS  256 /* at once; who comes then boots by its loader */
@@ -135,18 +135,6 @@ static struct look *look_new(struct node_http *http, struct http_request *reques
     return look;
 }
 
-static bool start_thread(struct look *look)
-{
-    pthread_attr_t attributes;
-    pthread_t thread;
-    pthread_attr_init(&attributes);
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    pthread_attr_setstacksize(&attributes, STACK_SIZE);
-    int r = pthread_create(&thread, &attributes, look_main, look);
-    pthread_attr_destroy(&attributes);
-    return r == 0;
-}
-
 /* --- answers --- */
 
 /* 503: iPXE gives up at once, and the node boots by its loader. */
@@ -167,7 +155,7 @@ static void begin_look(struct node_http *http, struct http_request *request, str
         refuse(request, "the server is being stopped\n");
     } else {
         counter_add(&http->n_looks, 1);
-        if (start_thread(look))
+        if (detached_thread_start(look_main, look, STACK_SIZE))
             return;
         counter_subtract(&http->n_looks, 1);
         look->result = error_set(&look->error, -EAGAIN, "the server is short of threads");

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 
+#include "core/detached.h"
 #include "core/log.h"
 #include "server/open_volumes_internal.h"
 #include "server/volume_overlay.h"
@@ -105,17 +106,6 @@ static void *job_main(void *arg)
     return NULL;
 }
 
-static bool start_thread(struct volume *volume)
-{
-    pthread_attr_t attributes;
-    pthread_t thread;
-    pthread_attr_init(&attributes);
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    int r = pthread_create(&thread, &attributes, job_main, volume);
-    pthread_attr_destroy(&attributes);
-    return r == 0;
-}
-
 bool open_volumes_start_job(struct volume *volume, enum openness job,
                             void (*done)(struct message *message))
 {
@@ -123,7 +113,7 @@ bool open_volumes_start_job(struct volume *volume, enum openness job,
     volume->state = job;
     volume->done.run = done;
     pthread_mutex_lock(&owner->lock);
-    bool started = !owner->draining && start_thread(volume);
+    bool started = !owner->draining && detached_thread_start(job_main, volume, 0);
     owner->n_jobs += started;
     pthread_mutex_unlock(&owner->lock);
     return started;

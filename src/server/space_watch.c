@@ -1,5 +1,6 @@
 #include "server/space_watch.h"
 
+#include "core/detached.h"
 #include "core/list.h"
 #include "core/log.h"
 #include "core/size.h"
@@ -152,17 +153,6 @@ static struct space_place *find_place(struct space_watch *watch, dev_t device)
     return NULL;
 }
 
-static bool start_thread(struct space_place *place)
-{
-    pthread_attr_t attributes;
-    pthread_t thread;
-    pthread_attr_init(&attributes);
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    int r = pthread_create(&thread, &attributes, place_main, place);
-    pthread_attr_destroy(&attributes);
-    return r == 0;
-}
-
 static struct space_place *place_new(struct space_watch *watch, const char *path, int fd,
                                      dev_t device)
 {
@@ -187,7 +177,7 @@ static struct space_place *join(struct space_place *fresh, const struct statvfs 
     if (!place) {
         take_in(fresh, fs);
         fresh->generation = watch->generation;
-        if (start_thread(fresh)) {
+        if (detached_thread_start(place_main, fresh, 0)) {
             list_append(&watch->places, &fresh->link);
             fresh->users = 1;
             return fresh;
