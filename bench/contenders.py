@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
 from lab.netns import Namespace  # noqa: E402
-from lab.nodisk import BASE_IQN, Nodisk, find_binary  # noqa: E402
+from lab.nodisk import BASE_IQN, SERVER_CONFIG, Nodisk, find_binary  # noqa: E402
 from lab.process import LabError, Process, run, wait_until  # noqa: E402
 from lab.tgt import Tgt  # noqa: E402
 from workloads import IMAGE, MEMORY, PAGE_CACHE, RAW, SENDFILE, TGT, WRITE_FILE, Workload  # noqa: E402
@@ -22,11 +22,7 @@ FIRST_CEILING_PORT = 3270
 # as many overlays as there are nodes, up to this; more sessions take turns
 OVERLAYS = 256
 
-CONFIG = """\
-[server]
-state-directory = {work}/state
-socket = {work}/nodisk.sock
-base-iqn = {base_iqn}
+CONFIG = SERVER_CONFIG + """\
 
 [iscsi]
 listen = {address}:3260

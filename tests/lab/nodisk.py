@@ -10,11 +10,15 @@ from .netns import BRIDGE, Namespace
 from .peers import ADDRESS, BASE_IQN, Node
 from .process import LabError, Process, wait_until
 
-CONFIG = """\
+#: The beginning of every configuration: what is the daemon's own.
+SERVER_CONFIG = """\
 [server]
 state-directory = {work}/state
 socket = {work}/nodisk.sock
 base-iqn = {base_iqn}
+"""
+
+CONFIG = SERVER_CONFIG + """\
 log-level = debug
 
 [iscsi]

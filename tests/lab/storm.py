@@ -11,7 +11,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 from .netns import BRIDGE, Namespace
-from .nodisk import Nodisk, find_binary
+from .nodisk import SERVER_CONFIG, Nodisk, find_binary
 from .peers import ADDRESS
 from .process import LabError
 
@@ -21,11 +21,7 @@ GATEWAY, NODES, FIRST_ADDRESS = "10.77.1.1", "10.77.16.0/20", IPv4Address("10.77
 MAX_NODES = 4000
 
 # Nodes boot by the loader on their disk, as the recorded one did, from whichever server.
-CONFIG = """\
-[server]
-state-directory = {work}/state
-socket = {work}/nodisk.sock
-base-iqn = {base_iqn}
+CONFIG = SERVER_CONFIG + """\
 
 [iscsi]
 threads = {threads}
