@@ -112,7 +112,7 @@ struct iscsi_conn {
     struct iscsi_input in;
     struct iscsi_out *out_first, *out_last;
     size_t out_offset; /* bytes of out_first that have left */
-    bool sending;      /* the runner's: bytes of the queue are being sent */
+    bool sending;      /* the runner's: it waits until more of the queue can be sent */
 
     /* The login response that waits while ATTACHING. */
     uint8_t login_response[ISCSI_BHS_SIZE];
