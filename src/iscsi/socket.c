@@ -107,7 +107,7 @@ static void expect_end(struct iscsi_socket *s)
     io_timer_start(s->owner->thread, &s->deadline, ISCSI_CLOSE_SECONDS * USEC_PER_SEC);
 }
 
-/* The end of a round. */
+/* The end of a round. With the move, the last step, it may become another thread's. */
 static void flush(struct io_deferred *deferred)
 {
     struct iscsi_socket *s = container_of(deferred, struct iscsi_socket, flush);
@@ -121,6 +121,8 @@ static void flush(struct io_deferred *deferred)
         expect_end(s);
     if (s->conn.state == ISCSI_CONN_CLOSED)
         continue_closing(s);
+    else
+        iscsi_socket_try_move(s);
 }
 
 /* --- from the thread of the login to that of the target --- */

@@ -89,7 +89,8 @@ int iscsi_socket_open(struct portal_thread *owner, int fd) MUST_CHECK;
 void iscsi_socket_leave_login(struct iscsi_socket *s);
 /* Looks at it at the end of this round. */
 void iscsi_socket_wake(struct iscsi_socket *s);
-/* Moves it to the thread of its target, if it wants that and nothing holds it here any more. */
+/* Moves it to the thread of its target, if it wants that and nothing holds it here any more: may
+ * be called only as the last that this thread does with it. */
 void iscsi_socket_try_move(struct iscsi_socket *s);
 /* Something has come: begins with pings, if its peer is one who answers them. */
 void iscsi_socket_watch(struct iscsi_socket *s);

@@ -95,7 +95,6 @@ void iscsi_socket_send(struct iscsi_socket *s)
     }
     if (has_more(s))
         iscsi_socket_wake(s);
-    iscsi_socket_try_move(s);
 }
 
 /* --- receiving --- */
