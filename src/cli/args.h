@@ -6,7 +6,7 @@
 
 #include "core/util.h"
 
-#define ARGS_MAX_WORDS  4
+#define ARGS_MAX_WORDS  64
 #define ARGS_MAX_VALUES 64
 
 struct cli;

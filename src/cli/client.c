@@ -85,9 +85,15 @@ void client_hold_signals(bool hold)
     sigprocmask(hold ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
 }
 
-bool client_sleep(unsigned seconds)
+static struct timespec time_of(unsigned milliseconds)
 {
-    const struct timespec time = {.tv_sec = seconds};
+    return (struct timespec){.tv_sec = milliseconds / 1000,
+                             .tv_nsec = milliseconds % 1000 * 1000000L};
+}
+
+bool client_sleep(unsigned milliseconds)
+{
+    const struct timespec time = time_of(milliseconds);
     sigset_t set, usual;
     signal_set(&set);
     sigprocmask(SIG_BLOCK, &set, &usual);
@@ -143,15 +149,15 @@ static int send_request(const struct connection *c, const struct client_request 
 
 /* The only place that waits for the daemon's answer. A signal that came while nothing waited ends
  * it, too: the handler is kept out between the look at `interrupted` and the wait itself.
- * seconds: -1 for ever. 1: there is something to read; 0: time is up. */
-static int wait_readable(const struct connection *c, int seconds, struct error *ret_error)
+ * milliseconds: 0 is for ever. 1: there is something to read; 0: time is up. */
+static int wait_readable(const struct connection *c, unsigned milliseconds, struct error *ret_error)
 {
-    const struct timespec time = {.tv_sec = seconds};
+    const struct timespec time = time_of(milliseconds);
     struct pollfd pollfd = {.fd = c->fd, .events = POLLIN};
     sigset_t kept_out, usual;
     signal_set(&kept_out);
     sigprocmask(SIG_BLOCK, &kept_out, &usual);
-    int n = interrupted ? -EINTR : ppoll(&pollfd, 1, seconds < 0 ? NULL : &time, &usual);
+    int n = interrupted ? -EINTR : ppoll(&pollfd, 1, milliseconds ? &time : NULL, &usual);
     if (n == -1)
         n = -errno;
     if (n < 0)
@@ -163,7 +169,7 @@ static int wait_readable(const struct connection *c, int seconds, struct error *
 /* Reads some more. 1: got some; 0: the end. */
 static int receive(struct connection *c, struct error *ret_error)
 {
-    int r = wait_readable(c, -1, ret_error);
+    int r = wait_readable(c, 0, ret_error);
     if (r < 0)
         return r;
     if (c->size + 1 >= c->room) {
@@ -392,25 +398,27 @@ int client_call(const struct client_request *request, json_t **ret_json, struct 
     return r;
 }
 
-/* Calls tick() once a second until there is something to read. */
+/* Calls tick() again and again until there is something to read. 0: it wants no more. */
 static int wait_and_tick(const struct connection *c, const struct client_request *request,
-                         void (*tick)(void *), struct error *ret_error)
+                         bool (*tick)(void *), struct error *ret_error)
 {
+    unsigned pause = request->tick_ms ? request->tick_ms : 1000;
     int r;
-    while ((r = wait_readable(c, tick ? 1 : -1, ret_error)) == 0)
-        tick(request->context);
+    while ((r = wait_readable(c, tick ? pause : 0, ret_error)) == 0)
+        if (!tick(request->context))
+            return 0;
     return r;
 }
 
 static int watch_lines(struct connection *c, const struct client_request *request,
-                       bool (*line)(void *, const char *, json_t *), void (*tick)(void *),
+                       bool (*line)(void *, const char *, json_t *), bool (*tick)(void *),
                        struct error *ret_error)
 {
     for (;;) {
         char *newline = c->size ? memchr(c->data, '\n', c->size) : NULL;
         if (!newline) {
             int r = wait_and_tick(c, request, tick, ret_error);
-            if (r >= 0)
+            if (r > 0)
                 r = receive(c, ret_error);
             if (r <= 0)
                 return r;
@@ -428,7 +436,7 @@ static int watch_lines(struct connection *c, const struct client_request *reques
 
 int client_watch(const struct client_request *request,
                  bool (*line)(void *context, const char *text, json_t *json),
-                 void (*tick)(void *context), struct error *ret_error)
+                 bool (*tick)(void *context), struct error *ret_error)
 {
     struct connection c = {.fd = -1};
     struct http_head head = {0};

@@ -25,6 +25,7 @@ struct client_request {
     /* For each progress line of a long operation; or NULL. */
     void (*progress)(void *context, const struct client_progress *progress);
     void *context;
+    unsigned tick_ms; /* of client_watch(); 0: a second */
 };
 
 /* From now on SIGINT and SIGTERM end the call under way, or else the next one, with -EINTR. */
@@ -35,7 +36,7 @@ bool client_is_interrupted(void);
 /* While an answer must not be missed: they come afterwards. */
 void client_hold_signals(bool hold);
 /* False: one of them came. */
-bool client_sleep(unsigned seconds) MUST_CHECK;
+bool client_sleep(unsigned milliseconds) MUST_CHECK;
 
 /* Carries it out. *ret_json: the answer, or the result at the end of a stream; json_decref() it.
  * Errors: -ECONNREFUSED and -ENOENT (no daemon: the sentence says what to do), -EINTR (SIGINT or
@@ -43,11 +44,11 @@ bool client_sleep(unsigned seconds) MUST_CHECK;
 int client_call(const struct client_request *request, json_t **ret_json,
                 struct error *ret_error) MUST_CHECK;
 
-/* The lines of an endless stream, until it ends, an error, or line() returns false. tick() is
- * called when nothing has come for a second; or NULL. 0: the daemon ended it. */
+/* The lines of an endless stream, until it ends, an error, or line() or tick() returns false.
+ * tick() is called when nothing has come for tick_ms; or NULL. 0: that, or the daemon ended it. */
 int client_watch(const struct client_request *request,
                  bool (*line)(void *context, const char *text, json_t *json),
-                 void (*tick)(void *context), struct error *ret_error) MUST_CHECK;
+                 bool (*tick)(void *context), struct error *ret_error) MUST_CHECK;
 
 /* --- pure, for the tests --- */
 

@@ -101,6 +101,26 @@ char *cli_absolute_path(const char *path)
     return absolute;
 }
 
+bool cli_parse_time(const char *text, uint64_t max, uint64_t *ret_milliseconds)
+{
+    static const struct {
+        const char *name;
+        uint64_t milliseconds;
+    } units[] = {{"", 1000}, {"s", 1000}, {"ms", 1}, {"m", 60 * 1000}, {"h", 3600 * 1000}};
+    char *end;
+    errno = 0;
+    unsigned long long n = strtoull(text, &end, 10);
+    if (*text < '0' || *text > '9' || errno)
+        return false;
+    for (size_t i = 0; i < ARRAY_SIZE(units); i++) {
+        if (!str_eq(end, units[i].name) || n > max / units[i].milliseconds)
+            continue;
+        *ret_milliseconds = n * units[i].milliseconds;
+        return true;
+    }
+    return false;
+}
+
 char *cli_node_address(const json_t *node)
 {
     const char *own = print_text(node, "address"), *last = print_text(node, "last_address");

@@ -41,6 +41,9 @@ char *cli_path(const char *collection, const char *name);
 /* Relative to where we are -> absolute; free() it. NULL (told) if it cannot be. */
 char *cli_absolute_path(const char *path);
 
+/* "500ms", "5s", "5", "15m", "2h" -> milliseconds. False: it is none, or more than max. */
+bool cli_parse_time(const char *text, uint64_t max, uint64_t *ret_milliseconds);
+
 /* A node's address as a table shows it: its own, or "10.0.0.105 (pool)", or "pool"; free() it. */
 char *cli_node_address(const json_t *node);
 

@@ -1,7 +1,7 @@
 /* nodisk node add | list | show | set | remove */
-#include "cli/command.h"
+#include "cli/wake.h"
 #include "core/credentials.h"
-#include "core/net.h"
+#include "core/wake.h"
 
 static bool is_mac(const char *word)
 {
@@ -16,6 +16,7 @@ static const struct cli_option add_options[] = {
     {"volume", "VOLUME", "this volume, which exists already, as its disk"},
     {"group", "GROUP", "which must exist (nodisk group add)"},
     {"chap", "none|one-way|mutual", "with what it logs in: secrets that the daemon makes, or none"},
+    {"wake-password", "PASSWORD", "six bytes that its cards want before they wake it (SecureOn)"},
 };
 
 static const struct cli_option set_options[] = {
@@ -26,6 +27,7 @@ static const struct cli_option set_options[] = {
     {"group", "GROUP|none", "another group, or none"},
     {"chap", "none|one-way|mutual", "with what it logs in from its next login on"},
     {"chap-rotate", NULL, "makes its secrets anew"},
+    {"wake-password", "PASSWORD|none", "another one for Wake-on-LAN, or none"},
 };
 
 static const struct cli_option remove_options[] = {
@@ -52,6 +54,15 @@ static int check_chap(const struct args *args)
     return cli_bad_value("chap", word, "must be none, one-way or mutual");
 }
 
+static int check_wake_password(const struct args *args)
+{
+    struct wake_password password;
+    const char *text = args_value(args, "wake-password");
+    if (!text || str_eq(text, "none") || wake_password_parse(text, &password) == 0)
+        return CLI_OK;
+    return cli_bad_value("wake-password", text, "must be six bytes such as 01:23:45:67:89:ab");
+}
+
 static int check_values(const struct args *args)
 {
     uint32_t address;
@@ -68,7 +79,9 @@ static int check_values(const struct args *args)
             r = cli_bad_value("mac", value, "is not a machine's address such as 52:54:00:12:34:56");
     }
     json_decref(macs);
-    return r == CLI_OK ? check_chap(args) : r;
+    if (r == CLI_OK)
+        r = check_chap(args);
+    return r == CLI_OK ? check_wake_password(args) : r;
 }
 
 static json_t *body_of(const struct args *args, bool may_be_none)
@@ -81,6 +94,10 @@ static json_t *body_of(const struct args *args, bool may_be_none)
     set_text(args, body, "volume", may_be_none);
     set_text(args, body, "group", may_be_none);
     set_text(args, body, "chap", false);
+    const char *password = args_value(args, "wake-password");
+    if (password)
+        json_object_set_new(body, "wake_password",
+                            str_eq(password, "none") ? json_null() : json_string(password));
     if (args_given(args, "chap-rotate"))
         json_object_set_new(body, "chap_rotate", json_true());
     return body;
@@ -199,6 +216,8 @@ static void print_node(const json_t *node)
         print_field("elsewhere", print_text(node, "elsewhere"));
     print_attachments(json_object_get(node, "attachments"));
     print_field("chap", print_text(node, "chap"));
+    if (json_is_true(json_object_get(node, "wake_password_set")))
+        print_field("wake", "with a password");
     print_field("added", print_time(print_number(node, "created_at"), text));
     print_boots(json_object_get(node, "boots"));
 }
@@ -240,5 +259,6 @@ static const struct cli_verb verbs[] = {
      remove_options, ARRAY_SIZE(remove_options), NULL, remove_node},
 };
 
-const struct cli_noun cli_node = {"node", "Machines: their MACs, addresses and disks", verbs,
-                                  ARRAY_SIZE(verbs)};
+const struct cli_noun cli_node = {"node",         "Machines: their MACs, addresses and disks",
+                                  verbs,          ARRAY_SIZE(verbs),
+                                  cli_wake_verbs, CLI_N_WAKE_VERBS};

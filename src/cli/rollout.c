@@ -1,6 +1,6 @@
 #include "cli/rollout.h"
 
-#define LOOK_SECONDS 1
+#define LOOK_MILLISECONDS 1000
 
 struct machine {
     char volume[128], node[128];
@@ -98,10 +98,10 @@ static bool look_before(struct rollout *r, const char *volume)
 
 /* --- how far is it? --- */
 
-static bool is_far_enough(const struct machine *m, const char *stage)
+bool rollout_is_up(const char *stage, bool says_up)
 {
     return str_eq(stage, "up") ||
-           (!m->says_up && (str_eq(stage, "initramfs") || str_eq(stage, "system")));
+           (!says_up && (str_eq(stage, "initramfs") || str_eq(stage, "system")));
 }
 
 static bool is_up_again(struct machine *m, const json_t *nodes)
@@ -112,7 +112,7 @@ static bool is_up_again(struct machine *m, const json_t *nodes)
         return false;
     if (m->since == 0)
         m->since = clock_monotonic_usec();
-    return stage && is_far_enough(m, stage);
+    return stage && rollout_is_up(stage, m->says_up);
 }
 
 static bool is_late(const struct rollout *r, const struct machine *m)
@@ -168,7 +168,7 @@ static void tell_interrupted(const struct rollout *r)
 static bool wait_for(struct rollout *r, size_t count)
 {
     while (!r->stopped && r->count > count && look(r) && r->count > count)
-        if (!client_sleep(LOOK_SECONDS))
+        if (!client_sleep(LOOK_MILLISECONDS))
             stop(r);
     return !r->stopped;
 }

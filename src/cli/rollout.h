@@ -11,6 +11,10 @@
 
 struct rollout;
 
+/* Is a machine whose boot has come to this stage up, as far as anybody can know? says_up: its
+ * system has said so when it was up before. */
+bool rollout_is_up(const char *stage, bool says_up);
+
 /* max: how many machines may be in change; minutes: how long one may take to boot. staged: what is
  * done takes effect at the next boot, which may be a long time from now. */
 struct rollout *rollout_new(const struct cli *cli, size_t max, unsigned minutes, bool staged);

@@ -57,14 +57,14 @@ static void add_row(struct table *table, const json_t *node, uint64_t now)
 }
 
 /* The nodes that changed last, as many as fit. */
-static void draw(void *context)
+static bool draw(void *context)
 {
     static const char *const headings[] = {"NODE", "ADDRESS", "STAGE", "SINCE", "", NULL};
     struct watch *w = context;
     size_t count = json_array_size(w->nodes), room = terminal_rows() - 3;
     json_t **order = calloc(count + 1, sizeof(json_t *));
     if (!order)
-        return;
+        return true;
     for (size_t i = 0; i < count; i++)
         order[i] = json_array_get(w->nodes, i);
     qsort(order, count, sizeof(json_t *), compare_since);
@@ -79,6 +79,7 @@ static void draw(void *context)
         printf("Ctrl-C ends");
     fflush(stdout);
     free(order);
+    return true;
 }
 
 /* A stage event becomes the node's "boot". */
@@ -134,7 +135,7 @@ static bool on_line(void *context, const char *text, json_t *json)
             print_stage(json);
     }
     if (w->terminal)
-        draw(w);
+        (void)draw(w);
     return fflush(stdout) == 0;
 }
 

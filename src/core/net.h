@@ -19,6 +19,9 @@ struct mac_address {
 #define IPV4_TEXT_SIZE     16
 #define ENDPOINT_TEXT_SIZE 64 /* [v6]:port and NUL */
 
+/* Of a hexadecimal digit; -1: it is none. */
+int hex_value(char c);
+
 /* Takes aa:bb:cc:dd:ee:ff, aa-bb-... and aabbccddeeff; refuses multicast and all-zero addresses,
  * which no machine has. -EINVAL and *ret_mac untouched otherwise. */
 int mac_parse(const char *text, struct mac_address *ret_mac) MUST_CHECK;

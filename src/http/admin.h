@@ -14,6 +14,15 @@
 
 struct admin;
 
+/* A machine that is to be woken; all lives as long as the call. */
+struct admin_wake {
+    const char *node;
+    const struct mac_address *macs;
+    size_t n_macs;
+    const struct wake_password *password;
+    uint32_t address; /* that it has, or was given last; 0: none that we know of */
+};
+
 struct admin_settings {
     const char *socket; /* path of the Unix socket */
     const char *state_directory;
@@ -27,6 +36,10 @@ struct admin_settings {
     /* What is known of how full file systems are: more members of the status's "space", as a new
      * object. Several threads at once. NULL: nothing is. */
     json_t *(*space)(void *context);
+    /* Sends the magic packet out of the interfaces that the machine may be behind; they are told as
+     * a new array. May wait; several threads at once. NULL: nothing can. */
+    int (*wake)(void *context, const struct admin_wake *wake, json_t **ret_sent,
+                struct error *ret_error);
     void *context;
 };
 

@@ -63,6 +63,8 @@ json_t *image_to_json(const struct catalog *catalog, const struct catalog_image 
 /* Results of jobs that are about one. */
 json_t *volume_result(struct admin *admin, const char *name, uint32_t version);
 json_t *image_result(struct admin *admin, const char *name, uint32_t version);
+/* That one of its MACs was given last; 0: none. */
+uint32_t node_last_address(struct admin *admin, const struct catalog_node *node);
 /* NULL: null */
 json_t *overlay_to_json(const struct catalog_overlay *overlay);
 /* Every node with "boot": what the provider knows of it, or null. */
@@ -86,6 +88,7 @@ void admin_add_node(struct call *call);
 void admin_show_node(struct call *call);
 void admin_set_node(struct call *call);
 void admin_remove_node(struct call *call);
+void admin_wake_node(struct call *call);
 
 void admin_list_images(struct call *call);
 void admin_import_image(struct call *call);

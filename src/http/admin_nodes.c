@@ -18,8 +18,7 @@ static json_t *macs_to_json(const struct catalog_node *node)
     return macs;
 }
 
-/* That one of its MACs was given last; 0: none. */
-static uint32_t last_address(struct admin *admin, const struct catalog_node *node)
+uint32_t node_last_address(struct admin *admin, const struct catalog_node *node)
 {
     const struct stage_provider *p = admin->settings.stages;
     uint32_t address = 0;
@@ -46,18 +45,18 @@ json_t *node_to_json(struct admin *admin, const struct catalog *catalog,
 {
     char address[IPV4_TEXT_SIZE], last[IPV4_TEXT_SIZE];
     const struct catalog_volume *v = catalog_volume_by_id(catalog, node->volume_id);
-    uint32_t given = last_address(admin, node);
+    uint32_t given = node_last_address(admin, node);
     return json_pack(
-        "{s:s, s:o, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:o, s:o, s:s, s:I}", "name",
-        node->name, "macs", macs_to_json(node), "address",
+        "{s:s, s:o, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:o, s:o, s:s, s:b, s:I}",
+        "name", node->name, "macs", macs_to_json(node), "address",
         node->address ? ipv4_format(node->address, address) : NULL, "last_address",
         given ? ipv4_format(given, last) : NULL, "group", node->group, "volume", v ? v->name : NULL,
         "volume_state", v ? volume_state_text(v->state) : NULL, "volume_failure",
         v ? v->failure : NULL, "image", v ? v->image : NULL, "elsewhere",
         v && v->elsewhere ? v->path : NULL, "attachments", attachments_to_json(catalog, node),
         "initiator", iqn_of(catalog, node->name), "chap",
-        chap_mode_name(node->chap ? node->chap->mode : CHAP_NONE), "created_at",
-        (json_int_t)node->created_at);
+        chap_mode_name(node->chap ? node->chap->mode : CHAP_NONE), "wake_password_set",
+        (int)node->wake_password.given, "created_at", (json_int_t)node->created_at);
 }
 
 void admin_list_nodes(struct call *call)
@@ -195,6 +194,7 @@ struct node_request {
     char image[64];
     uint32_t version;
     enum chap_mode chap;
+    struct wake_password wake_password;
 };
 
 static int read_request(struct call *call, struct body *body, struct node_request *request,
@@ -207,6 +207,9 @@ static int read_request(struct call *call, struct body *body, struct node_reques
         r = body_parse_macs(body, &request->fields.macs, &request->macs, ret_error);
     if (r >= 0)
         r = body_parse_address(&request->fields.address, &request->address, ret_error);
+    if (r >= 0)
+        r = body_parse_wake_password(&request->fields.wake_password, &request->wake_password,
+                                     ret_error);
     if (r >= 0 && request->fields.chap.given)
         r = chap_mode_parse(request->fields.chap.text, &request->chap, ret_error);
     if (r >= 0 && request->fields.image.given)
@@ -225,6 +228,7 @@ static int add(struct call *call, const struct node_request *request, struct err
         .macs = request->macs,
         .n_macs = request->fields.macs.count,
         .chap = request->chap,
+        .wake_password = request->wake_password,
     };
     if (!node.name)
         return error_set(ret_error, -EINVAL, "'name' is missing");
@@ -256,6 +260,7 @@ static int set(struct call *call, const struct node_request *request, struct err
         .set_volume = f->volume.given,
         .set_macs = f->macs.given,
         .set_chap = f->chap.given,
+        .set_wake_password = f->wake_password.given,
         .rotate_chap = f->chap_rotate.value,
         .group = f->group.text,
         .address = request->address,
@@ -263,6 +268,7 @@ static int set(struct call *call, const struct node_request *request, struct err
         .macs = request->macs,
         .n_macs = f->macs.count,
         .chap = request->chap,
+        .wake_password = request->wake_password,
     };
     if (f->name.given)
         return error_set(ret_error, -EINVAL,

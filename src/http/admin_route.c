@@ -9,6 +9,7 @@ static const struct route routes[] = {
     {"GET", "/v1/nodes/*", admin_show_node},
     {"PATCH", "/v1/nodes/*", admin_set_node},
     {"DELETE", "/v1/nodes/*", admin_remove_node},
+    {"POST", "/v1/wakes", admin_wake_node},
     {"GET", "/v1/images", admin_list_images},
     {"POST", "/v1/images", admin_import_image},
     {"GET", "/v1/images/*", admin_show_image},

@@ -185,6 +185,8 @@ int body_read_node(const char *data, size_t size, struct body *body, struct body
         {"macs", FIELD_LIST, offsetof(struct body_node, macs)},
         {"chap", FIELD_TEXT, offsetof(struct body_node, chap)},
         {"chap_rotate", FIELD_BOOL, offsetof(struct body_node, chap_rotate)},
+        {"wake_password", FIELD_TEXT, offsetof(struct body_node, wake_password),
+         .may_be_null = true},
     };
     *ret_node = (struct body_node){0};
     int r = read_body(data, size, body, fields, ARRAY_SIZE(fields), ret_node, ret_error);
@@ -192,6 +194,17 @@ int body_read_node(const char *data, size_t size, struct body *body, struct body
         return error_set(ret_error, -EINVAL,
                          "give either 'image' (a disk of its own is made) or 'volume', not both");
     return r;
+}
+
+int body_read_wake(const char *data, size_t size, struct body *body, struct body_wake *ret_wake,
+                   struct error *ret_error)
+{
+    static const struct field fields[] = {
+        {"node", FIELD_TEXT, offsetof(struct body_wake, node), .required = true},
+        {"force", FIELD_BOOL, offsetof(struct body_wake, force)},
+    };
+    *ret_wake = (struct body_wake){0};
+    return read_body(data, size, body, fields, ARRAY_SIZE(fields), ret_wake, ret_error);
 }
 
 #define CHAP_FIELDS(type, member)                                                                  \
@@ -501,6 +514,18 @@ int body_parse_address(const struct body_text *text, uint32_t *ret_address, stru
     if (ipv4_parse(text->text, ret_address) < 0 || *ret_address == 0)
         return error_set(ret_error, -EINVAL, "'%.40s' is not an IPv4 address such as 10.0.0.11",
                          text->text);
+    return 0;
+}
+
+int body_parse_wake_password(const struct body_text *text, struct wake_password *ret_password,
+                             struct error *ret_error)
+{
+    *ret_password = (struct wake_password){0};
+    if (!text->text || str_eq(text->text, "none"))
+        return 0;
+    if (wake_password_parse(text->text, ret_password) < 0)
+        return error_set(ret_error, -EINVAL,
+                         "'wake_password' must be six bytes such as 01:23:45:67:89:ab, or none");
     return 0;
 }
 

@@ -8,6 +8,7 @@
 #include "core/credentials.h"
 #include "core/error.h"
 #include "core/net.h"
+#include "core/wake.h"
 
 #include <jansson.h>
 
@@ -52,11 +53,18 @@ void body_free(struct body *body);
  * whatever they return. */
 
 struct body_node {
-    struct body_text name, group, address, volume, image, chap;
+    struct body_text name, group, address, volume, image, chap, wake_password;
     struct body_bool chap_rotate;
     struct body_list macs;
 };
 int body_read_node(const char *data, size_t size, struct body *body, struct body_node *ret_node,
+                   struct error *ret_error) MUST_CHECK;
+
+struct body_wake {
+    struct body_text node;
+    struct body_bool force;
+};
+int body_read_wake(const char *data, size_t size, struct body *body, struct body_wake *ret_wake,
                    struct error *ret_error) MUST_CHECK;
 
 /* What initiators other than the volume's nodes must prove. */
@@ -170,3 +178,6 @@ int body_parse_chap(const struct body_chap *fields, struct chap_credentials *ret
 /* An IPv4 address; null or "none" is 0. */
 int body_parse_address(const struct body_text *text, uint32_t *ret_address,
                        struct error *ret_error) MUST_CHECK;
+/* A password for Wake-on-LAN; null or "none" is none. */
+int body_parse_wake_password(const struct body_text *text, struct wake_password *ret_password,
+                             struct error *ret_error) MUST_CHECK;

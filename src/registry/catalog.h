@@ -11,6 +11,7 @@
 #include "core/credentials.h"
 #include "core/iscsi_uri.h"
 #include "core/net.h"
+#include "core/wake.h"
 #include "registry/catalog_overlay.h"
 
 struct catalog;
@@ -52,6 +53,7 @@ struct catalog_node {
     const struct catalog_attachment *attachments; /* ordered by LUN */
     uint64_t created_at;                          /* usec since 1970 */
     const struct chap_credentials *chap;          /* for all its logins; NULL: none */
+    struct wake_password wake_password;           /* that its cards ask for */
 };
 
 struct catalog_volume {

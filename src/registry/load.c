@@ -121,12 +121,15 @@ static int read_node(struct db *db, sqlite3_stmt *row, const struct scratch *mac
     node.chap = &chap;
     node.attachments = attachments;
     const char *address = db_column_text_or_null(row, 3);
+    const char *password = db_column_text_or_null(row, 6);
     if (!name_is_host(node.name))
         return damaged(db, "node's name", node.name, ret_error);
     if (node.n_macs == 0)
         return damaged(db, "node with a mac", node.name, ret_error);
     if (address && ipv4_parse(address, &node.address) < 0)
         return damaged(db, "IPv4 address", address, ret_error);
+    if (password && wake_password_parse(password, &node.wake_password) < 0)
+        return damaged(db, "password of a card", "(secret)", ret_error);
     if (catalog_add_node(catalog, &node) < 0)
         return error_set(ret_error, -ENOMEM, "out of memory");
     return 0;
@@ -148,7 +151,8 @@ static int read_nodes(struct db *db, sqlite3_stmt *nodes, sqlite3_stmt *mac_rows
 #define NODE_MACS "SELECT node_id, mac FROM node_macs"
 #define IN_ORDER  " ORDER BY node_id, position"
 #define NODES                                                                                      \
-    "SELECT n.id, n.name, g.name, n.address, n.volume_id, n.created_at FROM nodes n"               \
+    "SELECT n.id, n.name, g.name, n.address, n.volume_id, n.created_at,"                           \
+    " (SELECT password FROM node_wake WHERE node_id = n.id) FROM nodes n"                          \
     " LEFT JOIN groups g ON g.id = n.group_id"
 
 /* All of them, or the one of that id, if there is one. */

@@ -203,6 +203,19 @@ static int set_new_volume(struct db *db, int64_t node_id, const struct registry_
     return r < 0 ? r : set_volume(db, node_id, volume->name, ret_error);
 }
 
+static int set_wake_password(struct db *db, int64_t node_id, const struct wake_password *password,
+                             struct error *ret_error)
+{
+    char text[MAC_TEXT_SIZE];
+    int r = db_change(db, "DELETE FROM node_wake WHERE node_id = ?", DB_VALUES(db_int(node_id)),
+                      ret_error);
+    if (r >= 0 && password->given)
+        r = db_change(db, "INSERT INTO node_wake (node_id, password) VALUES (?, ?)",
+                      DB_VALUES(db_int(node_id), db_text(wake_password_format(password, text))),
+                      ret_error);
+    return r < 0 ? r : 0;
+}
+
 /* Only what differs is asked and checked: a node keeps an address that the configuration of today
  * would not allow any more. */
 static int change_node(struct db *db, struct node_operation *o, int64_t node_id,
@@ -223,6 +236,8 @@ static int change_node(struct db *db, struct node_operation *o, int64_t node_id,
         r = set_volume(db, node_id, change->volume, ret_error);
     if (r >= 0 && (change->set_chap || change->rotate_chap))
         r = chap_change_node(db, node_id, o->name, change, ret_error);
+    if (r >= 0 && change->set_wake_password)
+        r = set_wake_password(db, node_id, &change->wake_password, ret_error);
     return r < 0 ? r : elsewhere_check(db, node_id, 0, ret_error);
 }
 
@@ -269,12 +284,14 @@ int registry_node_add(struct registry *registry, const struct registry_node *nod
         .set_volume = node->volume != NULL,
         .set_macs = true,
         .set_chap = node->chap != CHAP_NONE,
+        .set_wake_password = node->wake_password.given,
         .group = node->group,
         .address = node->address,
         .volume = node->volume,
         .macs = node->macs,
         .n_macs = node->n_macs,
         .chap = node->chap,
+        .wake_password = node->wake_password,
     };
     struct node_operation o = {.operation = {.apply = add, .changes_catalog = true},
                                .name = node->name,

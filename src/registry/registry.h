@@ -205,6 +205,7 @@ struct registry_node {
     const struct mac_address *macs;
     size_t n_macs;
     enum chap_mode chap; /* the secrets are made here */
+    struct wake_password wake_password;
 };
 
 /* new_volume: made with the node, both or none, and then its volume; or NULL. */
@@ -212,7 +213,7 @@ int registry_node_add(struct registry *registry, const struct registry_node *nod
                       const struct registry_volume *new_volume, struct error *ret_error) MUST_CHECK;
 
 struct registry_node_change {
-    bool set_group, set_address, set_volume, set_macs, set_chap;
+    bool set_group, set_address, set_volume, set_macs, set_chap, set_wake_password;
     bool rotate_chap;   /* new secrets; -EINVAL if there are none */
     const char *group;  /* NULL: none */
     uint32_t address;   /* 0: from the pool */
@@ -220,6 +221,7 @@ struct registry_node_change {
     const struct mac_address *macs;
     size_t n_macs;
     enum chap_mode chap;
+    struct wake_password wake_password; /* not given: none */
 };
 
 /* new_volume: as above, instead of change->volume. */

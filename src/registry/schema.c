@@ -227,11 +227,18 @@ static const char version_layers[] =
     "ALTER TABLE volumes ADD COLUMN fence_boot INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE boots ADD COLUMN kernel TEXT NOT NULL DEFAULT '';";
 
+/* What the cards of a node want to be told before they wake it. */
+static const char version_wake[] =
+    "CREATE TABLE node_wake ("
+    "  node_id INTEGER PRIMARY KEY REFERENCES nodes(id) ON DELETE CASCADE,"
+    "  password TEXT NOT NULL"
+    ") STRICT;";
+
 /* migrations[n] brings version n to version n + 1. What was released never changes here. */
 static const char *const migrations[] = {
     version_1,         version_attachments,   version_chap,           version_thick,
     version_removable, version_registrations, version_image_identity, version_kinds,
-    version_layers,
+    version_layers,    version_wake,
 };
 
 static int check_whole(struct db *db, struct error *ret_error)

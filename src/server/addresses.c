@@ -43,6 +43,18 @@ int addresses_set(struct addresses *a, const struct subnet *subnets, size_t coun
     return 0;
 }
 
+int addresses_copy(struct addresses *a, struct subnet **ret_subnets, size_t *ret_count)
+{
+    pthread_mutex_lock(&a->lock);
+    struct subnet *copy = calloc(a->count + 1, sizeof(*copy));
+    if (copy && a->count)
+        memcpy(copy, a->subnets, a->count * sizeof(*copy));
+    *ret_count = a->count;
+    pthread_mutex_unlock(&a->lock);
+    *ret_subnets = copy;
+    return copy ? 0 : -ENOMEM;
+}
+
 /* Asked each time: interfaces come and go. */
 static bool is_ours(uint32_t address)
 {

@@ -12,6 +12,10 @@ void addresses_free(struct addresses *addresses);
 int addresses_set(struct addresses *addresses, const struct subnet *subnets,
                   size_t count) MUST_CHECK;
 
+/* The subnets that hold now. *ret_subnets: an array, free() it. Any thread. -ENOMEM. */
+int addresses_copy(struct addresses *addresses, struct subnet **ret_subnets,
+                   size_t *ret_count) MUST_CHECK;
+
 /* -EINVAL and the sentence if a node must not have the address. Any thread. */
 int addresses_check(struct addresses *addresses, uint32_t address,
                     struct error *ret_error) MUST_CHECK;

@@ -31,6 +31,7 @@
 #include "server/state.h"
 #include "server/tftp_glue.h"
 #include "server/volume_reader.h"
+#include "server/wake.h"
 #include "storage/storage.h"
 
 #include <errno.h>
@@ -504,6 +505,13 @@ static json_t *describe_space(void *context)
     return space_watch_to_json(server->space);
 }
 
+static int wake_node(void *context, const struct admin_wake *wake, json_t **ret_sent,
+                     struct error *ret_error)
+{
+    const struct server *server = context;
+    return wake_machine(server->addresses, wake, ret_sent, ret_error);
+}
+
 /* The last to start: whoever reaches it finds everything else running. */
 static int start_admin(struct server *server, struct error *ret_error)
 {
@@ -517,6 +525,7 @@ static int start_admin(struct server *server, struct error *ret_error)
         .sessions = &server->session_provider,
         .counters = count,
         .space = describe_space,
+        .wake = wake_node,
         .context = server,
     };
     int r = state_make_parent(server->config.socket, ret_error);

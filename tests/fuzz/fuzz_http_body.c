@@ -16,12 +16,14 @@ static void try_node(const char *text, size_t size, struct body *body)
     const struct mac_address *macs;
     char image[64];
     uint32_t number;
+    struct wake_password password;
     int r = body_read_node(text, size, body, &node, &error);
     check(r, &error);
     if (r < 0)
         return;
     check(body_parse_macs(body, &node.macs, &macs, &error), &error);
     check(body_parse_address(&node.address, &number, &error), &error);
+    check(body_parse_wake_password(&node.wake_password, &password, &error), &error);
     if (node.image.given)
         check(body_parse_image_reference(node.image.text, image, &number, &error), &error);
 }
@@ -42,6 +44,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct body_change overlay;
     struct body_snapshot snapshot;
     struct body_fold fold;
+    struct body_wake wake;
     if (size == 0)
         return 0;
     const char *text = (const char *)data + 1;
@@ -80,6 +83,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         break;
     case 'C':
         check(body_read_commit(text, size - 1, &body, &fold, &error), &error);
+        break;
+    case 'w':
+        check(body_read_wake(text, size - 1, &body, &wake, &error), &error);
         break;
     case 'e':
         check(body_read_export(text, size - 1, &body, &fold, &error), &error);

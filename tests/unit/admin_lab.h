@@ -16,6 +16,8 @@ struct admin_lab {
     struct admin *admin;
     struct stage_provider provider; /* without functions: nobody follows the boots */
     const struct session_provider *sessions;
+    int (*wake)(void *context, const struct admin_wake *wake, json_t **ret_sent,
+                struct error *ret_error);
     char user[128];       /* who uses a volume; "": nobody */
     uint64_t used_volume; /* 0: all of them */
 
@@ -49,7 +51,9 @@ static inline void admin_lab_make(struct admin_lab *lab)
                                    .storage = lab->storage,
                                    .catalog = site->slot,
                                    .stages = lab->provider.snapshot ? &lab->provider : NULL,
-                                   .sessions = lab->sessions};
+                                   .sessions = lab->sessions,
+                                   .wake = lab->wake,
+                                   .context = lab};
     site_must(admin_start(&admin, &lab->admin, &site->error), &site->error);
 }
 

@@ -80,6 +80,8 @@ static inline void text_of_node(FILE *out, const struct catalog_node *n)
     for (size_t i = 0; i < n->n_attachments; i++)
         fprintf(out, " lun %u %" PRIu64, n->attachments[i].lun, n->attachments[i].volume_id);
     text_of_chap(out, n->chap);
+    fprintf(out, " wake %d ", n->wake_password.given);
+    text_of_bytes(out, n->wake_password.bytes, sizeof(n->wake_password.bytes));
 }
 
 static inline void text_of_image(FILE *out, const struct catalog_image *i)

@@ -326,9 +326,10 @@ static void lines_are_watched_until_the_daemon_or_the_watcher_ends_it(void **sta
     assert_int_equal(w.lines, 2);
 }
 
-static void never(void *context)
+static bool never(void *context)
 {
     fail();
+    return false;
 }
 
 static void a_watcher_that_is_interrupted_while_it_shows_a_line_ends(void **state)
@@ -351,11 +352,12 @@ struct ticker {
 };
 
 /* The daemon says nothing for a while, and then ends. */
-static void count_tick(void *context)
+static bool count_tick(void *context)
 {
     struct ticker *t = context;
     t->ticks++;
     shutdown(t->daemon->connection, SHUT_RDWR);
+    return true;
 }
 
 static bool no_line(void *context, const char *text, json_t *line)
@@ -373,6 +375,23 @@ static void a_watcher_is_woken_when_nothing_comes(void **state)
     daemon_start(&d, OK_LINES);
     assert_int_equal(client_watch(&request, no_line, count_tick, &error), 0);
     assert_int_equal(t.ticks, 1);
+    daemon_stop(&d);
+}
+
+static bool end_at_third(void *context)
+{
+    return ++*(unsigned *)context < 3;
+}
+
+static void a_watcher_may_end_when_nothing_comes(void **state)
+{
+    struct daemon d = {.stays = true};
+    unsigned ticks = 0;
+    struct client_request request = {
+        .socket = d.socket, .method = "GET", .path = "/", .context = &ticks, .tick_ms = 1};
+    daemon_start(&d, OK_LINES);
+    assert_int_equal(client_watch(&request, no_line, end_at_third, &error), 0);
+    assert_int_equal(ticks, 3);
     daemon_stop(&d);
 }
 
@@ -402,6 +421,7 @@ int main(void)
         TEST(lines_are_watched_until_the_daemon_or_the_watcher_ends_it),
         TEST(a_watcher_that_is_interrupted_while_it_shows_a_line_ends),
         TEST(a_watcher_is_woken_when_nothing_comes),
+        TEST(a_watcher_may_end_when_nothing_comes),
         TEST(a_watcher_that_is_refused_is_told),
     };
     return RUN_TESTS(tests);

@@ -64,13 +64,30 @@ static void values_are_split_at_commas(void **state)
     json_decref(expected);
 }
 
+static void times_have_units(void **state)
+{
+    static const struct {
+        const char *text;
+        uint64_t milliseconds;
+    } cases[] = {{"0", 0},       {"7", 7000},        {"7s", 7000},
+                 {"250ms", 250}, {"2m", 120 * 1000}, {"1h", 3600 * 1000}};
+    static const char *const wrong[] = {"",    "s",  "-1",   "1 s",
+                                        "1.5", "2h", "1day", "99999999999999999999"};
+    uint64_t milliseconds = 1;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        assert_true(cli_parse_time(cases[i].text, 3600 * 1000, &milliseconds));
+        assert_int_equal(milliseconds, cases[i].milliseconds);
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(wrong); i++)
+        if (cli_parse_time(wrong[i], 3600 * 1000, &milliseconds))
+            fail_msg("'%s' was taken", wrong[i]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(names_are_encoded_for_a_path),
-        TEST(paths_are_made_absolute),
-        TEST(lists_are_joined),
-        TEST(values_are_split_at_commas),
+        TEST(names_are_encoded_for_a_path), TEST(paths_are_made_absolute), TEST(lists_are_joined),
+        TEST(values_are_split_at_commas),   TEST(times_have_units),
     };
     return RUN_TESTS(tests);
 }

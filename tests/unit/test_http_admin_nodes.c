@@ -1,6 +1,8 @@
 /* /v1/nodes: what can be asked, what is refused, and what is left alone while a node runs. */
 #include "admin_lab.h"
 
+#include <errno.h>
+
 static struct admin_lab *lab;
 
 static int setup(void **state)
@@ -201,6 +203,66 @@ static void what_holds_from_its_next_boot_on_may_change(void **state)
     admin_assert_list(lab, "result.macs", "52:54:00:00:00:03 52:54:00:00:00:01");
 }
 
+/* --- waking --- */
+
+static char woken[256]; /* what the API asked for last */
+
+static int note_wake(void *context, const struct admin_wake *wake, json_t **ret_sent,
+                     struct error *ret_error)
+{
+    char mac[MAC_TEXT_SIZE], password[MAC_TEXT_SIZE] = "none", address[IPV4_TEXT_SIZE];
+    if (wake->password->given)
+        wake_password_format(wake->password, password);
+    snprintf(woken, sizeof(woken), "%s %zu %s %s %s", wake->node, wake->n_macs,
+             mac_format(wake->macs[0], mac), password, ipv4_format(wake->address, address));
+    if (wake->n_macs > 1)
+        return error_set(ret_error, -EIO, "no cable");
+    *ret_sent = json_pack("[{s:s}]", "interface", "eth7");
+    return 0;
+}
+
+static int setup_waking(void **state)
+{
+    lab = calloc(1, sizeof(*lab));
+    lab->wake = note_wake;
+    admin_lab_make(lab);
+    woken[0] = '\0';
+    return 0;
+}
+
+static void a_node_is_woken_with_all_that_is_known_of_it(void **state)
+{
+    add_web1();
+    admin_must(lab, "POST", "/v1/wakes", "{\"node\": \"web1\"}");
+    assert_string_equal(woken, "web1 1 52:54:00:00:00:01 none 0.0.0.0");
+    admin_assert_text(lab, "result.running", NULL);
+    assert_int_equal(json_array_size(admin_member(lab, "result.sent")), 1);
+    admin_must(lab, "PATCH", "/v1/nodes/web1",
+               "{\"wake_password\": \"00:01:02:03:04:ff\", \"address\": \"10.0.0.9\"}");
+    assert_true(json_is_true(admin_member(lab, "result.wake_password_set")));
+    assert_null(strstr(lab->body, "04:ff"));
+    admin_must(lab, "POST", "/v1/wakes", "{\"node\": \"web1\"}");
+    assert_string_equal(woken, "web1 1 52:54:00:00:00:01 00:01:02:03:04:ff 10.0.0.9");
+    admin_must(lab, "PATCH", "/v1/nodes/web1", "{\"wake_password\": null}");
+    assert_true(json_is_false(admin_member(lab, "result.wake_password_set")));
+    admin_must(lab, "PATCH", "/v1/nodes/web1",
+               "{\"macs\": [\"52:54:00:00:00:01\", \"52:54:00:00:00:02\"]}");
+    admin_refused(lab, "POST", "/v1/wakes", "{\"node\": \"web1\"}", 500, "no cable");
+    admin_refused(lab, "POST", "/v1/wakes", "{\"node\": \"web2\"}", 404, "no node 'web2'");
+    admin_refused(lab, "PATCH", "/v1/nodes/web1", "{\"wake_password\": \"x\"}", 400, "six bytes");
+}
+
+static void a_node_that_runs_is_not_woken_unless_forced(void **state)
+{
+    run_web1();
+    admin_must(lab, "POST", "/v1/wakes", "{\"node\": \"web1\"}");
+    admin_assert_text(lab, "result.running", SITE_IQN ":web1 from 10.0.0.7");
+    assert_string_equal(woken, "");
+    admin_must(lab, "POST", "/v1/wakes", "{\"node\": \"web1\", \"force\": true}");
+    admin_assert_text(lab, "result.running", SITE_IQN ":web1 from 10.0.0.7");
+    assert_non_null(strstr(woken, "web1"));
+}
+
 /* --- removal --- */
 
 static void a_removed_node_leaves_its_volume(void **state)
@@ -280,6 +342,10 @@ int main(void)
         NODES_TEST(nobody_is_told_so),
         NODES_TEST(what_it_hangs_on_is_not_taken_from_it),
         NODES_TEST(what_holds_from_its_next_boot_on_may_change),
+        cmocka_unit_test_setup_teardown(a_node_is_woken_with_all_that_is_known_of_it, setup_waking,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_node_that_runs_is_not_woken_unless_forced, setup_waking,
+                                        teardown),
         NODES_TEST(a_removed_node_leaves_its_volume),
         NODES_TEST(unless_it_takes_it_along),
         NODES_TEST(a_volume_of_two_nodes_stays),

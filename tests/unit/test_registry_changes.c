@@ -143,6 +143,8 @@ static int set_node(struct hand *h)
     char group[32];
     const struct registry_node_change change = {.set_group = draw(h, 2) != 0,
                                                 .set_volume = draw(h, 2) != 0,
+                                                .set_wake_password = draw(h, 2) != 0,
+                                                .wake_password = {draw(h, 2) != 0, {1, 2, 3}},
                                                 .group = pick(h, group, "g"),
                                                 .volume =
                                                     draw(h, 3) ? pick(h, h->name, "v") : NULL};
