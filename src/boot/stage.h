@@ -5,7 +5,7 @@
 
 enum boot_stage {
     BOOT_ADDRESS,   /* its firmware or iPXE has an address */
-    BOOT_LOADER,    /* the loader was fetched over TFTP */
+    BOOT_LOADER,    /* the loader was fetched over TFTP or HTTP */
     BOOT_SCRIPT,    /* iPXE has its script */
     BOOT_FIRMWARE,  /* login of iPXE: loader, kernel and initramfs are read */
     BOOT_INITRAMFS, /* login of the initramfs: the root file system is mounted */
@@ -21,7 +21,7 @@ enum boot_stage boot_stage_from_name(const char *name);
 
 /* What tells that a stage was reached. */
 enum boot_sign {
-    BOOT_SIGN_FIRMWARE_DHCP, /* a PXE ROM asks */
+    BOOT_SIGN_FIRMWARE_DHCP, /* a PXE ROM asks, or UEFI for HTTP boot */
     BOOT_SIGN_IPXE_DHCP,     /* iPXE asks: first thing of a ROM, or after it was loaded */
     BOOT_SIGN_LOADER,
     BOOT_SIGN_SCRIPT,

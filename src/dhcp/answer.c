@@ -84,6 +84,8 @@ static void offer_boot(const struct exchange *x, struct menu *menu)
     offer(menu, DHCP_OPTION_BOOT_FILE, true, menu->boot.file, strlen(menu->boot.file) + end);
     if (menu->boot.ipxe)
         offer(menu, DHCP_OPTION_IPXE, true, ipxe_options, sizeof(ipxe_options));
+    if (menu->boot.http)
+        offer_text(menu, DHCP_OPTION_VENDOR_CLASS, true, "HTTPClient");
     if (!menu->boot.pxe)
         return;
     offer_text(menu, DHCP_OPTION_VENDOR_CLASS, true, "PXEClient");

@@ -1,5 +1,5 @@
 /*
- * RFC 4578 2.1 (option 93), PXE 2.1 2.2 (option 60), RFC 3004 (option 77).
+ * RFC 4578 2.1 (option 93), PXE 2.1 2.2 and UEFI 2.10 24.7.2 (option 60), RFC 3004 (option 77).
  *
  * iPXE is known by its user class or by its encapsulated options, whatever else it says: QEMU's
  * network ROM is iPXE, and so is what we send to other ROMs; giving either the loader again would
@@ -9,6 +9,8 @@
 
 static const char ipxe_class[] = "iPXE";
 #define IPXE_CLASS_SIZE (sizeof(ipxe_class) - 1)
+
+#define ARCHITECTURE_BIOS 0
 
 /* iPXE sends the bare word; RFC 3004 wants each class preceded by its length. */
 static bool has_ipxe_class(const struct dhcp_message *message)
@@ -30,20 +32,20 @@ static bool has_ipxe_class(const struct dhcp_message *message)
     return false;
 }
 
-static bool is_supported(uint16_t architecture)
+static bool has_loader(const struct subnet *subnet, uint16_t architecture)
 {
-    return architecture == DHCP_ARCH_BIOS || architecture == DHCP_ARCH_UEFI_X64 ||
-           architecture == DHCP_ARCH_UEFI_EBC;
+    enum dhcp_loader loader = dhcp_architecture_loader(architecture);
+    return loader != DHCP_LOADERS && subnet->loaders[loader][0];
 }
 
 /* Option 93 is a list: the first entry that we can serve, else the first. */
-static uint16_t listed_architecture(const struct dhcp_option *option)
+static uint16_t listed_architecture(const struct dhcp_option *option, const struct subnet *subnet)
 {
     struct wire_reader r = wire_reader_of(option->data, option->size);
     uint16_t first = DHCP_ARCH_UNKNOWN;
     while (wire_reader_left(&r) >= 2) {
         uint16_t architecture = wire_get_be16(&r);
-        if (is_supported(architecture))
+        if (has_loader(subnet, architecture))
             return architecture;
         if (first == DHCP_ARCH_UNKNOWN)
             first = architecture;
@@ -51,15 +53,16 @@ static uint16_t listed_architecture(const struct dhcp_option *option)
     return first;
 }
 
-/* "PXEClient:Arch:00007:UNDI:003016", for ROMs without option 93. Plain "PXEClient" is BIOS. */
-static uint16_t class_architecture(const struct dhcp_option *class)
+/* "PXEClient:Arch:00007:UNDI:003016", for ROMs without option 93; likewise "HTTPClient:...". Plain
+ * "PXEClient" is BIOS. */
+static uint16_t class_architecture(const struct dhcp_option *class, const char *prefix,
+                                   uint16_t otherwise)
 {
-    static const char prefix[] = "PXEClient:Arch:";
     if (!dhcp_option_has_prefix(class, prefix))
-        return DHCP_ARCH_BIOS;
+        return otherwise;
     uint32_t n = 0;
     size_t digits = 0;
-    for (size_t i = sizeof(prefix) - 1; i < class->size && digits < 5; i++, digits++) {
+    for (size_t i = strlen(prefix); i < class->size && digits < 5; i++, digits++) {
         if (class->data[i] < '0' || class->data[i] > '9')
             break;
         n = n * 10 + (uint32_t)(class->data[i] - '0');
@@ -79,21 +82,18 @@ static enum dhcp_client_kind kind_of(const struct dhcp_message *message)
     return DHCP_CLIENT_OTHER;
 }
 
-struct dhcp_client dhcp_client_of(const struct dhcp_message *message)
+struct dhcp_client dhcp_client_of(const struct dhcp_message *message, const struct subnet *subnet)
 {
     const struct dhcp_option *list = dhcp_message_option(message, DHCP_OPTION_ARCHITECTURE);
+    const struct dhcp_option *class = dhcp_message_option(message, DHCP_OPTION_VENDOR_CLASS);
     struct dhcp_client client = {.kind = kind_of(message), .architecture = DHCP_ARCH_UNKNOWN};
     if (list && list->size >= 2)
-        client.architecture = listed_architecture(list);
+        client.architecture = listed_architecture(list, subnet);
     else if (client.kind == DHCP_CLIENT_PXE)
-        client.architecture =
-            class_architecture(dhcp_message_option(message, DHCP_OPTION_VENDOR_CLASS));
+        client.architecture = class_architecture(class, "PXEClient:Arch:", ARCHITECTURE_BIOS);
+    else if (client.kind == DHCP_CLIENT_HTTP)
+        client.architecture = class_architecture(class, "HTTPClient:Arch:", DHCP_ARCH_UNKNOWN);
     return client;
-}
-
-static bool is_uefi_x64(uint16_t architecture)
-{
-    return architecture == DHCP_ARCH_UEFI_X64 || architecture == DHCP_ARCH_UEFI_EBC;
 }
 
 bool dhcp_client_wants_loader(const struct dhcp_client *client)
@@ -101,44 +101,59 @@ bool dhcp_client_wants_loader(const struct dhcp_client *client)
     return client->kind == DHCP_CLIENT_PXE || client->kind == DHCP_CLIENT_HTTP;
 }
 
-bool dhcp_client_has_loader(const struct dhcp_client *client)
+const char *dhcp_client_loader(const struct dhcp_client *client, const struct subnet *subnet)
 {
-    return client->kind == DHCP_CLIENT_PXE && is_supported(client->architecture);
+    bool has = dhcp_client_wants_loader(client) && has_loader(subnet, client->architecture);
+    return has ? subnet->loaders[dhcp_architecture_loader(client->architecture)] : "";
 }
 
 const char *dhcp_client_word(const struct dhcp_client *client)
 {
-    switch (client->kind) {
-    case DHCP_CLIENT_PXE:
-        if (client->architecture == DHCP_ARCH_BIOS)
-            return "BIOS PXE";
-        return is_uefi_x64(client->architecture) ? "UEFI PXE" : "PXE of another architecture";
-    case DHCP_CLIENT_IPXE:
-        return "iPXE";
-    case DHCP_CLIENT_HTTP:
-        return "UEFI HTTP boot";
-    case DHCP_CLIENT_OTHER:
-        break;
-    }
-    return "system";
+    static const char *const words[] = {
+        [DHCP_CLIENT_OTHER] = "system",
+        [DHCP_CLIENT_PXE] = "PXE",
+        [DHCP_CLIENT_IPXE] = "iPXE",
+        [DHCP_CLIENT_HTTP] = "HTTP",
+    };
+    return words[client->kind];
 }
 
-static const char *loader_for(uint16_t architecture, const struct subnet *subnet)
+/* "http://10.0.0.1:8080"; its length. */
+static size_t put_base_url(char *buffer, size_t size, uint32_t server, uint16_t port)
 {
-    if (architecture == DHCP_ARCH_BIOS)
-        return subnet->loader_bios;
-    return is_uefi_x64(architecture) ? subnet->loader_uefi_x64 : "";
+    char host[IPV4_TEXT_SIZE], colon_port[8] = "";
+    if (port != 80)
+        snprintf(colon_port, sizeof(colon_port), ":%u", port);
+    snprintf(buffer, size, "http://%s%s", ipv4_format(server, host), colon_port);
+    return strlen(buffer);
 }
 
 static void script_url(char *buffer, size_t size, uint32_t server, uint16_t port,
                        struct mac_address mac)
 {
-    char host[IPV4_TEXT_SIZE], colon_port[8] = "";
     const uint8_t *b = mac.bytes;
-    if (port != 80)
-        snprintf(colon_port, sizeof(colon_port), ":%u", port);
-    snprintf(buffer, size, "http://%s%s/boot.ipxe?mac=%02x-%02x-%02x-%02x-%02x-%02x",
-             ipv4_format(server, host), colon_port, b[0], b[1], b[2], b[3], b[4], b[5]);
+    size_t n = put_base_url(buffer, size, server, port);
+    snprintf(buffer + n, size - n, "/boot.ipxe?mac=%02x-%02x-%02x-%02x-%02x-%02x", b[0], b[1], b[2],
+             b[3], b[4], b[5]);
+}
+
+/* RFC 3986 2.3; a path keeps its slashes. */
+static bool is_plain(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           (c && strchr("-._~/", c));
+}
+
+/* "" if it does not fit: half a name is none. */
+static void loader_url(char *buffer, size_t size, uint32_t server, uint16_t port, const char *file)
+{
+    size_t n = put_base_url(buffer, size, server, port);
+    n += (size_t)snprintf(buffer + n, size - n, "/loaders/");
+    for (; *file && n < size; file++)
+        n += (size_t)snprintf(buffer + n, size - n, is_plain(*file) ? "%c" : "%%%02X",
+                              (unsigned char)*file);
+    if (n >= size)
+        buffer[0] = '\0';
 }
 
 void dhcp_boot_choose(const struct dhcp_client *client, const struct subnet *subnet,
@@ -146,11 +161,15 @@ void dhcp_boot_choose(const struct dhcp_client *client, const struct subnet *sub
                       struct dhcp_boot *ret_boot)
 {
     struct dhcp_boot boot = {0};
+    const char *loader = dhcp_client_loader(client, subnet);
     if (client->kind == DHCP_CLIENT_IPXE) {
         boot.ipxe = true;
         script_url(boot.file, sizeof(boot.file), server, http_port, mac);
+    } else if (client->kind == DHCP_CLIENT_HTTP && loader[0]) {
+        loader_url(boot.file, sizeof(boot.file), server, http_port, loader);
+        boot.http = boot.file[0] != '\0';
     } else if (client->kind == DHCP_CLIENT_PXE) {
-        str_copy(boot.file, sizeof(boot.file), loader_for(client->architecture, subnet));
+        str_copy(boot.file, sizeof(boot.file), loader);
         boot.pxe = boot.file[0] != '\0';
     }
     *ret_boot = boot;

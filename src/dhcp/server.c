@@ -141,7 +141,7 @@ static bool locate(struct exchange *x)
     x->server_id = x->network->config.server;
     (void)dhcp_relay_address(x->request, DHCP_RELAY_SERVER_ID, &x->server_id);
     exchange_identify(x, x->request->mac);
-    x->client = dhcp_client_of(x->request);
+    x->client = dhcp_client_of(x->request, &x->network->config.settings);
     lease_expire(x->network->leases, x->now->monotonic);
     return true;
 }
@@ -200,7 +200,8 @@ static bool on_discover(struct exchange *x, struct dhcp_answer *answer)
         exchange_report(x, DHCP_ODD_NO_MEMORY, address, NULL);
         return false;
     }
-    if (dhcp_client_wants_loader(&x->client) && !dhcp_client_has_loader(&x->client))
+    if (dhcp_client_wants_loader(&x->client) &&
+        !dhcp_client_loader(&x->client, &x->network->config.settings)[0])
         exchange_report(x, DHCP_ODD_NO_LOADER, address, NULL);
     answer_build(x, DHCP_OFFER, address, lease_time(x), answer);
     tell(x, DHCP_OFFER, address);

@@ -7,6 +7,7 @@
 
 #include "core/names.h"
 #include "core/net.h"
+#include "dhcp/architecture.h"
 
 #include <net/if.h>
 
@@ -35,8 +36,7 @@ struct subnet {
     uint32_t dns[SUBNET_MAX_SERVERS];
     size_t n_dns;
     char domain[254];
-    uint32_t lease_time;                      /* seconds */
-    bool router_advertisement;                /* answer a booting node's router solicitation */
-    char loader_bios[LOADER_MAX_LEN + 1];     /* for architecture 0 */
-    char loader_uefi_x64[LOADER_MAX_LEN + 1]; /* for architectures 7 and 9 */
+    uint32_t lease_time;       /* seconds */
+    bool router_advertisement; /* answer a booting node's router solicitation */
+    char loaders[DHCP_LOADERS][LOADER_MAX_LEN + 1]; /* files in the loaders directory; "": none */
 };

@@ -40,6 +40,8 @@ struct http_request {
     bool too_large;
     void *later; /* of http_defer() */
     void (*release_later)(void *later);
+    void (*done)(void *context, bool whole); /* of http_when_done() */
+    void *done_context;
     enum MHD_Result answered; /* MHD_NO: not at all, and the connection ends */
 };
 
@@ -104,6 +106,8 @@ static void on_completed(void *cls, struct MHD_Connection *connection, void **co
         return;
     if (request->later)
         request->release_later(request->later);
+    if (request->done)
+        request->done(request->done_context, code == MHD_REQUEST_TERMINATED_COMPLETED_OK);
     free(request->method);
     free(request->path);
     free(request->body);
@@ -361,6 +365,22 @@ void http_reply_owned(struct http_request *request, unsigned status, const char 
     if (!response)
         free(body);
     answer(request, status, type, response);
+}
+
+void http_reply_file(struct http_request *request, unsigned status, const char *type, int fd,
+                     uint64_t size)
+{
+    struct MHD_Response *response = MHD_create_response_from_fd64(size, fd);
+    if (!response)
+        close(fd);
+    answer(request, status, type, response);
+}
+
+void http_when_done(struct http_request *request, void (*done)(void *context, bool whole),
+                    void *context)
+{
+    request->done = done;
+    request->done_context = context;
 }
 
 static bool take_line(struct http_lines *lines)

@@ -67,6 +67,15 @@ void http_reply(struct http_request *request, unsigned status, const char *type,
 void http_reply_owned(struct http_request *request, unsigned status, const char *type, char *body,
                       size_t size);
 
+/* fd, a regular file's, is taken over; what is sent of it are the bytes up to size. A HEAD is
+ * answered with its size alone, as it is with all of these. */
+void http_reply_file(struct http_request *request, unsigned status, const char *type, int fd,
+                     uint64_t size);
+/* Before the answer: done() is called, once, when that has gone out whole, or when the connection
+ * has ended before. */
+void http_when_done(struct http_request *request, void (*done)(void *context, bool whole),
+                    void *context);
+
 /* HTTP_POOL only: whatever else has to be waited for.
  *
  * Puts the answer off: the handler returns without one, and is called once more for the same

@@ -20,8 +20,8 @@ static void tell(struct node_http *http, const struct node_http_oddity *oddity)
         http->settings.oddity(http->settings.context, oddity);
 }
 
-static void refuse(struct node_http *http, struct http_request *request,
-                   const struct endpoint *peer, unsigned status, const char *text)
+void node_http_refuse(struct node_http *http, struct http_request *request,
+                      const struct endpoint *peer, unsigned status, const char *text)
 {
     counter_add(&http->counters.refused, 1);
     tell(http, &(struct node_http_oddity){
@@ -42,7 +42,7 @@ bool node_http_get_mac(struct node_http *http, struct http_request *request,
     const char *text = http_query(request, "mac");
     if (text && mac_parse(text, ret_mac) == 0)
         return true;
-    refuse(http, request, peer, 400, "ask with ?mac=52-54-00-00-00-01\n");
+    node_http_refuse(http, request, peer, 400, "ask with ?mac=52-54-00-00-00-01\n");
     return false;
 }
 
@@ -195,7 +195,7 @@ static void handle(void *context, struct http_request *request)
     struct node_http *http = context;
     struct endpoint peer, local;
     const char *method = http_method(request), *path = http_path(request);
-    bool get = str_eq(method, "GET"), post = str_eq(method, "POST");
+    bool get = str_eq(method, "GET"), head = str_eq(method, "HEAD"), post = str_eq(method, "POST");
     counter_add(&http->counters.requests, 1);
     if (!http_peer(request, &peer) || endpoint_from_socket(http_connection_fd(request), &local) < 0)
         node_http_reply_text(request, 500, "the connection is gone\n");
@@ -203,10 +203,12 @@ static void handle(void *context, struct http_request *request)
         get_script(http, request, &peer, &local);
     else if (get && node_http_direct(http, request, &peer, &local))
         return;
+    else if ((get || head) && node_http_loader(http, request, &peer))
+        return;
     else if (post && str_eq(path, "/up"))
         post_up(http, request, &peer);
     else
-        refuse(http, request, &peer, 404, "nothing here; nodisk serves /boot.ipxe\n");
+        node_http_refuse(http, request, &peer, 404, "nothing here; nodisk serves /boot.ipxe\n");
 }
 
 static int open_one(struct node_http *http, const struct endpoint *listen, struct error *ret_error)

@@ -3,6 +3,7 @@
  *
  *   GET  /boot.ipxe?mac=52-54-00-00-00-01   the script for this machine
  *   GET  /direct.ipxe, /direct/kernel, /direct/initrd: see nodes_direct.c
+ *   GET  /loaders/snponly.efi, HEAD likewise: what firmware boots, see nodes_loaders.c
  *   POST /up?mac=52-54-00-00-00-01          its system is up (a hint: it is shown, nothing more)
  *
  * Who asks is known by the address that DHCP gave to its MAC: a node's own script goes to nobody
@@ -64,6 +65,9 @@ struct node_http_settings {
     void (*read_disk)(void *context, struct node_disk_read *read); /* if `direct` */
     /* How a node boots. Several threads at once. NULL: nobody cares. */
     void (*direct_told)(void *context, const struct node_http_direct *told);
+    /* A file that firmware may boot: descriptor and size, or a negative errno. Several threads at
+     * once. NULL: there are none. */
+    int (*open_loader)(void *context, const char *name, int *ret_fd, uint64_t *ret_size);
     /* Something was dropped or refused. Several threads at once. NULL: nobody cares. */
     void (*oddity)(void *context, const struct node_http_oddity *oddity);
     void *context;
@@ -74,6 +78,7 @@ struct node_http_counters {
     struct counter scripts; /* of nodes, handed out */
     struct counter unknown; /* the script for machines that are no nodes, handed out */
     struct counter up;      /* nodes that said so */
+    struct counter loaders; /* fetched whole */
     struct counter refused; /* wrong requests, and what is not for the one who asks */
     struct counter dropped; /* connections that brought no whole request */
 };

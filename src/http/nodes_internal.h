@@ -1,4 +1,4 @@
-/* What nodes.c and nodes_direct.c share. */
+/* What nodes.c, nodes_direct.c and nodes_loaders.c share. */
 #pragma once
 
 #include "boot/script.h"
@@ -18,6 +18,9 @@ struct node_http {
 };
 
 void node_http_reply_text(struct http_request *request, unsigned status, const char *text);
+/* The same, counted and told as a request for nothing that there is. */
+void node_http_refuse(struct node_http *http, struct http_request *request,
+                      const struct endpoint *peer, unsigned status, const char *text);
 /* "http://10.0.0.1:8080": where a machine reaches us that has reached us at `local`. */
 const char *node_http_format_url(const struct endpoint *local, char url[static NODE_HTTP_URL_SIZE]);
 /* The MAC that the request names; false: answered. */
@@ -32,3 +35,9 @@ bool node_http_may_have(struct node_http *http, const struct endpoint *peer,
 /* /direct.ipxe, /direct/kernel, /direct/initrd; false: the path is none of these. */
 bool node_http_direct(struct node_http *http, struct http_request *request,
                       const struct endpoint *peer, const struct endpoint *local);
+
+/* --- nodes_loaders.c --- */
+
+/* /loaders/...; false: the path is another one. */
+bool node_http_loader(struct node_http *http, struct http_request *request,
+                      const struct endpoint *peer);

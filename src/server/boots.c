@@ -10,7 +10,7 @@ void boots_dhcp_event(struct boots *boots, const struct dhcp_event *event)
         return;
     boot_tracker_set_address(boots->tracker, event->address, event->mac);
     ipv4_format(event->address, address);
-    if (event->client.kind == DHCP_CLIENT_PXE)
+    if (dhcp_client_wants_loader(&event->client))
         boot_tracker_sign_of_mac(boots->tracker, event->mac, BOOT_SIGN_FIRMWARE_DHCP, address);
     else if (event->client.kind == DHCP_CLIENT_IPXE)
         boot_tracker_sign_of_mac(boots->tracker, event->mac, BOOT_SIGN_IPXE_DHCP, address);

@@ -338,8 +338,8 @@ static const char *parse_warn_free(const char *value, void *place)
 
 static const char *parse_loader(const char *value, void *place)
 {
-    if (!*value || value[0] == '/' || strstr(value, ".."))
-        return "must be a file name inside the loaders directory";
+    if (value[0] == '/' || strstr(value, ".."))
+        return "must be a file name inside the loaders directory, or nothing";
     return copy_text(place, LOADER_MAX_LEN + 1, value);
 }
 
@@ -347,6 +347,7 @@ static const char *parse_loader(const char *value, void *place)
 #define LIMIT(field)  SERVER(iscsi_limits.field)
 #define CHAP(field)   SERVER(discovery_chap.field)
 #define SUBNET(field) offsetof(struct subnet, field)
+#define LOADER(which) SUBNET(loaders[LOADER_##which])
 
 static const struct key keys[] = {
     {"server", "state-directory", parse_path, SERVER(state_directory)},
@@ -383,8 +384,15 @@ static const struct key keys[] = {
     {"subnet", "domain", parse_domain, SUBNET(domain)},
     {"subnet", "lease-time", parse_lease_time, SUBNET(lease_time)},
     {"subnet", "router-advertisement", parse_bool, SUBNET(router_advertisement)},
-    {"subnet", "loader-bios", parse_loader, SUBNET(loader_bios)},
-    {"subnet", "loader-uefi-x64", parse_loader, SUBNET(loader_uefi_x64)},
+    {"subnet", "loader-bios", parse_loader, LOADER(BIOS)},
+    {"subnet", "loader-uefi-ia32", parse_loader, LOADER(UEFI_IA32)},
+    {"subnet", "loader-uefi-x64", parse_loader, LOADER(UEFI_X64)},
+    {"subnet", "loader-uefi-arm32", parse_loader, LOADER(UEFI_ARM32)},
+    {"subnet", "loader-uefi-arm64", parse_loader, LOADER(UEFI_ARM64)},
+    {"subnet", "loader-uefi-riscv32", parse_loader, LOADER(UEFI_RISCV32)},
+    {"subnet", "loader-uefi-riscv64", parse_loader, LOADER(UEFI_RISCV64)},
+    {"subnet", "loader-uefi-loongarch32", parse_loader, LOADER(UEFI_LOONGARCH32)},
+    {"subnet", "loader-uefi-loongarch64", parse_loader, LOADER(UEFI_LOONGARCH64)},
 };
 
 _Static_assert(ARRAY_SIZE(keys) <= 64, "one bit each in parser.seen");
@@ -392,8 +400,8 @@ _Static_assert(ARRAY_SIZE(keys) <= 64, "one bit each in parser.seen");
 static int subnet_init(struct subnet *subnet, const char *name)
 {
     *subnet = (struct subnet){.lease_time = 3600, .router_advertisement = true};
-    str_copy(subnet->loader_bios, sizeof(subnet->loader_bios), "undionly.kpxe");
-    str_copy(subnet->loader_uefi_x64, sizeof(subnet->loader_uefi_x64), "snponly.efi");
+    for (enum dhcp_loader i = 0; i < DHCP_LOADERS; i++)
+        str_copy(subnet->loaders[i], sizeof(subnet->loaders[i]), dhcp_loader_kind(i)->file);
     return str_copy(subnet->name, sizeof(subnet->name), name) ? 0 : -ENAMETOOLONG;
 }
 

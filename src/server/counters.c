@@ -62,6 +62,7 @@ static const struct entry http[] = {
     {"scripts", offsetof(struct node_http_counters, scripts)},
     {"unknown", offsetof(struct node_http_counters, unknown)},
     {"up", offsetof(struct node_http_counters, up)},
+    {"loaders", offsetof(struct node_http_counters, loaders)},
     {"refused", offsetof(struct node_http_counters, refused)},
     {"dropped", offsetof(struct node_http_counters, dropped)},
 };

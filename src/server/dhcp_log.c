@@ -58,6 +58,24 @@ static int level_of(enum dhcp_oddity_kind kind)
     }
 }
 
+static void describe_no_loader(const struct dhcp_oddity *o, const struct words *w, char *text,
+                               size_t size)
+{
+    enum dhcp_loader loader = dhcp_architecture_loader(o->client.architecture);
+    if (loader == DHCP_LOADERS)
+        snprintf(text, size,
+                 "%s boots by %s and calls itself architecture %u, which is not known here: it "
+                 "gets an address only",
+                 w->mac, dhcp_client_word(&o->client), o->client.architecture);
+    else
+        snprintf(text, size,
+                 "%s boots by %s and is %s (architecture %u), for which there is no loader: it "
+                 "gets an address only; put one into the loaders directory and name it by `%s` of "
+                 "[subnet %s]",
+                 w->mac, dhcp_client_word(&o->client), dhcp_loader_kind(loader)->word,
+                 o->client.architecture, dhcp_loader_kind(loader)->key, w->subnet);
+}
+
 static void describe(const struct dhcp_oddity *o, const struct words *w, char *text, size_t size)
 {
     switch (o->kind) {
@@ -94,10 +112,7 @@ static void describe(const struct dhcp_oddity *o, const struct words *w, char *t
                  w->address, w->mac);
         break;
     case DHCP_ODD_NO_LOADER:
-        snprintf(text, size,
-                 "%s boots by %s, architecture %u, for which there is no loader here: it gets an "
-                 "address only",
-                 w->mac, dhcp_client_word(&o->client), o->client.architecture);
+        describe_no_loader(o, w, text, size);
         break;
     case DHCP_ODD_FOREIGN_SERVER:
         snprintf(text, size,

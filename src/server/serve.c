@@ -25,6 +25,7 @@
 #include "server/disk_reads.h"
 #include "server/file_limit.h"
 #include "server/http_log.h"
+#include "server/loaders.h"
 #include "server/san.h"
 #include "server/sessions.h"
 #include "server/space_watch.h"
@@ -48,6 +49,7 @@ struct server {
     int state_lock;         /* descriptor that holds the state directory */
     struct catalog_slot *catalog;
     struct addresses *addresses; /* that nodes may have */
+    struct loaders *loaders;     /* that firmware fetches */
     struct registry *registry;
     struct storage *storage;
     struct space_watch *space;
@@ -139,8 +141,10 @@ static struct listeners real_listeners(const struct server *server)
     return l;
 }
 
-/* All or nothing. */
-static int apply(struct server *server, const struct config *fresh, struct error *ret_error)
+/* Puts a configuration in force, one after the other; back: that of before, if one of them cannot.
+ */
+static int apply_in_turn(struct server *server, const struct config *fresh,
+                         const struct config *back, struct error *ret_error)
 {
     struct error ignored;
     struct listeners listeners = real_listeners(server);
@@ -153,9 +157,22 @@ static int apply(struct server *server, const struct config *fresh, struct error
         if (r >= 0)
             return 0;
         (void)error_set(ret_error, r, "out of memory");
-        (void)!dhcp_glue_reload(server->dhcp, &server->config, &listeners, &ignored);
+        (void)!dhcp_glue_reload(server->dhcp, back, &listeners, &ignored);
     }
-    (void)!tftp_glue_reload(server->tftp, &server->config, &ignored);
+    (void)!tftp_glue_reload(server->tftp, back, &ignored);
+    return r;
+}
+
+/* All or nothing. */
+static int apply(struct server *server, const struct config *fresh, struct error *ret_error)
+{
+    struct error ignored;
+    int r = loaders_set(server->loaders, fresh, ret_error);
+    if (r < 0)
+        return r;
+    r = apply_in_turn(server, fresh, &server->config, ret_error);
+    if (r < 0)
+        (void)!loaders_set(server->loaders, &server->config, &ignored);
     return r;
 }
 
@@ -439,6 +456,13 @@ static void on_direct(void *context, const struct node_http_direct *told)
     http_log_direct(told);
 }
 
+static int open_loader(void *context, const char *name, int *ret_fd, uint64_t *ret_size)
+{
+    const struct server *server = context;
+    return loaders_open_file(server->loaders, name, ret_fd, ret_size);
+}
+
+/* Loaders come first: an address without one is a boot that fails. */
 static int start_node_http(struct server *server, struct error *ret_error)
 {
     const struct listen_list *listen = &server->config.http;
@@ -452,10 +476,12 @@ static int start_node_http(struct server *server, struct error *ret_error)
         .direct = server->config.direct_boot,
         .read_disk = read_disk,
         .direct_told = on_direct,
+        .open_loader = open_loader,
         .oddity = on_http_oddity,
         .context = server,
     };
-    return node_http_start(&settings, &server->node_http, ret_error);
+    int r = loaders_set(server->loaders, &server->config, ret_error);
+    return r < 0 ? r : node_http_start(&settings, &server->node_http, ret_error);
 }
 
 static bool node_is_up(void *context, const struct catalog_node *node)
@@ -464,7 +490,7 @@ static bool node_is_up(void *context, const struct catalog_node *node)
     return node->volume_id && is_in_use(context, node->volume_id, peer);
 }
 
-/* What firmware needs. Loaders come first: an address without one is a boot that fails. */
+/* What firmware needs. */
 static int start_firmware_services(struct server *server, struct error *ret_error)
 {
     struct tftp_glue_settings tftp = {
@@ -539,7 +565,8 @@ static int start(struct server *server, struct error *ret_error)
         return ret_error->code;
     server->catalog = catalog_slot_new();
     server->addresses = addresses_new();
-    if (!server->catalog || !server->addresses ||
+    server->loaders = loaders_new();
+    if (!server->catalog || !server->addresses || !server->loaders ||
         addresses_set(server->addresses, server->config.subnets, server->config.n_subnets) < 0)
         return error_set(ret_error, -ENOMEM, "out of memory");
     int r = start_loop(server, ret_error);
@@ -575,6 +602,7 @@ static void stop(struct server *server)
     boot_tracker_free(server->boots.tracker);
     catalog_slot_free(server->catalog);
     addresses_free(server->addresses);
+    loaders_free(server->loaders);
     if (server->state_lock >= 0)
         close(server->state_lock);
     http_log_destroy(&server->http_log);

@@ -1,5 +1,4 @@
-/* The TFTP server in the daemon: its settings from the configuration, and a look at whether the
- * loaders that DHCP will name are there at all. */
+/* The TFTP server in the daemon: its settings from the configuration. */
 #pragma once
 
 #include "core/mailbox.h"
@@ -15,8 +14,7 @@ struct tftp_glue_settings {
     void *context;
 };
 
-/* An error if a subnet is served whose BIOS loader is not in the directory; a missing loader for
- * UEFI, which not every rack has, is told as a warning. */
+/* Whether there are the loaders that are wanted, loaders_set() has seen. */
 int tftp_glue_start(const struct tftp_glue_settings *settings, const struct config *config,
                     struct tftp_glue **ret_glue, struct error *ret_error) MUST_CHECK;
 /* Takes another directory and other loaders; other listen addresses need a restart (told). */

@@ -4,8 +4,8 @@
  */
 #include "tftp/server.h"
 
+#include "core/directory.h"
 #include "core/log.h"
-#include "tftp/file.h"
 #include "tftp/server_internal.h"
 
 #include <errno.h>
@@ -168,7 +168,7 @@ static void serve_file(struct tftp_server *server, const struct arrival *arrival
 {
     cleanup_close int file = -1;
     uint64_t size;
-    int r = tftp_file_open(server->directory, name, &file, &size);
+    int r = directory_open_file(server->directory, name, &file, &size);
     if (r < 0) {
         refuse_file(server, arrival, -r, name);
         return;
@@ -182,7 +182,7 @@ static void handle_read(struct tftp_server *server, const struct arrival *arriva
                         const struct tftp_request *request)
 {
     char name[PATH_MAX];
-    tftp_file_clean_name(request->file, name);
+    directory_clean_name(request->file, name);
     if (strcasecmp(request->mode, "octet") != 0) {
         /* netascii would change the bytes of a program, and the client would change them again */
         refuse(server, arrival, TFTP_ERROR_ILLEGAL, "only mode octet (binary) is served", name);
@@ -358,7 +358,7 @@ static void free_server(struct tftp_server *server)
 static int prepare(struct tftp_server *server, const struct tftp_settings *settings,
                    struct error *ret_error)
 {
-    int r = tftp_directory_open(settings->directory, &server->directory, ret_error);
+    int r = directory_open(settings->directory, &server->directory, ret_error);
     if (r < 0)
         return r;
     r = sd_event_new(&server->loop);
@@ -439,7 +439,7 @@ static void run_set_directory(struct message *message)
 int tftp_server_set_directory(struct tftp_server *server, const char *path, struct error *ret_error)
 {
     cleanup_close int fd = -1;
-    int r = tftp_directory_open(path, &fd, ret_error);
+    int r = directory_open(path, &fd, ret_error);
     if (r < 0)
         return r;
     struct order *order = calloc(1, sizeof(*order));

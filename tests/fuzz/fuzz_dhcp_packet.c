@@ -45,8 +45,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint32_t address;
     if (dhcp_message_parse(data, size, &message) < 0)
         return 0;
-    struct dhcp_client client = dhcp_client_of(&message);
-    struct subnet subnet = {.loader_bios = "undionly.kpxe", .loader_uefi_x64 = "snponly.efi"};
+    const struct subnet subnet = {
+        .loaders = {[LOADER_BIOS] = "undionly.kpxe", [LOADER_UEFI_X64] = "snponly.efi"}};
+    struct dhcp_client client = dhcp_client_of(&message, &subnet);
     struct dhcp_boot boot;
     dhcp_boot_choose(&client, &subnet, 0x0a000001, 80, message.mac, &boot);
     (void)dhcp_relay_address(&message, DHCP_RELAY_LINK_SELECTION, &address);

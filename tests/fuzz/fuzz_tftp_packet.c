@@ -1,5 +1,5 @@
 /* Any bytes as a request and as a client's packet; options that were read can be acknowledged. */
-#include "tftp/file.h"
+#include "core/directory.h"
 #include "tftp/packet.h"
 
 #include <assert.h>
@@ -16,7 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         const struct tftp_options *o = &request.options;
         assert(strlen(request.file) + strlen(request.mode) < size);
         assert(o->blksize <= TFTP_MAX_BLKSIZE && o->timeout <= 255 && o->windowsize <= 65535);
-        tftp_file_clean_name(request.file, name);
+        directory_clean_name(request.file, name);
         assert(name[0] != '/' && !strchr(name, '\\') && !strchr(name, '\n'));
         size_t n = tftp_build_oack(packet, o, UINT64_MAX);
         assert(n >= 2 && n <= TFTP_MAX_OACK);

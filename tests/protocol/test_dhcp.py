@@ -224,8 +224,34 @@ def test_firmware_without_a_loader_for_it_is_told(daemon, wire):
     arm.extra = {60: b"PXEClient:Arch:00011:UNDI:003016", 93: b"\0\x0b"}
     offer = arm.discover()
     assert offer and offer.file == b"" and 67 not in offer.options
-    assert "architecture 11, for which there is no loader here" in daemon.output()
+    assert ("boots by PXE and is ARM64 UEFI (architecture 11), for which there is no loader: it gets an address only; "
+            "put one into the loaders directory and name it by `loader-uefi-arm64` of [subnet lab]") in daemon.output()
     assert daemon.get("/v1/status").json["counters"]["dhcp"]["odd"]["no_loader"] == 1
+
+
+def test_each_architecture_gets_the_loader_that_is_named_for_it(lab, tmp_path):
+    """By PXE the name, by HTTP boot a URL; nothing where the operator wants none."""
+    loaders = tmp_path / "loaders"
+    loaders.mkdir()
+    for name in ("bios.kpxe", "x64.efi", "ia32.efi", "arm64.efi"):
+        (loaders / name).write_bytes(b"x")
+    lab.daemon(SUBNET + "loader-bios = bios.kpxe\nloader-uefi-x64 = x64.efi\nloader-uefi-ia32 = ia32.efi\n"
+               "loader-uefi-arm64 = arm64.efi\nloader-uefi-riscv64 =\n", loaders=str(loaders))
+    wire = Wire(lab.client())
+    machine = Client(wire, STRANGER)
+    url = b"http://10.0.0.1/loaders/"
+    cases = [("PXE", 0, b"bios.kpxe"), ("PXE", 6, b"ia32.efi"), ("PXE", 7, b"x64.efi"), ("PXE", 9, b"x64.efi"),
+             ("PXE", 11, b"arm64.efi"), ("PXE", 27, b""), ("HTTP", 15, url + b"ia32.efi"),
+             ("HTTP", 16, url + b"x64.efi"), ("HTTP", 19, url + b"arm64.efi"), ("HTTP", 28, b""), ("HTTP", 18, b"")]
+    for kind, code, file in cases:
+        machine.extra = {60: f"{kind}Client:Arch:{code:05}:UNDI:003016".encode(), 93: struct.pack("!H", code)}
+        offer = machine.discover()
+        assert offer and offer.kind == OFFER and offer.file == file, (kind, code)
+        assert offer.options.get(60) == (f"{kind}Client".encode() if file else None), (kind, code)
+        assert (43 in offer.options) == (kind == "PXE" and bool(file))
+    machine.extra[93] = struct.pack("!3H", 18, 15, 16)  # of a list the first that there is one for
+    assert machine.discover().file == url + b"ia32.efi"
+    wire.close()
 
 
 def test_the_second_mac_gets_another_address_while_the_first_is_up(daemon, wire):

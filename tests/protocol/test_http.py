@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import re
 import socket
 import subprocess
@@ -201,6 +202,64 @@ def test_up_is_believed_from_the_nodes_own_address_only(daemon, machine, wire):
 
 
 # --- wrong and hostile ---
+
+
+# --- loaders ---
+
+
+def boot_of(daemon, name: str = "web1") -> dict:
+    return next(node["boot"] for node in daemon.get("/v1/status").json["nodes"] if node["name"] == name)
+
+
+def test_a_loader_is_fetched_by_http(daemon, lab, machine, wire, tmp_path):
+    """As firmware does: the size by HEAD, then the file; then the node's boot has come that far."""
+    node = Client(wire, NODE)
+    node.extra = {60: b"HTTPClient:Arch:00016:UNDI:003001", 93: b"\0\x10"}
+    assert node.lease() == NODE_ADDRESS
+    assert node.ack.file == f"http://{SERVER}/loaders/snponly.efi".encode() and node.ack.options[60] == b"HTTPClient"
+    machine.run("ip", "addr", "add", f"{NODE_ADDRESS}/24", "dev", "eth0")
+    loader = Path("/usr/lib/ipxe/snponly.efi")
+    head = machine.run("curl", "-sS", "--max-time", "60", "-I", f"http://{SERVER}/loaders/snponly.efi").stdout
+    assert head.startswith("HTTP/1.1 200") and "\ncontent-type: application/efi" in head.lower()
+    assert f"\ncontent-length: {loader.stat().st_size}\n" in head.lower()
+    assert boot_of(daemon)["stage"] == "address"
+    machine.run("curl", "-sS", "--max-time", "60", "-o", tmp_path / "got", f"http://{SERVER}/loaders/snponly.efi")
+    assert (tmp_path / "got").read_bytes() == loader.read_bytes()
+    wait_until(lambda: boot_of(daemon)["stage"] == "loader", "the stage", 60)
+    assert boot_of(daemon)["detail"] == "snponly.efi by HTTP"
+    assert counters(daemon)["loaders"] == 1 and counters(daemon)["refused"] == 0
+
+
+def test_nothing_but_loaders_is_read(lab, tmp_path):
+    """As over TFTP: nothing that leads out of the directory, nothing that is no file."""
+    loaders = tmp_path / "loaders"
+    (loaders / "dir").mkdir(parents=True)
+    (loaders / "undionly.kpxe").write_bytes(b"bios")
+    (loaders / "dir" / "in.efi").write_bytes(b"inside")
+    (loaders / "link.efi").symlink_to("dir/in.efi")
+    (loaders / "out.efi").symlink_to("/etc/passwd")
+    os.mkfifo(loaders / "fifo.efi")
+    (tmp_path / "secret").write_text("secret")
+    daemon = lab.daemon(loaders=str(loaders))
+    machine = lab.client("10.0.0.50/24")
+    good = ["dir/in.efi", "link.efi", "dir/../dir/in.efi", "%64ir/in.efi", "/dir/in.efi"]
+    for name in good:
+        assert curl(machine, f"/loaders/{name}", "--path-as-is") == (200, "inside"), name
+    wrong = ["", ".", "dir", "none.efi", "out.efi", "fifo.efi", "../secret", "dir/../../secret", "%2e%2e/secret",
+             "..%5csecret", "%2fetc/passwd%00", "../loaders/dir/in.efi"]
+    for name in wrong:
+        assert curl(machine, f"/loaders/{name}", "--path-as-is")[0] == 404, name
+    wait_until(lambda: counters(daemon)["loaders"] == len(good), "the last one to be counted", 60)
+    assert counters(daemon)["refused"] == len(wrong)
+    # another directory after a reload
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "undionly.kpxe").write_bytes(b"other")
+    daemon.keys["loaders"] = str(other)
+    daemon.write_config(SUBNET)
+    daemon.reload()
+    assert curl(machine, "/loaders/undionly.kpxe") == (200, "other")
+    assert curl(machine, "/loaders/dir/in.efi")[0] == 404
 
 
 @pytest.mark.parametrize("path, words, status", [

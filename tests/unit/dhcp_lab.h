@@ -111,8 +111,7 @@ static inline struct subnet subnet(const char *name, const char *network, const 
         .dns = {ip("10.0.0.53")},
         .n_dns = 1,
         .lease_time = 3600,
-        .loader_bios = "undionly.kpxe",
-        .loader_uefi_x64 = "snponly.efi",
+        .loaders = {[LOADER_BIOS] = "undionly.kpxe", [LOADER_UEFI_X64] = "snponly.efi"},
     };
     str_copy(s.name, sizeof(s.name), name);
     str_copy(s.domain, sizeof(s.domain), "lan.example");

@@ -35,6 +35,29 @@ static void firmware_gets_its_loader(void **state)
     }
 }
 
+/* Without what is for PXE; the URL is in both places. */
+static void firmware_that_boots_by_http_gets_a_url(void **state)
+{
+    struct lab *lab = *state;
+    static const char url[] = "http://10.0.0.1/loaders/snponly.efi";
+    struct packet *p = begin(lab, DHCP_DISCOVER, WEB1_A);
+    packet_text(p, DHCP_OPTION_VENDOR_CLASS, "HTTPClient:Arch:00016:UNDI:003001");
+    packet_u16(p, DHCP_OPTION_ARCHITECTURE, 16);
+    assert_true(deliver(lab));
+    assert_int_equal(lab->answer.yiaddr, ip("10.0.0.11"));
+    assert_option_text(&lab->answer, DHCP_OPTION_VENDOR_CLASS, "HTTPClient");
+    assert_option_text(&lab->answer, DHCP_OPTION_BOOT_FILE, url);
+    assert_string_equal((char *)lab->raw.data + PACKET_FILE, url);
+    assert_null(dhcp_message_option(&lab->answer, DHCP_OPTION_VENDOR));
+    assert_null(dhcp_message_option(&lab->answer, DHCP_OPTION_IPXE));
+    packet_text(begin(lab, DHCP_DISCOVER, WEB1_A), DHCP_OPTION_VENDOR_CLASS,
+                "HTTPClient:Arch:00019:UNDI:003001");
+    assert_true(deliver(lab));
+    assert_null(dhcp_message_option(&lab->answer, DHCP_OPTION_VENDOR_CLASS));
+    assert_null(dhcp_message_option(&lab->answer, DHCP_OPTION_BOOT_FILE));
+    assert_odd(lab, DHCP_ODD_NO_LOADER);
+}
+
 static void ipxe_gets_its_script(void **state)
 {
     struct lab *lab = *state;
@@ -58,7 +81,7 @@ static void others_get_no_file_but_an_address(void **state)
     assert_int_equal(lab->raw.data[PACKET_FILE], 0);
     assert_null(dhcp_message_option(&lab->answer, DHCP_OPTION_BOOT_FILE));
     packet_text(begin(lab, DHCP_DISCOVER, STRANGER), DHCP_OPTION_VENDOR_CLASS,
-                "HTTPClient:Arch:00016:UNDI:003001");
+                "HTTPClient:Arch:00019:UNDI:003001");
     assert_true(deliver(lab));
     assert_null(dhcp_message_option(&lab->answer, DHCP_OPTION_BOOT_FILE));
 }
@@ -82,6 +105,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         LAB_TEST(firmware_gets_its_loader),
+        LAB_TEST(firmware_that_boots_by_http_gets_a_url),
         LAB_TEST(ipxe_gets_its_script),
         LAB_TEST(others_get_no_file_but_an_address),
         LAB_TEST(options_come_in_the_order_asked_for),

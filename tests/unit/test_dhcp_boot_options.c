@@ -10,6 +10,10 @@ struct sent {
     uint8_t size;
 };
 
+static const struct subnet subnet = {.loaders = {[LOADER_BIOS] = "undionly.kpxe",
+                                                 [LOADER_UEFI_X64] = "snponly.efi",
+                                                 [LOADER_UEFI_RISCV64] = "dir/a b%.efi"}};
+
 static struct dhcp_client classify(const struct sent *sent)
 {
     static struct packet p;
@@ -17,7 +21,7 @@ static struct dhcp_client classify(const struct sent *sent)
     for (; sent->code; sent++)
         packet_option(&p, sent->code, sent->data, sent->size);
     assert_int_equal(dhcp_message_parse(p.bytes, packet_end(&p), &message), 0);
-    return dhcp_client_of(&message);
+    return dhcp_client_of(&message, &subnet);
 }
 
 #define PXE(arch)                                                                                  \
@@ -55,6 +59,12 @@ static void clients_are_told_apart(void **state)
          {{60, "HTTPClient:Arch:00016:UNDI:003001", 33}, {93, "\0\20", 2}},
          DHCP_CLIENT_HTTP,
          16},
+        {"HTTP boot, class only", {{60, "HTTPClient:Arch:00019", 21}}, DHCP_CLIENT_HTTP, 19},
+        {"HTTP boot, nothing more", {{60, "HTTPClient", 10}}, DHCP_CLIENT_HTTP, DHCP_ARCH_UNKNOWN},
+        {"HTTP boot, list",
+         {{60, "HTTPClient:Arch:00015", 21}, {93, "\0\17\0\20", 4}},
+         DHCP_CLIENT_HTTP,
+         16},
         {"iPXE, bare class", {PXE("00000"), {93, "\0\0", 2}, {77, "iPXE", 4}}, DHCP_CLIENT_IPXE, 0},
         {"iPXE, RFC 3004 class",
          {PXE("00000"), {77, "\4iPXE", 5}},
@@ -81,47 +91,66 @@ static void clients_are_told_apart(void **state)
     }
 }
 
-static struct subnet lab(void)
-{
-    return (struct subnet){.loader_bios = "undionly.kpxe", .loader_uefi_x64 = "snponly.efi"};
-}
+#define SCRIPT "http://10.0.0.1/boot.ipxe?mac=52-54-00-00-00-2a"
 
 static void each_client_gets_its_file(void **state)
 {
     static const struct {
         struct dhcp_client client;
         const char *file;
-        bool pxe, ipxe;
+        bool pxe, http, ipxe;
     } cases[] = {
-        {{DHCP_CLIENT_PXE, 0}, "undionly.kpxe", true, false},
-        {{DHCP_CLIENT_PXE, 7}, "snponly.efi", true, false},
-        {{DHCP_CLIENT_PXE, 9}, "snponly.efi", true, false},
-        {{DHCP_CLIENT_PXE, 11}, "", false, false},
-        {{DHCP_CLIENT_PXE, DHCP_ARCH_UNKNOWN}, "", false, false},
-        {{DHCP_CLIENT_HTTP, 16}, "", false, false},
-        {{DHCP_CLIENT_OTHER, DHCP_ARCH_UNKNOWN}, "", false, false},
-        {{DHCP_CLIENT_OTHER, 0}, "", false, false},
-        {{DHCP_CLIENT_IPXE, 0}, "http://10.0.0.1/boot.ipxe?mac=52-54-00-00-00-2a", false, true},
-        {{DHCP_CLIENT_IPXE, 7}, "http://10.0.0.1/boot.ipxe?mac=52-54-00-00-00-2a", false, true},
+        {{DHCP_CLIENT_PXE, 0}, "undionly.kpxe", true},
+        {{DHCP_CLIENT_PXE, 7}, "snponly.efi", true},
+        {{DHCP_CLIENT_PXE, 9}, "snponly.efi", true},
+        {{DHCP_CLIENT_PXE, 11}, ""},
+        {{DHCP_CLIENT_PXE, 27}, "dir/a b%.efi", true},
+        {{DHCP_CLIENT_PXE, DHCP_ARCH_UNKNOWN}, ""},
+        {{DHCP_CLIENT_HTTP, 16}, "http://10.0.0.1/loaders/snponly.efi", false, true},
+        {{DHCP_CLIENT_HTTP, 20}, "http://10.0.0.1/loaders/undionly.kpxe", false, true},
+        {{DHCP_CLIENT_HTTP, 28}, "http://10.0.0.1/loaders/dir/a%20b%25.efi", false, true},
+        {{DHCP_CLIENT_HTTP, 19}, ""},
+        {{DHCP_CLIENT_HTTP, DHCP_ARCH_UNKNOWN}, ""},
+        {{DHCP_CLIENT_OTHER, DHCP_ARCH_UNKNOWN}, ""},
+        {{DHCP_CLIENT_OTHER, 0}, ""},
+        {{DHCP_CLIENT_IPXE, 0}, SCRIPT, false, false, true},
+        {{DHCP_CLIENT_IPXE, 7}, SCRIPT, false, false, true},
     };
-    struct subnet subnet = lab();
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         struct dhcp_boot boot;
         dhcp_boot_choose(&cases[i].client, &subnet, ip("10.0.0.1"), 80, mac_of(42), &boot);
         assert_string_equal(boot.file, cases[i].file);
         assert_int_equal(boot.pxe, cases[i].pxe);
+        assert_int_equal(boot.http, cases[i].http);
         assert_int_equal(boot.ipxe, cases[i].ipxe);
     }
 }
 
 static void another_port_is_named(void **state)
 {
-    struct subnet subnet = lab();
     struct dhcp_client client = {.kind = DHCP_CLIENT_IPXE};
     struct dhcp_boot boot;
     dhcp_boot_choose(&client, &subnet, ip("192.168.100.200"), 65535, mac_of(1), &boot);
     assert_string_equal(boot.file, "http://192.168.100.200:65535/boot.ipxe?mac=52-54-00-00-00-01");
     assert_true(strlen(boot.file) <= LOADER_MAX_LEN);
+    client = (struct dhcp_client){DHCP_CLIENT_HTTP, 16};
+    dhcp_boot_choose(&client, &subnet, ip("192.168.100.200"), 65535, mac_of(1), &boot);
+    assert_string_equal(boot.file, "http://192.168.100.200:65535/loaders/snponly.efi");
+}
+
+/* Half a name would be another file's. */
+static void a_name_that_does_not_fit_is_left_out(void **state)
+{
+    struct subnet odd = {0};
+    struct dhcp_client client = {DHCP_CLIENT_HTTP, 16};
+    struct dhcp_boot boot;
+    memset(odd.loaders[LOADER_UEFI_X64], ' ', LOADER_MAX_LEN);
+    dhcp_boot_choose(&client, &odd, ip("10.0.0.1"), 80, mac_of(1), &boot);
+    assert_string_equal(boot.file, "");
+    assert_false(boot.http);
+    memset(odd.loaders[LOADER_UEFI_X64], 'a', LOADER_MAX_LEN);
+    dhcp_boot_choose(&client, &odd, ip("10.0.0.1"), 80, mac_of(1), &boot);
+    assert_true(boot.http);
 }
 
 int main(void)
@@ -130,6 +159,7 @@ int main(void)
         TEST(clients_are_told_apart),
         TEST(each_client_gets_its_file),
         TEST(another_port_is_named),
+        TEST(a_name_that_does_not_fit_is_left_out),
     };
     return RUN_TESTS(tests);
 }

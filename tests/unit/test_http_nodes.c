@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <sys/mman.h>
 
 #define ANSWERED "HTTP/1.1 200 OK"
 
@@ -36,6 +37,20 @@ static void portal_for(void *context, const struct endpoint *local, struct endpo
 static bool is_ours(void *context, uint32_t address)
 {
     return ((const struct bench *)context)->ours;
+}
+
+/* One file, and one that cannot be read. */
+static int open_loader(void *context, const char *name, int *ret_fd, uint64_t *ret_size)
+{
+    static const char text[] = "MZ a loader";
+    if (!str_eq(name, "dir/a b.efi") && !str_eq(name, "undionly.kpxe"))
+        return -ENOENT;
+    int fd = memfd_create("loader", MFD_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, sizeof(text) - 1), sizeof(text) - 1);
+    *ret_fd = fd;
+    *ret_size = sizeof(text) - 1;
+    return 0;
 }
 
 static void on_oddity(void *context, const struct node_http_oddity *oddity)
@@ -72,6 +87,7 @@ static void start_http(struct bench *b, const char *where)
                                           .tracker = b->tracker,
                                           .portal = portal_for,
                                           .is_ours = is_ours,
+                                          .open_loader = open_loader,
                                           .oddity = on_oddity,
                                           .context = b};
     site_must(node_http_start(&settings, &b->http, &b->site.error), &b->site.error);
@@ -585,6 +601,64 @@ static void a_crowd_is_served(void **state)
     assert_int_equal(COUNT(b, requests), 200);
 }
 
+/* --- loaders --- */
+
+static void expect_answer(struct bench *b, const char *request, const char *type, const char *body)
+{
+    char head[128];
+    cleanup_free char *answer = http_ask(&b->where, "127.0.0.11", request);
+    if (!str_has_prefix(answer, ANSWERED))
+        fail_msg("%s", answer);
+    snprintf(head, sizeof(head), "Content-Type: %s\r\n", type);
+    assert_contains(answer, head);
+    assert_contains(answer, "Content-Length: 11\r\n");
+    const char *end = strstr(answer, "\r\n\r\n");
+    assert_non_null(end);
+    assert_string_equal(end + 4, body);
+}
+
+/* Until what has gone out is counted: that is done behind the last byte. */
+static void wait_for_loaders(const struct bench *b, uint64_t n)
+{
+    for (unsigned i = 0; COUNT(b, loaders) < n; i++) {
+        if (i > 60000)
+            fail_msg("%llu loaders", (unsigned long long)COUNT(b, loaders));
+        usleep(1000);
+    }
+}
+
+static void firmware_fetches_its_loader(void **state)
+{
+    struct bench *b = *state;
+    boot_tracker_sign_of_mac(b->tracker, site_mac(1), BOOT_SIGN_FIRMWARE_DHCP, "");
+    expect_answer(b, "HEAD /loaders/dir/a%20b.efi HTTP/1.0\r\n\r\n", "application/efi", "");
+    assert_stage(b, "address");
+    expect_answer(b, "GET /loaders/dir/a%20b.efi HTTP/1.0\r\n\r\n", "application/efi",
+                  "MZ a loader");
+    wait_for_loaders(b, 1);
+    assert_stage(b, "loader");
+    expect_answer(b, "GET /loaders/undionly.kpxe HTTP/1.0\r\n\r\n", "application/octet-stream",
+                  "MZ a loader");
+    wait_for_loaders(b, 2);
+    assert_int_equal(COUNT(b, loaders), 2);
+    assert_nothing_odd(b);
+}
+
+static void there_is_nothing_but_loaders(void **state)
+{
+    struct bench *b = *state;
+    static const char *const requests[] = {
+        "GET /loaders/other.efi HTTP/1.0\r\n\r\n", "GET /loaders/ HTTP/1.0\r\n\r\n",
+        "HEAD /loaders/other.efi HTTP/1.0\r\n\r\n", "POST /loaders/undionly.kpxe HTTP/1.0\r\n\r\n",
+        "GET /loaders HTTP/1.0\r\n\r\n"};
+    for (size_t i = 0; i < ARRAY_SIZE(requests); i++) {
+        assert_status(b, requests[i], "404");
+        sem_wait(&b->told);
+    }
+    assert_int_equal(COUNT(b, refused), ARRAY_SIZE(requests));
+    assert_int_equal(COUNT(b, loaders), 0);
+}
+
 static void a_port_that_is_taken_is_told(void **state)
 {
     struct bench *b = *state;
@@ -627,6 +701,8 @@ int main(void)
         NODES_TEST(a_connection_without_a_request_is_counted_and_told),
         NODES_TEST(a_connection_may_be_used_again),
         NODES_TEST(a_crowd_is_served),
+        NODES_TEST(firmware_fetches_its_loader),
+        NODES_TEST(there_is_nothing_but_loaders),
         NODES_TEST(a_port_that_is_taken_is_told),
     };
     has_own_network = own_network_enter();

@@ -69,6 +69,38 @@ static void the_limits_of_sessions(void **state)
     config_free(&config);
 }
 
+/* Every kind of machine has its key, and its file in the place that it has. */
+static void the_loaders_of_a_subnet(void **state)
+{
+    struct config config;
+    struct reports reports;
+    char text[2048] = "[subnet lab]\ninterface = eth1\nnetwork = 10.0.0.0/24\n";
+    assert_int_equal(read_text(text, &reports, &config), 0);
+    for (enum dhcp_loader i = 0; i < DHCP_LOADERS; i++)
+        assert_string_equal(config.subnets[0].loaders[i], dhcp_loader_kind(i)->file);
+    assert_string_equal(config.subnets[0].loaders[LOADER_BIOS], "undionly.kpxe");
+    assert_string_equal(config.subnets[0].loaders[LOADER_UEFI_X64], "snponly.efi");
+    config_free(&config);
+    for (enum dhcp_loader i = 0; i < DHCP_LOADERS; i++) {
+        size_t used = strlen(text);
+        snprintf(text + used, sizeof(text) - used, "%s = file-%d.efi\n", dhcp_loader_kind(i)->key,
+                 i);
+    }
+    assert_int_equal(read_text(text, &reports, &config), 0);
+    for (enum dhcp_loader i = 0; i < DHCP_LOADERS; i++) {
+        char file[32];
+        snprintf(file, sizeof(file), "file-%d.efi", i);
+        assert_string_equal(config.subnets[0].loaders[i], file);
+    }
+    config_free(&config);
+    assert_int_equal(read_text("[subnet lab]\ninterface = eth1\nnetwork = 10.0.0.0/24\n"
+                               "loader-bios =\n",
+                               &reports, &config),
+                     0);
+    assert_string_equal(config.subnets[0].loaders[LOADER_BIOS], "");
+    config_free(&config);
+}
+
 static void what_should_stay_free(void **state)
 {
     struct config config;
@@ -247,15 +279,11 @@ static void a_missing_file_is_told(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(an_empty_file_gives_the_defaults),
-        TEST(discovery_with_chap),
-        TEST(a_full_file_is_understood),
-        TEST(the_limits_of_sessions),
-        TEST(what_should_stay_free),
-        TEST(each_problem_names_line_and_key),
-        TEST(what_is_wrong_is_not_called_missing_too),
-        TEST(a_line_that_is_too_long_is_told),
-        TEST(a_missing_file_is_told),
+        TEST(an_empty_file_gives_the_defaults), TEST(discovery_with_chap),
+        TEST(a_full_file_is_understood),        TEST(the_limits_of_sessions),
+        TEST(the_loaders_of_a_subnet),          TEST(what_should_stay_free),
+        TEST(each_problem_names_line_and_key),  TEST(what_is_wrong_is_not_called_missing_too),
+        TEST(a_line_that_is_too_long_is_told),  TEST(a_missing_file_is_told),
     };
     return RUN_TESTS(tests);
 }

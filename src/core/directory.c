@@ -1,5 +1,5 @@
 /* openat2(2) with RESOLVE_BENEATH: the kernel watches every step of the way. */
-#include "tftp/file.h"
+#include "core/directory.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-int tftp_directory_open(const char *path, int *ret_fd, struct error *ret_error)
+int directory_open(const char *path, int *ret_fd, struct error *ret_error)
 {
     int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
@@ -19,7 +19,7 @@ int tftp_directory_open(const char *path, int *ret_fd, struct error *ret_error)
     return 0;
 }
 
-void tftp_file_clean_name(const char *name, char buffer[static PATH_MAX])
+void directory_clean_name(const char *name, char buffer[static PATH_MAX])
 {
     while (*name == '/' || *name == '\\')
         name++;
@@ -32,7 +32,7 @@ void tftp_file_clean_name(const char *name, char buffer[static PATH_MAX])
     }
 }
 
-int tftp_file_open(int directory, const char *name, int *ret_fd, uint64_t *ret_size)
+int directory_open_file(int directory, const char *name, int *ret_fd, uint64_t *ret_size)
 {
     char path[PATH_MAX];
     /* non-blocking: a FIFO must not stop us before we see that it is one */
@@ -41,7 +41,7 @@ int tftp_file_open(int directory, const char *name, int *ret_fd, uint64_t *ret_s
         .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
     };
     struct stat st;
-    tftp_file_clean_name(name, path);
+    directory_clean_name(name, path);
     cleanup_close int fd = (int)syscall(SYS_openat2, directory, path, &how, sizeof(how));
     if (fd < 0)
         return -errno;

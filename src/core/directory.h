@@ -9,14 +9,15 @@
 
 #include <limits.h>
 
-/* The directory, opened; keep the descriptor for tftp_file_open(). */
-int tftp_directory_open(const char *path, int *ret_fd, struct error *ret_error) MUST_CHECK;
+/* The directory, opened; keep the descriptor for directory_open_file(). */
+int directory_open(const char *path, int *ret_fd, struct error *ret_error) MUST_CHECK;
 
 /* Opens a regular file for reading by the name that a client gave: backslashes are slashes, and
  * leading ones do not count. -ENOENT, -EXDEV (leads out of the directory), -EISDIR (or anything
  * else that is no regular file), -EACCES, -ENAMETOOLONG, ... */
-int tftp_file_open(int directory, const char *name, int *ret_fd, uint64_t *ret_size) MUST_CHECK;
+int directory_open_file(int directory, const char *name, int *ret_fd,
+                        uint64_t *ret_size) MUST_CHECK;
 
 /* The same name as it stands in the directory, fit for messages: a control character, which no
  * loader's name has, becomes '?'. */
-void tftp_file_clean_name(const char *name, char buffer[static PATH_MAX]);
+void directory_clean_name(const char *name, char buffer[static PATH_MAX]);

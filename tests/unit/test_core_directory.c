@@ -1,6 +1,6 @@
 #include "test.h"
 
-#include "tftp/file.h"
+#include "core/directory.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -42,7 +42,7 @@ static int set_up(void **state)
     assert_int_equal(mkfifoat(root, "loaders/fifo", 0644), 0);
     close(root);
     snprintf(path, sizeof(path), "%s/loaders", tree->root);
-    assert_int_equal(tftp_directory_open(path, &tree->directory, &error), 0);
+    assert_int_equal(directory_open(path, &tree->directory, &error), 0);
     *state = tree;
     return 0;
 }
@@ -90,7 +90,7 @@ static void what_may_be_read(void **state)
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         int fd = -1;
         uint64_t size = 0;
-        int r = tftp_file_open(tree->directory, cases[i].name, &fd, &size);
+        int r = directory_open_file(tree->directory, cases[i].name, &fd, &size);
         if (r >= 0) {
             close(fd);
             r = (int)size;
@@ -110,15 +110,15 @@ static void a_name_can_be_too_long(void **state)
     uint64_t size;
     memset(name, 'n', sizeof(name) - 1);
     name[sizeof(name) - 1] = '\0';
-    assert_int_equal(tftp_file_open(tree->directory, name, &fd, &size), -ENAMETOOLONG);
+    assert_int_equal(directory_open_file(tree->directory, name, &fd, &size), -ENAMETOOLONG);
 }
 
 static void names_are_cleaned_for_messages(void **state)
 {
     char clean[PATH_MAX];
-    tftp_file_clean_name("\\\\//boot\\x.efi", clean);
+    directory_clean_name("\\\\//boot\\x.efi", clean);
     assert_string_equal(clean, "boot/x.efi");
-    tftp_file_clean_name("a\nb\x1b[2Jc", clean);
+    directory_clean_name("a\nb\x1b[2Jc", clean);
     assert_string_equal(clean, "a?b?[2Jc");
 }
 
@@ -126,7 +126,7 @@ static void a_missing_directory_is_told(void **state)
 {
     struct error error;
     int fd;
-    assert_int_equal(tftp_directory_open("/nonexistent/loaders", &fd, &error), -ENOENT);
+    assert_int_equal(directory_open("/nonexistent/loaders", &fd, &error), -ENOENT);
     assert_non_null(strstr(error.text, "/nonexistent/loaders"));
     assert_non_null(strstr(error.text, "install"));
 }
