@@ -150,6 +150,30 @@ char *cli_join(const json_t *list)
     return text;
 }
 
+json_t *cli_texts(const struct args *args, const char *option)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < args->n_values; i++)
+        if (str_eq(args->values[i].option->name, option))
+            json_array_append_new(list, json_string(args->values[i].value));
+    return list;
+}
+
+void cli_set_options(const struct args *args, json_t *body)
+{
+    if (args_given(args, "option"))
+        json_object_set_new(body, "options", cli_texts(args, "option"));
+    if (args_given(args, "no-option"))
+        json_object_set_new(body, "no_options", cli_texts(args, "no-option"));
+}
+
+void cli_print_options(const json_t *options)
+{
+    size_t i;
+    json_t *option;
+    json_array_foreach(options, i, option) print_field("option", json_string_value(option));
+}
+
 static void append_parts(json_t *list, const char *value)
 {
     while (*value) {

@@ -50,6 +50,18 @@ char *cli_node_address(const json_t *node);
 /* The texts of a list, joined by spaces; free() it. */
 char *cli_join(const json_t *list);
 
+/* The values of a repeated option as a JSON array of texts, each as it was given. */
+json_t *cli_texts(const struct args *args, const char *option);
+/* --option and --no-option: how a node or a group changes. Puts them into the body. */
+#define CLI_OPTION_OPTIONS                                                                         \
+    {"option", "NAME=VALUE", "a DHCP option, such as mtu=9000 or 224=hex:0a0b", true},             \
+    {                                                                                              \
+        "no-option", "NAME", "takes a DHCP option away", true                                      \
+    }
+void cli_set_options(const struct args *args, json_t *body);
+/* A line for each. */
+void cli_print_options(const json_t *options);
+
 /* The values of a repeated option as a JSON array of texts; also splits them at commas. */
 json_t *cli_values(const struct args *args, const char *option);
 

@@ -17,6 +17,7 @@ static const struct cli_option add_options[] = {
     {"group", "GROUP", "which must exist (nodisk group add)"},
     {"chap", "none|one-way|mutual", "with what it logs in: secrets that the daemon makes, or none"},
     {"wake-password", "PASSWORD", "six bytes that its cards want before they wake it (SecureOn)"},
+    {"option", "NAME=VALUE", "a DHCP option, such as mtu=9000 or 224=hex:0a0b", true},
 };
 
 static const struct cli_option set_options[] = {
@@ -28,6 +29,7 @@ static const struct cli_option set_options[] = {
     {"chap", "none|one-way|mutual", "with what it logs in from its next login on"},
     {"chap-rotate", NULL, "makes its secrets anew"},
     {"wake-password", "PASSWORD|none", "another one for Wake-on-LAN, or none"},
+    CLI_OPTION_OPTIONS,
 };
 
 static const struct cli_option remove_options[] = {
@@ -100,6 +102,7 @@ static json_t *body_of(const struct args *args, bool may_be_none)
                             str_eq(password, "none") ? json_null() : json_string(password));
     if (args_given(args, "chap-rotate"))
         json_object_set_new(body, "chap_rotate", json_true());
+    cli_set_options(args, body);
     return body;
 }
 
@@ -218,6 +221,7 @@ static void print_node(const json_t *node)
     print_field("chap", print_text(node, "chap"));
     if (json_is_true(json_object_get(node, "wake_password_set")))
         print_field("wake", "with a password");
+    cli_print_options(json_object_get(node, "options"));
     print_field("added", print_time(print_number(node, "created_at"), text));
     print_boots(json_object_get(node, "boots"));
 }

@@ -2,71 +2,41 @@
  * What an answer holds (RFC 2131 4.3.1, table 3): lease times first, then what the client asked
  * for in its order (option 55), then what a booting machine needs whether it asked or not.
  */
+#include "dhcp/menu.h"
 #include "dhcp/server_internal.h"
 
 #define T1_OF(lease_time) ((lease_time) / 2)
 #define T2_OF(lease_time) ((uint32_t)((uint64_t)(lease_time)*7 / 8))
 
+static const char pxe_class[] = "PXEClient", http_class[] = "HTTPClient";
 /* PXE 2.1 2.2: discovery control, bit 3: no server discovery, just load the boot file. */
 static const uint8_t pxe_vendor_options[] = {6, 1, 8, 255};
 /* iPXE: "no-pxedhcp" = 1, do not wait for a proxy's offer (3 s in Debian 12's build). */
 static const uint8_t ipxe_options[] = {0xb0, 1, 1};
 
-#define MAX_CANDIDATES 16
-#define UUID_MAX_SIZE  17 /* RFC 4578 2.3 */
-
-struct candidate {
-    uint8_t code;
-    bool always; /* whether asked for or not */
-    bool done;
-    size_t size;
-    const void *data;
-};
-
-/* The options that could be given to this client. */
-struct menu {
-    struct candidate candidates[MAX_CANDIDATES];
-    size_t count;
-    uint8_t addresses[4 * (2 * SUBNET_MAX_SERVERS + 2)];
-    size_t addresses_used;
-    char server[IPV4_TEXT_SIZE];
-    struct dhcp_boot boot;
-};
-
-static void offer(struct menu *menu, uint8_t code, bool always, const void *data, size_t size)
-{
-    if (size > 0 && menu->count < MAX_CANDIDATES)
-        menu->candidates[menu->count++] =
-            (struct candidate){.code = code, .always = always, .data = data, .size = size};
-}
-
-static void offer_text(struct menu *menu, uint8_t code, bool always, const char *text)
-{
-    offer(menu, code, always, text, strlen(text));
-}
-
-static void offer_addresses(struct menu *menu, uint8_t code, bool always, const uint32_t *addresses,
-                            size_t count)
-{
-    uint8_t *start = menu->addresses + menu->addresses_used;
-    struct wire_writer w = wire_writer_of(start, sizeof(menu->addresses) - menu->addresses_used);
-    for (size_t i = 0; i < count; i++)
-        wire_put_be32(&w, addresses[i]);
-    menu->addresses_used += wire_writer_used(&w);
-    offer(menu, code, always, start, wire_writer_used(&w));
-}
+#define UUID_MAX_SIZE 17 /* RFC 4578 2.3 */
 
 static void offer_network(const struct exchange *x, struct menu *menu)
 {
     const struct subnet *s = &x->network->config.settings;
     uint32_t broadcast = s->network | ~s->mask;
-    offer_addresses(menu, DHCP_OPTION_SUBNET_MASK, true, &s->mask, 1);
-    offer_addresses(menu, DHCP_OPTION_ROUTER, false, s->routers, s->n_routers);
-    offer_addresses(menu, DHCP_OPTION_DNS, false, s->dns, s->n_dns);
-    offer_addresses(menu, DHCP_OPTION_BROADCAST, false, &broadcast, 1);
+    menu_offer_addresses(menu, DHCP_OPTION_SUBNET_MASK, true, &s->mask, 1);
+    menu_offer_addresses(menu, DHCP_OPTION_ROUTER, false, s->routers, s->n_routers);
+    menu_offer_addresses(menu, DHCP_OPTION_DNS, false, s->dns, s->n_dns);
+    menu_offer_addresses(menu, DHCP_OPTION_BROADCAST, false, &broadcast, 1);
     if (x->known)
-        offer_text(menu, DHCP_OPTION_HOST_NAME, false, x->node.name);
-    offer_text(menu, DHCP_OPTION_DOMAIN, false, s->domain);
+        menu_offer_text(menu, DHCP_OPTION_HOST_NAME, false, x->node.name);
+    menu_offer_text(menu, DHCP_OPTION_DOMAIN, false, s->domain);
+}
+
+/* Of the node over those of its group over those of its subnet. */
+static void offer_settings(const struct exchange *x, struct menu *menu)
+{
+    if (x->known) {
+        menu_offer_settings(menu, x->node.options);
+        menu_offer_settings(menu, x->node.group_options);
+    }
+    menu_offer_settings(menu, &x->network->config.settings.options);
 }
 
 static void offer_boot(const struct exchange *x, struct menu *menu)
@@ -80,37 +50,18 @@ static void offer_boot(const struct exchange *x, struct menu *menu)
     ipv4_format(network->server, menu->server);
     /* With their NUL for firmware: there are PXE ROMs that read on to one (as dnsmasq found). */
     size_t end = menu->boot.pxe ? 1 : 0;
-    offer(menu, DHCP_OPTION_TFTP_SERVER, true, menu->server, strlen(menu->server) + end);
-    offer(menu, DHCP_OPTION_BOOT_FILE, true, menu->boot.file, strlen(menu->boot.file) + end);
+    menu_offer_boot(menu, DHCP_OPTION_TFTP_SERVER, menu->server, strlen(menu->server) + end);
+    menu_offer_boot(menu, DHCP_OPTION_BOOT_FILE, menu->boot.file, strlen(menu->boot.file) + end);
     if (menu->boot.ipxe)
-        offer(menu, DHCP_OPTION_IPXE, true, ipxe_options, sizeof(ipxe_options));
+        menu_offer_boot(menu, DHCP_OPTION_IPXE, ipxe_options, sizeof(ipxe_options));
     if (menu->boot.http)
-        offer_text(menu, DHCP_OPTION_VENDOR_CLASS, true, "HTTPClient");
+        menu_offer_boot(menu, DHCP_OPTION_VENDOR_CLASS, http_class, strlen(http_class));
     if (!menu->boot.pxe)
         return;
-    offer_text(menu, DHCP_OPTION_VENDOR_CLASS, true, "PXEClient");
-    offer(menu, DHCP_OPTION_VENDOR, true, pxe_vendor_options, sizeof(pxe_vendor_options));
+    menu_offer_boot(menu, DHCP_OPTION_VENDOR_CLASS, pxe_class, strlen(pxe_class));
+    menu_offer_boot(menu, DHCP_OPTION_VENDOR, pxe_vendor_options, sizeof(pxe_vendor_options));
     if (uuid && uuid->size <= UUID_MAX_SIZE)
-        offer(menu, DHCP_OPTION_UUID, true, uuid->data, uuid->size);
-}
-
-static void serve(struct dhcp_builder *builder, struct candidate *candidate)
-{
-    if (!candidate->done)
-        dhcp_builder_add(builder, candidate->code, candidate->data, candidate->size);
-    candidate->done = true;
-}
-
-static void serve_in_order(struct dhcp_builder *builder, struct menu *menu,
-                           const struct dhcp_option *wanted)
-{
-    for (size_t i = 0; wanted && i < wanted->size; i++)
-        for (size_t k = 0; k < menu->count; k++)
-            if (menu->candidates[k].code == wanted->data[i])
-                serve(builder, &menu->candidates[k]);
-    for (size_t k = 0; k < menu->count; k++)
-        if (menu->candidates[k].always || !wanted)
-            serve(builder, &menu->candidates[k]);
+        menu_offer_boot(menu, DHCP_OPTION_UUID, uuid->data, uuid->size);
 }
 
 static size_t add_times(struct dhcp_builder *builder, uint32_t lease_time)
@@ -160,9 +111,11 @@ static void choose_route(const struct exchange *x, enum dhcp_type type, uint32_t
 void answer_build(const struct exchange *x, enum dhcp_type type, uint32_t yiaddr,
                   uint32_t lease_time, struct dhcp_answer *answer)
 {
-    struct menu menu = {0};
-    offer_network(x, &menu);
+    struct menu menu;
+    menu_init(&menu);
     offer_boot(x, &menu);
+    offer_settings(x, &menu);
+    offer_network(x, &menu);
     struct dhcp_reply reply = {
         .type = type,
         .flags = x->request->flags,
@@ -175,7 +128,10 @@ void answer_build(const struct exchange *x, enum dhcp_type type, uint32_t yiaddr
     dhcp_builder_begin(&builder, answer->data, x->request, &reply);
     dhcp_builder_add_u32(&builder, DHCP_OPTION_SERVER_ID, x->server_id);
     answer->times_at = add_times(&builder, lease_time);
-    serve_in_order(&builder, &menu, dhcp_message_option(x->request, DHCP_OPTION_PARAMETER_LIST));
+    uint8_t left_out =
+        menu_serve(&menu, dhcp_message_option(x->request, DHCP_OPTION_PARAMETER_LIST), &builder);
+    if (left_out)
+        exchange_report_option(x, left_out);
     answer->size = dhcp_builder_finish(&builder);
     choose_route(x, type, yiaddr, answer);
 }

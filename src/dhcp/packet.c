@@ -218,8 +218,7 @@ bool dhcp_relay_address(const struct dhcp_message *message, uint8_t suboption,
     return false;
 }
 
-/* The size of an option as it will stand in the answer, headers included. */
-static size_t encoded_size(size_t size)
+size_t dhcp_option_encoded_size(size_t size)
 {
     size_t pieces = size ? (size + 254) / 255 : 1;
     return size + 2 * pieces;
@@ -227,7 +226,7 @@ static size_t encoded_size(size_t size)
 
 static size_t echo_size(const struct dhcp_option *option)
 {
-    return option ? encoded_size(option->size) : 0;
+    return option ? dhcp_option_encoded_size(option->size) : 0;
 }
 
 /* Option 57 counts the IP and UDP headers for some clients and not for others: assume it does. */
@@ -297,9 +296,15 @@ static void put_option(struct wire_writer *w, uint8_t code, const uint8_t *data,
     } while (size > 0);
 }
 
+size_t dhcp_builder_room(const struct dhcp_builder *builder)
+{
+    size_t left = wire_writer_left(&builder->writer);
+    return left > builder->tail ? left - builder->tail : 0;
+}
+
 bool dhcp_builder_add(struct dhcp_builder *builder, uint8_t code, const void *data, size_t size)
 {
-    if (wire_writer_left(&builder->writer) < encoded_size(size) + builder->tail)
+    if (dhcp_builder_room(builder) < dhcp_option_encoded_size(size))
         return false;
     put_option(&builder->writer, code, data, size);
     return true;

@@ -64,6 +64,7 @@ enum dhcp_option_code {
     DHCP_OPTION_RELAY_AGENT = 82,
     DHCP_OPTION_ARCHITECTURE = 93,
     DHCP_OPTION_UUID = 97,
+    DHCP_OPTION_ROUTES = 121,
     DHCP_OPTION_IPXE = 175,
     DHCP_OPTION_END = 255,
 };
@@ -134,6 +135,9 @@ struct dhcp_builder {
 /* buffer: DHCP_MAX_SIZE bytes. Writes the fixed fields and option 53. */
 void dhcp_builder_begin(struct dhcp_builder *builder, uint8_t *buffer,
                         const struct dhcp_message *request, const struct dhcp_reply *reply);
+/* How many bytes of options still fit, and how many an option of so much data takes. */
+size_t dhcp_builder_room(const struct dhcp_builder *builder);
+size_t dhcp_option_encoded_size(size_t size);
 /* More than 255 bytes become several options of that code. False if it did not fit and was left
  * out. */
 bool dhcp_builder_add(struct dhcp_builder *builder, uint8_t code, const void *data, size_t size);

@@ -31,11 +31,10 @@ const struct dhcp_counters *dhcp_server_counters(const struct dhcp_server *serve
 
 /* --- an exchange --- */
 
-void exchange_report(const struct exchange *x, enum dhcp_oddity_kind kind, uint32_t address,
-                     const struct mac_address *holder)
+static struct dhcp_oddity oddity_of(const struct exchange *x, enum dhcp_oddity_kind kind,
+                                    uint32_t address)
 {
-    const struct dhcp_policy *policy = &x->server->policy;
-    struct dhcp_oddity oddity = {
+    return (struct dhcp_oddity){
         .kind = kind,
         .source = x->arrival->source,
         .mac = x->request->mac,
@@ -44,10 +43,29 @@ void exchange_report(const struct exchange *x, enum dhcp_oddity_kind kind, uint3
         .subnet = x->network ? x->network->config.settings.name : NULL,
         .client = x->client,
     };
+}
+
+static void tell_oddity(const struct exchange *x, const struct dhcp_oddity *oddity)
+{
+    const struct dhcp_policy *policy = &x->server->policy;
+    counter_add(&x->server->counters.oddities[oddity->kind], 1);
+    policy->oddity(policy->context, oddity);
+}
+
+void exchange_report(const struct exchange *x, enum dhcp_oddity_kind kind, uint32_t address,
+                     const struct mac_address *holder)
+{
+    struct dhcp_oddity oddity = oddity_of(x, kind, address);
     if (holder)
         oddity.holder = *holder;
-    counter_add(&x->server->counters.oddities[kind], 1);
-    policy->oddity(policy->context, &oddity);
+    tell_oddity(x, &oddity);
+}
+
+void exchange_report_option(const struct exchange *x, uint8_t option)
+{
+    struct dhcp_oddity oddity = oddity_of(x, DHCP_ODD_LEFT_OUT, 0);
+    oddity.option = option;
+    tell_oddity(x, &oddity);
 }
 
 void exchange_identify(struct exchange *x, struct mac_address mac)

@@ -52,6 +52,7 @@ struct dhcp_node {
     uint32_t address; /* 0: from the pool */
     const struct mac_address *macs;
     size_t n_macs;
+    const struct dhcp_options *options, *group_options; /* its own, its group's; NULL: none */
 };
 
 struct dhcp_lease_record {
@@ -82,6 +83,7 @@ enum dhcp_oddity_kind {
     DHCP_ODD_CONFLICT,       /* `address` of `node` is leased to `holder`: `mac` got another */
     DHCP_ODD_TAKEN,          /* `mac` found `address` in use by a machine without a lease */
     DHCP_ODD_NO_LOADER,      /* `mac`, a `client` that boots, gets an address but no boot file */
+    DHCP_ODD_LEFT_OUT,       /* `option` did not fit into the answer for `mac` */
     DHCP_ODD_FOREIGN_SERVER, /* another DHCP server, `address`, answers in our subnet */
     DHCP_ODD_STORE_LATE,     /* short lease: the registry did not store it in time */
     DHCP_ODD_STORE_FAILED,   /* short lease: the registry could not store it */
@@ -98,6 +100,7 @@ struct dhcp_oddity {
     const char *node;   /* or NULL */
     const char *subnet; /* or NULL */
     struct dhcp_client client;
+    uint8_t option; /* code */
 };
 
 struct dhcp_policy {

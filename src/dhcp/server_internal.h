@@ -56,6 +56,8 @@ static inline bool network_contains(const struct network *network, uint32_t addr
 
 void exchange_report(const struct exchange *x, enum dhcp_oddity_kind kind, uint32_t address,
                      const struct mac_address *holder);
+/* An option did not fit. */
+void exchange_report_option(const struct exchange *x, uint8_t option);
 /* Fills known, node and reserved for this MAC in x->network. */
 void exchange_identify(struct exchange *x, struct mac_address mac);
 

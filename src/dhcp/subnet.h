@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "core/dhcp_options.h"
 #include "core/names.h"
 #include "core/net.h"
 #include "dhcp/architecture.h"
@@ -36,7 +37,8 @@ struct subnet {
     uint32_t dns[SUBNET_MAX_SERVERS];
     size_t n_dns;
     char domain[254];
-    uint32_t lease_time;       /* seconds */
-    bool router_advertisement; /* answer a booting node's router solicitation */
+    struct dhcp_options options; /* what has no key of its own here */
+    uint32_t lease_time;         /* seconds */
+    bool router_advertisement;   /* answer a booting node's router solicitation */
     char loaders[DHCP_LOADERS][LOADER_MAX_LEN + 1]; /* files in the loaders directory; "": none */
 };

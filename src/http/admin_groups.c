@@ -2,6 +2,8 @@
 #include "http/admin_internal.h"
 #include "http/body.h"
 
+#include <errno.h>
+
 static json_t *members_to_json(const struct catalog *catalog, const char *group)
 {
     json_t *list = json_array();
@@ -13,6 +15,13 @@ static json_t *members_to_json(const struct catalog *catalog, const char *group)
     return list;
 }
 
+static json_t *group_to_json(const struct catalog *catalog, const struct catalog_group *group)
+{
+    return json_pack("{s:s, s:o, s:o, s:I}", "name", group->name, "nodes",
+                     members_to_json(catalog, group->name), "options",
+                     options_to_json(group->options), "created_at", (json_int_t)group->created_at);
+}
+
 void admin_list_groups(struct call *call)
 {
     cleanup_catalog struct catalog *catalog = catalog_slot_get(call->admin->settings.catalog);
@@ -20,10 +29,47 @@ void admin_list_groups(struct call *call)
     const struct catalog_group *groups = catalog_groups(catalog, &count);
     json_t *list = json_array();
     for (size_t i = 0; i < count; i++)
-        json_array_append_new(list, json_pack("{s:s, s:o, s:I}", "name", groups[i].name, "nodes",
-                                              members_to_json(catalog, groups[i].name),
-                                              "created_at", (json_int_t)groups[i].created_at));
+        json_array_append_new(list, group_to_json(catalog, &groups[i]));
     call_reply(call, 200, json_pack("{s:o}", "groups", list));
+}
+
+static json_t *group_result(struct admin *admin, const char *name, uint32_t version)
+{
+    cleanup_catalog struct catalog *catalog = catalog_slot_get(admin->settings.catalog);
+    const struct catalog_group *group = catalog_group_by_name(catalog, name);
+    return group ? group_to_json(catalog, group) : json_null(); /* removed again already */
+}
+
+void admin_show_group(struct call *call)
+{
+    struct error error;
+    cleanup_catalog struct catalog *catalog = catalog_slot_get(call->admin->settings.catalog);
+    const struct catalog_group *group = catalog_group_by_name(catalog, call->name);
+    if (group) {
+        call_reply(call, 200, group_to_json(catalog, group));
+        return;
+    }
+    error_set(&error, -ENOENT, "there is no group '%.64s'; see: nodisk group list", call->name);
+    call_reply_error(call, &error);
+}
+
+void admin_set_group(struct call *call)
+{
+    cleanup_body struct body body = {0};
+    struct body_group_change fields;
+    struct error error;
+    size_t size;
+    const char *data = http_body(call->request, &size);
+    int r = body_read_group_change(data, size, &body, &fields, &error);
+    if (r >= 0) {
+        const struct registry_options_change change =
+            options_of_body(&fields.options, &fields.no_options);
+        r = registry_group_set(call->admin->settings.registry, call->name, &change, &error);
+    }
+    if (r < 0)
+        call_reply_error(call, &error);
+    else
+        call_reply_job(call, NULL, call->name, group_result);
 }
 
 void admin_add_group(struct call *call)

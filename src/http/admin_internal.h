@@ -65,6 +65,8 @@ json_t *volume_result(struct admin *admin, const char *name, uint32_t version);
 json_t *image_result(struct admin *admin, const char *name, uint32_t version);
 /* That one of its MACs was given last; 0: none. */
 uint32_t node_last_address(struct admin *admin, const struct catalog_node *node);
+/* A list of texts, as they can be given again. NULL: an empty one. */
+json_t *options_to_json(const struct dhcp_options *options);
 /* NULL: null */
 json_t *overlay_to_json(const struct catalog_overlay *overlay);
 /* Every node with "boot": what the provider knows of it, or null. */
@@ -72,6 +74,10 @@ json_t *nodes_with_stages(struct admin *admin);
 
 /* In the memory of the body. NULL: there is none left. */
 const struct catalog_label *call_labels(struct body *body, const struct body_texts *texts);
+
+/* Points into the body. */
+struct registry_options_change options_of_body(const struct body_list *set,
+                                               const struct body_list *unset);
 
 const char *volume_state_text(enum volume_state state);
 
@@ -117,6 +123,8 @@ void admin_detach_volume(struct call *call);
 
 void admin_list_groups(struct call *call);
 void admin_add_group(struct call *call);
+void admin_show_group(struct call *call);
+void admin_set_group(struct call *call);
 void admin_remove_group(struct call *call);
 
 void admin_list_leases(struct call *call);

@@ -47,7 +47,7 @@ json_t *node_to_json(struct admin *admin, const struct catalog *catalog,
     const struct catalog_volume *v = catalog_volume_by_id(catalog, node->volume_id);
     uint32_t given = node_last_address(admin, node);
     return json_pack(
-        "{s:s, s:o, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:o, s:o, s:s, s:b, s:I}",
+        "{s:s, s:o, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:o, s:o, s:s, s:b, s:o, s:I}",
         "name", node->name, "macs", macs_to_json(node), "address",
         node->address ? ipv4_format(node->address, address) : NULL, "last_address",
         given ? ipv4_format(given, last) : NULL, "group", node->group, "volume", v ? v->name : NULL,
@@ -56,7 +56,8 @@ json_t *node_to_json(struct admin *admin, const struct catalog *catalog,
         v && v->elsewhere ? v->path : NULL, "attachments", attachments_to_json(catalog, node),
         "initiator", iqn_of(catalog, node->name), "chap",
         chap_mode_name(node->chap ? node->chap->mode : CHAP_NONE), "wake_password_set",
-        (int)node->wake_password.given, "created_at", (json_int_t)node->created_at);
+        (int)node->wake_password.given, "options", options_to_json(node->options), "created_at",
+        (json_int_t)node->created_at);
 }
 
 void admin_list_nodes(struct call *call)
@@ -229,6 +230,7 @@ static int add(struct call *call, const struct node_request *request, struct err
         .n_macs = request->fields.macs.count,
         .chap = request->chap,
         .wake_password = request->wake_password,
+        .options = options_of_body(&request->fields.options, &request->fields.no_options),
     };
     if (!node.name)
         return error_set(ret_error, -EINVAL, "'name' is missing");
@@ -269,6 +271,7 @@ static int set(struct call *call, const struct node_request *request, struct err
         .n_macs = f->macs.count,
         .chap = request->chap,
         .wake_password = request->wake_password,
+        .options = options_of_body(&f->options, &f->no_options),
     };
     if (f->name.given)
         return error_set(ret_error, -EINVAL,

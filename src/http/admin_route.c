@@ -33,6 +33,8 @@ static const struct route routes[] = {
     {"DELETE", "/v1/attachments/*", admin_detach_volume},
     {"GET", "/v1/groups", admin_list_groups},
     {"POST", "/v1/groups", admin_add_group},
+    {"GET", "/v1/groups/*", admin_show_group},
+    {"PATCH", "/v1/groups/*", admin_set_group},
     {"DELETE", "/v1/groups/*", admin_remove_group},
     {"GET", "/v1/leases", admin_list_leases},
     {"GET", "/v1/sessions", admin_list_sessions},

@@ -187,6 +187,8 @@ int body_read_node(const char *data, size_t size, struct body *body, struct body
         {"chap_rotate", FIELD_BOOL, offsetof(struct body_node, chap_rotate)},
         {"wake_password", FIELD_TEXT, offsetof(struct body_node, wake_password),
          .may_be_null = true},
+        {"options", FIELD_LIST, offsetof(struct body_node, options)},
+        {"no_options", FIELD_LIST, offsetof(struct body_node, no_options)},
     };
     *ret_node = (struct body_node){0};
     int r = read_body(data, size, body, fields, ARRAY_SIZE(fields), ret_node, ret_error);
@@ -424,6 +426,17 @@ int body_read_group(const char *data, size_t size, struct body *body, struct bod
     };
     *ret_group = (struct body_group){0};
     return read_body(data, size, body, fields, ARRAY_SIZE(fields), ret_group, ret_error);
+}
+
+int body_read_group_change(const char *data, size_t size, struct body *body,
+                           struct body_group_change *ret_change, struct error *ret_error)
+{
+    static const struct field fields[] = {
+        {"options", FIELD_LIST, offsetof(struct body_group_change, options)},
+        {"no_options", FIELD_LIST, offsetof(struct body_group_change, no_options)},
+    };
+    *ret_change = (struct body_group_change){0};
+    return read_body(data, size, body, fields, ARRAY_SIZE(fields), ret_change, ret_error);
 }
 
 int body_read_attachment(const char *data, size_t size, struct body *body,

@@ -55,7 +55,7 @@ void body_free(struct body *body);
 struct body_node {
     struct body_text name, group, address, volume, image, chap, wake_password;
     struct body_bool chap_rotate;
-    struct body_list macs;
+    struct body_list macs, options, no_options;
 };
 int body_read_node(const char *data, size_t size, struct body *body, struct body_node *ret_node,
                    struct error *ret_error) MUST_CHECK;
@@ -124,6 +124,13 @@ struct body_group {
 };
 int body_read_group(const char *data, size_t size, struct body *body, struct body_group *ret_group,
                     struct error *ret_error) MUST_CHECK;
+
+struct body_group_change {
+    struct body_list options, no_options;
+};
+int body_read_group_change(const char *data, size_t size, struct body *body,
+                           struct body_group_change *ret_change,
+                           struct error *ret_error) MUST_CHECK;
 
 struct body_change {
     struct body_text volume, change, snapshot, image;

@@ -141,6 +141,15 @@ static bool copy_chap(struct arena *arena, const struct chap_credentials *chap,
     return none || *ret_copy;
 }
 
+/* The same. */
+static bool copy_options(struct arena *arena, const struct dhcp_options *options,
+                         const struct dhcp_options **ret_copy)
+{
+    bool none = !options || options->used == 0;
+    *ret_copy = none ? NULL : arena_copy(arena, options, dhcp_options_size(options));
+    return none || *ret_copy;
+}
+
 int catalog_add_node(struct catalog *c, const struct catalog_node *node)
 {
     struct catalog_node copy = *node;
@@ -150,7 +159,8 @@ int catalog_add_node(struct catalog *c, const struct catalog_node *node)
     copy.attachments =
         arena_copy(&c->arena, node->attachments, node->n_attachments * sizeof(*node->attachments));
     bool chap = copy_chap(&c->arena, node->chap, &copy.chap);
-    if (!copy.name || (node->group && !copy.group) || !copy.macs || !copy.attachments || !chap)
+    if (!copy.name || (node->group && !copy.group) || !copy.macs || !copy.attachments || !chap ||
+        !copy_options(&c->arena, node->options, &copy.options))
         return -ENOMEM;
     struct catalog_node *place =
         array_append((void **)&c->nodes, &c->n_nodes, &c->nodes_room, sizeof(*place));
@@ -234,7 +244,7 @@ int catalog_add_group(struct catalog *c, const struct catalog_group *group)
 {
     struct catalog_group copy = *group;
     copy.name = arena_strdup(&c->arena, group->name);
-    if (!copy.name)
+    if (!copy.name || !copy_options(&c->arena, group->options, &copy.options))
         return -ENOMEM;
     struct catalog_group *place =
         array_append((void **)&c->groups, &c->n_groups, &c->groups_room, sizeof(*place));
@@ -404,6 +414,12 @@ const struct catalog_node *catalog_node_by_initiator(const struct catalog *c, co
     if (!node && mac_parse(suffix, &mac) == 0)
         node = catalog_node_by_mac(c, mac);
     return node;
+}
+
+const struct catalog_group *catalog_group_by_name(const struct catalog *c, const char *name)
+{
+    struct catalog_group key = {.name = name};
+    return name ? find(&key, c->groups, c->n_groups, sizeof(key), compare_group_name) : NULL;
 }
 
 const struct catalog_volume *catalog_volume_by_name(const struct catalog *c, const char *name)

@@ -9,6 +9,7 @@
 #pragma once
 
 #include "core/credentials.h"
+#include "core/dhcp_options.h"
 #include "core/iscsi_uri.h"
 #include "core/net.h"
 #include "core/wake.h"
@@ -54,6 +55,7 @@ struct catalog_node {
     uint64_t created_at;                          /* usec since 1970 */
     const struct chap_credentials *chap;          /* for all its logins; NULL: none */
     struct wake_password wake_password;           /* that its cards ask for */
+    const struct dhcp_options *options;           /* its own, only up to their end; NULL: none */
 };
 
 struct catalog_volume {
@@ -106,6 +108,7 @@ struct catalog_group {
     uint64_t id;
     const char *name; /* name_is_object() */
     uint64_t created_at;
+    const struct dhcp_options *options; /* as of a node */
 };
 
 /* --- building (registry only) --- */
@@ -147,6 +150,8 @@ const struct catalog_node *catalog_node_by_address(const struct catalog *catalog
 /* The node whose initiator this is: <base-iqn>:<name> or <base-iqn>:<mac> with dashes or colons. */
 const struct catalog_node *catalog_node_by_initiator(const struct catalog *catalog,
                                                      const char *initiator);
+/* NULL as a name is no group's. */
+const struct catalog_group *catalog_group_by_name(const struct catalog *catalog, const char *name);
 const struct catalog_volume *catalog_volume_by_name(const struct catalog *catalog,
                                                     const char *name);
 const struct catalog_volume *catalog_volume_by_id(const struct catalog *catalog, uint64_t id);

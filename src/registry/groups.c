@@ -6,6 +6,7 @@
 struct group_operation {
     struct operation operation;
     const char *name;
+    const struct registry_options_change *options;
 };
 
 static int add(struct db *db, struct operation *operation, struct error *ret_error)
@@ -30,6 +31,23 @@ int registry_group_add(struct registry *registry, const char *name, struct error
                          "at most %d",
                          name, NAME_MAX_LEN);
     struct group_operation o = {.operation = {.apply = add, .changes_catalog = true}, .name = name};
+    return operation_run(registry, &o.operation, ret_error);
+}
+
+static int set(struct db *db, struct operation *operation, struct error *ret_error)
+{
+    const struct group_operation *o = container_of(operation, struct group_operation, operation);
+    int64_t id;
+    int r =
+        find_named(db, "SELECT id FROM groups WHERE name = ?", "group", o->name, &id, ret_error);
+    return r < 0 ? r : options_change_group(db, id, o->options, ret_error);
+}
+
+int registry_group_set(struct registry *registry, const char *name,
+                       const struct registry_options_change *options, struct error *ret_error)
+{
+    struct group_operation o = {
+        .operation = {.apply = set, .changes_catalog = true}, .name = name, .options = options};
     return operation_run(registry, &o.operation, ret_error);
 }
 

@@ -112,14 +112,18 @@ static int read_node(struct db *db, sqlite3_stmt *row, const struct scratch *mac
         .n_macs = macs->count,
     };
     struct catalog_attachment attachments[MAX_ATTACHMENTS];
+    struct dhcp_options options;
     cleanup_chap_credentials struct chap_credentials chap = {.mode = CHAP_NONE};
     int r = read_attachments(db, (int64_t)node.id, attachments, &node.n_attachments, ret_error);
     if (r >= 0)
         r = chap_read_node(db, (int64_t)node.id, &chap, ret_error);
+    if (r >= 0)
+        r = options_read_node(db, (int64_t)node.id, &options, ret_error);
     if (r < 0)
         return r;
     node.chap = &chap;
     node.attachments = attachments;
+    node.options = &options;
     const char *address = db_column_text_or_null(row, 3);
     const char *password = db_column_text_or_null(row, 6);
     if (!name_is_host(node.name))
@@ -420,16 +424,19 @@ static int load_groups(struct db *db, struct catalog *catalog, struct error *ret
     if (!rows)
         return ret_error->code;
     int r;
+    struct dhcp_options options;
     while ((r = db_next(db, rows, ret_error)) > 0) {
         struct catalog_group group = {
             .id = (uint64_t)sqlite3_column_int64(rows, 0),
             .name = db_column_text(rows, 1),
             .created_at = (uint64_t)sqlite3_column_int64(rows, 2),
+            .options = &options,
         };
-        if (catalog_add_group(catalog, &group) < 0) {
+        r = options_read_group(db, (int64_t)group.id, &options, ret_error);
+        if (r >= 0 && catalog_add_group(catalog, &group) < 0)
             r = error_set(ret_error, -ENOMEM, "out of memory");
+        if (r < 0)
             break;
-        }
     }
     db_end(rows);
     return r;

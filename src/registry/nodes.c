@@ -238,6 +238,8 @@ static int change_node(struct db *db, struct node_operation *o, int64_t node_id,
         r = chap_change_node(db, node_id, o->name, change, ret_error);
     if (r >= 0 && change->set_wake_password)
         r = set_wake_password(db, node_id, &change->wake_password, ret_error);
+    if (r >= 0)
+        r = options_change_node(db, node_id, &change->options, ret_error);
     return r < 0 ? r : elsewhere_check(db, node_id, 0, ret_error);
 }
 
@@ -292,6 +294,7 @@ int registry_node_add(struct registry *registry, const struct registry_node *nod
         .n_macs = node->n_macs,
         .chap = node->chap,
         .wake_password = node->wake_password,
+        .options = node->options,
     };
     struct node_operation o = {.operation = {.apply = add, .changes_catalog = true},
                                .name = node->name,

@@ -71,6 +71,18 @@ int chap_change_node(struct db *db, int64_t node_id, const char *node,
 int chap_store_volume(struct db *db, int64_t volume_id, const struct chap_credentials *credentials,
                       struct error *ret_error) MUST_CHECK;
 
+/* DHCP options (options.c). */
+int options_read_node(struct db *db, int64_t node_id, struct dhcp_options *options,
+                      struct error *ret_error) MUST_CHECK;
+int options_read_group(struct db *db, int64_t group_id, struct dhcp_options *options,
+                       struct error *ret_error) MUST_CHECK;
+int options_change_node(struct db *db, int64_t node_id,
+                        const struct registry_options_change *change,
+                        struct error *ret_error) MUST_CHECK;
+int options_change_group(struct db *db, int64_t group_id,
+                         const struct registry_options_change *change,
+                         struct error *ret_error) MUST_CHECK;
+
 /* Have the node, and the nodes of the volume, nothing that makes no sense with a disk elsewhere
  * (elsewhere.c)? 0 as an id is nobody's. */
 int elsewhere_check(struct db *db, int64_t node_id, int64_t volume_id,

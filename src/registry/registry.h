@@ -53,9 +53,21 @@ struct registry_reply {
     struct error error;
 };
 
+/* DHCP options of a node or a group: which to set, as in "mtu=9000" (core/dhcp_options.h), and
+ * before that which to take away, by name or number; -ENOENT: it was not there. */
+struct registry_options_change {
+    const char *const *set;
+    size_t n_set;
+    const char *const *unset;
+    size_t n_unset;
+};
+
 /* --- groups --- */
 
 int registry_group_add(struct registry *registry, const char *name,
+                       struct error *ret_error) MUST_CHECK;
+int registry_group_set(struct registry *registry, const char *name,
+                       const struct registry_options_change *options,
                        struct error *ret_error) MUST_CHECK;
 /* -EBUSY while a node is in it. */
 int registry_group_remove(struct registry *registry, const char *name,
@@ -206,6 +218,7 @@ struct registry_node {
     size_t n_macs;
     enum chap_mode chap; /* the secrets are made here */
     struct wake_password wake_password;
+    struct registry_options_change options;
 };
 
 /* new_volume: made with the node, both or none, and then its volume; or NULL. */
@@ -222,6 +235,7 @@ struct registry_node_change {
     size_t n_macs;
     enum chap_mode chap;
     struct wake_password wake_password; /* not given: none */
+    struct registry_options_change options;
 };
 
 /* new_volume: as above, instead of change->volume. */

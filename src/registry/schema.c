@@ -234,11 +234,26 @@ static const char version_wake[] =
     "  password TEXT NOT NULL"
     ") STRICT;";
 
+/* DHCP options of nodes and groups, as they were given: "mtu=9000". */
+static const char version_options[] =
+    "CREATE TABLE node_options ("
+    "  node_id INTEGER NOT NULL REFERENCES nodes(id) ON DELETE CASCADE,"
+    "  code INTEGER NOT NULL CHECK (code BETWEEN 1 AND 254),"
+    "  setting TEXT NOT NULL,"
+    "  PRIMARY KEY (node_id, code)"
+    ") STRICT, WITHOUT ROWID;"
+    "CREATE TABLE group_options ("
+    "  group_id INTEGER NOT NULL REFERENCES groups(id) ON DELETE CASCADE,"
+    "  code INTEGER NOT NULL CHECK (code BETWEEN 1 AND 254),"
+    "  setting TEXT NOT NULL,"
+    "  PRIMARY KEY (group_id, code)"
+    ") STRICT, WITHOUT ROWID;";
+
 /* migrations[n] brings version n to version n + 1. What was released never changes here. */
 static const char *const migrations[] = {
     version_1,         version_attachments,   version_chap,           version_thick,
     version_removable, version_registrations, version_image_identity, version_kinds,
-    version_layers,    version_wake,
+    version_layers,    version_wake,          version_options,
 };
 
 static int check_whole(struct db *db, struct error *ret_error)

@@ -336,6 +336,51 @@ static const char *parse_warn_free(const char *value, void *place)
                : NULL;
 }
 
+/* What routers, name servers and the domain are is said by keys. */
+static const char *parse_option(const char *value, void *place)
+{
+    static const uint8_t with_key[] = {3, 6, 15};
+    struct subnet *subnet = place;
+    uint8_t buffer[DHCP_OPTION_VALUE_MAX];
+    struct dhcp_setting setting, old;
+    const char *wrong = dhcp_setting_parse(value, buffer, &setting);
+    if (wrong)
+        return wrong;
+    if (memchr(with_key, setting.code, sizeof(with_key)))
+        return "is set by the key `router`, `dns` or `domain`";
+    if (dhcp_options_find(&subnet->options, setting.code, &old))
+        return "is set twice";
+    return dhcp_options_set(&subnet->options, &setting);
+}
+
+/* An option that has a key. */
+static const char *parse_named_option(const char *name, const char *value, void *place)
+{
+    char text[DHCP_OPTION_TEXT_MAX + 32];
+    int n = snprintf(text, sizeof(text), "%s=%s", name, value);
+    return (size_t)n < sizeof(text) ? parse_option(text, place) : "is too long";
+}
+
+static const char *parse_mtu(const char *value, void *place)
+{
+    return parse_named_option("mtu", value, place);
+}
+
+static const char *parse_ntp(const char *value, void *place)
+{
+    return parse_named_option("ntp-servers", value, place);
+}
+
+static const char *parse_domain_search(const char *value, void *place)
+{
+    return parse_named_option("domain-search", value, place);
+}
+
+static const char *parse_routes(const char *value, void *place)
+{
+    return parse_named_option("routes", value, place);
+}
+
 static const char *parse_loader(const char *value, void *place)
 {
     if (value[0] == '/' || strstr(value, ".."))
@@ -382,6 +427,11 @@ static const struct key keys[] = {
     {"subnet", "router", parse_router, 0, true},
     {"subnet", "dns", parse_dns, 0, true},
     {"subnet", "domain", parse_domain, SUBNET(domain)},
+    {"subnet", "domain-search", parse_domain_search, 0},
+    {"subnet", "ntp", parse_ntp, 0},
+    {"subnet", "mtu", parse_mtu, 0},
+    {"subnet", "routes", parse_routes, 0},
+    {"subnet", "option", parse_option, 0, true},
     {"subnet", "lease-time", parse_lease_time, SUBNET(lease_time)},
     {"subnet", "router-advertisement", parse_bool, SUBNET(router_advertisement)},
     {"subnet", "loader-bios", parse_loader, LOADER(BIOS)},

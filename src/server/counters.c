@@ -27,6 +27,7 @@ static const struct entry dhcp_odd[] = {
     {"conflict", offsetof(struct dhcp_counters, oddities[DHCP_ODD_CONFLICT])},
     {"taken", offsetof(struct dhcp_counters, oddities[DHCP_ODD_TAKEN])},
     {"no_loader", offsetof(struct dhcp_counters, oddities[DHCP_ODD_NO_LOADER])},
+    {"left_out", offsetof(struct dhcp_counters, oddities[DHCP_ODD_LEFT_OUT])},
     {"foreign_server", offsetof(struct dhcp_counters, oddities[DHCP_ODD_FOREIGN_SERVER])},
     {"store_late", offsetof(struct dhcp_counters, oddities[DHCP_ODD_STORE_LATE])},
     {"store_failed", offsetof(struct dhcp_counters, oddities[DHCP_ODD_STORE_FAILED])},

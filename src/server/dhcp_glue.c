@@ -40,25 +40,35 @@ static struct dhcp_clock clock_now(void)
 
 /* --- what the server asks --- */
 
-static bool fill_node(const struct catalog_node *node, struct dhcp_node *ret_node)
+static bool fill_node(const struct catalog *catalog, const struct catalog_node *node,
+                      struct dhcp_node *ret_node)
 {
     if (!node)
         return false;
+    const struct catalog_group *group = catalog_group_by_name(catalog, node->group);
     *ret_node = (struct dhcp_node){
-        .name = node->name, .address = node->address, .macs = node->macs, .n_macs = node->n_macs};
+        .name = node->name,
+        .address = node->address,
+        .macs = node->macs,
+        .n_macs = node->n_macs,
+        .options = node->options,
+        .group_options = group ? group->options : NULL,
+    };
     return true;
 }
 
 static bool node_by_mac(void *context, struct mac_address mac, struct dhcp_node *ret_node)
 {
     const struct dhcp_glue *glue = context;
-    return glue->catalog && fill_node(catalog_node_by_mac(glue->catalog, mac), ret_node);
+    return glue->catalog &&
+           fill_node(glue->catalog, catalog_node_by_mac(glue->catalog, mac), ret_node);
 }
 
 static bool node_by_address(void *context, uint32_t address, struct dhcp_node *ret_node)
 {
     const struct dhcp_glue *glue = context;
-    return glue->catalog && fill_node(catalog_node_by_address(glue->catalog, address), ret_node);
+    return glue->catalog &&
+           fill_node(glue->catalog, catalog_node_by_address(glue->catalog, address), ret_node);
 }
 
 static bool node_is_up(void *context, const struct dhcp_node *node)

@@ -114,6 +114,12 @@ static void describe(const struct dhcp_oddity *o, const struct words *w, char *t
     case DHCP_ODD_NO_LOADER:
         describe_no_loader(o, w, text, size);
         break;
+    case DHCP_ODD_LEFT_OUT:
+        snprintf(text, size,
+                 "option %u does not fit into the answer for %s, whose messages may not be larger: "
+                 "left out",
+                 o->option, w->mac);
+        break;
     case DHCP_ODD_FOREIGN_SERVER:
         snprintf(text, size,
                  "another DHCP server, %s, answers machines of [subnet %s] (%s chose it): stop it, "

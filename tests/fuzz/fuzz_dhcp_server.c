@@ -41,6 +41,21 @@ struct world {
     size_t last_size;
 };
 
+/* Of web1, and of the networks. */
+static struct dhcp_options node_options, network_options;
+
+static void set_options(void)
+{
+    static const char *const texts[] = {"mtu=9000", "always:224=text:hello",
+                                        "routes=10.7.0.0/16:10.0.0.2",
+                                        "domain-search=lan.example,example"};
+    char long_one[600] = "225=text:";
+    memset(long_one + strlen(long_one), 'x', 400);
+    for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+        (void)!dhcp_options_parse(i % 2 ? &node_options : &network_options, texts[i]);
+    (void)!dhcp_options_parse(&node_options, long_one);
+}
+
 /* The MACs that the corpus was recorded with belong to nodes. */
 static const struct mac_address macs[] = {
     {{0x52, 0x54, 0, 0, 0, 1}}, {{0x52, 0x54, 0, 0, 0, 2}}, {{0x52, 0x54, 0, 0x12, 0x34, 1}}};
@@ -49,7 +64,9 @@ static bool node_by_mac(void *context, struct mac_address mac, struct dhcp_node 
 {
     const struct world *world = context;
     if (mac_eq(mac, macs[0]) || (mac_eq(mac, macs[1]) && !world->changed)) {
-        *ret_node = (struct dhcp_node){"web1", world->changed ? 0x0a00000c : 0x0a00000b, macs, 2};
+        *ret_node = (struct dhcp_node){"web1",        world->changed ? 0x0a00000c : 0x0a00000b,
+                                       macs,          2,
+                                       &node_options, &network_options};
         return true;
     }
     if (mac_eq(mac, macs[2])) {
@@ -103,6 +120,7 @@ static struct dhcp_network network(uint32_t address, unsigned link, bool local)
                 .mask = 0xffffff00,
                 .ranges = {{address + 100, address + 103}},
                 .n_ranges = 1,
+                .options = network_options,
                 .lease_time = 3600,
                 .loaders = {[LOADER_BIOS] = "undionly.kpxe", [LOADER_UEFI_X64] = "snponly.efi"},
             },
@@ -267,6 +285,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                        .event = on_event,
                                        .oddity = on_oddity};
     struct wire_reader r = wire_reader_of(data, size);
+    if (network_options.used == 0)
+        set_options();
     world = (struct world){.now = {1000 * SECOND, 1700000000 * SECOND}};
     world.networks[0] = network(0x0a000000, 2, true);
     world.networks[1] = network(0x0a090000, 2, false);

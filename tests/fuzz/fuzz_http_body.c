@@ -39,6 +39,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct body_image_change image_change;
     struct body_verification verification;
     struct body_group group;
+    struct body_group_change group_change;
     struct body_attachment attachment;
     struct body_hold hold;
     struct body_change overlay;
@@ -68,6 +69,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         break;
     case 'g':
         check(body_read_group(text, size - 1, &body, &group, &error), &error);
+        break;
+    case 'G':
+        check(body_read_group_change(text, size - 1, &body, &group_change, &error), &error);
         break;
     case 'a':
         check(body_read_attachment(text, size - 1, &body, &attachment, &error), &error);

@@ -68,6 +68,8 @@ static const char *const columns[][2] = {
     {"snapshots", "name"},
     {"snapshots", "volume_id"},
     {"snapshots", "layer_id"},
+    {"node_options", "setting"},
+    {"group_options", "setting"},
 };
 
 static const char rows[] =
@@ -97,6 +99,8 @@ static const char rows[] =
     "INSERT INTO volume_allow VALUES (2, 'iqn.2020-01.org.x:a');"
     "INSERT INTO nodes VALUES (1, 'web1', 1, '10.0.0.11', 1, 1);"
     "INSERT INTO nodes VALUES (2, 'web2', NULL, NULL, NULL, 1);"
+    "INSERT INTO node_options VALUES (1, 26, 'mtu=9000');"
+    "INSERT INTO group_options VALUES (1, 42, 'always:ntp=10.0.0.5');"
     "INSERT INTO node_macs VALUES ('52:54:00:00:00:01', 1, 0);"
     "INSERT INTO node_macs VALUES ('52:54:00:00:00:02', 2, 0);"
     "INSERT INTO node_macs VALUES ('52:54:00:00:00:03', 2, 1);";

@@ -69,6 +69,14 @@ static inline void text_of_volume(FILE *out, const struct catalog_volume *v)
         text_of_overlay(out, v->overlay);
 }
 
+static inline void text_of_options(FILE *out, const struct dhcp_options *options)
+{
+    char text[DHCP_SETTING_TEXT_SIZE];
+    struct dhcp_setting setting;
+    for (size_t at = 0; dhcp_options_next(options, &at, &setting);)
+        fprintf(out, " option %s", dhcp_setting_format(&setting, text));
+}
+
 static inline void text_of_node(FILE *out, const struct catalog_node *n)
 {
     fprintf(out, "\nnode %" PRIu64 " %s %s %08x %" PRIu64 " %" PRIu64, n->id, n->name,
@@ -82,6 +90,7 @@ static inline void text_of_node(FILE *out, const struct catalog_node *n)
     text_of_chap(out, n->chap);
     fprintf(out, " wake %d ", n->wake_password.given);
     text_of_bytes(out, n->wake_password.bytes, sizeof(n->wake_password.bytes));
+    text_of_options(out, n->options);
 }
 
 static inline void text_of_image(FILE *out, const struct catalog_image *i)
@@ -102,9 +111,11 @@ static inline char *catalog_text(const struct catalog *catalog)
     FILE *out = open_memstream(&text, &size);
     fputs(catalog_base_iqn(catalog), out);
     const struct catalog_group *groups = catalog_groups(catalog, &n);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         fprintf(out, "\ngroup %" PRIu64 " %s %" PRIu64, groups[i].id, groups[i].name,
                 groups[i].created_at);
+        text_of_options(out, groups[i].options);
+    }
     const struct catalog_image *images = catalog_images(catalog, &n);
     for (size_t i = 0; i < n; i++)
         text_of_image(out, &images[i]);

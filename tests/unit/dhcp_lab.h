@@ -30,6 +30,7 @@ struct lab {
     struct dhcp_clock now;
     struct dhcp_network networks[3];
     struct registered nodes[4];
+    struct dhcp_options node_options, group_options; /* of web1 */
 
     bool store_refuses, web1_is_up;
     struct dhcp_lease_record records[64];
@@ -46,10 +47,18 @@ struct lab {
     struct dhcp_message answer;
 };
 
-static inline bool fill(const struct registered *node, struct dhcp_node *ret_node)
+static inline bool fill(const struct lab *lab, const struct registered *node,
+                        struct dhcp_node *ret_node)
 {
+    bool has_options = node == &lab->nodes[0];
     *ret_node = (struct dhcp_node){
-        .name = node->name, .address = node->address, .macs = node->macs, .n_macs = node->n_macs};
+        .name = node->name,
+        .address = node->address,
+        .macs = node->macs,
+        .n_macs = node->n_macs,
+        .options = has_options ? &lab->node_options : NULL,
+        .group_options = has_options ? &lab->group_options : NULL,
+    };
     return true;
 }
 
@@ -59,7 +68,7 @@ static inline bool node_by_mac(void *context, struct mac_address mac, struct dhc
     for (size_t i = 0; i < ARRAY_SIZE(lab->nodes); i++)
         for (size_t k = 0; k < lab->nodes[i].n_macs; k++)
             if (mac_eq(lab->nodes[i].macs[k], mac))
-                return fill(&lab->nodes[i], ret_node);
+                return fill(lab, &lab->nodes[i], ret_node);
     return false;
 }
 
@@ -68,7 +77,7 @@ static inline bool node_by_address(void *context, uint32_t address, struct dhcp_
     struct lab *lab = context;
     for (size_t i = 0; i < ARRAY_SIZE(lab->nodes); i++)
         if (lab->nodes[i].n_macs && lab->nodes[i].address == address)
-            return fill(&lab->nodes[i], ret_node);
+            return fill(lab, &lab->nodes[i], ret_node);
     return false;
 }
 

@@ -138,6 +138,24 @@ static void discovery_with_chap(void **state)
     config_free(&config);
 }
 
+static void check_options(const struct dhcp_options *options)
+{
+    static const char *const texts[] = {"domain-search=lab.example,example",
+                                        "ntp-servers=10.0.0.5,10.0.0.6",
+                                        "mtu=9000",
+                                        "routes=10.1.0.0/16:10.0.0.2",
+                                        "always:224=text:two words",
+                                        "tftp-server-addresses=10.0.0.1"};
+    char text[DHCP_SETTING_TEXT_SIZE];
+    struct dhcp_setting setting;
+    size_t at = 0;
+    for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+        assert_true(dhcp_options_next(options, &at, &setting));
+        assert_string_equal(dhcp_setting_format(&setting, text), texts[i]);
+    }
+    assert_false(dhcp_options_next(options, &at, &setting));
+}
+
 static void a_full_file_is_understood(void **state)
 {
     struct config config;
@@ -163,6 +181,12 @@ static void a_full_file_is_understood(void **state)
                       "router = 10.0.0.1\n"
                       "dns = 9.9.9.9 1.1.1.1\n"
                       "domain = lab.example\n"
+                      "domain-search = lab.example, example\n"
+                      "ntp = 10.0.0.5 10.0.0.6\n"
+                      "mtu = 9000\n"
+                      "routes = 10.1.0.0/16:10.0.0.2\n"
+                      "option = always:224=text:two words\n"
+                      "option = tftp-server-addresses=10.0.0.1\n"
                       "lease-time = 2h\n"
                       "router-advertisement = no\n",
                       &reports, &config);
@@ -183,6 +207,7 @@ static void a_full_file_is_understood(void **state)
     assert_int_equal(subnet->n_dns, 2);
     assert_int_equal(subnet->lease_time, 7200);
     assert_false(subnet->router_advertisement);
+    check_options(&subnet->options);
     config_free(&config);
 }
 
@@ -234,6 +259,11 @@ static void each_problem_names_line_and_key(void **state)
          ":5: [subnet b] network: overlaps that of [subnet a]"},
         {"[subnet a]\nlease-time = 5\n", ":2: [subnet a] lease-time: '5' must be a time"},
         {"[subnet a]\nloader-bios = ../x\n", ":2: [subnet a] loader-bios"},
+        {"[subnet a]\nmtu = 67\n", ":2: [subnet a] mtu: '67' must be a number from 68 to 65535"},
+        {"[subnet a]\nmtu = 1500\noption = mtu=1400\n",
+         ":3: [subnet a] option: 'mtu=1400' is set twice"},
+        {"[subnet a]\noption = routers=10.0.0.1\n", "is set by the key `router`"},
+        {"[subnet a]\noption = vendor-class=00\n", "says how a machine boots"},
         {"[subnet A]\nmode = off\n", "[subnet A]: a subnet's name has lower case"},
     };
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
