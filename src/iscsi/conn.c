@@ -427,7 +427,7 @@ static void take_bytes(struct iscsi_conn *conn, const uint8_t *data, uint32_t si
     case INPUT_AHS:
         break;
     case INPUT_DATA:
-        if (in->place)
+        if (in->place && data != in->place + in->got)
             memcpy(in->place + in->got, data, size);
         break;
     case INPUT_HEADER_DIGEST:
@@ -497,6 +497,14 @@ static void finish_step(struct iscsi_conn *conn)
 static bool takes_input(const struct iscsi_conn *conn)
 {
     return conn->state == ISCSI_CONN_LOGIN || conn->state == ISCSI_CONN_FULL;
+}
+
+size_t iscsi_conn_input_place(const struct iscsi_conn *conn, uint8_t **ret_place)
+{
+    const struct iscsi_input *in = &conn->in;
+    bool wanted = in->step == INPUT_DATA && in->place;
+    *ret_place = wanted ? in->place + in->got : NULL;
+    return wanted ? in->data_size - in->got : 0;
 }
 
 size_t iscsi_conn_input(struct iscsi_conn *conn, const uint8_t *data, size_t size)

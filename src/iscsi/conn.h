@@ -132,6 +132,10 @@ void iscsi_conn_clear(struct iscsi_conn *conn);
 /* Takes the bytes that came. Returns how many: fewer than size only when the state has become
  * ATTACHING (give the rest again when it is FULL), CLOSING or CLOSED (drop the rest). */
 size_t iscsi_conn_input(struct iscsi_conn *conn, const uint8_t *data, size_t size);
+/* Where the bytes that come next belong, and how many; 0: it does not matter. Whoever puts them
+ * there gives that place to iscsi_conn_input(), next: it is good until the connection, or one of
+ * its tasks, is called for anything else. */
+size_t iscsi_conn_input_place(const struct iscsi_conn *conn, uint8_t **ret_place);
 
 /* The bytes to send next, in up to max pieces, and before the next that are of a file; they stay
  * valid until iscsi_conn_sent() or, if the connection ends, until `sending` is false and the queue

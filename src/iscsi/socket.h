@@ -1,8 +1,9 @@
 /*
- * A connection's socket, for portal.c, socket.c and socket_operations.c alone.
+ * A connection's socket, for portal.c, socket.c, socket_operations.c and socket_direct.c alone.
  *
  * portal.c listens and lets in, socket.c is the life of a connection from then on, on its thread
- * and from one to another; socket_operations.c is what it has under way in the ring.
+ * and from one to another; socket_operations.c is what it has under way in the ring, and
+ * socket_direct.c how it receives while large data comes.
  */
 #pragma once
 
@@ -48,7 +49,9 @@ struct iscsi_socket {
     struct portal_thread *owner;
     struct list link; /* in owner->logins or owner->sockets */
     int fd;
-    bool receiving;
+    bool receiving;  /* receive_op or poll_op is under way */
+    bool direct;     /* receives by itself, see socket_direct.c */
+    uint8_t n_since; /* completions, since something large came */
     bool logging_in; /* in owner->logins */
     bool wants_move;
     bool opening;  /* request is under way */
@@ -59,7 +62,7 @@ struct iscsi_socket {
     void *admission;
     uint8_t *unread; /* bytes that came too early, while it changes thread */
     size_t n_unread;
-    struct io_op receive_op, send_op;
+    struct io_op receive_op, poll_op, send_op;
     struct io_deferred flush;
     struct io_timer deadline; /* of the login; later, of a probe; in the end, of the last output */
     struct io_timer ping;     /* see ping_due() */
@@ -100,7 +103,19 @@ void iscsi_socket_watch(struct iscsi_socket *s);
 void iscsi_socket_init_operations(struct iscsi_socket *s);
 /* Receives: once during the login, else until the end. Not while s->receiving. */
 void iscsi_socket_receive(struct iscsi_socket *s);
+/* What was received is taken: goes on with receiving, or with what has become of the connection. It
+ * may be another thread's after that. */
+void iscsi_socket_received(struct iscsi_socket *s);
+/* result: 0: its peer has closed it; or a negative errno, which may be none for it to end by. */
+void iscsi_socket_receive_failed(struct iscsi_socket *s, int32_t result);
 /* Sends what is queued. Not while s->conn.sending. */
 void iscsi_socket_send(struct iscsi_socket *s);
 /* Gives bytes to the connection; keeps those that it cannot take yet. */
 void iscsi_socket_take_input(struct iscsi_socket *s, const uint8_t *data, size_t size);
+
+/* --- socket_direct.c --- */
+
+/* Looks at what comes: if it is large, the multishot receive ends, and s->direct is set. */
+void iscsi_socket_direct_consider(struct iscsi_socket *s);
+/* iscsi_socket_receive() while s->direct. */
+void iscsi_socket_direct_receive(struct iscsi_socket *s);

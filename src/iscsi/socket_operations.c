@@ -2,8 +2,9 @@
  * What a connection does with its socket.
  *
  * Receiving: during the login one receive at a time, so that nothing is under way in the ring when
- * the connection changes its thread; then one multishot receive for as long as it lives. Buffers
- * are the thread's (an idle connection has none); bytes are consumed at once.
+ * the connection changes its thread; then one multishot receive for as long as nothing large comes
+ * (socket_direct.c). Buffers are the thread's (an idle connection has none); bytes are consumed at
+ * once.
  *
  * Sending: what a round has queued on a connection goes out with one sendmsg at its end; larger
  * pieces of a file that never changes go by sendfile, as pages. A socket that is full is waited for
@@ -125,14 +126,25 @@ void iscsi_socket_take_input(struct iscsi_socket *s, const uint8_t *data, size_t
         keep_unread(s, data + taken, size - taken);
 }
 
-static void receive_failed(struct iscsi_socket *s, int32_t result)
+void iscsi_socket_receive_failed(struct iscsi_socket *s, int32_t result)
 {
     if (result == 0 && s->conn.state == ISCSI_CONN_CLOSING)
         return; /* it has logged out, and may still read the answer */
     if (result == 0)
         iscsi_conn_close(&s->conn, "closed by the initiator");
-    else if (result != -ENOBUFS && result != -EINTR && result != -EAGAIN)
+    else if (result != -ENOBUFS && result != -EINTR && result != -EAGAIN && result != -ECANCELED)
         iscsi_conn_close(&s->conn, "connection lost");
+}
+
+void iscsi_socket_received(struct iscsi_socket *s)
+{
+    iscsi_socket_watch(s);
+    if (s->conn.state == ISCSI_CONN_CLOSED)
+        iscsi_socket_wake(s);
+    else if (s->conn.state == ISCSI_CONN_ATTACHING)
+        iscsi_socket_try_move(s);
+    else if (!s->receiving && s->conn.state != ISCSI_CONN_CLOSING)
+        iscsi_socket_receive(s);
 }
 
 static void received(struct io_op *op, int32_t result, uint32_t cqe_flags)
@@ -145,20 +157,19 @@ static void received(struct io_op *op, int32_t result, uint32_t cqe_flags)
     if (result > 0)
         iscsi_socket_take_input(s, io_receive_buffer(thread, cqe_flags), (size_t)result);
     else
-        receive_failed(s, result);
-    iscsi_socket_watch(s);
+        iscsi_socket_receive_failed(s, result);
     if (cqe_flags & IORING_CQE_F_BUFFER)
         io_receive_buffer_return(thread, cqe_flags);
-    if (s->conn.state == ISCSI_CONN_CLOSED)
-        iscsi_socket_wake(s);
-    else if (s->conn.state == ISCSI_CONN_ATTACHING)
-        iscsi_socket_try_move(s);
-    else if (!s->receiving && s->conn.state != ISCSI_CONN_CLOSING)
-        iscsi_socket_receive(s);
+    iscsi_socket_direct_consider(s);
+    iscsi_socket_received(s);
 }
 
 void iscsi_socket_receive(struct iscsi_socket *s)
 {
+    if (s->direct) {
+        iscsi_socket_direct_receive(s);
+        return;
+    }
     struct io_uring_sqe *sqe = ring_sqe(&s->owner->thread->ring);
     if (in_login(s))
         io_uring_prep_recv(sqe, s->fd, NULL, RECEIVE_BUFFER_SIZE, 0);

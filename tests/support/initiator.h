@@ -61,6 +61,7 @@ struct initiator {
     unsigned probes, logins, refusals, ends;
     enum iscsi_login_status refused_with;
     size_t piece;  /* bytes fed at a time; 0: all at once */
+    size_t n_fed;  /* times that there was a place for them */
     bool collects; /* bytes are kept for initiator_send_collected() */
     uint8_t *collected;
     size_t n_collected;
