@@ -20,9 +20,11 @@
 #include <fcntl.h>
 #include <linux/falloc.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <sys/vfs.h>
 
 #define ZERO_BUFFER_SIZE (64 * KIB)
 
@@ -30,6 +32,7 @@ struct file_device {
     struct block_device device;
     struct io_thread *thread;
     int fd;
+    bool writes_wait;      /* for a worker always, see always_waits() */
     bool can_punch;        /* not if it is thick; else until the file system says that it cannot */
     uint8_t *zeroes;       /* ZERO_BUFFER_SIZE, made when first needed */
     struct list zeroing;   /* requests that zero; the first one is in the ring */
@@ -89,6 +92,8 @@ static void submit(struct file_device *file, struct block_request *request, enum
                             offset);
         break;
     }
+    if (file->writes_wait && (step == STEP_WRITE || step == STEP_ZERO))
+        sqe->flags |= IOSQE_ASYNC;
     ring_attach(sqe, &request->op);
 }
 
@@ -339,6 +344,16 @@ static int open_path(const char *path, bool read_only)
     return fd < 0 ? -errno : fd;
 }
 
+/* Of the file systems, only these write to the page cache without waiting, if there is no need to;
+ * with all others the kernel tries in vain and has a worker do it. It is told to do so at once. */
+static bool always_waits(int fd)
+{
+    struct stat st;
+    struct statfs fs;
+    return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && fstatfs(fd, &fs) == 0 &&
+           fs.f_type != XFS_SUPER_MAGIC && fs.f_type != BTRFS_SUPER_MAGIC;
+}
+
 static struct file_device *file_new(struct io_thread *thread, uint64_t size, unsigned how)
 {
     struct file_device *file = calloc(1, sizeof(*file));
@@ -377,6 +392,7 @@ int block_file_open(struct io_thread *thread, const char *path, uint64_t size, u
         return error_set(ret_error, -ENOMEM, "out of memory");
     if (how & BLOCK_FILE_IMMUTABLE)
         file->mapping = block_mapping_open(thread, fd, size);
+    file->writes_wait = !read_only && always_waits(fd);
     file->fd = take_fd(&fd);
     *ret_device = &file->device;
     return 0;
