@@ -11,6 +11,7 @@
 #define LOG_INTERVAL (60 * USEC_PER_SEC)
 
 static void open_volume(struct volume *volume);
+static void kept_long_enough(struct io_timer *timer);
 
 /* The name behind the base: that is how people know it. */
 static const char *short_name(const struct volume *volume)
@@ -160,6 +161,7 @@ static void free_volume(struct volume *volume)
     free((char *)volume->spec.path);
     free((char *)volume->spec.target);
     free(volume->reservations);
+    block_close(volume->device);
     space_place_put(volume->place);
     free(volume);
 }
@@ -176,6 +178,7 @@ static struct volume *volume_new(struct open_volumes *owner, struct io_thread *t
     volume->spec = *spec;
     volume->spec.path = strdup(spec->path);
     volume->spec.target = strdup(spec->target);
+    volume->keep.expired = kept_long_enough;
     list_init(&volume->waiting);
     if (!volume->spec.path || !volume->spec.target ||
         idmap_put(&owner->volumes[thread->index], spec->id, volume) < 0) {
@@ -240,6 +243,35 @@ void open_volumes_detach_recorder(struct volume *volume)
     boot_recorder_detach(volume->owner->recorder, volume->spec.id);
 }
 
+static void start_closing(struct volume *volume)
+{
+    if (open_volumes_start_job(volume, CLOSING, closed))
+        return;
+    close_device(volume);
+    is_closed(volume);
+}
+
+/* A machine that boots logs in several times, with pauses, and to open an overlay costs more than
+ * all the rest of a login. Whatever else is to be done with the volume closes it first. */
+static bool may_be_kept(const struct volume *volume)
+{
+    return volume->spec.kind == VOLUME_OVERLAY && !volume->failed && !volume->anew &&
+           !volume->owner->keeps_nothing[volume->thread->index];
+}
+
+void open_volumes_keep_no_longer(struct volume *volume)
+{
+    if (volume->state != KEPT)
+        return;
+    io_timer_stop(&volume->keep);
+    start_closing(volume);
+}
+
+static void kept_long_enough(struct io_timer *timer)
+{
+    open_volumes_keep_no_longer(container_of(timer, struct volume, keep));
+}
+
 static void target_idle(struct iscsi_target *target)
 {
     struct volume *volume = target->context;
@@ -249,10 +281,12 @@ static void target_idle(struct iscsi_target *target)
     volume->device = scsi_lu_take_device(target->lun0.lu);
     keep_reservations(volume, target->lun0.lu);
     iscsi_target_free(take_ptr(volume->target));
-    if (open_volumes_start_job(volume, CLOSING, closed))
+    if (!may_be_kept(volume)) {
+        start_closing(volume);
         return;
-    close_device(volume);
-    is_closed(volume);
+    }
+    volume->state = KEPT;
+    io_timer_start(volume->thread, &volume->keep, KEEP_USEC);
 }
 
 void open_volumes_adopt(struct volume *volume, struct block_device *device)
@@ -345,6 +379,49 @@ static void record_boot(struct volume *volume)
     open_volumes_attach_recorder(volume);
 }
 
+static bool is_same(const struct volume_spec *a, const struct volume_spec *b)
+{
+    return a->size == b->size && a->block_size == b->block_size && a->read_only == b->read_only &&
+           a->thick == b->thick && a->removable == b->removable &&
+           a->single_writer == b->single_writer && str_eq(a->target, b->target) &&
+           memcmp(a->serial, b->serial, sizeof(a->serial)) == 0;
+}
+
+/* While no job looks at it. False: no memory. */
+static bool renew_spec(struct volume *volume, const struct volume_spec *spec)
+{
+    char *path = strdup(spec->path), *target = strdup(spec->target);
+    if (!path || !target) {
+        free(path);
+        free(target);
+        return false;
+    }
+    free((char *)volume->spec.path);
+    free((char *)volume->spec.target);
+    volume->spec = *spec;
+    volume->spec.path = path;
+    volume->spec.target = target;
+    return true;
+}
+
+/* Somebody comes back to a device that was kept. Whose machine boots has it opened anew: what its
+ * disk is may change then; so has whoever finds that the volume is not what it was. */
+static void use_kept(struct volume *volume, const struct volume_spec *spec)
+{
+    bool same = is_same(&volume->spec, spec);
+    if (!same && !renew_spec(volume, spec)) {
+        open_volumes_answer(volume, "out of memory");
+        return;
+    }
+    if (volume->boots || volume->anew || !same) {
+        open_volumes_keep_no_longer(volume);
+        return;
+    }
+    io_timer_stop(&volume->keep);
+    volume->opens_at_boot = volume->opens_anew = false;
+    is_opened(volume);
+}
+
 void open_volumes_get(struct open_volumes *volumes, struct io_thread *thread,
                       const struct volume_spec *spec, bool begins_anew,
                       struct iscsi_target_request *request)
@@ -368,6 +445,8 @@ void open_volumes_get(struct open_volumes *volumes, struct io_thread *thread,
     list_append(&volume->waiting, &request->link);
     if (volume->state == SHUT)
         open_volume(volume);
+    else if (volume->state == KEPT)
+        use_kept(volume, spec);
 }
 
 void open_volumes_logged_out(const struct iscsi_target *target)
@@ -377,11 +456,27 @@ void open_volumes_logged_out(const struct iscsi_target *target)
         volume->failed = false;
 }
 
-bool open_volumes_is_shut(const struct open_volumes *volumes, const struct io_thread *thread,
-                          uint64_t id)
+bool open_volumes_is_shut(struct open_volumes *volumes, const struct io_thread *thread, uint64_t id)
 {
-    const struct volume *volume = idmap_get(&volumes->volumes[thread->index], id);
+    struct volume *volume = idmap_get(&volumes->volumes[thread->index], id);
+    if (volume)
+        open_volumes_keep_no_longer(volume);
+    volume = idmap_get(&volumes->volumes[thread->index], id); /* or it is forgotten */
     return !volume || volume->state == SHUT;
+}
+
+void open_volumes_keep_nothing(struct open_volumes *volumes, const struct io_thread *thread)
+{
+    const struct idmap *map = &volumes->volumes[thread->index];
+    size_t cursor = 0, count = map->count;
+    struct volume *volume;
+    volumes->keeps_nothing[thread->index] = true;
+    while ((volume = idmap_next(map, &cursor))) {
+        open_volumes_keep_no_longer(volume);
+        if (map->count != count) /* there was no thread for it, so it is gone already */
+            cursor = 0;
+        count = map->count;
+    }
 }
 
 void open_volumes_look_at_space(struct open_volumes *volumes, const struct io_thread *thread)
@@ -408,7 +503,10 @@ struct open_volumes *open_volumes_new(unsigned n_threads, struct registry *regis
     if (!volumes)
         return NULL;
     volumes->volumes = calloc(n_threads, sizeof(*volumes->volumes));
-    if (!volumes->volumes) {
+    volumes->keeps_nothing = calloc(n_threads, sizeof(*volumes->keeps_nothing));
+    if (!volumes->volumes || !volumes->keeps_nothing) {
+        free(volumes->volumes);
+        free(volumes->keeps_nothing);
         free(volumes);
         return NULL;
     }
@@ -454,5 +552,6 @@ void open_volumes_free(struct open_volumes *volumes)
     pthread_mutex_destroy(&volumes->lock);
     pthread_cond_destroy(&volumes->changed);
     free(volumes->volumes);
+    free(volumes->keeps_nothing);
     free(volumes);
 }

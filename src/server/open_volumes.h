@@ -3,7 +3,9 @@
  *
  * A target is opened by the first login and closed after the last session. Both may take long (a
  * disk that has to be written out, a file server that is away), so threads of their own do it, and
- * those who want to log in meanwhile wait.
+ * those who want to log in meanwhile wait. The device of an overlay stays open for some seconds
+ * more, without a target, for a machine that comes back: it is closed at once when anything else is
+ * to be done with the volume, or its machine boots.
  *
  * A volume whose flush has failed is remembered here. Its system was told that writes are lost, and
  * must not be told by a later flush that all is well: whatever it opens again stays failed until it
@@ -45,9 +47,12 @@ void open_volumes_get(struct open_volumes *volumes, struct io_thread *thread,
 /* The same thread: a session of the target ends because its initiator logged out, which has let go
  * of everything that it wrote. */
 void open_volumes_logged_out(const struct iscsi_target *target);
-/* On the volume's thread: nobody has it open, and nobody is opening or closing it. */
-bool open_volumes_is_shut(const struct open_volumes *volumes, const struct io_thread *thread,
+/* On the volume's thread: nobody has it open, and nobody is opening or closing it. One that is open
+ * only because somebody may come back begins to close. */
+bool open_volumes_is_shut(struct open_volumes *volumes, const struct io_thread *thread,
                           uint64_t id);
+/* On this thread: closes those, and keeps none open from now on. Before open_volumes_drain(). */
+void open_volumes_keep_nothing(struct open_volumes *volumes, const struct io_thread *thread);
 /* On this thread: those of its volumes that are open look at what is new about their space. */
 void open_volumes_look_at_space(struct open_volumes *volumes, const struct io_thread *thread);
 /* The volume of a target that came from here. */

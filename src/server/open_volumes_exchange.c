@@ -121,7 +121,10 @@ void open_volumes_exchange(struct open_volumes *volumes, struct io_thread *threa
                            struct open_volumes_exchange *exchange)
 {
     struct volume *volume = idmap_get(&volumes->volumes[thread->index], exchange->volume_id);
-    if (!volume || volume->state == SHUT) {
+    if (volume && volume->state == KEPT) { /* it is shut soon, and perhaps forgotten already */
+        open_volumes_keep_no_longer(volume);
+        exchange->done(exchange, -EAGAIN);
+    } else if (!volume || volume->state == SHUT) {
         exchange->done(exchange, -ESHUTDOWN);
     } else if (volume->state != OPEN || volume->anew) {
         exchange->done(exchange, -EAGAIN);

@@ -9,9 +9,13 @@
 #include "server/reservation_store.h"
 #include "server/volume_device.h"
 
+/* How long the device of an overlay is kept after the last session. */
+#define KEEP_USEC (10 * USEC_PER_SEC)
+
 struct open_volumes {
     struct idmap *volumes; /* struct volume by id; a map for each thread, touched by it alone */
     unsigned n_threads;
+    bool *keeps_nothing;       /* any more: of a thread, touched by it alone */
     struct registry *registry; /* or NULL */
     struct storage *storage;   /* or NULL */
     struct catalog_slot *catalog;
@@ -29,6 +33,7 @@ enum openness {
     OPEN,
     CLOSING,
     EXCHANGING, /* open, but its device is being exchanged for another one */
+    KEPT,       /* nobody uses it, but its device is open still: somebody may come back */
 };
 
 /* A volume, from the first login on; kept after the last session only if there is something to
@@ -47,6 +52,7 @@ struct volume {
     uint64_t told_at;            /* clock_monotonic_usec(); 0: nothing was wrong */
     struct error told;
     struct reservation_store store;
+    struct io_timer keep;      /* runs while KEPT */
     struct space_place *place; /* of a thin one that is open, where that is known; else NULL */
 
     /* What the job works on; handed to it by its start, and back by `done`. */
@@ -65,6 +71,8 @@ int open_volumes_open_device(struct volume *volume) MUST_CHECK;
  */
 bool open_volumes_start_job(struct volume *volume, enum openness job,
                             void (*done)(struct message *message)) MUST_CHECK;
+/* If it is KEPT, begins to close it. It may be gone after that. */
+void open_volumes_keep_no_longer(struct volume *volume);
 /* In the job: closes the device, makes the change and opens the device anew. */
 void open_volumes_run_exchange(struct volume *volume);
 /* It has a device now that is called `device`: whatever goes wrong with it is told. */

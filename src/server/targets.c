@@ -462,11 +462,38 @@ int targets_new(struct catalog_slot *catalog, struct registry *registry, struct 
     return 0;
 }
 
+struct keep_nothing {
+    struct message message;
+    struct targets *targets;
+    struct io_thread *thread;
+    sem_t done;
+};
+
+static void keep_nothing_there(struct message *message)
+{
+    struct keep_nothing *k = container_of(message, struct keep_nothing, message);
+    open_volumes_keep_nothing(k->targets->volumes, k->thread);
+    sem_post(&k->done);
+}
+
+static void keep_nothing(struct targets *targets, struct io_thread *thread)
+{
+    struct keep_nothing k = {
+        .message.run = keep_nothing_there, .targets = targets, .thread = thread};
+    sem_init(&k.done, 0, 0);
+    io_thread_post(thread, &k.message);
+    while (sem_wait(&k.done) < 0)
+        ; /* EINTR */
+    sem_destroy(&k.done);
+}
+
 void targets_drain(struct targets *targets)
 {
     if (!targets)
         return;
     space_news_stop(targets->news);
+    for (unsigned i = 0; i < targets->n_threads; i++)
+        keep_nothing(targets, targets->threads[i]);
     open_volumes_drain(targets->volumes);
 }
 

@@ -62,5 +62,6 @@ bool targets_in_use(struct targets *targets, uint64_t volume_id, char peer[stati
 int targets_exchange(struct targets *targets, uint64_t volume_id,
                      int (*change)(void *argument, bool in_use, struct error *ret_error),
                      void *argument, struct error *ret_error) MUST_CHECK;
-/* Is it closed, so that its files are nobody's? Not for I/O threads. */
+/* Is it closed, so that its files are nobody's? One that is open only because somebody may come
+ * back begins to close. Not for I/O threads. */
 bool targets_is_shut(struct targets *targets, uint64_t volume_id);

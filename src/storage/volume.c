@@ -352,10 +352,14 @@ bool storage_volume_in_use(struct storage *storage, uint64_t volume_id, char pee
 static int check_no_session(struct storage *storage, const char *name, struct error *ret_error)
 {
     char peer[256] = "somebody";
+    const struct storage_settings *settings = &storage->settings;
     cleanup_catalog struct catalog *catalog = catalog_slot_get(storage->settings.catalog);
     const struct catalog_volume *volume = catalog_volume_by_name(catalog, name);
-    if (!volume || !storage_volume_in_use(storage, volume->id, peer))
+    if (!volume || !storage_volume_in_use(storage, volume->id, peer)) {
+        if (volume && settings->is_shut)
+            (void)settings->is_shut(settings->context, volume->id);
         return 0;
+    }
     return error_set(ret_error, -EBUSY, "volume '%s' is in use by %s; log out there first", name,
                      peer);
 }

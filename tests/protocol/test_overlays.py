@@ -100,6 +100,41 @@ def test_what_many_that_are_open_take(tmp_path, capsys):
     assert each < 64
 
 
+def open_layers(daemon: SanDaemon) -> list[str]:
+    """What the daemon has open of layers, also of those that are no more."""
+    files = []
+    for descriptor in Path(f"/proc/{daemon.process.pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            files.append(os.readlink(descriptor))
+    return [file for file in files if file.startswith(f"{daemon.state}/layers/")]
+
+
+def test_machines_that_come_and_go(daemon, golden):
+    """Between two sessions it may stay open for a while: nothing else that is done with it may notice."""
+    volume, now = overlay(daemon, "v"), golden
+    for turn in range(12):
+        data = bytes([turn + 1]) * BLOCK
+        write_once(volume, 8 * turn, data)
+        now = put(now, BLOCK * turn, data)
+        assert read_all(volume) == now
+        if turn % 4 == 1:
+            daemon.ok("volume", "reset", "v")
+            now = golden
+            assert read_all(volume) == now
+        elif turn % 4 == 2:
+            daemon.ok("volume", "snapshot", "v", f"s{turn}")
+        elif turn % 4 == 3:
+            daemon.ok("volume", "rollback", "v", f"s{turn - 1}")
+            now = put(now, BLOCK * turn, golden[BLOCK * turn:BLOCK * (turn + 1)])
+            assert read_all(volume) == now
+    daemon.wait_for("sessions", 0)
+    wait_until(lambda: not open_layers(daemon), "all to be closed", 60)
+    write_once(volume, 0, b"x" * BLOCK)
+    daemon.ok("volume", "remove", "v")
+    wait_until(lambda: not open_layers(daemon), "what is removed to be closed", 60)
+    assert list((daemon.state / "layers").iterdir()) == []
+
+
 def test_qemu_reads_what_the_image_is(daemon, golden, tmp_path):
     need("qemu-img")
     volume = overlay(daemon, "v")
