@@ -12,6 +12,10 @@
 /* Messages that wait to be written. */
 #define MAX_QUEUED   4096
 #define STOP_SECONDS 2
+/* After it has written, the log waits so long for more: when much happens at once, a wake-up and a
+ * write are for many messages. */
+#define GATHER_USEC  5000
+#define BATCH_SIZE   (16 * KIB)
 
 struct entry {
     struct entry *next;
@@ -69,15 +73,53 @@ static const char *level_word(int level)
     }
 }
 
-static void emit(int level, const char *node, const char *text)
+/* Lines for stderr; what does not fit leaves first. */
+struct batch {
+    size_t used;
+    char lines[BATCH_SIZE];
+};
+
+static void flush(struct batch *batch)
 {
-    const char *separator = node ? ": " : "";
-    const char *name = node ? node : "";
+    if (batch->used > 0)
+        fwrite(batch->lines, 1, batch->used, stderr); /* it is not buffered: one write */
+    batch->used = 0;
+}
+
+static void add_line(struct batch *batch, int level, const char *node, const char *text)
+{
+    size_t room = sizeof(batch->lines) - batch->used;
+    int n = snprintf(batch->lines + batch->used, room, "%s%s%s%s\n", level_word(level),
+                     node ? node : "", node ? ": " : "", text);
+    if (n > 0 && (size_t)n < room) {
+        batch->used += (size_t)n;
+    } else if (batch->used > 0) {
+        flush(batch);
+        add_line(batch, level, node, text); /* a message is shorter than a batch */
+    }
+}
+
+static void to_journal(int level, const char *node, const char *text)
+{
+    sd_journal_send("MESSAGE=%s%s%s", node ? node : "", node ? ": " : "", text, "PRIORITY=%i",
+                    level, "SYSLOG_IDENTIFIER=nodisk", node ? "NODISK_NODE=%s" : NULL, node, NULL);
+}
+
+static void emit(struct batch *batch, int level, const char *node, const char *text)
+{
     if (state.journal)
-        sd_journal_send("MESSAGE=%s%s%s", name, separator, text, "PRIORITY=%i", level,
-                        "SYSLOG_IDENTIFIER=nodisk", node ? "NODISK_NODE=%s" : NULL, node, NULL);
+        to_journal(level, node, text);
     else
-        fprintf(stderr, "%s%s%s%s\n", level_word(level), name, separator, text);
+        add_line(batch, level, node, text);
+}
+
+/* Where no thread runs that writes. */
+static void emit_now(int level, const char *node, const char *text)
+{
+    struct batch batch;
+    batch.used = 0;
+    emit(&batch, level, node, text);
+    flush(&batch);
 }
 
 static struct entry *make_entry(int level, const char *node, const char *text)
@@ -122,7 +164,7 @@ void log_write(int level, const char *node, const char *format, ...)
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
     if (!enqueue(level, node, text))
-        emit(level, node, text);
+        emit_now(level, node, text);
 }
 
 /* All that waits, and how many were lost before it; waits for some. NULL: it is over. */
@@ -141,22 +183,28 @@ static struct entry *take_all(uint64_t *ret_lost)
     return all;
 }
 
+static void emit_all(struct batch *batch, struct entry *entry, uint64_t lost)
+{
+    char text[80];
+    for (struct entry *next; entry; entry = next) {
+        next = entry->next;
+        emit(batch, entry->level, entry->node, entry->text);
+        free(entry);
+    }
+    if (lost) {
+        snprintf(text, sizeof(text), "%" PRIu64 " messages were lost: the log was too slow", lost);
+        emit(batch, LOG_WARNING, NULL, text);
+    }
+    flush(batch);
+}
+
 static void *write_messages(void *unused)
 {
+    static struct batch batch; /* there is one such thread */
     uint64_t lost;
-    for (struct entry *entry; (entry = take_all(&lost));) {
-        while (entry) {
-            struct entry *next = entry->next;
-            emit(entry->level, entry->node, entry->text);
-            free(entry);
-            entry = next;
-        }
-        if (lost) {
-            char text[80];
-            snprintf(text, sizeof(text), "%" PRIu64 " messages were lost: the log was too slow",
-                     lost);
-            emit(LOG_WARNING, NULL, text);
-        }
+    for (struct entry *all; (all = take_all(&lost));) {
+        emit_all(&batch, all, lost);
+        usleep(GATHER_USEC);
     }
     return NULL;
 }
