@@ -11,6 +11,7 @@
 
 #define DHCP_SERVER_PORT 67
 #define DHCP_CLIENT_PORT 68
+#define DHCP_BOOT_PORT   4011 /* PXE 2.1: of boot servers, and of the proxy */
 
 #define DHCP_HEADER_SIZE  240  /* fixed fields and the magic cookie */
 #define DHCP_MIN_SIZE     300  /* BOOTP's size: some clients drop anything shorter */

@@ -2,6 +2,7 @@
  * RFC 2131 4.3: from a datagram to the network and the node that it concerns, and by its type to
  * what happens.
  */
+#include "dhcp/proxy.h"
 #include "dhcp/server_internal.h"
 
 #include <errno.h>
@@ -77,7 +78,7 @@ void exchange_identify(struct exchange *x, struct mac_address mac)
                       : 0;
 }
 
-static void tell(const struct exchange *x, enum dhcp_type type, uint32_t address)
+void exchange_tell(const struct exchange *x, enum dhcp_type type, uint32_t address)
 {
     const struct dhcp_policy *policy = &x->server->policy;
     struct dhcp_event event = {
@@ -86,6 +87,7 @@ static void tell(const struct exchange *x, enum dhcp_type type, uint32_t address
         .mac = x->request->mac,
         .node = x->known ? &x->node : NULL,
         .address = address,
+        .proxy = x->network->config.settings.mode == SUBNET_PROXY,
         .client = x->client,
         .at = x->now->wall,
     };
@@ -119,14 +121,16 @@ static unsigned fitness(struct exchange *x, struct network *network)
     in.network = network;
     exchange_identify(&in, request->mac);
     if (selecting && request->server_id == network->config.server)
-        return 5;
+        return 6;
     if (request->type != DHCP_DISCOVER && wanted && network_contains(network, wanted))
-        return 4;
+        return 5;
     if (in.reserved)
-        return 3;
+        return 4;
     if (lease_by_mac(network->leases, request->mac))
-        return 2;
-    return network->config.settings.n_ranges ? 1 : 0;
+        return 3;
+    if (network->config.settings.mode == SUBNET_PROXY)
+        return 1;
+    return network->config.settings.n_ranges ? 2 : 0;
 }
 
 static struct network *attached_network(struct exchange *x)
@@ -151,9 +155,16 @@ static struct network *attached_network(struct exchange *x)
     return best;
 }
 
+static struct network *find_network(struct exchange *x)
+{
+    if (x->arrival->boot_server)
+        return proxy_network(x);
+    return x->request->giaddr ? relayed_network(x) : attached_network(x);
+}
+
 static bool locate(struct exchange *x)
 {
-    x->network = x->request->giaddr ? relayed_network(x) : attached_network(x);
+    x->network = find_network(x);
     if (!x->network)
         return false;
     x->server_id = x->network->config.server;
@@ -222,7 +233,7 @@ static bool on_discover(struct exchange *x, struct dhcp_answer *answer)
         !dhcp_client_loader(&x->client, &x->network->config.settings)[0])
         exchange_report(x, DHCP_ODD_NO_LOADER, address, NULL);
     answer_build(x, DHCP_OFFER, address, lease_time(x), answer);
-    tell(x, DHCP_OFFER, address);
+    exchange_tell(x, DHCP_OFFER, address);
     return true;
 }
 
@@ -243,7 +254,7 @@ static bool grant(struct exchange *x, uint32_t address, enum request_state state
     answer_build(x, DHCP_ACK, address, seconds, answer);
     if (!commit_lease(x, lease, answer))
         return false;
-    tell(x, DHCP_ACK, address);
+    exchange_tell(x, DHCP_ACK, address);
     return true;
 }
 
@@ -256,7 +267,7 @@ static bool refuse(struct exchange *x, uint32_t address, struct dhcp_answer *ans
     /* It gives the address up on hearing this: others, its own node first, may have it. */
     if (own && own->address == address && own->state == LEASE_BOUND)
         leave_other_address(x, 0);
-    tell(x, DHCP_NAK, address);
+    exchange_tell(x, DHCP_NAK, address);
     return true;
 }
 
@@ -335,12 +346,14 @@ static bool on_inform(struct exchange *x, struct dhcp_answer *answer)
     if (!network_contains(x->network, x->request->ciaddr))
         return false;
     answer_build(x, DHCP_ACK, 0, 0, answer);
-    tell(x, DHCP_ACK, x->request->ciaddr);
+    exchange_tell(x, DHCP_ACK, x->request->ciaddr);
     return true;
 }
 
 static bool dispatch(struct exchange *x, struct dhcp_answer *answer)
 {
+    if (x->network->config.settings.mode == SUBNET_PROXY)
+        return proxy_receive(x, answer);
     switch (x->request->type) {
     case DHCP_DISCOVER:
         return on_discover(x, answer);
@@ -358,6 +371,17 @@ static bool dispatch(struct exchange *x, struct dhcp_answer *answer)
     }
 }
 
+/* Where we are but a proxy, or nothing at all, another server is no news. */
+static bool serves_addresses(const struct dhcp_server *server, unsigned link)
+{
+    for (size_t i = 0; i < server->n_networks; i++) {
+        const struct network *n = &server->networks[i];
+        if (n->served && n->config.link == link && n->config.settings.mode == SUBNET_SERVER)
+            return true;
+    }
+    return false;
+}
+
 bool dhcp_server_receive(struct dhcp_server *server, const struct dhcp_arrival *arrival,
                          const void *data, size_t size, const struct dhcp_clock *now,
                          struct dhcp_answer *answer)
@@ -372,8 +396,9 @@ bool dhcp_server_receive(struct dhcp_server *server, const struct dhcp_arrival *
     }
     counter_add(&server->counters.received[message->type], 1);
     if (message->op == DHCP_BOOTREPLY) {
-        exchange_report(&x, DHCP_ODD_FOREIGN_SERVER,
-                        message->server_id ? message->server_id : arrival->source, NULL);
+        if (serves_addresses(server, arrival->link))
+            exchange_report(&x, DHCP_ODD_FOREIGN_SERVER,
+                            message->server_id ? message->server_id : arrival->source, NULL);
         return false;
     }
     return locate(&x) && dispatch(&x, answer);

@@ -13,6 +13,8 @@
  * DHCP_SHORT_LEASE only. Reserved addresses are in the registry anyway, and renewals extend what
  * is stored already: both are answered at once and stored behind.
  *
+ * A network may be another server's: then we are a proxy there, see proxy.h.
+ *
  * Addresses are in host byte order.
  */
 #pragma once
@@ -70,7 +72,8 @@ struct dhcp_event {
     enum dhcp_type request; /* what it answers */
     struct mac_address mac;
     const struct dhcp_node *node; /* or NULL: a machine that nobody registered */
-    uint32_t address;             /* given, or refused */
+    uint32_t address;             /* given, or refused; 0: it gets one from another server */
+    bool proxy;                   /* we only say what to boot; `address` is what the client says */
     struct dhcp_client client;
     uint64_t at; /* usec since 1970 */
 };
@@ -129,21 +132,25 @@ struct dhcp_counters {
 struct dhcp_arrival {
     unsigned link;
     uint32_t source; /* IP address of the sender, 0.0.0.0 mostly */
-    bool unicast;    /* sent to our address, not broadcast */
+    uint16_t source_port;
+    bool unicast;     /* sent to our address, not broadcast */
+    bool boot_server; /* to port 4011 instead of 67 */
 };
 
-/* RFC 2131 4.1: where an answer goes, always from port 67. */
+/* RFC 2131 4.1: where an answer goes, from port 67 unless otherwise said. */
 enum dhcp_route {
-    DHCP_TO_RELAY,    /* to:67 */
-    DHCP_TO_CLIENT,   /* to:68, which the client has already */
-    DHCP_TO_HARDWARE, /* to:68 in a frame to `mac`: the client does not answer ARP for it yet */
-    DHCP_TO_ALL,      /* 255.255.255.255:68 */
+    DHCP_TO_RELAY,       /* to:67 */
+    DHCP_TO_CLIENT,      /* to:68, which the client has already */
+    DHCP_TO_HARDWARE,    /* to:68 in a frame to `mac`: the client does not answer ARP for it yet */
+    DHCP_TO_ALL,         /* 255.255.255.255:68 */
+    DHCP_TO_BOOT_CLIENT, /* from port 4011 to:to_port, which the client has already */
 };
 
 struct dhcp_answer {
     enum dhcp_route route;
     unsigned link;
     uint32_t from, to;
+    uint16_t to_port; /* of DHCP_TO_BOOT_CLIENT */
     struct mac_address mac;
     size_t size;
     size_t times_at; /* offset of the data of option 51; 58 and 59 follow; 0: none */

@@ -1,6 +1,6 @@
 /* Shared by the parts of the server: server.c (messages), networks.c (subnets and their leases),
  * assign.c (which address), answer.c (what an answer holds), commit.c (leases on their way to the
- * disk). */
+ * disk), proxy.c (networks of another server). */
 #pragma once
 
 #include "dhcp/server.h"
@@ -58,6 +58,8 @@ void exchange_report(const struct exchange *x, enum dhcp_oddity_kind kind, uint3
                      const struct mac_address *holder);
 /* An option did not fit. */
 void exchange_report_option(const struct exchange *x, uint8_t option);
+/* Counts an answer of this type, and tells of it. */
+void exchange_tell(const struct exchange *x, enum dhcp_type type, uint32_t address);
 /* Fills known, node and reserved for this MAC in x->network. */
 void exchange_identify(struct exchange *x, struct mac_address mac);
 

@@ -20,10 +20,17 @@
 #define BUFFER_SIZE    (DHCP_MAX_SIZE + 1)
 #define CONTROL_SIZE   CMSG_SPACE(sizeof(struct in_pktinfo))
 
-struct dhcp_socket {
-    int udp, packet;
-    unsigned link;
+/* A port that is heard. */
+struct port {
+    int fd; /* -1: it is not */
     sd_event_source *source;
+};
+
+struct dhcp_socket {
+    sd_event *loop;
+    struct port server, boot; /* 67 and 4011 */
+    int packet;
+    unsigned link;
     dhcp_socket_handler *handler;
     void *context;
     struct mmsghdr messages[DHCP_SOCKET_BATCH];
@@ -36,7 +43,9 @@ struct dhcp_socket {
 static struct dhcp_arrival arrival_of(const struct dhcp_socket *socket, struct msghdr *header,
                                       const struct sockaddr_in *sender)
 {
-    struct dhcp_arrival arrival = {.link = socket->link, .source = ntohl(sender->sin_addr.s_addr)};
+    struct dhcp_arrival arrival = {.link = socket->link,
+                                   .source = ntohl(sender->sin_addr.s_addr),
+                                   .source_port = ntohs(sender->sin_port)};
     for (struct cmsghdr *c = CMSG_FIRSTHDR(header); c; c = CMSG_NXTHDR(header, c)) {
         if (c->cmsg_level != IPPROTO_IP || c->cmsg_type != IP_PKTINFO)
             continue;
@@ -70,20 +79,22 @@ static int on_readable(sd_event_source *source, int fd, uint32_t revents, void *
     for (int i = 0; i < n; i++) { /* an error (ICMP for an earlier answer) is nobody's concern */
         struct dhcp_arrival arrival =
             arrival_of(socket, &socket->messages[i].msg_hdr, &socket->senders[i]);
+        arrival.boot_server = fd == socket->boot.fd;
         socket->handler(socket->context, &arrival, socket->buffers[i], socket->messages[i].msg_len);
     }
     return 0;
 }
 
-static int open_error(const struct link_info *link, int errnum, struct error *ret_error)
+static int open_error(const struct link_info *link, uint16_t port, int errnum,
+                      struct error *ret_error)
 {
     switch (errnum) {
     case EADDRINUSE:
         return error_set(
             ret_error, -errnum,
             "dhcp: another DHCP server (dnsmasq, isc-dhcp-server, kea, nodisk?) listens "
-            "on port 67 of %s; stop it, or set mode = off for this subnet",
-            link->name);
+            "on port %u of %s; stop it, or set mode = off for this subnet",
+            port, link->name);
     case EACCES:
     case EPERM:
         return error_set(ret_error, -errnum,
@@ -96,9 +107,9 @@ static int open_error(const struct link_info *link, int errnum, struct error *re
     }
 }
 
-static int open_udp(const struct link_info *link, int *ret_fd)
+static int open_udp(const struct link_info *link, uint16_t port, int *ret_fd)
 {
-    struct sockaddr_in any = {.sin_family = AF_INET, .sin_port = htons(DHCP_SERVER_PORT)};
+    struct sockaddr_in any = {.sin_family = AF_INET, .sin_port = htons(port)};
     cleanup_close int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     int on = 1, size = RECEIVE_BUFFER;
     if (fd < 0 ||
@@ -113,6 +124,22 @@ static int open_udp(const struct link_info *link, int *ret_fd)
                          sizeof(size)); /* as much as is allowed */
     *ret_fd = take_fd(&fd);
     return 0;
+}
+
+static int open_port(struct dhcp_socket *socket, const struct link_info *link, uint16_t number,
+                     struct port *port)
+{
+    int r = open_udp(link, number, &port->fd);
+    return r < 0 ? r
+                 : sd_event_add_io(socket->loop, &port->source, port->fd, EPOLLIN, on_readable,
+                                   socket);
+}
+
+static void close_port(struct port *port)
+{
+    port->source = sd_event_source_disable_unref(port->source);
+    util_close_fd(&port->fd);
+    port->fd = -1;
 }
 
 static int open_packet(int *ret_fd)
@@ -131,35 +158,49 @@ int dhcp_socket_open(sd_event *loop, const struct link_info *link, dhcp_socket_h
     struct dhcp_socket *s = calloc(1, sizeof(*s));
     if (!s)
         return error_set(ret_error, -ENOMEM, "out of memory");
-    *s = (struct dhcp_socket){
-        .udp = -1, .packet = -1, .link = link->index, .handler = handler, .context = context};
-    int r = open_udp(link, &s->udp);
+    *s = (struct dhcp_socket){.loop = loop,
+                              .server.fd = -1,
+                              .boot.fd = -1,
+                              .packet = -1,
+                              .link = link->index,
+                              .handler = handler,
+                              .context = context};
+    int r = open_port(s, link, DHCP_SERVER_PORT, &s->server);
     if (r >= 0)
         r = open_packet(&s->packet);
-    if (r >= 0)
-        r = sd_event_add_io(loop, &s->source, s->udp, EPOLLIN, on_readable, s);
     if (r < 0) {
         dhcp_socket_close(s);
-        return open_error(link, -r, ret_error);
+        return open_error(link, DHCP_SERVER_PORT, -r, ret_error);
     }
     *ret_socket = s;
     return 0;
+}
+
+int dhcp_socket_set_boot_server(struct dhcp_socket *socket, const struct link_info *link, bool on,
+                                struct error *ret_error)
+{
+    if (on == (socket->boot.fd >= 0))
+        return 0;
+    int r = on ? open_port(socket, link, DHCP_BOOT_PORT, &socket->boot) : 0;
+    if (!on || r < 0)
+        close_port(&socket->boot);
+    return r < 0 ? open_error(link, DHCP_BOOT_PORT, -r, ret_error) : 0;
 }
 
 void dhcp_socket_close(struct dhcp_socket *socket)
 {
     if (!socket)
         return;
-    sd_event_source_disable_unref(socket->source);
-    util_close_fd(&socket->udp);
+    close_port(&socket->server);
+    close_port(&socket->boot);
     util_close_fd(&socket->packet);
     free(socket);
 }
 
-static int send_routed(struct dhcp_socket *socket, const struct dhcp_answer *answer, uint16_t port)
+static int send_routed(const struct port *port, const struct dhcp_answer *answer, uint16_t to_port)
 {
     struct sockaddr_in to = {
-        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(answer->to)};
+        .sin_family = AF_INET, .sin_port = htons(to_port), .sin_addr.s_addr = htonl(answer->to)};
     struct in_pktinfo from = {.ipi_spec_dst.s_addr = htonl(answer->from)};
     _Alignas(struct cmsghdr) uint8_t control[CONTROL_SIZE] = {0};
     struct iovec iovec = {(void *)answer->data, answer->size};
@@ -176,7 +217,7 @@ static int send_routed(struct dhcp_socket *socket, const struct dhcp_answer *ans
     c->cmsg_type = IP_PKTINFO;
     c->cmsg_len = CMSG_LEN(sizeof(from));
     memcpy(CMSG_DATA(c), &from, sizeof(from));
-    return sendmsg(socket->udp, &message, MSG_DONTWAIT) < 0 ? -errno : 0;
+    return sendmsg(port->fd, &message, MSG_DONTWAIT) < 0 ? -errno : 0;
 }
 
 static int send_frame(struct dhcp_socket *socket, const struct dhcp_answer *answer, uint32_t to,
@@ -202,9 +243,11 @@ int dhcp_socket_send(struct dhcp_socket *socket, const struct dhcp_answer *answe
     static const struct mac_address everybody = {{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}};
     switch (answer->route) {
     case DHCP_TO_RELAY:
-        return send_routed(socket, answer, DHCP_SERVER_PORT);
+        return send_routed(&socket->server, answer, DHCP_SERVER_PORT);
     case DHCP_TO_CLIENT:
-        return send_routed(socket, answer, DHCP_CLIENT_PORT);
+        return send_routed(&socket->server, answer, DHCP_CLIENT_PORT);
+    case DHCP_TO_BOOT_CLIENT:
+        return send_routed(&socket->boot, answer, answer->to_port);
     case DHCP_TO_HARDWARE:
         return send_frame(socket, answer, answer->to, answer->mac);
     case DHCP_TO_ALL:

@@ -1,5 +1,5 @@
 /*
- * The DHCP server's sockets on one interface: a UDP socket bound to it, and a packet socket for
+ * The DHCP server's sockets on one interface: UDP sockets bound to it, and a packet socket for
  * answers to machines that have no address yet. On the control thread's loop.
  */
 #pragma once
@@ -24,6 +24,9 @@ typedef void dhcp_socket_handler(void *context, const struct dhcp_arrival *arriv
 int dhcp_socket_open(sd_event *loop, const struct link_info *link, dhcp_socket_handler *handler,
                      void *context, struct dhcp_socket **ret_socket,
                      struct error *ret_error) MUST_CHECK;
+/* Whether port 4011 is heard, too, which only a proxy needs. */
+int dhcp_socket_set_boot_server(struct dhcp_socket *socket, const struct link_info *link, bool on,
+                                struct error *ret_error) MUST_CHECK;
 /* NULL: no-op. */
 void dhcp_socket_close(struct dhcp_socket *socket);
 

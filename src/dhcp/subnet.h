@@ -18,6 +18,7 @@
 
 enum subnet_mode {
     SUBNET_SERVER, /* the only DHCP server of this network */
+    SUBNET_PROXY,  /* another one gives out addresses, we tell boot clients what to boot */
     SUBNET_OFF,    /* answer nothing; something else hands out addresses */
 };
 

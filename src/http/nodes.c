@@ -46,21 +46,58 @@ bool node_http_get_mac(struct node_http *http, struct http_request *request,
     return false;
 }
 
-/* May the machine at this address have what is for the node with this MAC? (node: NULL if there is
- * none.) Where somebody else hands out the addresses, nobody here knows better than the machine. */
-static bool is_really(const struct node_http *http, const struct endpoint *peer,
-                      const struct catalog_node *node, struct mac_address mac)
+static bool has_mac(const struct catalog_node *node, struct mac_address mac)
+{
+    for (size_t i = 0; node && i < node->n_macs; i++)
+        if (mac_eq(node->macs[i], mac))
+            return true;
+    return false;
+}
+
+/* Whose is the address? Is the machine there the one with this MAC, a node's or not (then node is
+ * NULL)? */
+enum proof {
+    PROOF_NONE,    /* nobody here knows better than the machine */
+    PROOF_AGAINST, /* it is another one */
+    PROOF_FOR,
+};
+
+static enum proof prove_ours(const struct node_http *http, uint32_t address,
+                             const struct catalog_node *node, struct mac_address mac)
+{
+    struct mac_address holder;
+    bool is = node && node->address == address; /* no lease was stored when we were killed */
+    if (boot_tracker_mac_of_address(http->settings.tracker, address, &holder))
+        is = mac_eq(holder, mac);
+    return is ? PROOF_FOR : PROOF_AGAINST;
+}
+
+/* Any card of the node will do: which of them has the way to us, is for its routes to say. */
+static enum proof prove_proxied(const struct node_http *http, uint32_t address,
+                                const struct catalog_node *node, struct mac_address mac)
+{
+    struct mac_address holder;
+    if (!http->settings.neighbour(http->settings.context, address, &holder))
+        return PROOF_NONE;
+    return mac_eq(holder, mac) || has_mac(node, holder) ? PROOF_FOR : PROOF_AGAINST;
+}
+
+static enum proof prove(const struct node_http *http, const struct endpoint *peer,
+                        const struct catalog_node *node, struct mac_address mac)
 {
     const struct node_http_settings *settings = &http->settings;
-    struct mac_address holder;
     uint32_t address;
     if (!endpoint_ipv4(peer, &address))
-        return false;
-    if (!settings->is_ours(settings->context, address))
-        return true;
-    if (boot_tracker_mac_of_address(settings->tracker, address, &holder))
-        return mac_eq(holder, mac);
-    return node && node->address == address; /* the lease was not stored when we were killed */
+        return PROOF_AGAINST;
+    switch (settings->giver(settings->context, address)) {
+    case NODE_HTTP_OURS:
+        return prove_ours(http, address, node, mac);
+    case NODE_HTTP_PROXIED:
+        return prove_proxied(http, address, node, mac);
+    case NODE_HTTP_ELSEWHERE:
+        break;
+    }
+    return PROOF_NONE;
 }
 
 static bool is_booting(struct boot_tracker *tracker, const struct plan *plan)
@@ -68,18 +105,6 @@ static bool is_booting(struct boot_tracker *tracker, const struct plan *plan)
     return plan->volume && plan->volume->elsewhere
                ? boot_tracker_is_booting_elsewhere(tracker, plan->node->id)
                : boot_tracker_is_booting(tracker, plan->node->id);
-}
-
-/* A script with secrets goes only to the holder of the lease, and only while its machine boots: on
- * the running system it is anybody's who has an account there. So its request is no sign of a boot
- * either. */
-static bool may_have_secrets(const struct node_http *http, const struct endpoint *peer,
-                             const struct plan *plan)
-{
-    const struct node_http_settings *settings = &http->settings;
-    uint32_t address;
-    return endpoint_ipv4(peer, &address) && settings->is_ours(settings->context, address) &&
-           is_booting(settings->tracker, plan);
 }
 
 /* Whose disk is elsewhere is not heard of again before it is up: where to look for it. */
@@ -139,10 +164,15 @@ static void tell_stranger(struct node_http *http, enum node_http_oddity_kind kin
 bool node_http_may_have(struct node_http *http, const struct endpoint *peer,
                         const struct plan *plan, struct mac_address mac)
 {
-    bool really = is_really(http, peer, plan->node, mac);
-    if (really && (!plan_chap(plan) || may_have_secrets(http, peer, plan)))
+    /* Secrets need a proof, and go out only while its machine boots: on the running system they are
+     * anybody's who has an account there. So this request is no sign of a boot either. */
+    enum proof proof = prove(http, peer, plan->node, mac);
+    bool secrets = plan_chap(plan);
+    if (proof != PROOF_AGAINST &&
+        (!secrets || (proof == PROOF_FOR && is_booting(http->settings.tracker, plan))))
         return true;
-    tell_stranger(http, really ? NODE_HTTP_LATE : NODE_HTTP_STRANGER, plan->node, peer);
+    tell_stranger(http, proof == PROOF_AGAINST ? NODE_HTTP_STRANGER : NODE_HTTP_LATE, plan->node,
+                  peer);
     return false;
 }
 
@@ -178,7 +208,7 @@ static void post_up(struct node_http *http, struct http_request *request,
         return;
     cleanup_catalog struct catalog *catalog = catalog_slot_get(http->settings.catalog);
     const struct catalog_node *node = catalog_node_by_mac(catalog, mac);
-    if (!is_really(http, peer, node, mac)) {
+    if (prove(http, peer, node, mac) == PROOF_AGAINST) {
         if (node)
             tell_stranger(http, NODE_HTTP_STRANGER, node, peer);
         node_http_reply_text(request, 403, "this address is not that machine's\n");

@@ -7,7 +7,8 @@
  *   POST /up?mac=52-54-00-00-00-01          its system is up (a hint: it is shown, nothing more)
  *
  * Who asks is known by the address that DHCP gave to its MAC: a node's own script goes to nobody
- * else.
+ * else. Where another server gives out the addresses and we are its proxy, it is known by the MAC
+ * that answers ARP for its address.
  */
 #pragma once
 
@@ -51,6 +52,13 @@ struct node_http_direct {
     uint64_t bytes;     /* of kernel and initramfs */
 };
 
+/* Who gives out an address? */
+enum node_http_giver {
+    NODE_HTTP_OURS,      /* our own DHCP: we know to whom */
+    NODE_HTTP_PROXIED,   /* another server, whose proxy we are */
+    NODE_HTTP_ELSEWHERE, /* another server */
+};
+
 struct node_http_settings {
     const struct endpoint *listen;
     size_t n_listen; /* up to NODE_HTTP_MAX_LISTEN */
@@ -58,8 +66,10 @@ struct node_http_settings {
     struct boot_tracker *tracker;
     /* Where the target is for a machine that reached us at `local`. */
     void (*portal)(void *context, const struct endpoint *local, struct endpoint *ret_portal);
-    /* Is this address one that our own DHCP hands out? Then we know whose it is. */
-    bool (*is_ours)(void *context, uint32_t address);
+    enum node_http_giver (*giver)(void *context, uint32_t address);
+    /* The machine that has an address of a network that we are the proxy of, as the wire shows it;
+     * false: it does not, since a router is between. */
+    bool (*neighbour)(void *context, uint32_t address, struct mac_address *ret_mac);
     /* Have nodes fetch kernel and initramfs from here, where that is what their loaders do. */
     bool direct;
     void (*read_disk)(void *context, struct node_disk_read *read); /* if `direct` */

@@ -34,6 +34,16 @@ static const char *type_of(const char *name)
     return "application/octet-stream";
 }
 
+static void sign_loader(const struct node_http_settings *settings, uint32_t address,
+                        const char *what)
+{
+    struct mac_address mac;
+    if (settings->giver(settings->context, address) != NODE_HTTP_PROXIED)
+        boot_tracker_sign_of_address(settings->tracker, address, BOOT_SIGN_LOADER, what);
+    else if (settings->neighbour(settings->context, address, &mac))
+        boot_tracker_sign_of_mac(settings->tracker, mac, BOOT_SIGN_LOADER, what);
+}
+
 static void fetched(void *context, bool whole)
 {
     struct fetch *fetch = context;
@@ -41,8 +51,7 @@ static void fetched(void *context, bool whole)
     if (whole) {
         counter_add(&fetch->http->counters.loaders, 1);
         if (endpoint_ipv4(&fetch->peer, &address))
-            boot_tracker_sign_of_address(fetch->http->settings.tracker, address, BOOT_SIGN_LOADER,
-                                         fetch->what);
+            sign_loader(&fetch->http->settings, address, fetch->what);
     }
     free(fetch);
 }

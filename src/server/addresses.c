@@ -128,13 +128,18 @@ int addresses_check(struct addresses *a, uint32_t address, struct error *ret_err
     return 0;
 }
 
-bool addresses_served(struct addresses *a, uint32_t address)
+enum subnet_mode addresses_mode(struct addresses *a, uint32_t address,
+                                char ret_interface[static IF_NAMESIZE])
 {
-    bool served = false;
+    enum subnet_mode mode = SUBNET_OFF;
     pthread_mutex_lock(&a->lock);
-    for (size_t i = 0; i < a->count && !served; i++)
-        served = a->subnets[i].mode == SUBNET_SERVER &&
-                 (address & a->subnets[i].mask) == a->subnets[i].network;
+    for (size_t i = 0; i < a->count; i++) {
+        const struct subnet *subnet = &a->subnets[i];
+        if ((address & subnet->mask) != subnet->network)
+            continue;
+        mode = subnet->mode;
+        str_copy(ret_interface, IF_NAMESIZE, subnet->interface);
+    }
     pthread_mutex_unlock(&a->lock);
-    return served;
+    return mode;
 }

@@ -20,5 +20,7 @@ int addresses_copy(struct addresses *addresses, struct subnet **ret_subnets,
 int addresses_check(struct addresses *addresses, uint32_t address,
                     struct error *ret_error) MUST_CHECK;
 
-/* Does our own DHCP hand out addresses of the network that this one is in? Any thread. */
-bool addresses_served(struct addresses *addresses, uint32_t address);
+/* Who hands out addresses of the network that this one is in? SUBNET_OFF also if we know nothing of
+ * it. Otherwise *ret_interface is where that network is. Any thread. */
+enum subnet_mode addresses_mode(struct addresses *addresses, uint32_t address,
+                                char ret_interface[static IF_NAMESIZE]);

@@ -2,24 +2,40 @@
 
 #include "core/log.h"
 
+static void sign_of_dhcp(struct boots *boots, const struct dhcp_event *event, const char *detail)
+{
+    if (dhcp_client_wants_loader(&event->client))
+        boot_tracker_sign_of_mac(boots->tracker, event->mac, BOOT_SIGN_FIRMWARE_DHCP, detail);
+    else if (event->client.kind == DHCP_CLIENT_IPXE)
+        boot_tracker_sign_of_mac(boots->tracker, event->mac, BOOT_SIGN_IPXE_DHCP, detail);
+}
+
 void boots_dhcp_event(struct boots *boots, const struct dhcp_event *event)
 {
     char address[IPV4_TEXT_SIZE];
+    /* Which address the other server gives it, nobody here hears. Its second question is of the
+     * same step. */
+    if (event->proxy) {
+        if (event->type == DHCP_OFFER)
+            sign_of_dhcp(boots, event, "from another server");
+        return;
+    }
     /* an INFORM comes from whoever likes, with any address */
     if (event->type != DHCP_ACK || event->request == DHCP_INFORM || !event->address)
         return;
     boot_tracker_set_address(boots->tracker, event->address, event->mac);
-    ipv4_format(event->address, address);
-    if (dhcp_client_wants_loader(&event->client))
-        boot_tracker_sign_of_mac(boots->tracker, event->mac, BOOT_SIGN_FIRMWARE_DHCP, address);
-    else if (event->client.kind == DHCP_CLIENT_IPXE)
-        boot_tracker_sign_of_mac(boots->tracker, event->mac, BOOT_SIGN_IPXE_DHCP, address);
+    sign_of_dhcp(boots, event, ipv4_format(event->address, address));
 }
 
 void boots_tftp_event(struct boots *boots, const struct tftp_event *event)
 {
     uint32_t address;
-    if (event->kind == TFTP_EVENT_FINISHED && endpoint_ipv4(&event->peer, &address))
+    struct mac_address mac;
+    if (event->kind != TFTP_EVENT_FINISHED || !endpoint_ipv4(&event->peer, &address))
+        return;
+    if (boots->neighbour && boots->neighbour(boots->context, address, &mac))
+        boot_tracker_sign_of_mac(boots->tracker, mac, BOOT_SIGN_LOADER, event->file);
+    else
         boot_tracker_sign_of_address(boots->tracker, address, BOOT_SIGN_LOADER, event->file);
 }
 

@@ -207,10 +207,12 @@ static const char *parse_mode(const char *value, void *place)
     enum subnet_mode *mode = place;
     if (str_eq(value, "server"))
         *mode = SUBNET_SERVER;
+    else if (str_eq(value, "proxy"))
+        *mode = SUBNET_PROXY;
     else if (str_eq(value, "off"))
         *mode = SUBNET_OFF;
     else
-        return "must be server or off";
+        return "must be server, proxy or off";
     return NULL;
 }
 

@@ -277,6 +277,8 @@ static int open_link(struct dhcp_glue *glue, const struct dhcp_plan *plan, struc
     if (!link->socket)
         r = dhcp_socket_open(glue->settings.loop, &link->info, on_datagram, glue, &link->socket,
                              ret_error);
+    if (r >= 0 && dhcp_plan_has_proxy(plan, link))
+        r = dhcp_socket_set_boot_server(link->socket, &link->info, true, ret_error);
     if (r >= 0 && !link->router_advert && dhcp_plan_wants_router_advert(plan, link))
         r = router_advert_open(glue->settings.loop, &link->info, &glue->router_adverts,
                                is_known_node, glue, &link->router_advert, ret_error);
@@ -309,8 +311,11 @@ static void drop_unwanted(struct dhcp_plan *plan)
 {
     for (size_t i = 0; i < plan->n_links; i++) {
         struct served_link *link = &plan->links[i];
+        struct error ignored; /* closing a port does not fail */
         if (!dhcp_plan_wants_router_advert(plan, link))
             router_advert_close(take_ptr(link->router_advert));
+        if (link->socket && !dhcp_plan_has_proxy(plan, link))
+            (void)!dhcp_socket_set_boot_server(link->socket, &link->info, false, &ignored);
     }
 }
 

@@ -65,12 +65,12 @@ static void describe_no_loader(const struct dhcp_oddity *o, const struct words *
     if (loader == DHCP_LOADERS)
         snprintf(text, size,
                  "%s boots by %s and calls itself architecture %u, which is not known here: it "
-                 "gets an address only",
+                 "gets nothing to boot",
                  w->mac, dhcp_client_word(&o->client), o->client.architecture);
     else
         snprintf(text, size,
                  "%s boots by %s and is %s (architecture %u), for which there is no loader: it "
-                 "gets an address only; put one into the loaders directory and name it by `%s` of "
+                 "gets nothing to boot; put one into the loaders directory and name it by `%s` of "
                  "[subnet %s]",
                  w->mac, dhcp_client_word(&o->client), dhcp_loader_kind(loader)->word,
                  o->client.architecture, dhcp_loader_kind(loader)->key, w->subnet);

@@ -90,6 +90,15 @@ int dhcp_plan_make(const struct config *config, const struct listen_list *http,
     return first->code;
 }
 
+bool dhcp_plan_has_proxy(const struct dhcp_plan *plan, const struct served_link *link)
+{
+    for (size_t i = 0; i < plan->n_networks; i++)
+        if (plan->networks[i].link == link->info.index &&
+            plan->networks[i].settings.mode == SUBNET_PROXY)
+            return true;
+    return false;
+}
+
 bool dhcp_plan_wants_router_advert(const struct dhcp_plan *plan, const struct served_link *link)
 {
     for (size_t i = 0; i < plan->n_networks; i++)

@@ -34,5 +34,7 @@ bool dhcp_plan_same_links(const struct dhcp_plan *a, const struct dhcp_plan *b);
 
 /* NULL: not served. */
 struct served_link *dhcp_plan_find_link(struct dhcp_plan *plan, const char *name);
+/* Are we the proxy of another server's network there? */
+bool dhcp_plan_has_proxy(const struct dhcp_plan *plan, const struct served_link *link);
 /* Does any subnet of the interface want router solicitations answered? */
 bool dhcp_plan_wants_router_advert(const struct dhcp_plan *plan, const struct served_link *link);

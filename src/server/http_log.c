@@ -60,7 +60,7 @@ void http_log_oddity(struct http_log *log, const struct node_http_oddity *oddity
         log_write(
             LOG_WARNING, oddity->node,
             "http: %s asked for the node's script with its CHAP secrets, but the node does not "
-            "boot now: refused%s",
+            "boot now, or nothing shows that this is the node: refused%s",
             peer, more);
         break;
     }

@@ -26,6 +26,7 @@
 #include "server/file_limit.h"
 #include "server/http_log.h"
 #include "server/loaders.h"
+#include "server/neighbour.h"
 #include "server/san.h"
 #include "server/sessions.h"
 #include "server/space_watch.h"
@@ -377,12 +378,35 @@ static int start_registry(struct server *server, struct error *ret_error)
     return storage_open(&storage, &server->storage, ret_error);
 }
 
+static enum node_http_giver giver(void *context, uint32_t address)
+{
+    static const enum node_http_giver givers[] = {
+        [SUBNET_SERVER] = NODE_HTTP_OURS,
+        [SUBNET_PROXY] = NODE_HTTP_PROXIED,
+        [SUBNET_OFF] = NODE_HTTP_ELSEWHERE,
+    };
+    const struct server *server = context;
+    char interface[IF_NAMESIZE];
+    return givers[addresses_mode(server->addresses, address, interface)];
+}
+
+/* The machine that has an address of a network that we are the proxy of. */
+static bool neighbour(void *context, uint32_t address, struct mac_address *ret_mac)
+{
+    const struct server *server = context;
+    char interface[IF_NAMESIZE];
+    return addresses_mode(server->addresses, address, interface) == SUBNET_PROXY &&
+           neighbour_mac(interface, address, ret_mac);
+}
+
 static int start_boots(struct server *server, struct error *ret_error)
 {
     server->boots.catalog = server->catalog;
     int r = boot_tracker_new(server->registry, server->catalog, &server->boots.tracker, ret_error);
     if (r < 0)
         return r;
+    server->boots.neighbour = neighbour;
+    server->boots.context = server;
     server->stages = boot_tracker_provider(server->boots.tracker);
     const struct boot_cache_settings cache = {.catalog = server->catalog,
                                               .stages = &server->stages,
@@ -433,12 +457,6 @@ static void portal_for(void *context, const struct endpoint *local, struct endpo
     san_portal_for(server->san, local, ret_portal);
 }
 
-static bool is_served(void *context, uint32_t address)
-{
-    struct server *server = context;
-    return addresses_served(server->addresses, address);
-}
-
 static void on_http_oddity(void *context, const struct node_http_oddity *oddity)
 {
     struct server *server = context;
@@ -472,7 +490,8 @@ static int start_node_http(struct server *server, struct error *ret_error)
         .catalog = server->catalog,
         .tracker = server->boots.tracker,
         .portal = portal_for,
-        .is_ours = is_served,
+        .giver = giver,
+        .neighbour = neighbour,
         .direct = server->config.direct_boot,
         .read_disk = read_disk,
         .direct_told = on_direct,

@@ -4,7 +4,8 @@
  *
  *     kind (1 byte), size (2 bytes, big-endian), bytes
  *
- * kind & 7: 0-3 a datagram (bit 3: unicast, bit 4: other interface, bit 5: "bytes" is patched into
+ * kind & 7: 0-3 a datagram (bit 3: unicast, bit 4: other interface, bit 6: that of another server's
+ * network, whose proxy we are, bit 7: to port 4011, bit 5: "bytes" is patched into
  * the last datagram at the offset in its first two bytes), 4 time passes (bytes: seconds), 5 the
  * oldest record is stored (6: cannot be), 7 nodes or settings change.
  *
@@ -20,6 +21,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define SECOND      USEC_PER_SEC
 #define MAX_PENDING 256
+#define PROXY_LINK  4
 
 struct promise {
     uint32_t address; /* 0: unused */
@@ -32,7 +34,7 @@ struct world {
     size_t next_promise;
     struct dhcp_server *server;
     struct dhcp_clock now;
-    struct dhcp_network networks[3];
+    struct dhcp_network networks[4];
     bool changed; /* the second state of nodes and settings */
     struct dhcp_lease_record pending[MAX_PENDING];
     size_t n_pending;
@@ -132,6 +134,15 @@ static struct dhcp_network network(uint32_t address, unsigned link, bool local)
     return n;
 }
 
+/* What a proxy says is never about addresses. */
+static void check_proxy(const struct dhcp_answer *answer, const struct dhcp_message *message)
+{
+    assert(!message->yiaddr && message->siaddr == answer->from && message->type != DHCP_NAK);
+    assert(!dhcp_message_option(message, DHCP_OPTION_LEASE_TIME));
+    assert(dhcp_message_option(message, DHCP_OPTION_BOOT_FILE));
+    assert(message->type == (answer->route == DHCP_TO_BOOT_CLIENT ? DHCP_ACK : DHCP_OFFER));
+}
+
 static void give_up(struct world *world, struct mac_address mac, uint32_t except)
 {
     for (size_t i = 0; i < ARRAY_SIZE(world->promises); i++) {
@@ -163,6 +174,8 @@ static void check_answer(struct world *world)
     assert(dhcp_message_parse(answer->data, answer->size, &message) == 0);
     assert(message.op == DHCP_BOOTREPLY);
     assert(message.type == DHCP_OFFER || message.type == DHCP_ACK || message.type == DHCP_NAK);
+    if (answer->link == PROXY_LINK)
+        check_proxy(answer, &message);
     if (message.type == DHCP_NAK)
         give_up(world, message.mac, 0);
     if (message.type != DHCP_ACK || !message.yiaddr)
@@ -204,8 +217,13 @@ static void check_lease(void *context, const struct dhcp_network *n, const struc
 
 static void receive(struct world *world, uint8_t kind, struct wire_reader bytes)
 {
-    struct dhcp_arrival arrival = {
-        .link = kind & 0x10 ? 3 : 2, .source = 0x0a000063, .unicast = kind & 8};
+    struct dhcp_arrival arrival = {.link = kind & 0x40   ? PROXY_LINK
+                                           : kind & 0x10 ? 3
+                                                         : 2,
+                                   .source = kind & 0x40 ? 0x0a030063 : 0x0a000063,
+                                   .source_port = kind & 8 ? DHCP_SERVER_PORT : DHCP_CLIENT_PORT,
+                                   .unicast = kind & 8,
+                                   .boot_server = kind & 0x80};
     size_t size = wire_reader_left(&bytes);
     if (kind & 0x20 && size >= 2) {
         size_t offset = wire_get_be16(&bytes);
@@ -249,7 +267,7 @@ static void change(struct world *world)
         if (world->promises[i].address >> 8 == 0x0a0200) /* this network goes */
             world->promises[i] = (struct promise){0};
     world->networks[0].settings.lease_time = world->changed ? 60 : 3600;
-    if (dhcp_server_set_networks(world->server, world->networks, world->changed ? 2 : 3) < 0)
+    if (dhcp_server_set_networks(world->server, world->networks, world->changed ? 2 : 4) < 0)
         abort();
 }
 
@@ -291,8 +309,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     world.networks[0] = network(0x0a000000, 2, true);
     world.networks[1] = network(0x0a090000, 2, false);
     world.networks[2] = network(0x0a020000, 3, true);
+    world.networks[3] = network(0x0a030000, PROXY_LINK, true);
+    world.networks[3].settings.mode = SUBNET_PROXY;
     world.server = dhcp_server_new(&policy, 1);
-    if (!world.server || dhcp_server_set_networks(world.server, world.networks, 3) < 0)
+    if (!world.server || dhcp_server_set_networks(world.server, world.networks, 4) < 0)
         abort();
     while (wire_reader_left(&r) > 0) {
         uint8_t kind = wire_get_u8(&r);

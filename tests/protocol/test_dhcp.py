@@ -224,7 +224,7 @@ def test_firmware_without_a_loader_for_it_is_told(daemon, wire):
     arm.extra = {60: b"PXEClient:Arch:00011:UNDI:003016", 93: b"\0\x0b"}
     offer = arm.discover()
     assert offer and offer.file == b"" and 67 not in offer.options
-    assert ("boots by PXE and is ARM64 UEFI (architecture 11), for which there is no loader: it gets an address only; "
+    assert ("boots by PXE and is ARM64 UEFI (architecture 11), for which there is no loader: it gets nothing to boot; "
             "put one into the loaders directory and name it by `loader-uefi-arm64` of [subnet lab]") in daemon.output()
     assert daemon.get("/v1/status").json["counters"]["dhcp"]["odd"]["no_loader"] == 1
 

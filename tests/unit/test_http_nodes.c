@@ -17,7 +17,8 @@ struct bench {
     struct boot_tracker *tracker;
     struct node_http *http;
     struct endpoint where;
-    bool ours; /* all addresses are handed out by our own DHCP */
+    enum node_http_giver giver;   /* of all addresses */
+    struct mac_address neighbour; /* who has them all, of those who are proxied; zero: nobody */
     struct endpoint portal;
 
     sem_t told; /* once for each oddity */
@@ -34,9 +35,19 @@ static void portal_for(void *context, const struct endpoint *local, struct endpo
     *ret_portal = endpoint_with_port(local, endpoint_port(&b->portal));
 }
 
-static bool is_ours(void *context, uint32_t address)
+static enum node_http_giver giver(void *context, uint32_t address)
 {
-    return ((const struct bench *)context)->ours;
+    return ((const struct bench *)context)->giver;
+}
+
+static bool neighbour(void *context, uint32_t address, struct mac_address *ret_mac)
+{
+    static const struct mac_address nobody;
+    const struct bench *b = context;
+    if (mac_eq(b->neighbour, nobody))
+        return false;
+    *ret_mac = b->neighbour;
+    return true;
 }
 
 /* One file, and one that cannot be read. */
@@ -86,7 +97,8 @@ static void start_http(struct bench *b, const char *where)
                                           .catalog = b->site.slot,
                                           .tracker = b->tracker,
                                           .portal = portal_for,
-                                          .is_ours = is_ours,
+                                          .giver = giver,
+                                          .neighbour = neighbour,
                                           .open_loader = open_loader,
                                           .oddity = on_oddity,
                                           .context = b};
@@ -110,7 +122,7 @@ static int setup(void **state)
               &b->site.error);
     for (uint8_t i = 1; i <= 3; i++)
         boot_tracker_set_address(b->tracker, loopback((uint8_t)(10 + i)), site_mac(i));
-    b->ours = true;
+    b->giver = NODE_HTTP_OURS;
     assert_int_equal(endpoint_parse("0.0.0.0:3260", &b->portal), 0);
     start_http(b, "127.0.0.1:0");
     *state = b;
@@ -157,6 +169,16 @@ static uint64_t count(const struct bench *b, size_t offset)
 }
 
 #define COUNT(b, field) count(b, offsetof(struct node_http_counters, field))
+
+/* Until what has gone out is counted: that is done behind the last byte. */
+static void wait_for_loaders(const struct bench *b, uint64_t n)
+{
+    for (unsigned i = 0; COUNT(b, loaders) < n; i++) {
+        if (i > 60000)
+            fail_msg("%llu loaders", (unsigned long long)COUNT(b, loaders));
+        usleep(1000);
+    }
+}
 
 /* Waits for an oddity, and checks it. */
 static void expect_oddity(struct bench *b, enum node_http_oddity_kind kind, const char *peer,
@@ -284,7 +306,7 @@ static void nobody_gets_the_script_of_another(void **state)
 static void where_somebody_else_hands_out_addresses_a_mac_is_believed(void **state)
 {
     struct bench *b = *state;
-    b->ours = false;
+    b->giver = NODE_HTTP_ELSEWHERE;
     for (unsigned from = 11; from <= 13; from++) { /* whatever we may have known of it */
         char address[32];
         snprintf(address, sizeof(address), "127.0.0.%u", from);
@@ -378,12 +400,66 @@ static void secrets_go_to_no_address_that_is_not_ours(void **state)
     struct bench *b = *state;
     give_chap(b, CHAP_ONE_WAY);
     sign(b, BOOT_SIGN_IPXE_DHCP);
-    b->ours = false;
+    b->giver = NODE_HTTP_ELSEWHERE;
     assert_stranger(b, "127.0.0.11", 1, WRONG);
     expect_oddity(b, NODE_HTTP_LATE, "127.0.0.11", "web1");
     give_chap(b, CHAP_NONE);
     cleanup_free char *script = get_script(b, "127.0.0.11", 1);
     assert_contains(script, "clear username ||\nclear password ||\nclear reverse-username ||\n");
+}
+
+/* --- beside another DHCP server --- */
+
+static void a_neighbour_is_the_node(void **state)
+{
+    struct bench *b = *state;
+    give_chap(b, CHAP_MUTUAL);
+    b->giver = NODE_HTTP_PROXIED;
+    b->neighbour = site_mac(1);
+    assert_stranger(b, "127.0.0.50", 1, WRONG); /* it does not boot */
+    expect_oddity(b, NODE_HTTP_LATE, "127.0.0.50", "web1");
+    sign(b, BOOT_SIGN_IPXE_DHCP);
+    assert_secrets(b, "127.0.0.50");
+    assert_stage(b, "script");
+}
+
+static void a_neighbour_that_is_another_gets_nothing(void **state)
+{
+    struct bench *b = *state;
+    b->giver = NODE_HTTP_PROXIED;
+    b->neighbour = site_mac(2);
+    sign(b, BOOT_SIGN_IPXE_DHCP);
+    assert_stranger(b, "127.0.0.11", 1, WRONG); /* whatever we may have known of the address */
+    expect_oddity(b, NODE_HTTP_STRANGER, "127.0.0.11", "web1");
+    assert_status(b, "POST /up?mac=52-54-00-00-00-01 HTTP/1.0\r\nContent-Length: 0\r\n\r\n", "403");
+    expect_oddity(b, NODE_HTTP_STRANGER, "127.0.0.11", "web1");
+    assert_stage(b, "address");
+}
+
+/* Behind a router: nothing shows who it is. */
+static void who_is_no_neighbour_is_believed_but_gets_no_secrets(void **state)
+{
+    struct bench *b = *state;
+    b->giver = NODE_HTTP_PROXIED;
+    sign(b, BOOT_SIGN_IPXE_DHCP);
+    cleanup_free char *script = get_script(b, "127.0.0.50", 1);
+    assert_contains(script, "set hostname web1\n");
+    give_chap(b, CHAP_ONE_WAY);
+    assert_stranger(b, "127.0.0.50", 1, WRONG);
+    expect_oddity(b, NODE_HTTP_LATE, "127.0.0.50", "web1");
+}
+
+static void a_neighbours_loader_is_its_nodes(void **state)
+{
+    struct bench *b = *state;
+    b->giver = NODE_HTTP_PROXIED;
+    b->neighbour = site_mac(1);
+    sign(b, BOOT_SIGN_FIRMWARE_DHCP);
+    cleanup_free char *answer =
+        http_ask(&b->where, "127.0.0.50", "GET /loaders/undionly.kpxe HTTP/1.0\r\n\r\n");
+    assert_contains(answer, "MZ a loader");
+    wait_for_loaders(b, 1);
+    assert_stage(b, "loader");
 }
 
 /* --- a disk elsewhere --- */
@@ -442,7 +518,7 @@ static void its_secrets_go_out_until_the_node_is_up(void **state)
     expect_oddity(b, NODE_HTTP_LATE, "127.0.0.11", "web1");
     sign(b, BOOT_SIGN_IPXE_DHCP);
     assert_secrets_of_there(b);
-    b->ours = false;
+    b->giver = NODE_HTTP_ELSEWHERE;
     assert_stranger(b, "127.0.0.11", 1, WRONG);
     expect_oddity(b, NODE_HTTP_LATE, "127.0.0.11", "web1");
 }
@@ -617,16 +693,6 @@ static void expect_answer(struct bench *b, const char *request, const char *type
     assert_string_equal(end + 4, body);
 }
 
-/* Until what has gone out is counted: that is done behind the last byte. */
-static void wait_for_loaders(const struct bench *b, uint64_t n)
-{
-    for (unsigned i = 0; COUNT(b, loaders) < n; i++) {
-        if (i > 60000)
-            fail_msg("%llu loaders", (unsigned long long)COUNT(b, loaders));
-        usleep(1000);
-    }
-}
-
 static void firmware_fetches_its_loader(void **state)
 {
     struct bench *b = *state;
@@ -690,6 +756,10 @@ int main(void)
         NODES_TEST(secrets_go_out_while_the_node_boots),
         NODES_TEST(secrets_stay_here_once_the_kernel_runs),
         NODES_TEST(secrets_go_to_no_address_that_is_not_ours),
+        NODES_TEST(a_neighbour_is_the_node),
+        NODES_TEST(a_neighbour_that_is_another_gets_nothing),
+        NODES_TEST(who_is_no_neighbour_is_believed_but_gets_no_secrets),
+        NODES_TEST(a_neighbours_loader_is_its_nodes),
         NODES_TEST(a_disk_elsewhere_is_told_to_whoever_is_the_node),
         NODES_TEST(its_secrets_go_out_until_the_node_is_up),
         NODES_TEST(a_mac_may_be_written_in_every_way),

@@ -47,12 +47,30 @@ static void the_servers_own_is_refused(void **state)
     addresses_free(a);
 }
 
+static void who_hands_out_an_address(void **state)
+{
+    struct subnet subnets[] = {
+        {.network = 0x0a000000, .mask = 0xffffff00, .mode = SUBNET_SERVER, .interface = "eth1"},
+        {.network = 0x0a000100, .mask = 0xffffff00, .mode = SUBNET_PROXY, .interface = "eth2"},
+        {.network = 0x0a000200, .mask = 0xffffff00, .mode = SUBNET_OFF, .interface = "eth3"}};
+    struct addresses *a = addresses_new();
+    char interface[IF_NAMESIZE];
+    assert_int_equal(addresses_set(a, subnets, ARRAY_SIZE(subnets)), 0);
+    for (size_t i = 0; i < ARRAY_SIZE(subnets); i++) {
+        assert_int_equal(addresses_mode(a, subnets[i].network + 9, interface), subnets[i].mode);
+        assert_string_equal(interface, subnets[i].interface);
+    }
+    assert_int_equal(addresses_mode(a, 0xc0000201, interface), SUBNET_OFF);
+    addresses_free(a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(without_subnets_any_machine_address_will_do),
         TEST(inside_a_subnet_and_not_on_its_edge),
         TEST(the_servers_own_is_refused),
+        TEST(who_hands_out_an_address),
     };
     return RUN_TESTS(tests);
 }

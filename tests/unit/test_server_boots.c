@@ -80,6 +80,42 @@ static void firmware_and_ipxe_begin_a_boot_with_their_address(void **state)
     }
 }
 
+/* Another server gives the address: that it asks, begins the boot. */
+static void a_boot_beside_another_server(void **state)
+{
+    struct bench *b = *state;
+    struct dhcp_event event = ack(DHCP_CLIENT_PXE);
+    struct mac_address mac;
+    event.proxy = true;
+    boots_dhcp_event(&b->boots, &event); /* from port 4011: of the same step */
+    assert_stage(b, "", "");
+    event.type = DHCP_OFFER;
+    event.address = 0;
+    boots_dhcp_event(&b->boots, &event);
+    assert_stage(b, "address", "from another server");
+    assert_false(boot_tracker_mac_of_address(b->boots.tracker, ADDRESS, &mac));
+}
+
+static bool neighbour(void *context, uint32_t address, struct mac_address *ret_mac)
+{
+    *ret_mac = site_mac(1);
+    return address == ADDRESS + 1;
+}
+
+static void a_loader_counts_for_the_neighbour_that_fetched_it(void **state)
+{
+    struct bench *b = *state;
+    struct tftp_event event = {.kind = TFTP_EVENT_FINISHED, .file = "undionly.kpxe"};
+    boot_tracker_sign_of_mac(b->boots.tracker, site_mac(1), BOOT_SIGN_FIRMWARE_DHCP, "");
+    b->boots.neighbour = neighbour;
+    event.peer = endpoint_of_ipv4(ADDRESS + 2, 1024);
+    boots_tftp_event(&b->boots, &event);
+    assert_stage(b, "address", "");
+    event.peer = endpoint_of_ipv4(ADDRESS + 1, 1024);
+    boots_tftp_event(&b->boots, &event);
+    assert_stage(b, "loader", "undionly.kpxe");
+}
+
 static void systems_renew_without_a_boot(void **state)
 {
     struct bench *b = *state;
@@ -244,6 +280,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         BOOTS_TEST(firmware_and_ipxe_begin_a_boot_with_their_address),
+        BOOTS_TEST(a_boot_beside_another_server),
+        BOOTS_TEST(a_loader_counts_for_the_neighbour_that_fetched_it),
         BOOTS_TEST(systems_renew_without_a_boot),
         BOOTS_TEST(other_messages_are_no_sign),
         BOOTS_TEST(a_loader_counts_when_it_has_arrived),

@@ -38,7 +38,8 @@ static void each_kind_has_its_sentence(void **state)
                         "for what is the node's: refused\n");
     assert_string_equal(tell(NODE_HTTP_LATE, "10.0.0.4:1", NULL, "web1"),
                         "warning: web1: http: 10.0.0.4 asked for the node's script with its CHAP "
-                        "secrets, but the node does not boot now: refused\n");
+                        "secrets, but the node does not boot now, or nothing shows that this is "
+                        "the node: refused\n");
 }
 
 static void how_a_node_boots_is_told(void **state)
