@@ -120,11 +120,19 @@ def test_wrong_usage_has_status_2(daemon, words, says):
 
 @pytest.mark.parametrize("words", [
     ["--help"], ["-h"], ["node", "--help"], ["node", "add", "--help"], ["image", "import", "-h"],
-    ["volume", "create", "--help"], ["status", "--help"], ["watch", "--help"], ["serve", "--help"]])
+    ["volume", "create", "--help"], ["status", "--help"], ["watch", "--help"], ["serve", "--help"],
+    ["loaders", "--help"]])
 def test_help_at_every_level_needs_no_daemon(tmp_path, words):
     done = subprocess.run([NODISK, *words], capture_output=True, text=True, check=True,
                           env={**os.environ, "NODISK_SOCKET": str(tmp_path / "none")})
     assert done.stdout.startswith("usage: nodisk") and done.stderr == ""
+
+
+def test_the_script_for_loaders_needs_no_daemon():
+    shown = subprocess.run([NODISK, "loaders", "script"], capture_output=True, text=True, check=True).stdout
+    assert shown.startswith("#!ipxe\n") and "chain --replace ${filename} || goto next\n" in shown
+    program = subprocess.run([NODISK, "--json", "loaders", "script"], capture_output=True, text=True, check=True)
+    assert json.loads(program.stdout) == {"script": shown}
 
 
 def test_no_daemon_is_told_with_what_to_do(tmp_path):
