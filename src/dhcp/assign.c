@@ -43,6 +43,7 @@ static struct lease_pool pool_of(struct exchange *x)
     return (struct lease_pool){
         .ranges = s->ranges,
         .n_ranges = s->n_ranges,
+        .preferred = x->known,
         .context = x,
         .may_use = may_use,
         .may_recycle = may_recycle,

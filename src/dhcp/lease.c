@@ -25,6 +25,7 @@ struct lease_table {
     uint64_t seed;
     uint64_t swept_at;
     uint64_t cursor; /* into the pool */
+    uint64_t barren; /* so many before the cursor in a row were in use, and still are */
 };
 
 /* The finaliser of splitmix64. */
@@ -171,9 +172,19 @@ static void grow(struct lease_table *table)
     }
 }
 
-static struct lease *add(struct lease_table *table, struct mac_address mac, uint32_t address)
+/* An offer is no promise. */
+static bool make_room(struct lease_table *table)
 {
-    if (table->count >= LEASE_TABLE_MAX)
+    if (table->count_of[LEASE_OFFERED] > 0)
+        lease_forget(table,
+                     container_of(table->in_state[LEASE_OFFERED].next, struct lease, in_state));
+    return table->count < LEASE_TABLE_MAX;
+}
+
+static struct lease *add(struct lease_table *table, struct mac_address mac, uint32_t address,
+                         bool may_replace)
+{
+    if (table->count >= LEASE_TABLE_MAX && !(may_replace && make_room(table)))
         return NULL;
     struct lease *lease = calloc(1, sizeof(*lease));
     if (!lease)
@@ -194,6 +205,7 @@ void lease_forget(struct lease_table *table, struct lease *lease)
     list_remove(&lease->in_state);
     table->count_of[lease->state]--;
     table->count--;
+    table->barren = 0;
     free(lease);
 }
 
@@ -228,7 +240,7 @@ struct lease *lease_assign(struct lease_table *table, struct mac_address mac, ui
     if (lease)
         take_over(table, lease, mac);
     else
-        lease = add(table, mac, address);
+        lease = add(table, mac, address, state == LEASE_BOUND);
     if (!lease)
         return NULL;
     lease->expires = expires;
@@ -257,7 +269,7 @@ void lease_decline_address(struct lease_table *table, uint32_t address, uint64_t
     static const struct mac_address nobody;
     struct lease *lease = lease_by_address(table, address);
     if (!lease)
-        lease = add(table, nobody, address);
+        lease = add(table, nobody, address, false);
     if (lease)
         lease_decline(table, lease, now);
 }
@@ -280,6 +292,7 @@ void lease_expire(struct lease_table *table, uint64_t now)
     if (table->swept_at && now - table->swept_at < SWEEP_INTERVAL)
         return;
     table->swept_at = now;
+    table->barren = 0; /* nodes may have given up addresses of their own */
     expire_state(table, LEASE_OFFERED, now);
     expire_state(table, LEASE_BOUND, now);
     expire_state(table, LEASE_DECLINED, now);
@@ -353,21 +366,54 @@ static bool pick_free(struct lease_table *table, const struct lease_pool *pool,
     return false;
 }
 
-/* The one that has been in this state for longest, if for at least min_age. It is forgotten. */
-static bool pick_oldest(struct lease_table *table, const struct lease_pool *pool,
+/* The one that has been in this state for longest, if for at least min_age. It is still there, for
+ * whoever gets the address to take over. */
+static bool pick_oldest(const struct lease_table *table, const struct lease_pool *pool,
                         enum lease_state state, uint64_t min_age, uint64_t now,
                         uint32_t *ret_address)
 {
     list_for_each(l, &table->in_state[state]) {
-        struct lease *lease = container_of(l, struct lease, in_state);
+        const struct lease *lease = container_of(l, struct lease, in_state);
         if (now - lease->changed_at < min_age)
             return false;
         if (lease_pool_contains(pool, lease->address)) {
             *ret_address = lease->address;
-            lease_forget(table, lease);
             return true;
         }
     }
+    return false;
+}
+
+/* The oldest that was offered to somebody of no importance, however short ago. */
+static bool pick_offered(const struct lease_table *table, const struct lease_pool *pool,
+                         uint32_t *ret_address)
+{
+    size_t probes = RECYCLE_PROBES;
+    list_for_each(l, &table->in_state[LEASE_OFFERED]) {
+        const struct lease *lease = container_of(l, struct lease, in_state);
+        if (probes-- == 0)
+            return false;
+        if (lease_pool_contains(pool, lease->address) && pool->may_recycle(pool->context, lease)) {
+            *ret_address = lease->address;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Looks on where it ended last time, but not in vain: while nothing is forgotten, what was in use
+ * stays so, and a flood of machines must not cost a search each. */
+static bool pick_next_unused(struct lease_table *table, const struct lease_pool *pool,
+                             uint64_t size, uint32_t *ret_address)
+{
+    if (table->barren >= size)
+        return false;
+    table->cursor %= size;
+    if (pick_unused(table, pool, size, CURSOR_PROBES, &table->cursor, ret_address)) {
+        table->barren = 0;
+        return true;
+    }
+    table->barren += CURSOR_PROBES;
     return false;
 }
 
@@ -386,15 +432,15 @@ bool lease_pick(struct lease_table *table, const struct lease_pool *pool, struct
     }
     if (size == 0)
         return false;
-    if (table->count < LEASE_TABLE_MAX) {
+    if (table->count < LEASE_TABLE_MAX && table->barren < size) {
         uint64_t own = mix(mac_number(mac)) % size; /* no seed: the same after a restart */
         if (pick_unused(table, pool, size, OWN_PROBES, &own, ret_address))
             return true;
-        table->cursor %= size;
-        if (pick_unused(table, pool, size, CURSOR_PROBES, &table->cursor, ret_address))
+        if (pick_next_unused(table, pool, size, ret_address))
             return true;
     }
     return pick_free(table, pool, ret_address) ||
+           (pool->preferred && pick_offered(table, pool, ret_address)) ||
            pick_oldest(table, pool, LEASE_OFFERED, LEASE_OFFER_SAFE_TIME, now, ret_address) ||
            pick_oldest(table, pool, LEASE_DECLINED, LEASE_DECLINED_SAFE_TIME, now, ret_address);
 }

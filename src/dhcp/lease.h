@@ -53,10 +53,11 @@ struct lease {
 struct lease_pool {
     const struct address_range *ranges;
     size_t n_ranges;
+    bool preferred; /* for a machine that goes before others: what these were only offered is its */
     void *context;
     /* May this address be given to any machine? (Not if it is a node's own, or ours.) */
     bool (*may_use)(void *context, uint32_t address);
-    /* May this free lease be forgotten in favour of another machine? */
+    /* May this free lease, or this offer, be forgotten in favour of another machine? */
     bool (*may_recycle)(void *context, const struct lease *lease);
 };
 
@@ -80,8 +81,8 @@ bool lease_available(const struct lease_table *table, uint32_t address, struct m
                      uint64_t now);
 
 /* Gives the address, which must be available, to this MAC: offered or bound until `expires`. A
- * lease of another address that the MAC had is forgotten. NULL if there is no memory or the table
- * is full. */
+ * lease of another address that the MAC had is forgotten, and if the table is full, what is bound
+ * takes the place of an offer. NULL if there is no memory or the table is full all the same. */
 struct lease *lease_assign(struct lease_table *table, struct mac_address mac, uint32_t address,
                            enum lease_state state, uint64_t expires, uint64_t now);
 void lease_release(struct lease_table *table, struct lease *lease, uint64_t now);

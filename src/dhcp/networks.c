@@ -156,6 +156,70 @@ bool dhcp_server_restore(struct dhcp_server *server, const struct dhcp_lease_rec
     return restore_lease(server, network, record, left, now);
 }
 
+/* --- what an operator releases --- */
+
+struct releasing {
+    struct dhcp_server *server;
+    const struct dhcp_release *what;
+    struct lease_table *leases; /* the table being gone through */
+    struct dhcp_node node;      /* which is up */
+    bool busy;
+    size_t count;
+};
+
+static bool is_meant(const struct dhcp_release *what, const struct lease *lease)
+{
+    for (size_t i = 0; i < what->n_macs; i++)
+        if (lease->state != LEASE_DECLINED && mac_eq(what->macs[i], lease->mac))
+            return true;
+    return !what->macs && lease->address == what->address;
+}
+
+static void look_for_users(void *context, struct lease *lease)
+{
+    struct releasing *r = context;
+    const struct dhcp_policy *policy = &r->server->policy;
+    struct dhcp_node node;
+    if (!is_meant(r->what, lease))
+        return;
+    r->count++;
+    if (lease->state == LEASE_DECLINED || !policy->node_is_up ||
+        !policy->node_by_mac(policy->context, lease->mac, &node) ||
+        !policy->node_is_up(policy->context, &node))
+        return;
+    r->node = node;
+    r->busy = true;
+}
+
+static void release_lease(void *context, struct lease *lease)
+{
+    struct releasing *r = context;
+    const struct dhcp_policy *policy = &r->server->policy;
+    if (!is_meant(r->what, lease))
+        return;
+    uint32_t address = lease->address;
+    lease_forget(r->leases, lease);
+    if (policy->forget)
+        policy->forget(policy->context, address);
+}
+
+int dhcp_server_release(struct dhcp_server *server, const struct dhcp_release *release,
+                        struct dhcp_node *ret_node)
+{
+    struct releasing r = {.server = server, .what = release};
+    for (size_t i = 0; i < server->n_networks; i++)
+        lease_each(server->networks[i].leases, look_for_users, &r);
+    if (r.busy) {
+        *ret_node = r.node;
+        return -EBUSY;
+    }
+    for (size_t i = 0; i < server->n_networks; i++) {
+        r.leases = server->networks[i].leases;
+        lease_each(r.leases, release_lease, &r);
+    }
+    return r.count > 0 ? 0 : -ENOENT;
+}
+
 struct visit {
     dhcp_lease_visitor *visit;
     void *context;

@@ -7,6 +7,8 @@
 
 #include <errno.h>
 
+#define CHADDR_OFFSET 28 /* RFC 2131 2 */
+
 struct dhcp_server *dhcp_server_new(const struct dhcp_policy *policy, uint64_t seed)
 {
     struct dhcp_server *server = calloc(1, sizeof(*server));
@@ -14,6 +16,7 @@ struct dhcp_server *dhcp_server_new(const struct dhcp_policy *policy, uint64_t s
         return NULL;
     server->policy = *policy;
     server->seed = seed;
+    server->strangers = DHCP_STRANGERS_AT_ONCE;
     return server;
 }
 
@@ -319,14 +322,13 @@ static bool on_decline(struct exchange *x)
     if (x->request->server_id != x->server_id || (!has_it && !offered))
         return false;
     exchange_report(x, DHCP_ODD_TAKEN, address, NULL);
-    if (!has_it) {
+    if (has_it)
+        lease_decline(x->network->leases, own, x->now->monotonic);
+    else
         lease_decline_address(x->network->leases, address, x->now->monotonic);
-        return false;
-    }
-    bool was_bound = own->remembered;
-    lease_decline(x->network->leases, own, x->now->monotonic);
-    if (was_bound)
-        commit_end(x, own);
+    struct lease *declined = lease_by_address(x->network->leases, address);
+    if (declined)
+        commit_end(x, declined); /* it must not be forgotten by a restart, and be seen */
     return false;
 }
 
@@ -382,13 +384,53 @@ static bool serves_addresses(const struct dhcp_server *server, unsigned link)
     return false;
 }
 
+/* --- floods --- */
+
+/* Whose message it is, looked at before all else. */
+static bool is_of_node(const struct dhcp_server *server, const void *data, size_t size)
+{
+    const struct dhcp_policy *policy = &server->policy;
+    struct dhcp_node node;
+    struct mac_address mac;
+    if (size < DHCP_HEADER_SIZE)
+        return false;
+    memcpy(mac.bytes, (const uint8_t *)data + CHADDR_OFFSET, sizeof(mac.bytes));
+    return policy->node_by_mac(policy->context, mac, &node);
+}
+
+static void refill(struct dhcp_server *server, uint64_t now)
+{
+    uint64_t more = (now - server->strangers_at) * DHCP_STRANGERS_PER_SECOND / USEC_PER_SEC;
+    if (more == 0)
+        return;
+    server->strangers_at += more * USEC_PER_SEC / DHCP_STRANGERS_PER_SECOND;
+    server->strangers = MIN(server->strangers + more, (uint64_t)DHCP_STRANGERS_AT_ONCE);
+}
+
+/* What is over the measure is dropped with next to no work, so that the socket's buffer always has
+ * room for a node's message. */
+static bool is_too_much(struct dhcp_server *server, const void *data, size_t size, uint64_t now)
+{
+    if (is_of_node(server, data, size))
+        return false;
+    refill(server, now);
+    if (server->strangers == 0)
+        return true;
+    server->strangers--;
+    return false;
+}
+
 bool dhcp_server_receive(struct dhcp_server *server, const struct dhcp_arrival *arrival,
                          const void *data, size_t size, const struct dhcp_clock *now,
                          struct dhcp_answer *answer)
 {
     struct dhcp_message *message = &server->message;
-    int r = dhcp_message_parse(data, size, message);
     struct exchange x = {.server = server, .arrival = arrival, .request = message, .now = now};
+    if (is_too_much(server, data, size, now->monotonic)) {
+        exchange_report(&x, DHCP_ODD_FLOOD, 0, NULL);
+        return false;
+    }
+    int r = dhcp_message_parse(data, size, message);
     if (r < 0) {
         exchange_report(&x, r == -EPROTONOSUPPORT ? DHCP_ODD_UNSUPPORTED : DHCP_ODD_MALFORMED, 0,
                         NULL);

@@ -25,6 +25,11 @@
 #include "dhcp/packet.h"
 #include "dhcp/subnet.h"
 
+/* So many messages of machines that are no nodes are looked at in a second, and so many at once:
+ * more than there are machines in a network, and too few to keep the server from its nodes. */
+#define DHCP_STRANGERS_PER_SECOND 5000
+#define DHCP_STRANGERS_AT_ONCE    10000
+
 #define DHCP_STORE_PATIENCE (20 * USEC_PER_SEC / 1000)
 #define DHCP_SHORT_LEASE    120 /* seconds */
 #define DHCP_MIN_LEASE      60  /* seconds; the shortest that a client may ask for */
@@ -91,6 +96,7 @@ enum dhcp_oddity_kind {
     DHCP_ODD_STORE_LATE,     /* short lease: the registry did not store it in time */
     DHCP_ODD_STORE_FAILED,   /* short lease: the registry could not store it */
     DHCP_ODD_NO_MEMORY,
+    DHCP_ODD_FLOOD, /* more from machines that are no nodes than are answered */
     DHCP_ODDITIES,
 };
 
@@ -118,6 +124,9 @@ struct dhcp_policy {
      * dhcp_server_stored() says when done, never before this callback returned. False: it cannot
      * even be tried, and nothing will be said. */
     bool (*store)(void *context, const struct dhcp_lease_record *record);
+    /* Nobody has anything to do with this address any more: what was stored of it goes. NULL:
+     * nothing ever is. */
+    void (*forget)(void *context, uint32_t address);
     void (*event)(void *context, const struct dhcp_event *event);
     void (*oddity)(void *context, const struct dhcp_oddity *oddity);
 };
@@ -189,6 +198,18 @@ uint64_t dhcp_server_deadline(const struct dhcp_server *server);
 /* Call when that time has come, until it gives false. */
 bool dhcp_server_expire(struct dhcp_server *server, const struct dhcp_clock *now,
                         struct dhcp_answer *answer);
+
+/* What an operator wants to be free again: an address (with macs NULL), or what these MACs have. */
+struct dhcp_release {
+    uint32_t address;
+    const struct mac_address *macs;
+    size_t n_macs;
+};
+
+/* Forgets leases, also of addresses that were declined. -ENOENT: there are none; -EBUSY: the system
+ * of the node that has one (ret_node, while the callbacks' catalog lives) is up, and none was. */
+int dhcp_server_release(struct dhcp_server *server, const struct dhcp_release *release,
+                        struct dhcp_node *ret_node) MUST_CHECK;
 
 /* Lives as long as the server; any thread may read it. */
 const struct dhcp_counters *dhcp_server_counters(const struct dhcp_server *server);

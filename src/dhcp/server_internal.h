@@ -31,6 +31,8 @@ struct dhcp_server {
     size_t n_networks;
     struct dhcp_counters counters;
     struct waiting waiting[MAX_WAITING];
+    uint64_t strangers;          /* messages of no nodes that may still come... */
+    uint64_t strangers_at;       /* ...since this time (monotonic) */
     struct dhcp_message message; /* the one being handled: large, so not on the stack */
 };
 

@@ -16,7 +16,7 @@
 #include <net/ethernet.h>
 #include <sys/socket.h>
 
-#define RECEIVE_BUFFER (1 << 20) /* a rack that powers on at once */
+#define RECEIVE_BUFFER (1 << 22) /* a rack that powers on at once, in the middle of a flood */
 #define BUFFER_SIZE    (DHCP_MAX_SIZE + 1)
 #define CONTROL_SIZE   CMSG_SPACE(sizeof(struct in_pktinfo))
 

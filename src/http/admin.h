@@ -36,6 +36,9 @@ struct admin_settings {
     /* What is known of how full file systems are: more members of the status's "space", as a new
      * object. Several threads at once. NULL: nothing is. */
     json_t *(*space)(void *context);
+    /* Frees an address, or what a node has. May wait; several threads at once. -ENOENT, -EBUSY with
+     * the sentence. NULL: there are no leases. */
+    int (*release_lease)(void *context, const char *address_or_node, struct error *ret_error);
     /* Sends the magic packet out of the interfaces that the machine may be behind; they are told as
      * a new array. May wait; several threads at once. NULL: nothing can. */
     int (*wake)(void *context, const struct admin_wake *wake, json_t **ret_sent,

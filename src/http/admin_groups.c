@@ -129,3 +129,15 @@ void admin_list_leases(struct call *call)
     }
     call_reply(call, 200, json_pack("{s:o}", "leases", list.list));
 }
+
+void admin_release_lease(struct call *call)
+{
+    const struct admin_settings *settings = &call->admin->settings;
+    struct error error;
+    int r = settings->release_lease ? settings->release_lease(settings->context, call->name, &error)
+                                    : error_set(&error, -ENOENT, "there are no leases here");
+    if (r < 0)
+        call_reply_error(call, &error);
+    else
+        call_reply(call, 200, json_object());
+}

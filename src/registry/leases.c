@@ -57,6 +57,26 @@ int registry_lease_store(struct registry *registry, const struct registry_lease 
     return 0;
 }
 
+static int remove_lease(struct db *db, struct operation *operation, struct error *ret_error)
+{
+    char address[IPV4_TEXT_SIZE];
+    const struct registry_lease *l =
+        &container_of(operation, struct lease_operation, operation)->lease;
+    return db_change(db, "DELETE FROM leases WHERE address = ?",
+                     DB_VALUES(db_text(ipv4_format(l->address, address))), ret_error);
+}
+
+int registry_lease_remove(struct registry *registry, uint32_t address, struct registry_reply *reply)
+{
+    struct lease_operation *o = calloc(1, sizeof(*o));
+    if (!o)
+        return -ENOMEM;
+    o->operation.apply = remove_lease;
+    o->lease.address = address;
+    operation_post(registry, &o->operation, reply);
+    return 0;
+}
+
 struct list_operation {
     struct operation operation;
     void (*each)(void *context, const struct registry_lease *lease);

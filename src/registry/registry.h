@@ -365,6 +365,9 @@ struct registry_lease {
  * comes. */
 int registry_lease_store(struct registry *registry, const struct registry_lease *lease,
                          struct registry_reply *reply) MUST_CHECK;
+/* The same: nothing is known of the address any more. */
+int registry_lease_remove(struct registry *registry, uint32_t address,
+                          struct registry_reply *reply) MUST_CHECK;
 /* Blocks. Calls each() for every lease, ordered by address as text, on the registry thread while
  * the caller waits; it must not call the registry. */
 int registry_lease_list(struct registry *registry,

@@ -32,6 +32,7 @@ static const struct entry dhcp_odd[] = {
     {"store_late", offsetof(struct dhcp_counters, oddities[DHCP_ODD_STORE_LATE])},
     {"store_failed", offsetof(struct dhcp_counters, oddities[DHCP_ODD_STORE_FAILED])},
     {"no_memory", offsetof(struct dhcp_counters, oddities[DHCP_ODD_NO_MEMORY])},
+    {"flood", offsetof(struct dhcp_counters, oddities[DHCP_ODD_FLOOD])},
 };
 
 _Static_assert(ARRAY_SIZE(dhcp_odd) == DHCP_ODDITIES, "one entry for each");

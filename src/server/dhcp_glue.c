@@ -233,6 +233,32 @@ static bool store(void *context, const struct dhcp_lease_record *lease_record)
     return true;
 }
 
+/* Behind what is stored already: the registry does one after the other. */
+static void forget(void *context, uint32_t address)
+{
+    const struct dhcp_glue *glue = context;
+    if (glue->settings.registry &&
+        registry_lease_remove(glue->settings.registry, address, NULL) < 0)
+        log_warning("dhcp: out of memory: a released lease is back after a restart");
+}
+
+int dhcp_glue_release(struct dhcp_glue *glue, const struct dhcp_release *release,
+                      struct error *ret_error)
+{
+    struct dhcp_node node = {0};
+    begin(glue);
+    int r = dhcp_server_release(glue->server, release, &node);
+    if (r == -EBUSY)
+        (void)error_set(ret_error, r,
+                        "node '%s' is up with that address: shut it down first, or give it another "
+                        "one for its next boot: nodisk node set %s --address IPV4",
+                        node.name, node.name);
+    else if (r < 0)
+        (void)error_set(ret_error, r, "there is no such lease; see: nodisk lease list");
+    end(glue);
+    return r;
+}
+
 struct restoring {
     struct dhcp_glue *glue;
     struct dhcp_clock now;
@@ -451,6 +477,7 @@ static int prepare(struct dhcp_glue *glue, struct error *ret_error)
         .node_by_address = node_by_address,
         .node_is_up = node_is_up,
         .store = store,
+        .forget = forget,
         .event = on_event,
         .oddity = on_oddity,
     };

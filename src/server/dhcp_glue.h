@@ -35,6 +35,9 @@ int dhcp_glue_start(const struct dhcp_glue_settings *settings, const struct conf
 /* The same with another configuration; leases stay. On failure the old one is served on. */
 int dhcp_glue_reload(struct dhcp_glue *glue, const struct config *config,
                      const struct listeners *listeners, struct error *ret_error) MUST_CHECK;
+/* On the loop's thread. As dhcp_server_release(), with the sentence. */
+int dhcp_glue_release(struct dhcp_glue *glue, const struct dhcp_release *release,
+                      struct error *ret_error) MUST_CHECK;
 /* Stops answering. Records on their way to the registry go on; run the mailbox once more when the
  * registry has stopped. NULL: no-op. */
 void dhcp_glue_stop(struct dhcp_glue *glue);

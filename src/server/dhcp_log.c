@@ -31,6 +31,7 @@ static struct endpoint source_of(const struct dhcp_oddity *o)
     case DHCP_ODD_STORE_LATE:
     case DHCP_ODD_STORE_FAILED:
     case DHCP_ODD_NO_MEMORY:
+    case DHCP_ODD_FLOOD:                           /* or of nobody known */
         return source_of_address(INADDR_LOOPBACK); /* it is our own fault, whoever asked */
     default:
         return source_of_mac(o->mac);
@@ -52,6 +53,7 @@ static int level_of(enum dhcp_oddity_kind kind)
     case DHCP_ODD_NO_ADDRESS:
     case DHCP_ODD_STORE_FAILED:
     case DHCP_ODD_NO_MEMORY:
+    case DHCP_ODD_FLOOD:
         return LOG_WARNING;
     default:
         return LOG_NOTICE;
@@ -137,6 +139,13 @@ static void describe(const struct dhcp_oddity *o, const struct words *w, char *t
         break;
     case DHCP_ODD_NO_MEMORY:
         snprintf(text, size, "out of memory, or too many leases: no answer to %s", w->mac);
+        break;
+    case DHCP_ODD_FLOOD:
+        snprintf(
+            text, size,
+            "more than %d messages a second from machines that are no nodes: the others of them "
+            "get no answer; find out who sends so many",
+            DHCP_STRANGERS_PER_SECOND);
         break;
     case DHCP_ODDITIES:
         break;

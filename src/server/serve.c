@@ -25,6 +25,7 @@
 #include "server/disk_reads.h"
 #include "server/file_limit.h"
 #include "server/http_log.h"
+#include "server/lease_release.h"
 #include "server/loaders.h"
 #include "server/neighbour.h"
 #include "server/san.h"
@@ -544,6 +545,13 @@ static json_t *count(void *context)
     return counters_to_json(&counters);
 }
 
+static int release_lease(void *context, const char *what, struct error *ret_error)
+{
+    struct server *server = context;
+    cleanup_catalog struct catalog *catalog = catalog_slot_get(server->catalog);
+    return lease_release_run(&server->mailbox, &server->dhcp, catalog, what, ret_error);
+}
+
 static json_t *describe_space(void *context)
 {
     const struct server *server = context;
@@ -570,6 +578,7 @@ static int start_admin(struct server *server, struct error *ret_error)
         .sessions = &server->session_provider,
         .counters = count,
         .space = describe_space,
+        .release_lease = release_lease,
         .wake = wake_node,
         .context = server,
     };
@@ -607,7 +616,7 @@ static int start(struct server *server, struct error *ret_error)
 static void stop(struct server *server)
 {
     admin_stop(server->admin);
-    dhcp_glue_stop(server->dhcp);
+    dhcp_glue_stop(take_ptr(server->dhcp));
     tftp_glue_stop(server->tftp);
     node_http_stop(server->node_http);
     boot_cache_stop(server->boot_cache);

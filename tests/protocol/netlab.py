@@ -205,6 +205,15 @@ class Wire:
     def close(self) -> None:
         self.socket.close()
 
+    def refuse_broadcasts(self) -> None:
+        """From here on the kernel drops what is for everybody: answers are for a machine alone."""
+        # load the first two bytes; all ones: drop, else take all of it (BPF)
+        program = b"".join(struct.pack("HBBI", *code) for code in (
+            (0x28, 0, 0, 0), (0x15, 0, 1, 0xFFFF), (0x06, 0, 0, 0), (0x06, 0, 0, 0xFFFFFFFF)))
+        buffer = ctypes.create_string_buffer(program)
+        self.socket.setsockopt(socket.SOL_SOCKET, 26,  # SO_ATTACH_FILTER
+                               struct.pack("HP", len(program) // 8, ctypes.addressof(buffer)))
+
     def send(self, source: str, destination: str, ethertype: int, payload: bytes) -> None:
         self.socket.send(mac_bytes(destination) + mac_bytes(source) + struct.pack("!H", ethertype) + payload)
 

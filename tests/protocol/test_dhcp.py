@@ -4,14 +4,17 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import sqlite3
 import struct
 import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
-from daemon import sanitized
+from daemon import sanitized, wait_until
 from netlab import (ACK, DECLINE, DISCOVER, FAR, INFORM, NAK, OFFER, RELEASE, REQUEST, SERVER, SUBNET, Client,
                     LabDaemon, Message, NetLab, Wire, checksum, inside, mac_bytes)
 
@@ -132,7 +135,8 @@ def test_udhcpc_gets_and_releases(lab, daemon, tmp_path, program):
         assert time.monotonic() < deadline, process.output()
         time.sleep(0.05)
     bound = told(path, "bound")
-    assert in_pool(bound["ip"]) and bound["lease"] == "60" and bound["serverid"] == SERVER
+    assert in_pool(bound["ip"]) and bound["serverid"] == SERVER
+    assert bound["lease"] in ("60", "59")  # what is left of it if this machine's disk was slow
     process.child.send_signal(10)  # SIGUSR1: renew, by unicast
     while not path.with_name("udhcpc-script.renew").exists():
         assert time.monotonic() < deadline, process.output()
@@ -497,6 +501,66 @@ def test_a_flood_of_machines_leaves_nodes_alone(daemon, wire):
     assert daemon.output().count("no address left for") <= 61  # a minute's allowance
     if not sanitized():
         assert daemon.memory_kib() - before < 2048
+
+
+def ask_again(ask):
+    """What a client does whose message was lost, which a busy machine may do."""
+    for _ in range(8):
+        answer = ask()
+        if answer:
+            return answer
+    raise AssertionError("no answer")
+
+
+@pytest.mark.parametrize("how", [[], ["malformed"]])
+def test_nodes_get_their_addresses_in_the_middle_of_a_flood(lab, daemon, how):
+    """Also a node that has its address from the pool, which is full of offers."""
+    daemon.ok("node", "add", "web1", "--mac", NODE, "--address", "10.0.0.11")
+    daemon.ok("node", "add", "web2", "--mac", NODE2)
+    wire = Wire(lab.client())
+    wire.refuse_broadcasts()
+    flooder = lab.client()
+    before = daemon.memory_kib()
+    flood = flooder.start("flood", sys.executable, Path(__file__).with_name("flood.py"), "eth0", "20000", *how)
+    wait_until(lambda: "flooding" in flood.output(), "the flood has begun", 60)
+    count = lambda: daemon.get("/v1/status").json["counters"]["dhcp"]  # noqa: E731
+    wait_until(lambda: count()["odd"]["no_address"] > 0, "the pool is used up", 60)
+    own, pooled = Client(wire, NODE), Client(wire, NODE2)
+    for client, is_right in ((own, lambda a: a == "10.0.0.11"), (pooled, in_pool)):
+        offer = ask_again(client.discover)
+        assert offer.kind == OFFER and is_right(offer.yiaddr)
+        ack = ask_again(lambda c=client, o=offer: c.select(o.yiaddr))
+        assert ack.kind == ACK and ack.yiaddr == offer.yiaddr
+    flood.child.send_signal(signal.SIGTERM)
+    flood.child.wait(timeout=60)
+    wire.close()
+    assert "runtime error" not in daemon.output() and "Sanitizer" not in daemon.output()
+    if not sanitized():
+        assert daemon.memory_kib() - before < 16384
+
+
+def test_released_by_the_operator(daemon, wire):
+    daemon.ok("node", "add", "web1", "--mac", NODE, "--address", "10.0.0.11")
+    node, stranger, other = Client(wire, NODE), Client(wire, STRANGER), Client(wire, NODE2)
+    assert node.lease() == "10.0.0.11"
+    address = stranger.lease()
+    daemon.ok("lease", "release", address)
+    assert address not in daemon.ok("lease", "list")
+    assert other.ask(other.message(DISCOVER).set(50, address)).yiaddr == address
+    assert "the lease of web1 is released" in daemon.ok("lease", "release", "web1")
+    assert "10.0.0.11" not in daemon.ok("lease", "list")
+    assert "there is no such lease" in daemon.refused("lease", "release", "web1")
+    assert "there is no such lease" in daemon.refused("lease", "release", "10.77.0.1")
+    assert "neither an address nor a node" in daemon.refused("lease", "release", "web9")
+    # a declined address, which was never bound, is seen and can be used again
+    offered = other.discover().yiaddr
+    other.tell(other.message(DECLINE).set(50, offered).set(54, SERVER))
+    [lease] = [lease for lease in json.loads(daemon.ok("lease", "list", "--json"))["leases"]
+               if lease["address"] == offered]
+    assert lease["state"] == "declined"
+    assert other.ask(other.message(DISCOVER).set(50, offered)).yiaddr != offered
+    daemon.ok("lease", "release", offered)
+    assert stranger.ask(stranger.message(DISCOVER).set(50, offered)).yiaddr == offered
 
 
 # --- what is malformed, and who else is there ---

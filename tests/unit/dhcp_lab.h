@@ -33,6 +33,7 @@ struct lab {
     struct dhcp_options node_options, group_options; /* of web1 */
 
     bool store_refuses, web1_is_up;
+    uint32_t forgotten; /* that one last */
     struct dhcp_lease_record records[64];
     size_t n_records;
     struct dhcp_event events[64];
@@ -96,6 +97,12 @@ static inline bool store(void *context, const struct dhcp_lease_record *record)
     return true;
 }
 
+static inline void forget(void *context, uint32_t address)
+{
+    struct lab *lab = context;
+    lab->forgotten = address;
+}
+
 static inline void on_event(void *context, const struct dhcp_event *event)
 {
     struct lab *lab = context;
@@ -138,6 +145,7 @@ static inline int set_up(void **state)
         .node_by_address = node_by_address,
         .node_is_up = node_is_up,
         .store = store,
+        .forget = forget,
         .event = on_event,
         .oddity = on_oddity,
     };

@@ -267,9 +267,87 @@ static void taking_over_does_not_inherit_what_is_on_disk(void **state)
     lease_table_free(table);
 }
 
+static uint32_t offer(struct lease_table *table, const struct lease_pool *pool, unsigned mac,
+                      uint64_t now)
+{
+    uint32_t address = pick(table, pool, mac, 0, now);
+    if (address)
+        assert_non_null(
+            lease_assign(table, mac_of(mac), address, LEASE_OFFERED, now + LEASE_OFFER_TIME, now));
+    return address;
+}
+
+/* All is offered to a flood of machines: a node takes what was offered first, and keeps that. */
+static void offers_give_way_to_machines_that_go_before(void **state)
+{
+    struct lease_pool pool = pool_of(&ten), preferred = pool;
+    struct lease_table *table = lease_table_new(1);
+    uint32_t first = offer(table, &pool, 1, 1);
+    for (unsigned mac = 2; mac <= 10; mac++)
+        assert_int_not_equal(offer(table, &pool, mac, 2), 0);
+    assert_int_equal(offer(table, &pool, 11, 3), 0);
+    preferred.preferred = true;
+    assert_int_equal(offer(table, &preferred, 12, 3), first);
+    assert_int_equal(lease_by_mac(table, mac_of(12))->address, first);
+    assert_null(lease_by_mac(table, mac_of(1)));
+    assert_int_equal(lease_count(table, LEASE_OFFERED), 10);
+    assert_int_equal(offer(table, &pool, 13, 4), 0);
+    lease_table_free(table);
+}
+
+/* Offers to those that go before are not taken from them; nor is what is bound. */
+static void what_may_not_be_recycled_is_offered_to_nobody_else(void **state)
+{
+    const struct address_range two = {0x0a000001, 0x0a000002};
+    struct lease_pool pool = pool_of(&two);
+    struct lease_table *table = lease_table_new(1);
+    pool.preferred = true;
+    pool.may_recycle = no_even_mac;
+    assert_int_not_equal(offer(table, &pool, 2, 1), 0);
+    assert_int_not_equal(take(table, &pool, 1, 1), 0);
+    assert_int_equal(offer(table, &pool, 3, 2), 0);
+    lease_table_free(table);
+}
+
+/* A search that was in vain is not made again, until there is something to be found. */
+static void what_is_free_again_is_found(void **state)
+{
+    const struct address_range range = {0x0a000000, 0x0a000000 + 3000};
+    struct lease_pool pool = pool_of(&range);
+    struct lease_table *table = lease_table_new(1);
+    for (uint32_t i = 0; i <= 3000; i++)
+        assert_non_null(
+            lease_assign(table, mac_of(i), range.first + i, LEASE_BOUND, UINT64_MAX, 1));
+    for (unsigned i = 0; i < 8; i++)
+        assert_int_equal(pick(table, &pool, 9000 + i, 0, 1), 0);
+    lease_forget(table, lease_by_mac(table, mac_of(2000)));
+    uint32_t found = 0;
+    for (unsigned i = 0; i < 8 && !found; i++)
+        found = pick(table, &pool, 9000, 0, 1);
+    assert_int_equal(found, range.first + 2000);
+    lease_table_free(table);
+}
+
+static void a_full_table_has_room_for_what_is_bound(void **state)
+{
+    struct lease_table *table = lease_table_new(1);
+    for (uint32_t i = 0; i < LEASE_TABLE_MAX; i++)
+        assert_non_null(lease_assign(table, mac_of(i), 0x0a000000 + i,
+                                     i ? LEASE_BOUND : LEASE_OFFERED, UINT64_MAX, 1));
+    assert_null(lease_assign(table, mac_of(0x20000), 0x0b000000, LEASE_OFFERED, UINT64_MAX, 1));
+    assert_non_null(lease_assign(table, mac_of(0x20000), 0x0b000000, LEASE_BOUND, UINT64_MAX, 1));
+    assert_null(lease_by_mac(table, mac_of(0)));
+    assert_null(lease_assign(table, mac_of(0x20001), 0x0b000001, LEASE_BOUND, UINT64_MAX, 1));
+    lease_table_free(table);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(offers_give_way_to_machines_that_go_before),
+        TEST(what_may_not_be_recycled_is_offered_to_nobody_else),
+        TEST(what_is_free_again_is_found),
+        TEST(a_full_table_has_room_for_what_is_bound),
         TEST(leases_are_found_by_mac_and_address),
         TEST(a_mac_has_one_lease),
         TEST(the_address_depends_on_the_mac_alone),

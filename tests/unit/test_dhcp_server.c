@@ -1,6 +1,8 @@
 /* Whole exchanges with the server. */
 #include "dhcp_lab.h"
 
+#include <errno.h>
+
 /* --- the common case --- */
 
 static void a_node_gets_its_address_and_name(void **state)
@@ -409,9 +411,48 @@ static void a_flood_leaves_nodes_alone(void **state)
     assert_true(in_pool(lease(lab, STRANGER)));
 }
 
+static void strangers_are_limited_and_nodes_are_not(void **state)
+{
+    struct lab *lab = *state;
+    for (unsigned i = 0; i <= DHCP_STRANGERS_AT_ONCE; i++) {
+        begin(lab, DHCP_DISCOVER, mac_of(0x10000 + i));
+        (void)deliver(lab);
+    }
+    assert_int_equal(lab->last_oddity.kind, DHCP_ODD_FLOOD);
+    assert_int_equal(discover(lab, mac_of(0x9000)), 0);
+    assert_int_equal(lab->last_oddity.kind, DHCP_ODD_FLOOD);
+    assert_int_equal(lease(lab, WEB1_A), ip("10.0.0.11"));
+    assert_true(in_pool(lease(lab, WEB2))); /* in the place of an offer */
+    pass(lab, 60);
+    assert_int_not_equal(discover(lab, mac_of(0x9000)), 0);
+}
+
+static void leases_are_released_unless_their_node_is_up(void **state)
+{
+    struct lab *lab = *state;
+    struct dhcp_node node = {0};
+    const struct mac_address macs[] = {WEB1_A, WEB1_B};
+    const struct dhcp_release of_web1 = {.macs = macs, .n_macs = 2};
+    lease(lab, WEB1_A);
+    uint32_t address = lease(lab, STRANGER);
+    const struct dhcp_release of_stranger = {.address = address};
+    lab->web1_is_up = true;
+    assert_int_equal(dhcp_server_release(lab->server, &of_web1, &node), -EBUSY);
+    assert_string_equal(node.name, "web1");
+    lab->web1_is_up = false;
+    assert_int_equal(dhcp_server_release(lab->server, &of_web1, &node), 0);
+    assert_int_equal(lab->forgotten, ip("10.0.0.11"));
+    assert_int_equal(dhcp_server_release(lab->server, &of_web1, &node), -ENOENT);
+    assert_int_equal(dhcp_server_release(lab->server, &of_stranger, &node), 0);
+    assert_int_equal(lab->forgotten, address);
+    assert_int_equal(address_of(lab, STRANGER), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        LAB_TEST(strangers_are_limited_and_nodes_are_not),
+        LAB_TEST(leases_are_released_unless_their_node_is_up),
         LAB_TEST(a_node_gets_its_address_and_name),
         LAB_TEST(events_tell_who_got_what),
         LAB_TEST(strangers_get_pool_addresses),
