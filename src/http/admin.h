@@ -36,6 +36,9 @@ struct admin_settings {
     /* What is known of how full file systems are: more members of the status's "space", as a new
      * object. Several threads at once. NULL: nothing is. */
     json_t *(*space)(void *context);
+    /* Configuration for another DHCP server; *ret_text: free() it. Several threads at once.
+     * -EINVAL: there is no such format. NULL: there is none. */
+    int (*export_dhcp)(void *context, const char *format, char **ret_text, struct error *ret_error);
     /* Frees an address, or what a node has. May wait; several threads at once. -ENOENT, -EBUSY with
      * the sentence. NULL: there are no leases. */
     int (*release_lease)(void *context, const char *address_or_node, struct error *ret_error);

@@ -141,3 +141,17 @@ void admin_release_lease(struct call *call)
     else
         call_reply(call, 200, json_object());
 }
+
+void admin_export_dhcp(struct call *call)
+{
+    const struct admin_settings *settings = &call->admin->settings;
+    struct error error;
+    cleanup_free char *text = NULL;
+    int r = settings->export_dhcp
+                ? settings->export_dhcp(settings->context, call->name, &text, &error)
+                : error_set(&error, -ENOENT, "there are no subnets here");
+    if (r < 0)
+        call_reply_error(call, &error);
+    else
+        call_reply(call, 200, json_pack("{s:s, s:s}", "format", call->name, "text", text));
+}

@@ -11,6 +11,7 @@
 #include "block/overlay.h"
 #include "core/log.h"
 #include "core/mailbox.h"
+#include "dhcp/link.h"
 #include "http/admin.h"
 #include "http/nodes.h"
 #include "registry/registry.h"
@@ -23,6 +24,7 @@
 #include "server/dhcp_glue.h"
 #include "server/discovery_chap.h"
 #include "server/disk_reads.h"
+#include "server/export_dhcp.h"
 #include "server/file_limit.h"
 #include "server/http_log.h"
 #include "server/lease_release.h"
@@ -552,6 +554,41 @@ static int release_lease(void *context, const char *what, struct error *ret_erro
     return lease_release_run(&server->mailbox, &server->dhcp, catalog, what, ret_error);
 }
 
+/* Where machines of a subnet find us, as things are now. */
+static struct export_network export_network_of(const struct server *server,
+                                               const struct subnet *subnet)
+{
+    struct link_info link;
+    struct error ignored;
+    struct export_network n = {.subnet = subnet, .http_port = 80};
+    if (link_read(subnet->interface, &link, &ignored) >= 0)
+        n.server = link_address_in(&link, subnet->network, subnet->mask);
+    size_t count;
+    const struct endpoint own = endpoint_of_ipv4(n.server, 0);
+    const struct endpoint *http = node_http_endpoints(server->node_http, &count);
+    for (size_t i = 0; i < count; i++)
+        if (endpoint_same_host(&http[i], &own) || endpoint_is_any(&http[i]))
+            n.http_port = endpoint_port(&http[i]);
+    return n;
+}
+
+static int export_for_dhcp(void *context, const char *format, char **ret_text,
+                           struct error *ret_error)
+{
+    struct server *server = context;
+    cleanup_catalog struct catalog *catalog = catalog_slot_get(server->catalog);
+    cleanup_free struct subnet *subnets = NULL;
+    size_t count;
+    if (addresses_copy(server->addresses, &subnets, &count) < 0)
+        return error_set(ret_error, -ENOMEM, "out of memory");
+    cleanup_free struct export_network *networks = calloc(count + 1, sizeof(*networks));
+    if (!networks)
+        return error_set(ret_error, -ENOMEM, "out of memory");
+    for (size_t i = 0; i < count; i++)
+        networks[i] = export_network_of(server, &subnets[i]);
+    return export_dhcp(format, networks, count, catalog, ret_text, ret_error);
+}
+
 static json_t *describe_space(void *context)
 {
     const struct server *server = context;
@@ -579,6 +616,7 @@ static int start_admin(struct server *server, struct error *ret_error)
         .counters = count,
         .space = describe_space,
         .release_lease = release_lease,
+        .export_dhcp = export_for_dhcp,
         .wake = wake_node,
         .context = server,
     };

@@ -1,0 +1,36 @@
+/* nodisk export dhcp */
+#include "cli/command.h"
+
+static void print_text_of(const json_t *answer)
+{
+    fputs(print_text(answer, "text") ?: "", stdout);
+}
+
+static int dhcp(const struct cli *cli, const struct args *args)
+{
+    const char *format = args_value(args, "format");
+    if (!format) {
+        fprintf(stderr, "nodisk: say for which server with --format, such as --format dnsmasq\n");
+        return CLI_USAGE;
+    }
+    cleanup_free char *path = cli_path("/v1/dhcp-exports", format);
+    return cli_show(cli, path, print_text_of);
+}
+
+static const struct cli_option dhcp_options[] = {
+    {"format", "dnsmasq", "the server that is to read it"},
+};
+
+static const struct cli_verb verbs[] = {
+    {"dhcp", "", 0, "Prints configuration for another DHCP server", dhcp_options,
+     ARRAY_SIZE(dhcp_options),
+     "For subnets with mode = off in nodisk.conf(5): addresses and options of all nodes, loaders, "
+     "and\n"
+     "iPXE's script. To be printed anew when nodes change.\n"
+     "\n"
+     "  nodisk export dhcp --format dnsmasq > /etc/dnsmasq.d/nodisk.conf\n",
+     dhcp},
+};
+
+const struct cli_noun cli_export = {"export", "Configuration for other programs", verbs,
+                                    ARRAY_SIZE(verbs)};

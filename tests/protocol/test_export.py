@@ -1,0 +1,131 @@
+"""Configuration for other DHCP servers: they take it, and hand out what we would."""
+
+import os
+import subprocess
+
+import pytest
+from daemon import wait_until
+from netlab import ACK, SUBNET, Client, NetLab, Wire
+from test_dhcp_options import need, script, told
+
+NODE = "52:54:00:00:00:01"
+NODE_B = "52:54:00:00:00:11"
+MEMBER = "52:54:00:00:00:02"
+POOLED = "52:54:00:00:00:03"
+STRANGER = "52:54:00:00:00:63"
+
+OFF = SUBNET + """mode = off
+mtu = 1400
+ntp = 10.0.0.5 10.0.0.6
+domain-search = lan.example, example
+routes = 10.7.0.0/16:10.0.0.2 default:10.0.0.254
+option = always:224=hex:0a0b0c
+option = default-ip-ttl=64
+"""
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for network namespaces")
+
+
+@pytest.fixture
+def lab(tmp_path):
+    lab = NetLab(tmp_path)
+    yield lab
+    lab.close()
+
+
+@pytest.fixture
+def daemon(lab):
+    daemon = lab.daemon(OFF)
+    daemon.ok("group", "add", "rack1")
+    daemon.ok("group", "set", "rack1", "--option", "ntp-servers=10.0.0.7", "--option", "mtu=1300")
+    daemon.ok("node", "add", "web1", "--mac", NODE, NODE_B, "--address", "10.0.0.11", "--group", "rack1")
+    daemon.ok("node", "set", "web1", "--option", "mtu=1200")
+    daemon.ok("node", "add", "web2", "--mac", MEMBER, "--address", "10.0.0.12", "--group", "rack1")
+    daemon.ok("node", "add", "web3", "--mac", POOLED)
+    return daemon
+
+
+@pytest.fixture
+def dnsmasq(lab, daemon, tmp_path):
+    """It serves with what we have exported."""
+    need("dnsmasq")
+    config = tmp_path / "exported.conf"
+    config.write_text(daemon.ok("export", "dhcp", "--format", "dnsmasq"))
+    tested = subprocess.run(["dnsmasq", "--test", "-C", config], capture_output=True, text=True, timeout=60)
+    assert tested.returncode == 0, tested.stderr
+    process = lab.server.start("dnsmasq", "dnsmasq", "-d", "--port=0", "-C", config, "--interface=br0",
+                               "--bind-interfaces", f"--dhcp-leasefile={tmp_path}/leases",
+                               f"--pid-file={tmp_path}/dnsmasq.pid")
+    wait_until(lambda: "DHCP" in process.output(), "dnsmasq serves", 60)
+    return process
+
+
+def test_nodes_get_the_same_from_dnsmasq(lab, dnsmasq):
+    wire = Wire(lab.client())
+    wanted = {55: bytes([1, 3, 6, 12, 15, 23, 26, 42, 119, 121])}
+    expected = {
+        NODE: ("10.0.0.11", b"web1", 1200, "10.0.0.7"),
+        MEMBER: ("10.0.0.12", b"web2", 1300, "10.0.0.7"),
+        POOLED: (None, b"web3", 1400, "10.0.0.5"),
+        STRANGER: (None, None, 1400, "10.0.0.5"),
+    }
+    for mac, (address, name, mtu, ntp) in expected.items():
+        client = Client(wire, mac)
+        client.extra = wanted
+        offer = client.discover(wait=60)
+        ack = client.select(offer.yiaddr, server=offer.address(54), wait=60)
+        assert ack.kind == ACK and ack.yiaddr == (address or ack.yiaddr)
+        assert address or 100 <= int(ack.yiaddr.split(".")[3]) <= 199
+        assert ack.options.get(12) == name
+        assert ack.number(26) == mtu
+        assert ack.options[42][:4] == bytes(map(int, ntp.split(".")))
+        assert ack.address(3) == "10.0.0.254" and ack.address(6) == "10.0.0.53"
+        assert ack.options[15] == b"lan.example" and ack.options[23] == b"\x40"
+        assert ack.options[121] == bytes([16, 10, 7, 10, 0, 0, 2, 0, 10, 0, 0, 254])
+        assert ack.options[119].startswith(b"\x03lan\x07example\x00")
+        assert ack.options[224] == b"\x0a\x0b\x0c"
+    second = Client(wire, NODE_B)
+    offer = second.discover(wait=60)
+    assert offer.options[12] == b"web1"
+    wire.close()
+
+
+def boot_file(offer) -> bytes:
+    """dnsmasq puts it into option 67 for those who ask for that, else into its field."""
+    return offer.options.get(67, offer.file).rstrip(b"\0")
+
+
+def test_firmware_and_ipxe_get_their_files_from_dnsmasq(lab, dnsmasq):
+    wire = Wire(lab.client())
+    client = Client(wire, NODE)
+    pxe = {60: b"PXEClient:Arch:00000:UNDI:002001", 93: b"\0\0", 97: b"\0" + b"u" * 16,
+           55: bytes([1, 3, 43, 60, 66, 67])}
+    client.extra = pxe
+    offer = client.discover(wait=60)
+    assert boot_file(offer) == b"undionly.kpxe" and offer.siaddr == "10.0.0.1" and offer.yiaddr == "10.0.0.11"
+    client.extra = {**pxe, 60: b"PXEClient:Arch:00007:UNDI:003016", 93: b"\0\7"}
+    assert boot_file(client.discover(wait=60)) == b"snponly.efi"
+    for says_so in ({77: b"iPXE"}, {175: b"\x13\x01\x01"}):
+        client.extra = {**pxe, 55: bytes([1, 3, 67, 175]), **says_so}
+        offer = client.discover(wait=60)
+        assert boot_file(offer) == b"http://10.0.0.1/boot.ipxe?mac=${netX/mac:hexhyp}"
+        assert b"\xb0\x01\x01" in offer.options[175]
+    wire.close()
+
+
+def test_dhclient_through_dnsmasq(lab, dnsmasq, tmp_path):
+    need("dhclient")
+    client, path, config = lab.client(mac=NODE), script(tmp_path), tmp_path / "dhclient.conf"
+    config.write_text("request subnet-mask, routers, interface-mtu, ntp-servers, domain-search, host-name;\n"
+                      "initial-interval 1; timeout 60;\n")
+    client.run("dhclient", "-1", "-cf", config, "-lf", tmp_path / "client-leases", "-pf", tmp_path / "pid",
+               "-sf", path, "eth0", timeout=120)
+    bound = told(tmp_path / "script.BOUND")
+    assert bound["new_ip_address"] == "10.0.0.11" and bound["new_host_name"] == "web1"
+    assert bound["new_interface_mtu"] == "1200" and bound["new_ntp_servers"] == "10.0.0.7"
+    assert bound["new_domain_search"] in ("lan.example. example.", "lan.example example")
+
+
+def test_what_cannot_be_exported_is_said(daemon):
+    assert "there is no format 'nonsense'" in daemon.refused("export", "dhcp", "--format", "nonsense")
+    assert "say for which server" in daemon.usage("export", "dhcp")
