@@ -1,9 +1,13 @@
 #include "boot/script.h"
 
+#include "core/facts.h"
+
 /* Seconds between two tries of a node that waits for something. */
 #define RETRY_SECONDS   5
 /* How long an unknown machine shows what to do before it boots its own disk. */
 #define UNKNOWN_SECONDS 10
+/* Between two questions of one that waits to become a node. */
+#define PENDING_SECONDS 3
 /* iPXE's retries, about 5 s each, of a disk that it has lost while firmware or GRUB reads it. */
 #define SAN_RETRIES     120
 
@@ -162,6 +166,15 @@ static void put_wait(FILE *f, const char *node, const char *sentence, struct mac
     put_retry(f, mac, site, "again");
 }
 
+/* From its address on. */
+static void put_start_over(FILE *f, unsigned seconds, struct mac_address mac,
+                           const struct boot_site *site)
+{
+    fprintf(f, "sleep %u\nifclose\ndhcp || goto again\nchain --replace ", seconds);
+    put_url(f, "boot.ipxe", mac, site->base_url);
+    fprintf(f, " || goto again\n");
+}
+
 /* Perhaps we have forgotten, or never knew, that it is right: an address from us tells. */
 static void put_stranger(FILE *f, struct mac_address mac, const struct boot_site *site)
 {
@@ -171,9 +184,47 @@ static void put_stranger(FILE *f, struct mac_address mac, const struct boot_site
             "echo nodisk: the machine %s does not ask from the address that was given to it, or "
             "not while it boots; asking DHCP again\n",
             mac_format(mac, text));
-    fprintf(f, "sleep %u\nifclose\ndhcp || goto again\nchain --replace ", RETRY_SECONDS);
+    put_start_over(f, RETRY_SECONDS, mac, site);
+}
+
+/* Asks with all that it knows of itself. */
+static void put_telling(FILE *f, struct mac_address mac, const struct boot_site *site)
+{
+    fputs("chain --replace ", f);
     put_url(f, "boot.ipxe", mac, site->base_url);
-    fprintf(f, " || goto again\n");
+    fprintf(f, "%s || goto again\n", facts_query);
+}
+
+static void put_newcomer(FILE *f, struct mac_address mac, const struct boot_site *site)
+{
+    fputs("goto tell\n:again\n", f);
+    fprintf(f, "sleep %u\n:tell\n", RETRY_SECONDS);
+    put_telling(f, mac, site);
+}
+
+static void put_pending(FILE *f, struct mac_address mac, const struct boot_site *site)
+{
+    char text[MAC_TEXT_SIZE];
+    mac_format(mac, text);
+    fprintf(f,
+            ":again\n"
+            "echo nodisk: the machine %s waits to become a node; on the server: nodisk node adopt "
+            "%s NAME\nsleep %u\n",
+            text, text, PENDING_SECONDS);
+    put_telling(f, mac, site);
+}
+
+static void put_renew(FILE *f, struct mac_address mac, const struct boot_site *site)
+{
+    fputs(":again\necho nodisk: still waiting to become a node; asking DHCP again\n", f);
+    put_start_over(f, PENDING_SECONDS, mac, site);
+}
+
+static void put_adopted(FILE *f, const char *node, struct mac_address mac,
+                        const struct boot_site *site)
+{
+    fprintf(f, ":again\necho nodisk: this machine is %s now; starting over\n", node);
+    put_start_over(f, 1, mac, site);
 }
 
 static void put_unknown(FILE *f, struct mac_address mac)
@@ -198,6 +249,18 @@ static void put_script(FILE *f, const struct plan *plan, struct mac_address mac,
         break;
     case PLAN_STRANGER:
         put_stranger(f, mac, site);
+        break;
+    case PLAN_NEWCOMER:
+        put_newcomer(f, mac, site);
+        break;
+    case PLAN_PENDING:
+        put_pending(f, mac, site);
+        break;
+    case PLAN_RENEW:
+        put_renew(f, mac, site);
+        break;
+    case PLAN_ADOPTED:
+        put_adopted(f, plan->node->name, mac, site);
         break;
     case PLAN_NO_VOLUME:
         put_wait(f, plan->node->name,

@@ -297,6 +297,15 @@ static json_t *snapshot_boots(void *context)
     return snapshot;
 }
 
+void boot_tracker_tell(struct boot_tracker *tracker, const char *json_line)
+{
+    pthread_mutex_lock(&tracker->lock);
+    for (struct stage_listener *l = tracker->listeners; l; l = l->next)
+        if (l->event)
+            l->event(l, json_line);
+    pthread_mutex_unlock(&tracker->lock);
+}
+
 static void subscribe(void *context, struct stage_listener *listener)
 {
     struct boot_tracker *tracker = context;

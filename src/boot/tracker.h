@@ -41,5 +41,8 @@ bool boot_tracker_is_booting(struct boot_tracker *tracker, uint64_t node_id);
  * earlier daemon. */
 bool boot_tracker_is_booting_elsewhere(struct boot_tracker *tracker, uint64_t node_id);
 
+/* Something that is no stage, as an event on a line, for all who watch. */
+void boot_tracker_tell(struct boot_tracker *tracker, const char *json_line);
+
 /* For those who show it; lives as long as the tracker. */
 struct stage_provider boot_tracker_provider(struct boot_tracker *tracker);

@@ -1,4 +1,5 @@
 /* nodisk node add | list | show | set | remove */
+#include "cli/pending.h"
 #include "cli/wake.h"
 #include "core/credentials.h"
 #include "core/wake.h"
@@ -18,6 +19,21 @@ static const struct cli_option add_options[] = {
     {"chap", "none|one-way|mutual", "with what it logs in: secrets that the daemon makes, or none"},
     {"wake-password", "PASSWORD", "six bytes that its cards want before they wake it (SecureOn)"},
     {"option", "NAME=VALUE", "a DHCP option, such as mtu=9000 or 224=hex:0a0b", true},
+};
+
+static const struct cli_option adopt_options[] = {
+    PENDING_MATCH_OPTIONS,
+    {"address", "IPV4", "always this address; otherwise one of the pool"},
+    {"image", "IMAGE[@N]", "a disk of its own over this image (the latest, or version N for good)"},
+    {"volume", "VOLUME", "this volume, which exists already, as its disk"},
+    {"group", "GROUP", "which must exist (nodisk group add)"},
+    {"chap", "none|one-way|mutual", "with what it logs in: secrets that the daemon makes, or none"},
+    {"wake-password", "PASSWORD", "six bytes that its cards want before they wake it (SecureOn)"},
+    {"option", "NAME=VALUE", "a DHCP option, such as mtu=9000 or 224=hex:0a0b", true},
+};
+
+static const struct cli_option list_options[] = {
+    {"pending", NULL, "machines that boot here and wait to become nodes"},
 };
 
 static const struct cli_option set_options[] = {
@@ -124,6 +140,12 @@ static int add(const struct cli *cli, const struct args *args)
     return cli_done(cli, json, "node %s is registered\n", args->words[0]);
 }
 
+static int adopt(const struct cli *cli, const struct args *args)
+{
+    int r = check_values(args);
+    return r == CLI_OK ? cli_adopt(cli, args, body_of(args, false)) : r;
+}
+
 static int set(const struct cli *cli, const struct args *args)
 {
     json_t *json;
@@ -166,6 +188,8 @@ static void print_nodes(const json_t *answer)
 
 static int list(const struct cli *cli, const struct args *args)
 {
+    if (args_given(args, "pending"))
+        return cli_list_pending(cli);
     return cli_show(cli, "/v1/nodes", print_nodes);
 }
 
@@ -256,7 +280,17 @@ static const struct cli_verb verbs[] = {
      "\n"
      "  nodisk node add web1 --mac 52:54:00:12:34:56 --image debian12 --address 10.0.0.11\n",
      add},
-    {"list", "", 0, "All nodes", NULL, 0, NULL, list},
+    {"adopt", "[MAC] NAME", 1, "Makes a machine that waits a node, which then boots by itself",
+     adopt_options, ARRAY_SIZE(adopt_options),
+     "With --all, or with what its MAC, subnet, maker or product is like, all that wait and are "
+     "so:\n"
+     "NAME then has a part that differs, such as %{number}, %{number:02}, %{mac} or %{serial}.\n"
+     "\n"
+     "  nodisk node adopt 52:54:00:12:34:56 web1 --image debian12\n"
+     "  nodisk node adopt --all 'web-%{number:02}' --image debian12\n",
+     adopt, 1},
+    {"forget", "MAC", 1, "Forgets a machine that waits", NULL, 0, NULL, cli_forget},
+    {"list", "", 0, "All nodes", list_options, ARRAY_SIZE(list_options), NULL, list},
     {"show", "NAME", 1, "One node with its last boots", NULL, 0, NULL, show},
     {"set", "NAME", 1, "Changes what a node has", set_options, ARRAY_SIZE(set_options), NULL, set},
     {"remove", "NAME", 1, "Forgets a node that is down; its volume stays unless you say otherwise",

@@ -2,7 +2,7 @@
  * nodisk watch: the nodes' boots as they go on. A table that renews itself on a terminal, a line
  * for each event elsewhere, the daemon's own lines with --json.
  */
-#include "cli/command.h"
+#include "cli/pending.h"
 
 #include <errno.h>
 #include <sys/ioctl.h>
@@ -12,7 +12,8 @@
 
 struct watch {
     bool json, terminal;
-    json_t *nodes; /* of the snapshot, kept up to date */
+    json_t *nodes;    /* of the snapshot, kept up to date */
+    char pending[32]; /* the MAC of who has come last to become a node; "": nobody */
 };
 
 static json_t *find_node(const struct watch *w, const char *name)
@@ -77,6 +78,8 @@ static bool draw(void *context)
         printf("and %zu more; Ctrl-C ends", count - room);
     else
         printf("Ctrl-C ends");
+    if (w->pending[0])
+        printf("; %s waits: nodisk node list --pending", w->pending);
     fflush(stdout);
     free(order);
     return true;
@@ -118,6 +121,16 @@ static void print_snapshot(const struct watch *w)
     }
 }
 
+/* A machine that is no node. */
+static void print_pending(const json_t *event)
+{
+    char text[AGE_TEXT_SIZE];
+    const json_t *machine = json_object_get(event, "machine");
+    cleanup_free char *words = cli_pending_words(machine);
+    printf("%s %s waits to become a node%s%s\n", print_time(print_number(event, "at"), text),
+           print_text(machine, "mac") ?: "-", *words ? ": " : "", words);
+}
+
 static bool on_line(void *context, const char *text, json_t *json)
 {
     struct watch *w = context;
@@ -133,6 +146,11 @@ static bool on_line(void *context, const char *text, json_t *json)
         take_stage(w, json);
         if (!w->terminal)
             print_stage(json);
+    } else if (event && str_eq(event, "pending")) {
+        str_copy(w->pending, sizeof(w->pending),
+                 print_text(json_object_get(json, "machine"), "mac") ?: "");
+        if (!w->terminal)
+            print_pending(json);
     }
     if (w->terminal)
         (void)draw(w);

@@ -84,6 +84,7 @@ static bool wait_for_store(struct exchange *x, const struct lease *lease,
     w->mac = lease->mac;
     w->request = x->request->type;
     w->client = x->client;
+    w->relay = x->relay;
     w->answer = *answer;
     return true;
 }
@@ -142,6 +143,8 @@ static bool release_waiting(struct dhcp_server *server, struct waiting *w, bool 
         .address = w->address,
         .client = w->client,
         .at = now->wall,
+        .subnet = network ? &network->config.settings : NULL,
+        .relay = &w->relay,
     };
     w->used = false;
     if (!still_holds(server, lease, event.node, now))

@@ -198,8 +198,9 @@ bool dhcp_option_has_prefix(const struct dhcp_option *option, const char *prefix
     return option && option->size >= n && memcmp(option->data, prefix, n) == 0;
 }
 
-bool dhcp_relay_address(const struct dhcp_message *message, uint8_t suboption,
-                        uint32_t *ret_address)
+/* False: it is not there. */
+static bool find_suboption(const struct dhcp_message *message, uint8_t suboption,
+                           struct wire_reader *ret_data)
 {
     const struct dhcp_option *option = dhcp_message_option(message, DHCP_OPTION_RELAY_AGENT);
     if (!option)
@@ -210,12 +211,40 @@ bool dhcp_relay_address(const struct dhcp_message *message, uint8_t suboption,
         struct wire_reader sub = wire_get_sub(&r, wire_get_u8(&r));
         if (!wire_reader_ok(&r))
             return false;
-        if (code == suboption && wire_reader_left(&sub) == 4) {
-            *ret_address = wire_get_be32(&sub);
+        *ret_data = sub;
+        if (code == suboption)
             return true;
-        }
     }
     return false;
+}
+
+bool dhcp_relay_address(const struct dhcp_message *message, uint8_t suboption,
+                        uint32_t *ret_address)
+{
+    struct wire_reader data;
+    if (!find_suboption(message, suboption, &data) || wire_reader_left(&data) != 4)
+        return false;
+    *ret_address = wire_get_be32(&data);
+    return true;
+}
+
+void dhcp_relay_text(const struct dhcp_message *message, uint8_t suboption,
+                     char text[static DHCP_RELAY_TEXT_MAX + 1])
+{
+    struct wire_reader data;
+    size_t n = 0;
+    bool plain = true;
+    text[0] = '\0';
+    if (!find_suboption(message, suboption, &data) || wire_reader_left(&data) == 0)
+        return;
+    for (const uint8_t *p = data.pos; p < data.end; p++)
+        plain = plain && *p > ' ' && *p < 0x7f;
+    if (!plain)
+        n = (size_t)snprintf(text, DHCP_RELAY_TEXT_MAX + 1, "0x");
+    for (; wire_reader_left(&data) > 0 && n + 2 <= DHCP_RELAY_TEXT_MAX;) {
+        uint8_t byte = wire_get_u8(&data);
+        n += (size_t)snprintf(text + n, DHCP_RELAY_TEXT_MAX + 1 - n, plain ? "%c" : "%02x", byte);
+    }
 }
 
 size_t dhcp_option_encoded_size(size_t size)

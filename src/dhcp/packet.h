@@ -112,10 +112,18 @@ bool dhcp_option_has_prefix(const struct dhcp_option *option, const char *prefix
 
 /* A sub-option of relay agent information (RFC 3046 2.0); NULL if it is not there. Its address, if
  * it is four bytes long. */
+#define DHCP_RELAY_CIRCUIT_ID     1
+#define DHCP_RELAY_REMOTE_ID      2
 #define DHCP_RELAY_LINK_SELECTION 5  /* RFC 3527 */
 #define DHCP_RELAY_SERVER_ID      11 /* RFC 5107 */
 bool dhcp_relay_address(const struct dhcp_message *message, uint8_t suboption,
                         uint32_t *ret_address);
+
+/* A sub-option as text: as it is if that can be printed, else 0x and its bytes in hexadecimal; ""
+ * if it is not there; cut if it is too long. */
+#define DHCP_RELAY_TEXT_MAX 128
+void dhcp_relay_text(const struct dhcp_message *message, uint8_t suboption,
+                     char text[static DHCP_RELAY_TEXT_MAX + 1]);
 
 /* The fixed fields of an answer that are not copied from the request. */
 struct dhcp_reply {

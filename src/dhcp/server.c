@@ -93,6 +93,8 @@ void exchange_tell(const struct exchange *x, enum dhcp_type type, uint32_t addre
         .proxy = x->network->config.settings.mode == SUBNET_PROXY,
         .client = x->client,
         .at = x->now->wall,
+        .subnet = &x->network->config.settings,
+        .relay = &x->relay,
     };
     counter_add(&x->server->counters.sent[type], 1);
     policy->event(policy->context, &event);
@@ -174,6 +176,8 @@ static bool locate(struct exchange *x)
     (void)dhcp_relay_address(x->request, DHCP_RELAY_SERVER_ID, &x->server_id);
     exchange_identify(x, x->request->mac);
     x->client = dhcp_client_of(x->request, &x->network->config.settings);
+    dhcp_relay_text(x->request, DHCP_RELAY_CIRCUIT_ID, x->relay.circuit_id);
+    dhcp_relay_text(x->request, DHCP_RELAY_REMOTE_ID, x->relay.remote_id);
     lease_expire(x->network->leases, x->now->monotonic);
     return true;
 }
@@ -352,6 +356,16 @@ static bool on_inform(struct exchange *x, struct dhcp_answer *answer)
     return true;
 }
 
+/* Somebody else's machine, which another server on this network may answer. */
+static bool is_ignored(const struct exchange *x)
+{
+    if (x->known || x->client.kind == DHCP_CLIENT_OTHER ||
+        x->network->config.settings.unknown != SUBNET_IGNORE)
+        return false;
+    exchange_report(x, DHCP_ODD_IGNORED, 0, NULL);
+    return true;
+}
+
 static bool dispatch(struct exchange *x, struct dhcp_answer *answer)
 {
     if (x->network->config.settings.mode == SUBNET_PROXY)
@@ -443,5 +457,5 @@ bool dhcp_server_receive(struct dhcp_server *server, const struct dhcp_arrival *
                             message->server_id ? message->server_id : arrival->source, NULL);
         return false;
     }
-    return locate(&x) && dispatch(&x, answer);
+    return locate(&x) && !is_ignored(&x) && dispatch(&x, answer);
 }

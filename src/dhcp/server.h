@@ -71,6 +71,12 @@ struct dhcp_lease_record {
     const char *node;       /* its name, or NULL; likewise */
 };
 
+/* Where a relay says that it is (RFC 3046): each "" if it does not. */
+struct dhcp_relay {
+    char circuit_id[DHCP_RELAY_TEXT_MAX + 1];
+    char remote_id[DHCP_RELAY_TEXT_MAX + 1];
+};
+
 /* An OFFER, ACK or NAK goes out. */
 struct dhcp_event {
     enum dhcp_type type;
@@ -80,7 +86,9 @@ struct dhcp_event {
     uint32_t address;             /* given, or refused; 0: it gets one from another server */
     bool proxy;                   /* we only say what to boot; `address` is what the client says */
     struct dhcp_client client;
-    uint64_t at; /* usec since 1970 */
+    uint64_t at;                 /* usec since 1970 */
+    const struct subnet *subnet; /* these two while the callback runs */
+    const struct dhcp_relay *relay;
 };
 
 enum dhcp_oddity_kind {
@@ -93,6 +101,7 @@ enum dhcp_oddity_kind {
     DHCP_ODD_NO_LOADER,      /* `mac`, a `client` that boots, gets an address but no boot file */
     DHCP_ODD_LEFT_OUT,       /* `option` did not fit into the answer for `mac` */
     DHCP_ODD_FOREIGN_SERVER, /* another DHCP server, `address`, answers in our subnet */
+    DHCP_ODD_IGNORED,        /* `mac`, a `client` that boots, is no node: `subnet` ignores it */
     DHCP_ODD_STORE_LATE,     /* short lease: the registry did not store it in time */
     DHCP_ODD_STORE_FAILED,   /* short lease: the registry could not store it */
     DHCP_ODD_NO_MEMORY,

@@ -21,6 +21,7 @@ struct waiting {
     struct dhcp_client client;
     uint32_t address;
     struct mac_address mac; /* the client's; with address: what is stored */
+    struct dhcp_relay relay;
     struct dhcp_answer answer;
 };
 
@@ -48,6 +49,7 @@ struct exchange {
     struct dhcp_node node;
     uint32_t reserved; /* ...whose own address this is, if it is in this network; else 0 */
     struct dhcp_client client;
+    struct dhcp_relay relay;
 };
 
 static inline bool network_contains(const struct network *network, uint32_t address)

@@ -22,6 +22,13 @@ enum subnet_mode {
     SUBNET_OFF,    /* answer nothing; something else hands out addresses */
 };
 
+/* What becomes of a machine that boots and is no node. */
+enum subnet_unknown {
+    SUBNET_LOCAL,    /* it is told so, and boots its own disk */
+    SUBNET_IGNORE,   /* DHCP does not answer it */
+    SUBNET_REGISTER, /* it waits until somebody makes it a node */
+};
+
 struct address_range {
     uint32_t first, last; /* both included */
 };
@@ -29,6 +36,7 @@ struct address_range {
 struct subnet {
     char name[NAME_MAX_LEN + 1];
     enum subnet_mode mode;
+    enum subnet_unknown unknown;
     char interface[IF_NAMESIZE];
     uint32_t network, mask;
     struct address_range ranges[SUBNET_MAX_RANGES]; /* the pool; may be empty */

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "boot/pending.h"
 #include "boot/watch.h"
 #include "http/sessions.h"
 #include "registry/registry.h"
@@ -29,6 +30,7 @@ struct admin_settings {
     struct registry *registry;
     struct storage *storage;
     struct catalog_slot *catalog;
+    struct pending *pending;             /* NULL: nobody waits to become a node */
     const struct stage_provider *stages; /* NULL: nobody follows the boots yet */
     const struct session_provider *sessions;
     /* What the services counted, as a new object. Several threads at once. NULL: they do not. */

@@ -96,6 +96,10 @@ void admin_set_node(struct call *call);
 void admin_remove_node(struct call *call);
 void admin_wake_node(struct call *call);
 
+void admin_list_pending(struct call *call);
+void admin_forget_pending(struct call *call);
+void admin_adopt_node(struct call *call);
+
 void admin_list_images(struct call *call);
 void admin_import_image(struct call *call);
 void admin_show_image(struct call *call);

@@ -1,6 +1,5 @@
 /* /v1/nodes */
-#include "http/admin_internal.h"
-#include "http/body.h"
+#include "http/admin_nodes.h"
 
 #include <errno.h>
 
@@ -71,7 +70,7 @@ void admin_list_nodes(struct call *call)
     call_reply(call, 200, json_pack("{s:o}", "nodes", list));
 }
 
-static json_t *node_result(struct admin *admin, const char *name, uint32_t version)
+json_t *node_result(struct admin *admin, const char *name, uint32_t version)
 {
     cleanup_catalog struct catalog *catalog = catalog_slot_get(admin->settings.catalog);
     const struct catalog_node *node = catalog_node_by_name(catalog, name);
@@ -188,38 +187,36 @@ static int check_change(struct call *call, const char *name,
     return harmless ? 0 : check_is_down(call, node, ret_error);
 }
 
-struct node_request {
-    struct body_node fields;
-    const struct mac_address *macs;
-    uint32_t address;
-    char image[64];
-    uint32_t version;
-    enum chap_mode chap;
-    struct wake_password wake_password;
-};
+int node_request_take(struct body *body, const struct body_node *fields,
+                      struct node_request *ret_request, struct error *ret_error)
+{
+    struct node_request *request = ret_request;
+    request->fields = *fields;
+    request->n_macs = fields->macs.count;
+    int r = body_parse_macs(body, &fields->macs, &request->macs, ret_error);
+    if (r >= 0)
+        r = body_parse_address(&fields->address, &request->address, ret_error);
+    if (r >= 0)
+        r = body_parse_wake_password(&fields->wake_password, &request->wake_password, ret_error);
+    if (r >= 0 && fields->chap.given)
+        r = chap_mode_parse(fields->chap.text, &request->chap, ret_error);
+    if (r >= 0 && fields->image.given)
+        r = body_parse_image_reference(fields->image.text, request->image, &request->version,
+                                       ret_error);
+    return r;
+}
 
 static int read_request(struct call *call, struct body *body, struct node_request *request,
                         struct error *ret_error)
 {
     size_t size;
+    struct body_node fields;
     const char *data = http_body(call->request, &size);
-    int r = body_read_node(data, size, body, &request->fields, ret_error);
-    if (r >= 0)
-        r = body_parse_macs(body, &request->fields.macs, &request->macs, ret_error);
-    if (r >= 0)
-        r = body_parse_address(&request->fields.address, &request->address, ret_error);
-    if (r >= 0)
-        r = body_parse_wake_password(&request->fields.wake_password, &request->wake_password,
-                                     ret_error);
-    if (r >= 0 && request->fields.chap.given)
-        r = chap_mode_parse(request->fields.chap.text, &request->chap, ret_error);
-    if (r >= 0 && request->fields.image.given)
-        r = body_parse_image_reference(request->fields.image.text, request->image,
-                                       &request->version, ret_error);
-    return r;
+    int r = body_read_node(data, size, body, &fields, ret_error);
+    return r < 0 ? r : node_request_take(body, &fields, request, ret_error);
 }
 
-static int add(struct call *call, const struct node_request *request, struct error *ret_error)
+int node_request_add(struct call *call, const struct node_request *request, struct error *ret_error)
 {
     const struct registry_node node = {
         .name = request->fields.name.text,
@@ -227,7 +224,7 @@ static int add(struct call *call, const struct node_request *request, struct err
         .address = request->address,
         .volume = request->fields.volume.text,
         .macs = request->macs,
-        .n_macs = request->fields.macs.count,
+        .n_macs = request->n_macs,
         .chap = request->chap,
         .wake_password = request->wake_password,
         .options = options_of_body(&request->fields.options, &request->fields.no_options),
@@ -247,7 +244,8 @@ void admin_add_node(struct call *call)
     cleanup_body struct body body = {0};
     struct node_request request = {0};
     struct error error;
-    if (read_request(call, &body, &request, &error) < 0 || add(call, &request, &error) < 0)
+    if (read_request(call, &body, &request, &error) < 0 ||
+        node_request_add(call, &request, &error) < 0)
         call_reply_error(call, &error);
     else
         call_reply_job(call, NULL, request.fields.name.text, node_result);

@@ -173,29 +173,53 @@ static int read_body(const char *data, size_t size, struct body *body, const str
     return read_members(body, fields, count, place, ret_error);
 }
 
+#define NODE_FIELDS(type, member)                                                                  \
+    {"name", FIELD_TEXT, offsetof(type, member.name)},                                             \
+        {"group", FIELD_TEXT, offsetof(type, member.group), .may_be_null = true},                  \
+        {"address", FIELD_TEXT, offsetof(type, member.address), .may_be_null = true},              \
+        {"volume", FIELD_TEXT, offsetof(type, member.volume), .may_be_null = true},                \
+        {"image", FIELD_TEXT, offsetof(type, member.image)},                                       \
+        {"macs", FIELD_LIST, offsetof(type, member.macs)},                                         \
+        {"chap", FIELD_TEXT, offsetof(type, member.chap)},                                         \
+        {"chap_rotate", FIELD_BOOL, offsetof(type, member.chap_rotate)},                           \
+        {"options", FIELD_LIST, offsetof(type, member.options)},                                   \
+        {"no_options", FIELD_LIST, offsetof(type, member.no_options)},                             \
+    {                                                                                              \
+        "wake_password", FIELD_TEXT, offsetof(type, member.wake_password), .may_be_null = true     \
+    }
+
+static int check_disk(const struct body_node *node, struct error *ret_error)
+{
+    if (node->volume.given && node->image.given)
+        return error_set(ret_error, -EINVAL,
+                         "give either 'image' (a disk of its own is made) or 'volume', not both");
+    return 0;
+}
+
+struct named_node {
+    struct body_node node;
+};
+
 int body_read_node(const char *data, size_t size, struct body *body, struct body_node *ret_node,
                    struct error *ret_error)
 {
-    static const struct field fields[] = {
-        {"name", FIELD_TEXT, offsetof(struct body_node, name)},
-        {"group", FIELD_TEXT, offsetof(struct body_node, group), .may_be_null = true},
-        {"address", FIELD_TEXT, offsetof(struct body_node, address), .may_be_null = true},
-        {"volume", FIELD_TEXT, offsetof(struct body_node, volume), .may_be_null = true},
-        {"image", FIELD_TEXT, offsetof(struct body_node, image)},
-        {"macs", FIELD_LIST, offsetof(struct body_node, macs)},
-        {"chap", FIELD_TEXT, offsetof(struct body_node, chap)},
-        {"chap_rotate", FIELD_BOOL, offsetof(struct body_node, chap_rotate)},
-        {"wake_password", FIELD_TEXT, offsetof(struct body_node, wake_password),
-         .may_be_null = true},
-        {"options", FIELD_LIST, offsetof(struct body_node, options)},
-        {"no_options", FIELD_LIST, offsetof(struct body_node, no_options)},
-    };
+    static const struct field fields[] = {NODE_FIELDS(struct named_node, node)};
     *ret_node = (struct body_node){0};
     int r = read_body(data, size, body, fields, ARRAY_SIZE(fields), ret_node, ret_error);
-    if (r >= 0 && ret_node->volume.given && ret_node->image.given)
-        return error_set(ret_error, -EINVAL,
-                         "give either 'image' (a disk of its own is made) or 'volume', not both");
-    return r;
+    return r < 0 ? r : check_disk(ret_node, ret_error);
+}
+
+int body_read_adoption(const char *data, size_t size, struct body *body,
+                       struct body_adoption *ret_adoption, struct error *ret_error)
+{
+    static const struct field fields[] = {
+        NODE_FIELDS(struct body_adoption, node),
+        {"mac", FIELD_TEXT, offsetof(struct body_adoption, mac)},
+        {"match", FIELD_TEXTS, offsetof(struct body_adoption, match)},
+    };
+    *ret_adoption = (struct body_adoption){0};
+    int r = read_body(data, size, body, fields, ARRAY_SIZE(fields), ret_adoption, ret_error);
+    return r < 0 ? r : check_disk(&ret_adoption->node, ret_error);
 }
 
 int body_read_wake(const char *data, size_t size, struct body *body, struct body_wake *ret_wake,

@@ -60,6 +60,15 @@ struct body_node {
 int body_read_node(const char *data, size_t size, struct body *body, struct body_node *ret_node,
                    struct error *ret_error) MUST_CHECK;
 
+/* Of a machine that waits; one of mac and match (patterns of what it is). */
+struct body_adoption {
+    struct body_node node;
+    struct body_text mac;
+    struct body_texts match;
+};
+int body_read_adoption(const char *data, size_t size, struct body *body,
+                       struct body_adoption *ret_adoption, struct error *ret_error) MUST_CHECK;
+
 struct body_wake {
     struct body_text node;
     struct body_bool force;

@@ -183,6 +183,52 @@ static bool is_ipxe(const struct http_request *request)
     return agent && strncmp(agent, "iPXE/", 5) == 0;
 }
 
+static const char *query_value(void *context, const char *key)
+{
+    return http_query(context, key);
+}
+
+/* A machine that is no node, and what it says of itself if it does (NULL: not yet). */
+static enum plan_kind meet_unknown(struct node_http *http, const struct endpoint *peer,
+                                   struct mac_address mac, const struct facts *facts)
+{
+    const struct node_http_settings *settings = &http->settings;
+    struct node_http_place place;
+    uint32_t address;
+    if (!settings->pending || !endpoint_ipv4(peer, &address) ||
+        !settings->registers(settings->context, address, &place))
+        return PLAN_UNKNOWN;
+    if (prove(http, peer, NULL, mac) == PROOF_AGAINST)
+        return PLAN_STRANGER;
+    if (!facts)
+        return PLAN_NEWCOMER;
+    pending_see(settings->pending,
+                &(struct pending_sight){
+                    .mac = mac, .address = address, .subnet = place.subnet, .facts = facts});
+    uint64_t patience = place.lease_time * USEC_PER_SEC / 2;
+    bool old = place.lease_time && pending_address_age(settings->pending, mac) > patience;
+    return old ? PLAN_RENEW : PLAN_PENDING;
+}
+
+/* A machine that has waited for that asks its new script with what it has said all the time. */
+static struct plan make_plan(struct node_http *http, const struct http_request *request,
+                             const struct endpoint *peer, const struct catalog *catalog,
+                             struct mac_address mac)
+{
+    struct plan plan = plan_for_mac(catalog, mac);
+    struct facts facts;
+    bool tells = facts_read(query_value, (void *)request, &facts);
+    if (!plan.node)
+        plan.kind = meet_unknown(http, peer, mac, tells ? &facts : NULL);
+    else if (tells && prove(http, peer, plan.node, mac) != PROOF_AGAINST)
+        plan.kind = PLAN_ADOPTED;
+    else if (!node_http_may_have(http, peer, &plan, mac))
+        plan = (struct plan){.kind = PLAN_STRANGER};
+    else if (is_ipxe(request))
+        sign_script(http, &plan, mac, peer);
+    return plan;
+}
+
 static void get_script(struct node_http *http, struct http_request *request,
                        const struct endpoint *peer, const struct endpoint *local)
 {
@@ -190,11 +236,7 @@ static void get_script(struct node_http *http, struct http_request *request,
     if (!node_http_get_mac(http, request, peer, &mac))
         return;
     cleanup_catalog struct catalog *catalog = catalog_slot_get(http->settings.catalog);
-    struct plan plan = plan_for_mac(catalog, mac);
-    if (plan.node && !node_http_may_have(http, peer, &plan, mac))
-        plan = (struct plan){.kind = PLAN_STRANGER};
-    else if (plan.node && is_ipxe(request))
-        sign_script(http, &plan, mac, peer);
+    struct plan plan = make_plan(http, request, peer, catalog, mac);
     counter_add(plan.node ? &http->counters.scripts : &http->counters.unknown, 1);
     reply_script(http, request, &plan, mac, local, catalog_base_iqn(catalog));
 }

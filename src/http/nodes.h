@@ -12,6 +12,7 @@
  */
 #pragma once
 
+#include "boot/pending.h"
 #include "boot/tracker.h"
 #include "core/counter.h"
 #include "core/net.h"
@@ -59,6 +60,12 @@ enum node_http_giver {
     NODE_HTTP_ELSEWHERE, /* another server */
 };
 
+/* Where a machine that is no node is to be registered. */
+struct node_http_place {
+    char subnet[NAME_MAX_LEN + 1];
+    uint32_t lease_time; /* seconds, of an address that we gave it; 0: somebody else does that */
+};
+
 struct node_http_settings {
     const struct endpoint *listen;
     size_t n_listen; /* up to NODE_HTTP_MAX_LISTEN */
@@ -70,6 +77,9 @@ struct node_http_settings {
     /* The machine that has an address of a network that we are the proxy of, as the wire shows it;
      * false: it does not, since a router is between. */
     bool (*neighbour)(void *context, uint32_t address, struct mac_address *ret_mac);
+    struct pending *pending; /* NULL: nobody is registered */
+    /* False: a machine with this address that is no node is not to be registered. */
+    bool (*registers)(void *context, uint32_t address, struct node_http_place *ret_place);
     /* Have nodes fetch kernel and initramfs from here, where that is what their loaders do. */
     bool direct;
     void (*read_disk)(void *context, struct node_disk_read *read); /* if `direct` */

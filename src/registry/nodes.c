@@ -62,6 +62,8 @@ static int set_mac(struct db *db, int64_t node_id, struct mac_address mac, size_
                   DB_VALUES(db_text(text), db_int(node_id), db_int((int64_t)position)), ret_error);
     if (r == 0)
         return error_set(ret_error, -EINVAL, "mac %s is given twice", text);
+    if (r >= 0) /* it waits no longer */
+        r = db_change(db, "DELETE FROM pending WHERE mac = ?", DB_VALUES(db_text(text)), ret_error);
     return r < 0 ? r : 0;
 }
 

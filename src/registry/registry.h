@@ -17,6 +17,7 @@
  */
 #pragma once
 
+#include "core/facts.h"
 #include "core/mailbox.h"
 #include "core/names.h"
 #include "registry/catalog.h"
@@ -374,6 +375,33 @@ int registry_lease_list(struct registry *registry,
                         void (*each)(void *context, const struct registry_lease *lease),
                         void *context, struct error *ret_error) MUST_CHECK;
 const char *registry_lease_state_name(enum registry_lease_state state);
+
+/* --- machines that wait to become nodes --- */
+
+#define REGISTRY_MAX_PENDING  1000
+#define REGISTRY_RELAY_ID_MAX 128
+
+struct registry_pending {
+    struct mac_address mac; /* the key: storing it again replaces it */
+    uint32_t address;       /* that it had last; 0: not known */
+    char subnet[NAME_MAX_LEN + 1];
+    char circuit_id[REGISTRY_RELAY_ID_MAX + 1]; /* of the relay that it is behind, or "" */
+    char remote_id[REGISTRY_RELAY_ID_MAX + 1];
+    struct facts facts;
+    uint64_t first_seen, last_seen; /* usec since 1970 */
+};
+
+/* Asynchronous, as registry_lease_store(); copied. MACs of nodes are left out, and of more than
+ * REGISTRY_MAX_PENDING those that were not seen for longest. */
+int registry_pending_store(struct registry *registry, const struct registry_pending *rows,
+                           size_t count, struct registry_reply *reply) MUST_CHECK;
+/* Blocks; it need not be there. */
+int registry_pending_remove(struct registry *registry, struct mac_address mac,
+                            struct error *ret_error) MUST_CHECK;
+/* Blocks. The one seen last comes first; called as that of registry_lease_list(). */
+int registry_pending_list(struct registry *registry,
+                          void (*each)(void *context, const struct registry_pending *pending),
+                          void *context, struct error *ret_error) MUST_CHECK;
 
 /* --- boots --- */
 

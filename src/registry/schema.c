@@ -249,11 +249,31 @@ static const char version_options[] =
     "  PRIMARY KEY (group_id, code)"
     ") STRICT, WITHOUT ROWID;";
 
+/* Machines that are no nodes and wait to become some. What they say of themselves is text of
+ * theirs, cleaned. */
+static const char version_pending[] = "CREATE TABLE pending ("
+                                      "  mac TEXT PRIMARY KEY,"
+                                      "  address TEXT NOT NULL,"
+                                      "  subnet TEXT NOT NULL,"
+                                      "  circuit_id TEXT NOT NULL,"
+                                      "  remote_id TEXT NOT NULL,"
+                                      "  uuid TEXT NOT NULL,"
+                                      "  manufacturer TEXT NOT NULL,"
+                                      "  product TEXT NOT NULL,"
+                                      "  serial TEXT NOT NULL,"
+                                      "  card TEXT NOT NULL,"
+                                      "  architecture TEXT NOT NULL,"
+                                      "  firmware TEXT NOT NULL,"
+                                      "  memory INTEGER NOT NULL,"
+                                      "  first_seen INTEGER NOT NULL,"
+                                      "  last_seen INTEGER NOT NULL"
+                                      ") STRICT, WITHOUT ROWID;";
+
 /* migrations[n] brings version n to version n + 1. What was released never changes here. */
 static const char *const migrations[] = {
     version_1,         version_attachments,   version_chap,           version_thick,
     version_removable, version_registrations, version_image_identity, version_kinds,
-    version_layers,    version_wake,          version_options,
+    version_layers,    version_wake,          version_options,        version_pending,
 };
 
 static int check_whole(struct db *db, struct error *ret_error)

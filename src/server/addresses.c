@@ -128,6 +128,19 @@ int addresses_check(struct addresses *a, uint32_t address, struct error *ret_err
     return 0;
 }
 
+bool addresses_find(struct addresses *a, uint32_t address, struct subnet *ret_subnet)
+{
+    bool found = false;
+    pthread_mutex_lock(&a->lock);
+    for (size_t i = 0; i < a->count && !found; i++) {
+        found = (address & a->subnets[i].mask) == a->subnets[i].network;
+        if (found)
+            *ret_subnet = a->subnets[i];
+    }
+    pthread_mutex_unlock(&a->lock);
+    return found;
+}
+
 enum subnet_mode addresses_mode(struct addresses *a, uint32_t address,
                                 char ret_interface[static IF_NAMESIZE])
 {

@@ -20,6 +20,9 @@ int addresses_copy(struct addresses *addresses, struct subnet **ret_subnets,
 int addresses_check(struct addresses *addresses, uint32_t address,
                     struct error *ret_error) MUST_CHECK;
 
+/* The subnet that an address is in; false: in none. Any thread. */
+bool addresses_find(struct addresses *addresses, uint32_t address, struct subnet *ret_subnet);
+
 /* Who hands out addresses of the network that this one is in? SUBNET_OFF also if we know nothing of
  * it. Otherwise *ret_interface is where that network is. Any thread. */
 enum subnet_mode addresses_mode(struct addresses *addresses, uint32_t address,

@@ -216,6 +216,20 @@ static const char *parse_mode(const char *value, void *place)
     return NULL;
 }
 
+static const char *parse_unknown(const char *value, void *place)
+{
+    enum subnet_unknown *unknown = place;
+    if (str_eq(value, "local"))
+        *unknown = SUBNET_LOCAL;
+    else if (str_eq(value, "ignore"))
+        *unknown = SUBNET_IGNORE;
+    else if (str_eq(value, "register"))
+        *unknown = SUBNET_REGISTER;
+    else
+        return "must be local, ignore or register";
+    return NULL;
+}
+
 static const char *parse_interface(const char *value, void *place)
 {
     if (!*value || strpbrk(value, "/ \t"))
@@ -423,6 +437,7 @@ static const struct key keys[] = {
     {"tftp", "listen", parse_listen, SERVER(tftp), true},
     {"tftp", "loaders", parse_path, SERVER(loaders)},
     {"subnet", "mode", parse_mode, SUBNET(mode)},
+    {"subnet", "unknown", parse_unknown, SUBNET(unknown)},
     {"subnet", "interface", parse_interface, SUBNET(interface)},
     {"subnet", "network", parse_network, 0},
     {"subnet", "range", parse_range, 0, true},
@@ -510,17 +525,47 @@ static bool mark_seen(struct parser *parser, const struct key *key, const void *
     return seen;
 }
 
+static void take_adopt_key(struct parser *parser, const char *rule, const char *name,
+                           const char *value)
+{
+    enum adopt_subject subject;
+    const char *wrong =
+        adopt_rules_take(parser->config->adopt, rule, parser->line, name, value, &subject);
+    if (!wrong)
+        return;
+    if (subject == ADOPT_VALUE)
+        problem(parser, parser->line, "[adopt %s] %s: '%s' %s", rule, name, value, wrong);
+    else if (subject == ADOPT_KEY)
+        problem(parser, parser->line, "[adopt %s] %s: %s", rule, name, wrong);
+    else
+        problem(parser, parser->line, "[adopt %s]: %s", rule, wrong);
+}
+
+static void check_adopt_rules(struct parser *parser)
+{
+    const struct adopt_rules *rules = parser->config->adopt;
+    for (size_t i = 0; i < rules->count; i++) {
+        const char *wrong = adopt_rules_check(&rules->rules[i]);
+        if (wrong)
+            problem(parser, rules->rules[i].line, "[adopt %s] %s", rules->rules[i].name, wrong);
+    }
+}
+
 /* inih's callback for each "key = value"; what it returns is ignored: problems are counted. */
 static int handle_key(void *user, const char *section, const char *name, const char *value)
 {
     struct parser *parser = user;
     bool is_subnet = str_has_prefix(section, "subnet ");
+    if (str_has_prefix(section, "adopt ")) {
+        take_adopt_key(parser, section + strlen("adopt "), name, value);
+        return 1;
+    }
     bool known_section;
     const struct key *key = find_key(is_subnet ? "subnet" : section, name, &known_section);
     if (!known_section || (str_eq(section, "subnet"))) {
         problem(parser, parser->line,
                 "[%s]: no such section; there are [server], [storage], [images], [boot], [iscsi], "
-                "[http], [tftp] and [subnet NAME]",
+                "[http], [tftp], [subnet NAME] and [adopt NAME]",
                 section);
         return 1;
     }
@@ -649,8 +694,11 @@ int config_init(struct config *ret_config)
                             .direct_boot = true,
                             .iscsi_limits = ISCSI_DEFAULT_LIMITS};
     config.subnets = calloc(CONFIG_MAX_SUBNETS, sizeof(*config.subnets));
-    if (!config.subnets)
+    config.adopt = calloc(1, sizeof(*config.adopt));
+    if (!config.subnets || !config.adopt) {
+        config_free(&config);
         return -ENOMEM;
+    }
     str_copy(config.state_directory, sizeof(config.state_directory), "/var/lib/nodisk");
     str_copy(config.socket, sizeof(config.socket), "/run/nodisk/nodisk.sock");
     str_copy(config.base_iqn, sizeof(config.base_iqn), "iqn.2026-11.lan.example");
@@ -665,7 +713,9 @@ int config_init(struct config *ret_config)
 void config_free(struct config *config)
 {
     free(config->subnets);
+    free(config->adopt);
     config->subnets = NULL;
+    config->adopt = NULL;
 }
 
 static int parse_file(struct parser *parser, FILE *file)
@@ -677,6 +727,7 @@ static int parse_file(struct parser *parser, FILE *file)
     if (r > 0)
         problem(parser, (unsigned)r, "is neither [section] nor key = value");
     check_subnets(parser);
+    check_adopt_rules(parser);
     check_discovery_chap(parser);
     return parser->problems ? -EINVAL : 0;
 }

@@ -12,6 +12,7 @@
 #include "core/net.h"
 #include "dhcp/subnet.h"
 #include "iscsi/limits.h"
+#include "server/adopt_rules.h"
 #include "server/listen.h"
 #include "server/warn_free.h"
 
@@ -48,6 +49,7 @@ struct config {
 
     struct subnet *subnets;
     size_t n_subnets;
+    struct adopt_rules *adopt;
 };
 
 /* Called once for each problem: "nodisk.conf:12: [subnet lab] range: ...". */

@@ -29,6 +29,7 @@ static const struct entry dhcp_odd[] = {
     {"no_loader", offsetof(struct dhcp_counters, oddities[DHCP_ODD_NO_LOADER])},
     {"left_out", offsetof(struct dhcp_counters, oddities[DHCP_ODD_LEFT_OUT])},
     {"foreign_server", offsetof(struct dhcp_counters, oddities[DHCP_ODD_FOREIGN_SERVER])},
+    {"ignored", offsetof(struct dhcp_counters, oddities[DHCP_ODD_IGNORED])},
     {"store_late", offsetof(struct dhcp_counters, oddities[DHCP_ODD_STORE_LATE])},
     {"store_failed", offsetof(struct dhcp_counters, oddities[DHCP_ODD_STORE_FAILED])},
     {"no_memory", offsetof(struct dhcp_counters, oddities[DHCP_ODD_NO_MEMORY])},

@@ -128,6 +128,11 @@ static void describe(const struct dhcp_oddity *o, const struct words *w, char *t
                  "or nodes will boot from it at random",
                  w->address, w->subnet, w->mac);
         break;
+    case DHCP_ODD_IGNORED:
+        snprintf(text, size,
+                 "%s boots by %s and is no node: not answered, as [subnet %s] has unknown = ignore",
+                 w->mac, dhcp_client_word(&o->client), w->subnet);
+        break;
     case DHCP_ODD_STORE_LATE:
         snprintf(text, size,
                  "the registry is slow: %s got %s for %d s only until its lease is stored", w->mac,

@@ -30,6 +30,7 @@
 #include "server/lease_release.h"
 #include "server/loaders.h"
 #include "server/neighbour.h"
+#include "server/newcomers.h"
 #include "server/san.h"
 #include "server/sessions.h"
 #include "server/space_watch.h"
@@ -58,6 +59,7 @@ struct server {
     struct storage *storage;
     struct space_watch *space;
     struct boots boots;
+    struct newcomers newcomers;
     struct stage_provider stages;
     struct boot_cache *boot_cache;
     struct http_log http_log;
@@ -194,6 +196,7 @@ static int on_reload(sd_event_source *source, const struct signalfd_siginfo *inf
         log_error("configuration not reloaded, the old one stays in force: %s", error.text);
     } else {
         log_set_level(fresh.log_level);
+        newcomers_set_rules(&server->newcomers, fresh.adopt);
         space_watch_set(server->space, &fresh.warn_free);
         warn_of_late_changes(&server->config, &fresh);
         config_free(&server->config);
@@ -428,6 +431,7 @@ static void on_dhcp(void *context, const struct dhcp_event *event)
 {
     struct server *server = context;
     boots_dhcp_event(&server->boots, event);
+    newcomers_dhcp_event(&server->newcomers, event);
 }
 
 static void on_tftp(void *context, const struct tftp_event *event)
@@ -477,6 +481,12 @@ static void on_direct(void *context, const struct node_http_direct *told)
     http_log_direct(told);
 }
 
+static bool is_registered(void *context, uint32_t address, struct node_http_place *ret_place)
+{
+    const struct server *server = context;
+    return newcomers_place(&server->newcomers, address, ret_place);
+}
+
 static int open_loader(void *context, const char *name, int *ret_fd, uint64_t *ret_size)
 {
     const struct server *server = context;
@@ -495,6 +505,8 @@ static int start_node_http(struct server *server, struct error *ret_error)
         .portal = portal_for,
         .giver = giver,
         .neighbour = neighbour,
+        .pending = server->newcomers.pending,
+        .registers = is_registered,
         .direct = server->config.direct_boot,
         .read_disk = read_disk,
         .direct_told = on_direct,
@@ -611,6 +623,7 @@ static int start_admin(struct server *server, struct error *ret_error)
         .registry = server->registry,
         .storage = server->storage,
         .catalog = server->catalog,
+        .pending = server->newcomers.pending,
         .stages = &server->stages,
         .sessions = &server->session_provider,
         .counters = count,
@@ -643,6 +656,10 @@ static int start(struct server *server, struct error *ret_error)
     if (r >= 0)
         r = start_san(server, ret_error);
     if (r >= 0)
+        r = newcomers_start(&server->newcomers, server->config.adopt, server->boots.tracker,
+                            server->addresses, server->storage, server->registry, server->catalog,
+                            ret_error);
+    if (r >= 0)
         r = start_node_http(server, ret_error);
     if (r >= 0)
         r = start_firmware_services(server, ret_error);
@@ -657,6 +674,7 @@ static void stop(struct server *server)
     dhcp_glue_stop(take_ptr(server->dhcp));
     tftp_glue_stop(server->tftp);
     node_http_stop(server->node_http);
+    newcomers_stop(&server->newcomers);
     boot_cache_stop(server->boot_cache);
     storage_tidy_stop(server->storage);
     san_stop(server->san);

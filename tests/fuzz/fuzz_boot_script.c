@@ -115,7 +115,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         node.chap = &chap;
     if (!name_is_host(node_name) || !name_is_object(volume_name) || !name_is_iqn(iqn))
         return 0;
-    if (plan.kind >= PLAN_NO_VOLUME)
+    if (plan.kind >= PLAN_ADOPTED)
         plan.node = &node;
     if (plan.kind > PLAN_NO_VOLUME)
         plan.volume = &volume;

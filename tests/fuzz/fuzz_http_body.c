@@ -46,6 +46,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct body_snapshot snapshot;
     struct body_fold fold;
     struct body_wake wake;
+    struct body_adoption adoption;
     if (size == 0)
         return 0;
     const char *text = (const char *)data + 1;
@@ -87,6 +88,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         break;
     case 'C':
         check(body_read_commit(text, size - 1, &body, &fold, &error), &error);
+        break;
+    case 'A':
+        check(body_read_adoption(text, size - 1, &body, &adoption, &error), &error);
         break;
     case 'w':
         check(body_read_wake(text, size - 1, &body, &wake, &error), &error);

@@ -39,11 +39,19 @@ static bool PRINTF_LIKE(2, 3) broken(struct script *s, const char *format, ...)
 
 /* --- lines --- */
 
+/* "${smbios/19.4.8:hexraw}": iPXE puts the setting in its place. */
+static bool is_expansion(const char *text)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzX0123456789/.:-";
+    size_t n = text[1] == '{' ? strspn(text + 2, letters) : 0;
+    return n > 0 && text[2 + n] == '}';
+}
+
 /* Bytes that mean something to iPXE or to a terminal, where ours are to mean themselves. */
 static bool is_plain(const char *line)
 {
     for (const char *p = line; *p; p++)
-        if (*p < ' ' || *p > '~' || *p == '$' || *p == '\\')
+        if (*p < ' ' || *p > '~' || (*p == '$' && !is_expansion(p)) || *p == '\\')
             return false;
     return true;
 }

@@ -40,7 +40,7 @@ struct ipxe {
     bool closed;          /* its network interfaces */
     unsigned slept;       /* seconds */
     char root_path[600];  /* of the last sanboot or sanhook */
-    char url[512];        /* of the last chain */
+    char url[2048];       /* of the last chain */
     char direct_url[512]; /* of the last chain without --replace; what comes of that: "direct" */
     char problem[600];
 };

@@ -63,7 +63,7 @@ static enum ipxe_end run(const struct plan *plan, const struct boot_site *where,
 static struct plan plan_of(enum plan_kind kind)
 {
     struct plan plan = {.kind = kind};
-    if (kind >= PLAN_NO_VOLUME)
+    if (kind >= PLAN_ADOPTED)
         plan.node = &node;
     if (kind > PLAN_NO_VOLUME)
         plan.volume = &volume;
@@ -360,6 +360,27 @@ static void a_stranger_is_told_how_to_become_a_node_and_boots_its_own_disk(void 
     assert_string_equal(ipxe.initiator, "");
 }
 
+/* It says what it is, waits, and starts over when it has become a node. */
+static void a_machine_that_is_registered_waits_and_asks(void **state)
+{
+    assert_int_equal(run_kind(PLAN_NEWCOMER, "f", "fw"), IPXE_REPLACED);
+    assert_contains(ipxe.url, "http://10.0.0.1/boot.ipxe?mac=52-54-00-ab-cd-0f&uuid=${uuid}&");
+    assert_contains(ipxe.url, "&product=${product:hexraw}&");
+    assert_int_equal(ipxe.chains, 2);
+    assert_int_equal(run_kind(PLAN_PENDING, "f", "ffw"), IPXE_REPLACED);
+    assert_shown("waits to become a node; on the server: nodisk node adopt 52:54:00:ab:cd:0f NAME");
+    assert_contains(ipxe.url, "&uuid=${uuid}&");
+    assert_int_equal(ipxe.chains, 3);
+    assert_true(ipxe.slept >= 3);
+    assert_int_equal(run_kind(PLAN_RENEW, "f", "w"), IPXE_REPLACED);
+    assert_int_equal(ipxe.dhcps, 2); /* one was not answered */
+    assert_string_equal(ipxe.url, "http://10.0.0.1/boot.ipxe?mac=52-54-00-ab-cd-0f");
+    assert_int_equal(run_kind(PLAN_ADOPTED, "f", "fw"), IPXE_REPLACED);
+    assert_shown("this machine is web1 now; starting over");
+    assert_int_equal(ipxe.dhcps, 3);
+    assert_string_equal(ipxe.url, "http://10.0.0.1/boot.ipxe?mac=52-54-00-ab-cd-0f");
+}
+
 /* It may be right after all: the server forgot, or never knew, its address. */
 static void a_node_at_a_wrong_address_asks_for_another_one(void **state)
 {
@@ -430,6 +451,7 @@ int main(void)
         TEST(a_loader_that_comes_back_is_tried_again),
         TEST(what_is_not_ready_is_waited_for_and_says_why),
         TEST(a_stranger_is_told_how_to_become_a_node_and_boots_its_own_disk),
+        TEST(a_machine_that_is_registered_waits_and_asks),
         TEST(a_node_at_a_wrong_address_asks_for_another_one),
         TEST(ports_and_addresses_are_those_that_the_machine_reaches),
         TEST(no_name_needs_quoting),
