@@ -593,12 +593,14 @@ static int export_for_dhcp(void *context, const char *format, char **ret_text,
     size_t count;
     if (addresses_copy(server->addresses, &subnets, &count) < 0)
         return error_set(ret_error, -ENOMEM, "out of memory");
-    cleanup_free struct export_network *networks = calloc(count + 1, sizeof(*networks));
+    struct export_network *networks = calloc(count + 1, sizeof(*networks));
     if (!networks)
         return error_set(ret_error, -ENOMEM, "out of memory");
     for (size_t i = 0; i < count; i++)
         networks[i] = export_network_of(server, &subnets[i]);
-    return export_dhcp(format, networks, count, catalog, ret_text, ret_error);
+    int r = export_dhcp(format, networks, count, catalog, ret_text, ret_error);
+    free(networks);
+    return r;
 }
 
 static json_t *describe_space(void *context)
