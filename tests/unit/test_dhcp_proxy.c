@@ -191,6 +191,18 @@ static void what_there_is_no_loader_for_is_told(void **state)
     assert_int_equal(lab->n_events, 0);
 }
 
+static void who_is_to_be_ignored_is_left_to_others(void **state)
+{
+    struct lab *lab = *state;
+    lab->networks[0].settings.unknown = SUBNET_IGNORE;
+    assert_int_equal(dhcp_server_set_networks(lab->server, lab->networks, 3), 0);
+    packet_text(begin(lab, DHCP_DISCOVER, STRANGER), DHCP_OPTION_VENDOR_CLASS, bios);
+    lab->arrival.source_port = DHCP_CLIENT_PORT;
+    assert_false(deliver(lab));
+    begin_boot(lab, DHCP_DISCOVER, bios);
+    assert_offer(lab, "PXEClient", "undionly.kpxe");
+}
+
 /* On one wire: a node of the one network is served, the others are left alone. */
 static void beside_a_network_of_our_own(void **state)
 {
@@ -221,6 +233,7 @@ int main(void)
         PROXY_TEST(firmware_has_its_own_port),
         PROXY_TEST(a_relay_is_answered),
         PROXY_TEST(what_there_is_no_loader_for_is_told),
+        PROXY_TEST(who_is_to_be_ignored_is_left_to_others),
         PROXY_TEST(beside_a_network_of_our_own),
     };
     return RUN_TESTS(tests);
