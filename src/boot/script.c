@@ -37,6 +37,26 @@ static void put_retry(FILE *f, struct mac_address mac, const struct boot_site *s
     fprintf(f, " || goto %s\n", again);
 }
 
+/*
+ * An address that is set on the interface itself hides the one that DHCP gave (all else that it
+ * gave stays), and iPXE tells the system that it is "manual". The interface that the machine boots
+ * from is netX, whatever its number, unless another one was opened after it.
+ */
+static void put_origin(FILE *f, struct mac_address mac, enum ibft_origin origin)
+{
+    static const char *const names[] = {"netX", "net0", "net1", "net2", "net3"};
+    char text[MAC_TEXT_SIZE];
+    mac_format(mac, text);
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        const char *name = names[i];
+        fprintf(f, "iseq ${%s/mac} %s && ", name, text);
+        if (origin == IBFT_ORIGIN_DHCP)
+            fprintf(f, "clear %s/ip ||\n", name);
+        else
+            fprintf(f, "set %s/ip ${%s/ip} ||\n", name, name);
+    }
+}
+
 static void put_identity(FILE *f, const struct plan *plan, const struct boot_site *site)
 {
     fprintf(f, "set hostname %s\n", plan->node->name);
@@ -118,7 +138,7 @@ static void put_here(FILE *f, const struct plan *plan, struct mac_address mac,
 {
     const char *node = plan->node->name, *volume = plan->volume->name;
     fprintf(f, "echo nodisk: %s boots volume %s of %s\n", node, volume, site->portal);
-    if (site->direct)
+    if (site->ways.direct == DIRECT_YES)
         put_direct(f, plan, mac, site);
     else
         put_sanboot(f, plan, site);
@@ -149,6 +169,7 @@ static void put_volume(FILE *f, const struct plan *plan, struct mac_address mac,
                        const struct boot_site *site)
 {
     put_identity(f, plan, site);
+    put_origin(f, mac, site->ways.ibft_origin);
     put_chap(f, plan_chap(plan));
     fprintf(f, "set san-retries %u\n", SAN_RETRIES);
     if (plan->volume->elsewhere)
@@ -170,6 +191,7 @@ static void put_wait(FILE *f, const char *node, const char *sentence, struct mac
 static void put_start_over(FILE *f, unsigned seconds, struct mac_address mac,
                            const struct boot_site *site)
 {
+    put_origin(f, mac, IBFT_ORIGIN_DHCP); /* what was set would hide the new one */
     fprintf(f, "sleep %u\nifclose\ndhcp || goto again\nchain --replace ", seconds);
     put_url(f, "boot.ipxe", mac, site->base_url);
     fprintf(f, " || goto again\n");

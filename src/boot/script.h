@@ -15,7 +15,7 @@ struct boot_site {
     uint16_t portal_port;
     const char *base_url; /* "http://10.0.0.1" or "http://10.0.0.1:8080" */
     const char *base_iqn;
-    bool direct; /* ask what the disk would boot, and boot that without its loader */
+    struct boot_ways ways; /* this machine's; none of them is the default */
 };
 
 /* The script for the machine with this MAC. From malloc(); NULL without memory. */

@@ -1,13 +1,9 @@
 #include "boot/stage.h"
 
 static const char *const names[BOOT_STAGES] = {
-    [BOOT_ADDRESS] = "address",
-    [BOOT_LOADER] = "loader",
-    [BOOT_SCRIPT] = "script",
-    [BOOT_FIRMWARE] = "firmware",
-    [BOOT_INITRAMFS] = "initramfs",
-    [BOOT_SYSTEM] = "system",
-    [BOOT_UP] = "up",
+    [BOOT_ADDRESS] = "address",   [BOOT_LOADER] = "loader", [BOOT_SCRIPT] = "script",
+    [BOOT_FIRMWARE] = "firmware", [BOOT_KERNEL] = "kernel", [BOOT_INITRAMFS] = "initramfs",
+    [BOOT_SYSTEM] = "system",     [BOOT_UP] = "up",
 };
 
 const char *boot_stage_name(enum boot_stage stage)
@@ -35,6 +31,8 @@ enum boot_stage boot_sign_stage(enum boot_sign sign)
         return BOOT_SCRIPT;
     case BOOT_SIGN_FIRMWARE_LOGIN:
         return BOOT_FIRMWARE;
+    case BOOT_SIGN_KERNEL:
+        return BOOT_KERNEL;
     case BOOT_SIGN_INITRAMFS_LOGIN:
         return BOOT_INITRAMFS;
     case BOOT_SIGN_SYSTEM_LOGIN:
@@ -65,9 +63,9 @@ bool boot_sign_begins(enum boot_sign sign, enum boot_stage reached, uint64_t sil
     case BOOT_SIGN_IPXE_DHCP:
         return reached > BOOT_LOADER || over; /* before: what the ROM has loaded asks in its turn */
     case BOOT_SIGN_SCRIPT:
-        return reached > BOOT_FIRMWARE || over; /* nobody goes back from the initramfs to iPXE */
+        return reached > BOOT_KERNEL || over; /* nobody goes back from the initramfs to iPXE */
     case BOOT_SIGN_FIRMWARE_LOGIN:
-        return reached > BOOT_FIRMWARE; /* a loader may read for as long as somebody looks at it */
+        return reached > BOOT_KERNEL; /* a loader may read for as long as somebody looks at it */
     default:
         return false; /* reconnections of a running system, or somebody who tries TFTP there */
     }
@@ -75,7 +73,7 @@ bool boot_sign_begins(enum boot_sign sign, enum boot_stage reached, uint64_t sil
 
 bool boot_stage_needs_script(enum boot_stage reached, uint64_t silence)
 {
-    return reached <= BOOT_FIRMWARE && silence <= PATIENCE;
+    return reached <= BOOT_KERNEL && silence <= PATIENCE;
 }
 
 /* iPXE that has to wait for longer asks DHCP again: another boot. */

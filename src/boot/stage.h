@@ -8,6 +8,7 @@ enum boot_stage {
     BOOT_LOADER,    /* the loader was fetched over TFTP or HTTP */
     BOOT_SCRIPT,    /* iPXE has its script */
     BOOT_FIRMWARE,  /* login of iPXE: loader, kernel and initramfs are read */
+    BOOT_KERNEL,    /* kernel and initramfs were fetched over HTTP (direct boot) */
     BOOT_INITRAMFS, /* login of the initramfs: the root file system is mounted */
     BOOT_SYSTEM,    /* login of the system's iscsid, which holds the session from now on */
     BOOT_UP,        /* the system says that it is up */
@@ -26,6 +27,7 @@ enum boot_sign {
     BOOT_SIGN_LOADER,
     BOOT_SIGN_SCRIPT,
     BOOT_SIGN_FIRMWARE_LOGIN,
+    BOOT_SIGN_KERNEL,
     BOOT_SIGN_INITRAMFS_LOGIN,
     BOOT_SIGN_SYSTEM_LOGIN,
     BOOT_SIGN_UP,

@@ -1,6 +1,7 @@
 /* nodisk node add | list | show | set | remove */
 #include "cli/pending.h"
 #include "cli/wake.h"
+#include "core/boot_ways.h"
 #include "core/credentials.h"
 #include "core/wake.h"
 
@@ -19,6 +20,10 @@ static const struct cli_option add_options[] = {
     {"chap", "none|one-way|mutual", "with what it logs in: secrets that the daemon makes, or none"},
     {"wake-password", "PASSWORD", "six bytes that its cards want before they wake it (SecureOn)"},
     {"option", "NAME=VALUE", "a DHCP option, such as mtu=9000 or 224=hex:0a0b", true},
+    {"direct", "yes|no|default",
+     "whether it fetches its kernel over HTTP; default: as [boot] says"},
+    {"ibft-origin", "manual|dhcp|default",
+     "whether its system keeps the address or renews its lease; default: as [boot] says"},
 };
 
 static const struct cli_option adopt_options[] = {
@@ -46,6 +51,10 @@ static const struct cli_option set_options[] = {
     {"chap-rotate", NULL, "makes its secrets anew"},
     {"wake-password", "PASSWORD|none", "another one for Wake-on-LAN, or none"},
     CLI_OPTION_OPTIONS,
+    {"direct", "yes|no|default",
+     "whether it fetches its kernel over HTTP; default: as [boot] says"},
+    {"ibft-origin", "manual|dhcp|default",
+     "whether its system keeps the address or renews its lease; default: as [boot] says"},
 };
 
 static const struct cli_option remove_options[] = {
@@ -81,6 +90,18 @@ static int check_wake_password(const struct args *args)
     return cli_bad_value("wake-password", text, "must be six bytes such as 01:23:45:67:89:ab");
 }
 
+static int check_ways(const struct args *args)
+{
+    struct boot_ways ways;
+    struct error error;
+    const char *direct = args_value(args, "direct"), *origin = args_value(args, "ibft-origin");
+    if (direct && direct_way_parse(direct, &ways.direct, &error) < 0)
+        return cli_bad_value("direct", direct, "must be yes, no or default");
+    if (origin && ibft_origin_parse(origin, &ways.ibft_origin, &error) < 0)
+        return cli_bad_value("ibft-origin", origin, "must be manual, dhcp or default");
+    return CLI_OK;
+}
+
 static int check_values(const struct args *args)
 {
     uint32_t address;
@@ -99,7 +120,9 @@ static int check_values(const struct args *args)
     json_decref(macs);
     if (r == CLI_OK)
         r = check_chap(args);
-    return r == CLI_OK ? check_wake_password(args) : r;
+    if (r == CLI_OK)
+        r = check_wake_password(args);
+    return r == CLI_OK ? check_ways(args) : r;
 }
 
 static json_t *body_of(const struct args *args, bool may_be_none)
@@ -116,6 +139,9 @@ static json_t *body_of(const struct args *args, bool may_be_none)
     if (password)
         json_object_set_new(body, "wake_password",
                             str_eq(password, "none") ? json_null() : json_string(password));
+    set_text(args, body, "direct", false);
+    if (args_given(args, "ibft-origin"))
+        json_object_set_new(body, "ibft_origin", json_string(args_value(args, "ibft-origin")));
     if (args_given(args, "chap-rotate"))
         json_object_set_new(body, "chap_rotate", json_true());
     cli_set_options(args, body);
@@ -246,6 +272,8 @@ static void print_node(const json_t *node)
     if (json_is_true(json_object_get(node, "wake_password_set")))
         print_field("wake", "with a password");
     cli_print_options(json_object_get(node, "options"));
+    print_field("direct", print_text(node, "direct"));
+    print_field("ibft origin", print_text(node, "ibft_origin"));
     print_field("added", print_time(print_number(node, "created_at"), text));
     print_boots(json_object_get(node, "boots"));
 }

@@ -46,7 +46,8 @@ json_t *node_to_json(struct admin *admin, const struct catalog *catalog,
     const struct catalog_volume *v = catalog_volume_by_id(catalog, node->volume_id);
     uint32_t given = node_last_address(admin, node);
     return json_pack(
-        "{s:s, s:o, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:o, s:o, s:s, s:b, s:o, s:I}",
+        "{s:s, s:o, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:o, s:o, s:s, s:s, s:s, s:b,"
+        " s:o, s:I}",
         "name", node->name, "macs", macs_to_json(node), "address",
         node->address ? ipv4_format(node->address, address) : NULL, "last_address",
         given ? ipv4_format(given, last) : NULL, "group", node->group, "volume", v ? v->name : NULL,
@@ -54,9 +55,10 @@ json_t *node_to_json(struct admin *admin, const struct catalog *catalog,
         v ? v->failure : NULL, "image", v ? v->image : NULL, "elsewhere",
         v && v->elsewhere ? v->path : NULL, "attachments", attachments_to_json(catalog, node),
         "initiator", iqn_of(catalog, node->name), "chap",
-        chap_mode_name(node->chap ? node->chap->mode : CHAP_NONE), "wake_password_set",
-        (int)node->wake_password.given, "options", options_to_json(node->options), "created_at",
-        (json_int_t)node->created_at);
+        chap_mode_name(node->chap ? node->chap->mode : CHAP_NONE), "direct",
+        direct_way_name(node->ways.direct), "ibft_origin", ibft_origin_name(node->ways.ibft_origin),
+        "wake_password_set", (int)node->wake_password.given, "options",
+        options_to_json(node->options), "created_at", (json_int_t)node->created_at);
 }
 
 void admin_list_nodes(struct call *call)
@@ -200,6 +202,10 @@ int node_request_take(struct body *body, const struct body_node *fields,
         r = body_parse_wake_password(&fields->wake_password, &request->wake_password, ret_error);
     if (r >= 0 && fields->chap.given)
         r = chap_mode_parse(fields->chap.text, &request->chap, ret_error);
+    if (r >= 0 && fields->direct.given)
+        r = direct_way_parse(fields->direct.text, &request->ways.direct, ret_error);
+    if (r >= 0 && fields->ibft_origin.given)
+        r = ibft_origin_parse(fields->ibft_origin.text, &request->ways.ibft_origin, ret_error);
     if (r >= 0 && fields->image.given)
         r = body_parse_image_reference(fields->image.text, request->image, &request->version,
                                        ret_error);
@@ -228,6 +234,7 @@ int node_request_add(struct call *call, const struct node_request *request, stru
         .chap = request->chap,
         .wake_password = request->wake_password,
         .options = options_of_body(&request->fields.options, &request->fields.no_options),
+        .ways = request->ways,
     };
     if (!node.name)
         return error_set(ret_error, -EINVAL, "'name' is missing");
@@ -262,6 +269,8 @@ static int set(struct call *call, const struct node_request *request, struct err
         .set_chap = f->chap.given,
         .set_wake_password = f->wake_password.given,
         .rotate_chap = f->chap_rotate.value,
+        .set_direct = f->direct.given,
+        .set_ibft_origin = f->ibft_origin.given,
         .group = f->group.text,
         .address = request->address,
         .volume = f->volume.text,
@@ -270,6 +279,7 @@ static int set(struct call *call, const struct node_request *request, struct err
         .chap = request->chap,
         .wake_password = request->wake_password,
         .options = options_of_body(&f->options, &f->no_options),
+        .ways = request->ways,
     };
     if (f->name.given)
         return error_set(ret_error, -EINVAL,

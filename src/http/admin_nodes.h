@@ -13,6 +13,7 @@ struct node_request {
     uint32_t version;
     enum chap_mode chap;
     struct wake_password wake_password;
+    struct boot_ways ways;
 };
 
 /* Looks at what the fields say; what it points to is the body's. */

@@ -184,6 +184,8 @@ static int read_body(const char *data, size_t size, struct body *body, const str
         {"chap_rotate", FIELD_BOOL, offsetof(type, member.chap_rotate)},                           \
         {"options", FIELD_LIST, offsetof(type, member.options)},                                   \
         {"no_options", FIELD_LIST, offsetof(type, member.no_options)},                             \
+        {"direct", FIELD_TEXT, offsetof(type, member.direct)},                                     \
+        {"ibft_origin", FIELD_TEXT, offsetof(type, member.ibft_origin)},                           \
     {                                                                                              \
         "wake_password", FIELD_TEXT, offsetof(type, member.wake_password), .may_be_null = true     \
     }

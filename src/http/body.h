@@ -54,6 +54,7 @@ void body_free(struct body *body);
 
 struct body_node {
     struct body_text name, group, address, volume, image, chap, wake_password;
+    struct body_text direct, ibft_origin;
     struct body_bool chap_rotate;
     struct body_list macs, options, no_options;
 };

@@ -143,7 +143,8 @@ static void reply_script(struct node_http *http, struct http_request *request,
         .portal = endpoint_format_address(&portal_endpoint, portal),
         .portal_port = endpoint_port(&portal_endpoint),
         .base_url = node_http_format_url(local, url),
-        .direct = http->settings.direct,
+        .ways = plan->node ? boot_ways_of(&plan->node->ways, &http->settings.ways)
+                           : http->settings.ways,
         .base_iqn = base_iqn,
     };
     char *script = boot_script_render(plan, mac, &site);

@@ -80,9 +80,8 @@ struct node_http_settings {
     struct pending *pending; /* NULL: nobody is registered */
     /* False: a machine with this address that is no node is not to be registered. */
     bool (*registers)(void *context, uint32_t address, struct node_http_place *ret_place);
-    /* Have nodes fetch kernel and initramfs from here, where that is what their loaders do. */
-    bool direct;
-    void (*read_disk)(void *context, struct node_disk_read *read); /* if `direct` */
+    struct boot_ways ways; /* of nodes that have none of their own */
+    void (*read_disk)(void *context, struct node_disk_read *read);
     /* How a node boots. Several threads at once. NULL: nobody cares. */
     void (*direct_told)(void *context, const struct node_http_direct *told);
     /* A file that firmware may boot: descriptor and size, or a negative errno. Several threads at

@@ -255,6 +255,9 @@ static void reply_file(struct http_request *request, struct look *look)
         node_http_reply_text(request, 500, "out of memory\n");
         return;
     }
+    if (look->what == DIRECT_INITRD) /* the last that it asks for */
+        boot_tracker_sign_of_mac(look->http->settings.tracker, look->mac, BOOT_SIGN_KERNEL,
+                                 look->boot.record.kernel);
     s->stream = (struct http_stream){.read = stream_read, .fetch = stream_fetch, .end = stream_end};
     s->file =
         look->what == DIRECT_KERNEL ? take_ptr(look->boot.kernel) : take_ptr(look->boot.initrd);
@@ -276,6 +279,11 @@ static void look_is_done(struct http_request *request, struct look *look,
     look_free(look);
 }
 
+static bool is_direct(const struct node_http *http, const struct catalog_node *node)
+{
+    return boot_ways_of(&node->ways, &http->settings.ways).direct == DIRECT_YES;
+}
+
 static void ask(struct node_http *http, struct http_request *request, enum direct_what what,
                 const struct endpoint *peer)
 {
@@ -284,7 +292,7 @@ static void ask(struct node_http *http, struct http_request *request, enum direc
         return;
     cleanup_catalog struct catalog *catalog = catalog_slot_get(http->settings.catalog);
     struct plan plan = plan_for_mac(catalog, mac);
-    if (!http->settings.direct || !plan.node || plan.kind != PLAN_VOLUME || plan.volume->elsewhere)
+    if (plan.kind != PLAN_VOLUME || plan.volume->elsewhere || !is_direct(http, plan.node))
         node_http_reply_text(request, 404, "this machine boots by its disk's own loader\n");
     else if (!node_http_may_have(http, peer, &plan, mac))
         node_http_reply_text(request, 403, "this address is not that machine's\n");

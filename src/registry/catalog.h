@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include "core/boot_ways.h"
 #include "core/credentials.h"
 #include "core/dhcp_options.h"
 #include "core/iscsi_uri.h"
@@ -56,6 +57,7 @@ struct catalog_node {
     const struct chap_credentials *chap;          /* for all its logins; NULL: none */
     struct wake_password wake_password;           /* that its cards ask for */
     const struct dhcp_options *options;           /* its own, only up to their end; NULL: none */
+    struct boot_ways ways;
 };
 
 struct catalog_volume {

@@ -134,6 +134,9 @@ static int read_node(struct db *db, sqlite3_stmt *row, const struct scratch *mac
         return damaged(db, "IPv4 address", address, ret_error);
     if (password && wake_password_parse(password, &node.wake_password) < 0)
         return damaged(db, "password of a card", "(secret)", ret_error);
+    if (direct_way_parse(db_column_text(row, 7), &node.ways.direct, ret_error) < 0 ||
+        ibft_origin_parse(db_column_text(row, 8), &node.ways.ibft_origin, ret_error) < 0)
+        return damaged(db, "node's way to boot", node.name, ret_error);
     if (catalog_add_node(catalog, &node) < 0)
         return error_set(ret_error, -ENOMEM, "out of memory");
     return 0;
@@ -156,7 +159,8 @@ static int read_nodes(struct db *db, sqlite3_stmt *nodes, sqlite3_stmt *mac_rows
 #define IN_ORDER  " ORDER BY node_id, position"
 #define NODES                                                                                      \
     "SELECT n.id, n.name, g.name, n.address, n.volume_id, n.created_at,"                           \
-    " (SELECT password FROM node_wake WHERE node_id = n.id) FROM nodes n"                          \
+    " (SELECT password FROM node_wake WHERE node_id = n.id), n.direct, n.ibft_origin"              \
+    " FROM nodes n"                                                                                \
     " LEFT JOIN groups g ON g.id = n.group_id"
 
 /* All of them, or the one of that id, if there is one. */

@@ -218,6 +218,26 @@ static int set_wake_password(struct db *db, int64_t node_id, const struct wake_p
     return r < 0 ? r : 0;
 }
 
+static int set_way(struct db *db, int64_t node_id, const char *sql, const char *word,
+                   struct error *ret_error)
+{
+    int r = db_change(db, sql, DB_VALUES(db_text(word), db_int(node_id)), ret_error);
+    return r < 0 ? r : 0;
+}
+
+static int set_ways(struct db *db, int64_t node_id, const struct registry_node_change *change,
+                    struct error *ret_error)
+{
+    int r = 0;
+    if (change->set_direct)
+        r = set_way(db, node_id, "UPDATE nodes SET direct = ? WHERE id = ?",
+                    direct_way_name(change->ways.direct), ret_error);
+    if (r >= 0 && change->set_ibft_origin)
+        r = set_way(db, node_id, "UPDATE nodes SET ibft_origin = ? WHERE id = ?",
+                    ibft_origin_name(change->ways.ibft_origin), ret_error);
+    return r;
+}
+
 /* Only what differs is asked and checked: a node keeps an address that the configuration of today
  * would not allow any more. */
 static int change_node(struct db *db, struct node_operation *o, int64_t node_id,
@@ -242,6 +262,8 @@ static int change_node(struct db *db, struct node_operation *o, int64_t node_id,
         r = set_wake_password(db, node_id, &change->wake_password, ret_error);
     if (r >= 0)
         r = options_change_node(db, node_id, &change->options, ret_error);
+    if (r >= 0)
+        r = set_ways(db, node_id, change, ret_error);
     return r < 0 ? r : elsewhere_check(db, node_id, 0, ret_error);
 }
 
@@ -289,6 +311,8 @@ int registry_node_add(struct registry *registry, const struct registry_node *nod
         .set_macs = true,
         .set_chap = node->chap != CHAP_NONE,
         .set_wake_password = node->wake_password.given,
+        .set_direct = node->ways.direct != DIRECT_DEFAULT,
+        .set_ibft_origin = node->ways.ibft_origin != IBFT_ORIGIN_DEFAULT,
         .group = node->group,
         .address = node->address,
         .volume = node->volume,
@@ -297,6 +321,7 @@ int registry_node_add(struct registry *registry, const struct registry_node *nod
         .chap = node->chap,
         .wake_password = node->wake_password,
         .options = node->options,
+        .ways = node->ways,
     };
     struct node_operation o = {.operation = {.apply = add, .changes_catalog = true},
                                .name = node->name,

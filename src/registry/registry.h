@@ -220,6 +220,7 @@ struct registry_node {
     enum chap_mode chap; /* the secrets are made here */
     struct wake_password wake_password;
     struct registry_options_change options;
+    struct boot_ways ways;
 };
 
 /* new_volume: made with the node, both or none, and then its volume; or NULL. */
@@ -237,6 +238,8 @@ struct registry_node_change {
     enum chap_mode chap;
     struct wake_password wake_password; /* not given: none */
     struct registry_options_change options;
+    bool set_direct, set_ibft_origin;
+    struct boot_ways ways; /* of which what is set */
 };
 
 /* new_volume: as above, instead of change->volume. */

@@ -269,11 +269,19 @@ static const char version_pending[] = "CREATE TABLE pending ("
                                       "  last_seen INTEGER NOT NULL"
                                       ") STRICT, WITHOUT ROWID;";
 
+/* How a node boots where it differs from its site (core/boot_ways.h). */
+static const char version_boot_ways[] =
+    "ALTER TABLE nodes ADD COLUMN"
+    "  direct TEXT NOT NULL DEFAULT 'default' CHECK (direct IN ('default', 'no', 'yes'));"
+    "ALTER TABLE nodes ADD COLUMN ibft_origin TEXT NOT NULL DEFAULT 'default'"
+    "  CHECK (ibft_origin IN ('default', 'manual', 'dhcp'));";
+
 /* migrations[n] brings version n to version n + 1. What was released never changes here. */
 static const char *const migrations[] = {
     version_1,         version_attachments,   version_chap,           version_thick,
     version_removable, version_registrations, version_image_identity, version_kinds,
     version_layers,    version_wake,          version_options,        version_pending,
+    version_boot_ways,
 };
 
 static int check_whole(struct db *db, struct error *ret_error)

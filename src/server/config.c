@@ -202,6 +202,14 @@ static const char *parse_ping_interval(const char *value, void *place)
     return parse_unsigned(value, 3600, place) ? "must be 0 (never) to 3600 (seconds)" : NULL;
 }
 
+static const char *parse_ibft_origin(const char *value, void *place)
+{
+    struct error error;
+    if (str_eq(value, "default") || ibft_origin_parse(value, place, &error) < 0)
+        return "must be manual or dhcp";
+    return NULL;
+}
+
 static const char *parse_mode(const char *value, void *place)
 {
     enum subnet_mode *mode = place;
@@ -336,6 +344,16 @@ static const char *parse_bool(const char *value, void *place)
     return NULL;
 }
 
+static const char *parse_direct(const char *value, void *place)
+{
+    enum direct_way *direct = place;
+    bool yes;
+    const char *wrong = parse_bool(value, &yes);
+    if (!wrong)
+        *direct = yes ? DIRECT_YES : DIRECT_NO;
+    return wrong;
+}
+
 static const char *parse_size(const char *value, void *place)
 {
     uint64_t size;
@@ -416,7 +434,8 @@ static const struct key keys[] = {
     {"server", "base-iqn", parse_iqn, SERVER(base_iqn)},
     {"server", "log-level", parse_log_level, SERVER(log_level)},
     {"storage", "warn-free", parse_warn_free, SERVER(warn_free)},
-    {"boot", "direct", parse_bool, SERVER(direct_boot)},
+    {"boot", "direct", parse_direct, SERVER(boot_ways.direct)},
+    {"boot", "ibft-origin", parse_ibft_origin, SERVER(boot_ways.ibft_origin)},
     {"images", "warm-up", parse_bool, SERVER(warm_up)},
     {"images", "warm-up-limit", parse_size, SERVER(warm_limit)},
     {"iscsi", "listen", parse_listen, SERVER(iscsi), true},
@@ -691,7 +710,7 @@ int config_init(struct config *ret_config)
 {
     struct config config = {.log_level = LOG_INFO,
                             .warn_free = WARN_FREE_DEFAULT,
-                            .direct_boot = true,
+                            .boot_ways = {DIRECT_YES, IBFT_ORIGIN_MANUAL},
                             .iscsi_limits = ISCSI_DEFAULT_LIMITS};
     config.subnets = calloc(CONFIG_MAX_SUBNETS, sizeof(*config.subnets));
     config.adopt = calloc(1, sizeof(*config.adopt));

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "core/boot_ways.h"
 #include "core/credentials.h"
 #include "core/error.h"
 #include "core/names.h"
@@ -34,7 +35,7 @@ struct config {
     int log_level;
     struct warn_free warn_free;
 
-    bool direct_boot;    /* nodes fetch kernel and initramfs over HTTP where that is the same */
+    struct boot_ways boot_ways;
     bool warm_up;        /* boot sets are read into memory at start */
     uint64_t warm_limit; /* bytes of them in all; 0: a quarter of memory */
 

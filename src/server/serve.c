@@ -132,7 +132,7 @@ static void warn_of_late_changes(const struct config *old, const struct config *
         memcmp(&old->discovery_chap, &fresh->discovery_chap, sizeof(old->discovery_chap)) != 0 ||
         memcmp(&old->iscsi_limits, &fresh->iscsi_limits, sizeof(old->iscsi_limits)) != 0)
         log_warning("what [iscsi] and [http] say changes only with a restart");
-    if (old->direct_boot != fresh->direct_boot)
+    if (memcmp(&old->boot_ways, &fresh->boot_ways, sizeof(old->boot_ways)) != 0)
         log_warning("what [boot] says changes only with a restart");
     if (old->warm_up != fresh->warm_up || old->warm_limit != fresh->warm_limit)
         log_warning("what [images] says changes only with a restart");
@@ -507,7 +507,7 @@ static int start_node_http(struct server *server, struct error *ret_error)
         .neighbour = neighbour,
         .pending = server->newcomers.pending,
         .registers = is_registered,
-        .direct = server->config.direct_boot,
+        .ways = server->config.boot_ways,
         .read_disk = read_disk,
         .direct_told = on_direct,
         .open_loader = open_loader,

@@ -34,7 +34,7 @@ def test_two_nodes_and_their_stages(daemon: Nodisk, golden: Path) -> None:
             daemon.wait_stage(machine.name, "up", 60)
         for entry, machine in zip(daemon.json("status")["nodes"], machines, strict=True):
             stages = [stage["stage"] for stage in entry["boot"]["stages"]]
-            expected = ["address", "loader", "script", "firmware", "initramfs", "up"]
+            expected = ["address", "loader", "script", "firmware", "kernel", "initramfs", "up"]
             if machine.firmware == "bios":  # its ROM is iPXE: it needs no loader
                 expected.remove("loader")
             assert stages == expected

@@ -1,5 +1,5 @@
 /*
- * Scripts for any plan, run as iPXE runs them. Input: kind and whether nodes boot directly (1
+ * Scripts for any plan, run as iPXE runs them. Input: kind and how nodes boot (1
  * byte), what comes of each command (8 bytes, used round), MAC (6), port (2), then the node's, the
  * volume's and the site's name, each made into one that is a name, and whether the node has CHAP.
  * Then, for a disk elsewhere: its URI, a user name and a secret, each a size (1 byte) and bytes.
@@ -90,6 +90,12 @@ static void check_chap(const struct ipxe *ipxe, const struct chap_credentials *c
     assert(str_eq(ipxe->reverse_password, mode >= CHAP_MUTUAL ? chap->target.secret : ""));
 }
 
+static struct boot_ways ways_of(unsigned bits)
+{
+    return (struct boot_ways){.direct = bits % 2 ? DIRECT_YES : DIRECT_NO,
+                              .ibft_origin = bits / 2 % 3};
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char labels[] = "abcdefghijklmnopqrstuvwxyz0123456789-";
@@ -126,9 +132,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                    .portal_port = port ? port : 3260,
                                    .base_url = "http://10.0.0.1:8080",
                                    .base_iqn = iqn,
-                                   .direct = kind / (PLAN_VOLUME + 1) % 2};
+                                   .ways = ways_of(kind / (PLAN_VOLUME + 1))};
+    run.ipxe.mac = mac;
     char *script = boot_script_render(&plan, mac, &site);
     check_end(&run, plan.kind, ipxe_run(&run.ipxe, script));
+    if (run.ipxe.sanboots || run.ipxe.sanhooks)
+        assert(run.ipxe.manual == (site.ways.ibft_origin != IBFT_ORIGIN_DHCP));
     check_chap(&run.ipxe, volume.elsewhere ? volume.chap : &chap);
     free(script);
     return 0;

@@ -6,6 +6,7 @@
 #include <ctype.h>
 #include <stdarg.h>
 
+#define ADDRESS    "10.0.0.20" /* of the interface that it boots from */
 #define MAX_LINES  256
 #define MAX_LINE   2048
 #define MAX_TOKENS 128
@@ -35,6 +36,65 @@ static bool PRINTF_LIKE(2, 3) broken(struct script *s, const char *format, ...)
     vsnprintf(s->ipxe->problem, sizeof(s->ipxe->problem), format, args);
     va_end(args);
     return finish(s, IPXE_BROKEN);
+}
+
+/* --- interfaces: ${netX/mac}, ${net0/ip}, ... --- */
+
+/* "net1/ip" -> '1', "ip"; NULL: it is no such thing. */
+static const char *interface_setting(const char *text, char *ret_number)
+{
+    if (!str_has_prefix(text, "net") || !strchr("X0123", text[3]) || text[4] != '/')
+        return NULL;
+    *ret_number = text[3];
+    return text + 5;
+}
+
+static bool is_setting(const char *text)
+{
+    char number;
+    const char *name = str_has_prefix(text, "${") ? interface_setting(text + 2, &number) : NULL;
+    return name && (str_has_prefix(name, "mac}") || str_has_prefix(name, "ip}"));
+}
+
+static bool is_booted_from(char number)
+{
+    return number == 'X' || number == '1';
+}
+
+/* The value of a token that is a setting, in `room`; what is not there is empty. */
+static char *expand(const struct script *s, char *token, char room[static MAC_TEXT_SIZE])
+{
+    static const struct mac_address other = {{0x02}};
+    char number;
+    const char *name = is_setting(token) ? interface_setting(token + 2, &number) : NULL;
+    if (!name)
+        return token;
+    room[0] = '\0';
+    if (str_has_prefix(name, "mac}") && number != '3')
+        mac_format(is_booted_from(number) ? s->ipxe->mac : other, room);
+    else if (is_booted_from(number))
+        str_copy(room, MAC_TEXT_SIZE, ADDRESS);
+    return room;
+}
+
+static bool set_interface(struct script *s, const char *setting, const char *value)
+{
+    char number;
+    const char *name = interface_setting(setting, &number);
+    if (!str_eq(name, "ip") || !is_booted_from(number) || !str_eq(value, ADDRESS))
+        return broken(s, "set %s to %s: of another interface, or no address", setting, value);
+    s->ipxe->manual = true;
+    return true;
+}
+
+static bool clear_interface(struct script *s, const char *setting)
+{
+    char number;
+    const char *name = interface_setting(setting, &number);
+    if (!str_eq(name, "ip") || !is_booted_from(number))
+        return broken(s, "clear %s: of another interface", setting);
+    s->ipxe->manual = false;
+    return true;
 }
 
 /* --- lines --- */
@@ -137,6 +197,9 @@ static bool do_set(struct script *s, int argc, char **argv)
     char *text = argc == 3 ? text_setting(ipxe, argv[1]) : NULL;
     if (argc != 3)
         return broken(s, "set takes a setting and a value");
+    char number;
+    if (interface_setting(argv[1], &number))
+        return set_interface(s, argv[1], argv[2]);
     if (argv[2][0] == '-')
         return broken(s, "set %s %s: that is an option", argv[1], argv[2]);
     if (type && (!text || !str_eq(type, "hexraw") || !put_hex(text, argv[2])))
@@ -154,7 +217,9 @@ static bool do_set(struct script *s, int argc, char **argv)
 
 static bool do_clear(struct script *s, int argc, char **argv)
 {
-    char *text = argc == 2 ? text_setting(s->ipxe, argv[1]) : NULL;
+    char number, *text = argc == 2 ? text_setting(s->ipxe, argv[1]) : NULL;
+    if (argc == 2 && interface_setting(argv[1], &number))
+        return clear_interface(s, argv[1]);
     if (!text)
         return broken(s, "clear what?");
     text[0] = '\0';
@@ -373,6 +438,11 @@ static bool do_dhcp(struct script *s, int argc, char **argv)
     return ok;
 }
 
+static bool do_iseq(struct script *s, int argc, char **argv)
+{
+    return argc == 3 ? str_eq(argv[1], argv[2]) : broken(s, "iseq takes two values");
+}
+
 static bool run_command(struct script *s, int argc, char **argv)
 {
     static const struct {
@@ -384,7 +454,7 @@ static bool run_command(struct script *s, int argc, char **argv)
         {"dhcp", do_dhcp},       {"sanboot", do_sanboot}, {"chain", do_chain},
         {"clear", do_clear},     {"sanhook", do_sanhook}, {"sanunhook", do_sanunhook},
         {"kernel", do_kernel},   {"initrd", do_initrd},   {"boot", do_boot},
-        {"imgfree", do_imgfree},
+        {"imgfree", do_imgfree}, {"iseq", do_iseq},
     };
     for (size_t i = 0; argc > 0 && i < ARRAY_SIZE(commands); i++)
         if (str_eq(argv[0], commands[i].name))
@@ -405,12 +475,15 @@ static int count_arguments(char **tokens)
 static void run_line(struct script *s, const char *line)
 {
     char copy[MAX_LINE + 1], *tokens[MAX_TOKENS + 1] = {NULL}, *rest = NULL;
+    char values[MAX_TOKENS][MAC_TEXT_SIZE];
     size_t count = 0;
     bool ok = true, process = true;
     str_copy(copy, sizeof(copy), skip_label(line));
     for (char *t = strtok_r(copy, " ", &rest); t && count < MAX_TOKENS;
-         t = strtok_r(NULL, " ", &rest))
-        tokens[count++] = t;
+         t = strtok_r(NULL, " ", &rest)) {
+        tokens[count] = expand(s, t, values[count]);
+        count++;
+    }
     for (char **at = tokens;;) {
         int argc = count_arguments(at);
         if (process)

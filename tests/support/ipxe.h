@@ -27,7 +27,12 @@ struct ipxe {
      * a chain without --replace ("direct": it works if it boots); asked each time. */
     enum ipxe_outcome (*outcome)(struct ipxe *ipxe, const char *command);
 
+    /* Of the interface that it boots from, which is net1 and was opened last. net0 and net2 are
+     * there, too, closed. */
+    struct mac_address mac;
+
     /* What has happened */
+    bool manual;       /* the address of that interface was set, and hides DHCP's */
     char screen[8192]; /* what was echoed, the last part of it */
     char hostname[256];
     char initiator[256];

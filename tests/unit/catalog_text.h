@@ -87,6 +87,7 @@ static inline void text_of_node(FILE *out, const struct catalog_node *n)
     }
     for (size_t i = 0; i < n->n_attachments; i++)
         fprintf(out, " lun %u %" PRIu64, n->attachments[i].lun, n->attachments[i].volume_id);
+    fprintf(out, " direct %d origin %d", (int)n->ways.direct, (int)n->ways.ibft_origin);
     text_of_chap(out, n->chap);
     fprintf(out, " wake %d ", n->wake_password.given);
     text_of_bytes(out, n->wake_password.bytes, sizeof(n->wake_password.bytes));

@@ -50,7 +50,7 @@ static enum ipxe_end run(const struct plan *plan, const struct boot_site *where,
 {
     cleanup_free char *script = boot_script_render(plan, mac, where);
     assert_non_null(script);
-    ipxe = (struct ipxe){.outcome = outcome};
+    ipxe = (struct ipxe){.outcome = outcome, .mac = mac};
     sanboot_plan = sanboots;
     chain_plan = chains;
     dhcp_plan = "fw";
@@ -146,7 +146,7 @@ static const struct boot_site direct_site = {.portal = "10.0.0.1",
                                              .portal_port = 3260,
                                              .base_url = "http://10.0.0.1",
                                              .base_iqn = IQN,
-                                             .direct = true};
+                                             .ways.direct = DIRECT_YES};
 
 static enum ipxe_end run_direct(const char *sanhooks, const char *directs, const char *sanboots)
 {
@@ -409,6 +409,28 @@ static void ports_and_addresses_are_those_that_the_machine_reaches(void **state)
     assert_string_equal(ipxe.initiator, "iqn.2020-01.org.x:y:web1");
 }
 
+/* What DHCP gave is said to be set by hand, on the interface that it boots from and no other; the
+ * node's own choice counts, else the site's; and it is taken back when that changes. */
+static void the_address_is_of_the_origin_that_is_chosen(void **state)
+{
+    static const struct {
+        enum ibft_origin origin;
+        bool manual;
+    } choices[] = {
+        {IBFT_ORIGIN_MANUAL, true}, {IBFT_ORIGIN_DHCP, false}, {IBFT_ORIGIN_DEFAULT, true}};
+    struct plan plan = plan_of(PLAN_VOLUME);
+    for (size_t i = 0; i < ARRAY_SIZE(choices); i++) {
+        struct boot_site where = site;
+        where.ways.ibft_origin = choices[i].origin;
+        assert_int_equal(run(&plan, &where, "w", "f"), IPXE_BOOTED);
+        assert_int_equal(ipxe.manual, choices[i].manual);
+    }
+    assert_int_equal(run_kind(PLAN_STRANGER, "f", "w"), IPXE_REPLACED);
+    assert_false(ipxe.manual);
+    assert_int_equal(run_kind(PLAN_UNKNOWN, "f", "f"), IPXE_EXITED);
+    assert_false(ipxe.manual);
+}
+
 /* Every name that is a name is one token of a line, whatever its characters. */
 static void no_name_needs_quoting(void **state)
 {
@@ -454,6 +476,7 @@ int main(void)
         TEST(a_machine_that_is_registered_waits_and_asks),
         TEST(a_node_at_a_wrong_address_asks_for_another_one),
         TEST(ports_and_addresses_are_those_that_the_machine_reaches),
+        TEST(the_address_is_of_the_origin_that_is_chosen),
         TEST(no_name_needs_quoting),
     };
     return RUN_TESTS(tests);

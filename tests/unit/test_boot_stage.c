@@ -4,8 +4,8 @@
 
 static void names_go_there_and_back(void **state)
 {
-    static const char *const names[BOOT_STAGES] = {"address",   "loader", "script", "firmware",
-                                                   "initramfs", "system", "up"};
+    static const char *const names[BOOT_STAGES] = {"address", "loader",    "script", "firmware",
+                                                   "kernel",  "initramfs", "system", "up"};
     for (enum boot_stage stage = 0; stage < BOOT_STAGES; stage++) {
         assert_string_equal(boot_stage_name(stage), names[stage]); /* stored, shown and sent */
         assert_int_equal(boot_stage_from_name(names[stage]), stage);
@@ -18,10 +18,15 @@ static void names_go_there_and_back(void **state)
 static void every_sign_tells_of_its_stage(void **state)
 {
     static const enum boot_stage stages[] = {
-        [BOOT_SIGN_FIRMWARE_DHCP] = BOOT_ADDRESS,   [BOOT_SIGN_IPXE_DHCP] = BOOT_ADDRESS,
-        [BOOT_SIGN_LOADER] = BOOT_LOADER,           [BOOT_SIGN_SCRIPT] = BOOT_SCRIPT,
-        [BOOT_SIGN_FIRMWARE_LOGIN] = BOOT_FIRMWARE, [BOOT_SIGN_INITRAMFS_LOGIN] = BOOT_INITRAMFS,
-        [BOOT_SIGN_SYSTEM_LOGIN] = BOOT_SYSTEM,     [BOOT_SIGN_UP] = BOOT_UP,
+        [BOOT_SIGN_FIRMWARE_DHCP] = BOOT_ADDRESS,
+        [BOOT_SIGN_IPXE_DHCP] = BOOT_ADDRESS,
+        [BOOT_SIGN_LOADER] = BOOT_LOADER,
+        [BOOT_SIGN_SCRIPT] = BOOT_SCRIPT,
+        [BOOT_SIGN_FIRMWARE_LOGIN] = BOOT_FIRMWARE,
+        [BOOT_SIGN_KERNEL] = BOOT_KERNEL,
+        [BOOT_SIGN_INITRAMFS_LOGIN] = BOOT_INITRAMFS,
+        [BOOT_SIGN_SYSTEM_LOGIN] = BOOT_SYSTEM,
+        [BOOT_SIGN_UP] = BOOT_UP,
     };
     for (enum boot_sign sign = 0; sign < ARRAY_SIZE(stages); sign++)
         assert_int_equal(boot_sign_stage(sign), stages[sign]);
@@ -32,16 +37,17 @@ static void which_sign_begins_a_boot(void **state)
 {
     static const struct {
         enum boot_sign sign;
-        /* address, loader, script, firmware, initramfs, system, up, never booted */
+        /* address, loader, script, firmware, kernel, initramfs, system, up, never booted */
         const char *begins;
     } table[] = {
-        {BOOT_SIGN_FIRMWARE_DHCP, ".bbbbbbb"},   /* a ROM that asks again is at the same boot */
-        {BOOT_SIGN_IPXE_DHCP, "..bbbbbb"},       /* iPXE that the ROM has loaded is, too */
-        {BOOT_SIGN_LOADER, ".......b"},          /* firmware has asked DHCP before */
-        {BOOT_SIGN_SCRIPT, "....bbbb"},          /* retries, up to GRUB */
-        {BOOT_SIGN_FIRMWARE_LOGIN, "....bbbb"},  /* GRUB logs in again */
-        {BOOT_SIGN_INITRAMFS_LOGIN, ".......b"}, /* reconnections */
-        {BOOT_SIGN_SYSTEM_LOGIN, ".......b"},    {BOOT_SIGN_UP, ".......b"},
+        {BOOT_SIGN_FIRMWARE_DHCP, ".bbbbbbbb"},   /* a ROM that asks again is at the same boot */
+        {BOOT_SIGN_IPXE_DHCP, "..bbbbbbb"},       /* iPXE that the ROM has loaded is, too */
+        {BOOT_SIGN_LOADER, "........b"},          /* firmware has asked DHCP before */
+        {BOOT_SIGN_SCRIPT, ".....bbbb"},          /* retries, up to GRUB */
+        {BOOT_SIGN_FIRMWARE_LOGIN, ".....bbbb"},  /* GRUB logs in again */
+        {BOOT_SIGN_KERNEL, "........b"},          /* and nothing else */
+        {BOOT_SIGN_INITRAMFS_LOGIN, "........b"}, /* reconnections */
+        {BOOT_SIGN_SYSTEM_LOGIN, "........b"},    {BOOT_SIGN_UP, "........b"},
     };
     for (size_t i = 0; i < ARRAY_SIZE(table); i++)
         for (enum boot_stage reached = 0; reached <= BOOT_STAGES; reached++)
@@ -59,7 +65,7 @@ static void a_boot_that_came_no_further_is_over_some_day(void **state)
         assert_true(boot_sign_begins(BOOT_SIGN_IPXE_DHCP, reached, long_after));
         assert_true(boot_sign_begins(BOOT_SIGN_SCRIPT, reached, long_after));
         assert_int_equal(boot_sign_begins(BOOT_SIGN_FIRMWARE_LOGIN, reached, long_after),
-                         reached > BOOT_FIRMWARE); /* somebody looks at GRUB's menu */
+                         reached > BOOT_KERNEL); /* somebody looks at GRUB's menu */
         assert_false(boot_sign_begins(BOOT_SIGN_LOADER, reached, long_after));
         assert_false(boot_sign_begins(BOOT_SIGN_INITRAMFS_LOGIN, reached, long_after));
         assert_false(boot_sign_begins(BOOT_SIGN_UP, reached, long_after));
@@ -70,7 +76,7 @@ static void only_firmware_and_loaders_need_the_script(void **state)
 {
     static const uint64_t long_after = 5 * 60 * USEC_PER_SEC + 1;
     for (enum boot_stage reached = 0; reached <= BOOT_STAGES; reached++) {
-        assert_int_equal(boot_stage_needs_script(reached, 0), reached <= BOOT_FIRMWARE);
+        assert_int_equal(boot_stage_needs_script(reached, 0), reached <= BOOT_KERNEL);
         assert_false(boot_stage_needs_script(reached, long_after));
     }
 }

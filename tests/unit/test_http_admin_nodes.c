@@ -141,6 +141,28 @@ static void secrets_of_a_node_are_made_and_never_told(void **state)
                   400, "a new node");
 }
 
+static void a_node_may_boot_in_a_way_of_its_own(void **state)
+{
+    add_web1();
+    admin_assert_text(lab, "result.direct", "default");
+    admin_assert_text(lab, "result.ibft_origin", "default");
+    admin_must(lab, "PATCH", "/v1/nodes/web1", "{\"direct\": \"no\"}");
+    admin_must(lab, "PATCH", "/v1/nodes/web1", "{\"ibft_origin\": \"dhcp\"}");
+    admin_assert_text(lab, "result.direct", "no");
+    admin_assert_text(lab, "result.ibft_origin", "dhcp");
+    admin_must(lab, "PATCH", "/v1/nodes/web1", "{\"direct\": \"default\"}");
+    admin_assert_text(lab, "result.direct", "default");
+    admin_must(lab, "POST", "/v1/nodes",
+               "{\"name\": \"web2\", \"macs\": [\"52:54:00:00:00:02\"],"
+               " \"direct\": \"yes\", \"ibft_origin\": \"manual\"}");
+    admin_assert_text(lab, "result.direct", "yes");
+    admin_assert_text(lab, "result.ibft_origin", "manual");
+    admin_refused(lab, "PATCH", "/v1/nodes/web1", "{\"direct\": \"maybe\"}", 400, "yes, no or");
+    admin_refused(lab, "PATCH", "/v1/nodes/web1", "{\"ibft_origin\": \"ra\"}", 400,
+                  "manual, dhcp or default");
+    admin_refused(lab, "PATCH", "/v1/nodes/web1", "{\"ibft_origin\": null}", 400, "ibft_origin");
+}
+
 static void a_node_keeps_its_name(void **state)
 {
     add_web1();
@@ -338,6 +360,7 @@ int main(void)
         NODES_TEST(what_makes_no_node_is_refused),
         NODES_TEST(a_node_is_changed_piece_by_piece),
         NODES_TEST(secrets_of_a_node_are_made_and_never_told),
+        NODES_TEST(a_node_may_boot_in_a_way_of_its_own),
         NODES_TEST(a_node_keeps_its_name),
         NODES_TEST(nobody_is_told_so),
         NODES_TEST(what_it_hangs_on_is_not_taken_from_it),

@@ -141,13 +141,16 @@ static int add_node(struct hand *h)
 static int set_node(struct hand *h)
 {
     char group[32];
-    const struct registry_node_change change = {.set_group = draw(h, 2) != 0,
-                                                .set_volume = draw(h, 2) != 0,
-                                                .set_wake_password = draw(h, 2) != 0,
-                                                .wake_password = {draw(h, 2) != 0, {1, 2, 3}},
-                                                .group = pick(h, group, "g"),
-                                                .volume =
-                                                    draw(h, 3) ? pick(h, h->name, "v") : NULL};
+    const struct registry_node_change change = {
+        .set_group = draw(h, 2) != 0,
+        .set_volume = draw(h, 2) != 0,
+        .set_direct = draw(h, 2) != 0,
+        .set_ibft_origin = draw(h, 2) != 0,
+        .ways = {(enum direct_way)draw(h, 3), (enum ibft_origin)draw(h, 3)},
+        .set_wake_password = draw(h, 2) != 0,
+        .wake_password = {draw(h, 2) != 0, {1, 2, 3}},
+        .group = pick(h, group, "g"),
+        .volume = draw(h, 3) ? pick(h, h->name, "v") : NULL};
     return registry_node_set(h->site->registry, pick(h, h->other, "n"), &change, NULL, &h->error);
 }
 

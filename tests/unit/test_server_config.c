@@ -169,6 +169,7 @@ static void a_full_file_is_understood(void **state)
                       "warm-up-limit = 2G\n"
                       "[boot]\n"
                       "direct = no\n"
+                      "ibft-origin = dhcp\n"
                       "[iscsi]\n"
                       "listen = 10.0.0.1:3260, [::1]:0\n"
                       "listen = 10.0.1.1:3260\n"
@@ -195,7 +196,8 @@ static void a_full_file_is_understood(void **state)
     assert_string_equal(config.state_directory, "/srv/nodisk");
     assert_int_equal(config.log_level, LOG_DEBUG);
     assert_true(config.warm_up);
-    assert_false(config.direct_boot);
+    assert_int_equal(config.boot_ways.direct, DIRECT_NO);
+    assert_int_equal(config.boot_ways.ibft_origin, IBFT_ORIGIN_DHCP);
     assert_int_equal(config.warm_limit, 2 * GIB);
     assert_int_equal(config.iscsi.count, 3);
     assert_int_equal(config.n_subnets, 1);
