@@ -11,8 +11,6 @@
 static const char pxe_class[] = "PXEClient", http_class[] = "HTTPClient";
 /* PXE 2.1 2.2: discovery control, bit 3: no server discovery, just load the boot file. */
 static const uint8_t pxe_vendor_options[] = {6, 1, 8, 255};
-/* iPXE: "no-pxedhcp" = 1, do not wait for a proxy's offer (3 s in Debian 12's build). */
-static const uint8_t ipxe_options[] = {0xb0, 1, 1};
 
 #define UUID_MAX_SIZE 17 /* RFC 4578 2.3 */
 
@@ -20,13 +18,15 @@ static void offer_network(const struct exchange *x, struct menu *menu)
 {
     const struct subnet *s = &x->network->config.settings;
     uint32_t broadcast = s->network | ~s->mask;
+    /* What a ROM does not ask for, the loader needs that takes over what the ROM got. */
+    bool rom = x->client.kind == DHCP_CLIENT_PXE;
     menu_offer_addresses(menu, DHCP_OPTION_SUBNET_MASK, true, &s->mask, 1);
-    menu_offer_addresses(menu, DHCP_OPTION_ROUTER, false, s->routers, s->n_routers);
-    menu_offer_addresses(menu, DHCP_OPTION_DNS, false, s->dns, s->n_dns);
+    menu_offer_addresses(menu, DHCP_OPTION_ROUTER, rom, s->routers, s->n_routers);
+    menu_offer_addresses(menu, DHCP_OPTION_DNS, rom, s->dns, s->n_dns);
     menu_offer_addresses(menu, DHCP_OPTION_BROADCAST, false, &broadcast, 1);
     if (x->known)
-        menu_offer_text(menu, DHCP_OPTION_HOST_NAME, false, x->node.name);
-    menu_offer_text(menu, DHCP_OPTION_DOMAIN, false, s->domain);
+        menu_offer_text(menu, DHCP_OPTION_HOST_NAME, rom, x->node.name);
+    menu_offer_text(menu, DHCP_OPTION_DOMAIN, rom, s->domain);
 }
 
 /* Of the node over those of its group over those of its subnet. */
@@ -43,8 +43,11 @@ static void offer_boot(const struct exchange *x, struct menu *menu)
 {
     const struct dhcp_network *network = &x->network->config;
     const struct dhcp_option *uuid = dhcp_message_option(x->request, DHCP_OPTION_UUID);
-    dhcp_boot_choose(&x->client, &network->settings, network->server, network->http_port,
-                     x->request->mac, &menu->boot);
+    const struct dhcp_boot_place place = {.server = network->server,
+                                          .http_port = network->http_port,
+                                          .mac = x->request->mac,
+                                          .is_node = x->known};
+    dhcp_boot_choose(&x->client, &network->settings, &place, &menu->boot);
     if (!menu->boot.file[0])
         return;
     ipv4_format(network->server, menu->server);
@@ -52,16 +55,17 @@ static void offer_boot(const struct exchange *x, struct menu *menu)
     size_t end = menu->boot.pxe ? 1 : 0;
     menu_offer_boot(menu, DHCP_OPTION_TFTP_SERVER, menu->server, strlen(menu->server) + end);
     menu_offer_boot(menu, DHCP_OPTION_BOOT_FILE, menu->boot.file, strlen(menu->boot.file) + end);
-    if (menu->boot.ipxe)
-        menu_offer_boot(menu, DHCP_OPTION_IPXE, ipxe_options, sizeof(ipxe_options));
     if (menu->boot.http)
         menu_offer_boot(menu, DHCP_OPTION_VENDOR_CLASS, http_class, strlen(http_class));
-    if (!menu->boot.pxe)
+    if (!menu->boot.pxe) {
+        menu_offer_boot(menu, DHCP_OPTION_IPXE, menu->boot.ipxe, menu->boot.ipxe_size);
         return;
+    }
     menu_offer_boot(menu, DHCP_OPTION_VENDOR_CLASS, pxe_class, strlen(pxe_class));
     menu_offer_boot(menu, DHCP_OPTION_VENDOR, pxe_vendor_options, sizeof(pxe_vendor_options));
     if (uuid && uuid->size <= UUID_MAX_SIZE)
         menu_offer_boot(menu, DHCP_OPTION_UUID, uuid->data, uuid->size);
+    menu_offer_boot(menu, DHCP_OPTION_IPXE, menu->boot.ipxe, menu->boot.ipxe_size);
 }
 
 static size_t add_times(struct dhcp_builder *builder, uint32_t lease_time)

@@ -128,11 +128,10 @@ static size_t put_base_url(char *buffer, size_t size, uint32_t server, uint16_t 
     return strlen(buffer);
 }
 
-static void script_url(char *buffer, size_t size, uint32_t server, uint16_t port,
-                       struct mac_address mac)
+static void script_url(char *buffer, size_t size, const struct dhcp_boot_place *place)
 {
-    const uint8_t *b = mac.bytes;
-    size_t n = put_base_url(buffer, size, server, port);
+    const uint8_t *b = place->mac.bytes;
+    size_t n = put_base_url(buffer, size, place->server, place->http_port);
     snprintf(buffer + n, size - n, "/boot.ipxe?mac=%02x-%02x-%02x-%02x-%02x-%02x", b[0], b[1], b[2],
              b[3], b[4], b[5]);
 }
@@ -145,9 +144,10 @@ static bool is_plain(char c)
 }
 
 /* "" if it does not fit: half a name is none. */
-static void loader_url(char *buffer, size_t size, uint32_t server, uint16_t port, const char *file)
+static void loader_url(char *buffer, size_t size, const struct dhcp_boot_place *place,
+                       const char *file)
 {
-    size_t n = put_base_url(buffer, size, server, port);
+    size_t n = put_base_url(buffer, size, place->server, place->http_port);
     n += (size_t)snprintf(buffer + n, size - n, "/loaders/");
     for (; *file && n < size; file++)
         n += (size_t)snprintf(buffer + n, size - n, is_plain(*file) ? "%c" : "%%%02X",
@@ -156,21 +156,61 @@ static void loader_url(char *buffer, size_t size, uint32_t server, uint16_t port
         buffer[0] = '\0';
 }
 
+/* --- option 175 --- */
+
+enum { IPXE_SCRIPTLET = 0x51, IPXE_NO_PXEDHCP = 0xb0 };
+
+/* How often iPXE asks DHCP for its script, about 15 s each time without an answer, before a node
+ * starts over from its firmware. */
+#define AUTOBOOTS 10
+
+/*
+ * A loader that is iPXE, and that takes over what its firmware got from DHCP, runs this instead of
+ * asking DHCP once more. (Debian 12's undionly.kpxe does; UEFI builds do since 2020. Others ask, as
+ * iPXE, and are told where their script is.) It is a single line: what it can repeat is written
+ * often. A script that ends well ends it, too.
+ */
+static void write_scriptlet(struct wire_writer *w, const struct dhcp_boot_place *place)
+{
+    char url[DHCP_MAX_BOOT_FILE + 1], text[DHCP_MAX_IPXE_OPTIONS];
+    script_url(url, sizeof(url), place);
+    size_t used = (size_t)snprintf(text, sizeof(text), "ifopen net0 && chain %s", url);
+    for (int i = 0; i < (place->is_node ? AUTOBOOTS : 1); i++)
+        used += (size_t)snprintf(text + used, sizeof(text) - used, " || autoboot");
+    if (place->is_node)
+        used += (size_t)snprintf(text + used, sizeof(text) - used, " || reboot");
+    wire_put_u8(w, IPXE_SCRIPTLET);
+    wire_put_u8(w, (uint8_t)used);
+    wire_put_bytes(w, text, used);
+}
+
+static void write_ipxe_options(struct dhcp_boot *boot, const struct dhcp_boot_place *place)
+{
+    struct wire_writer w = wire_writer_of(boot->ipxe, sizeof(boot->ipxe));
+    wire_put_u8(&w, IPXE_NO_PXEDHCP); /* no wait for a proxy's offer (3 s in Debian 12's build) */
+    wire_put_u8(&w, 1);
+    wire_put_u8(&w, 1);
+    if (boot->pxe)
+        write_scriptlet(&w, place);
+    boot->ipxe_size = wire_writer_used(&w);
+}
+
 void dhcp_boot_choose(const struct dhcp_client *client, const struct subnet *subnet,
-                      uint32_t server, uint16_t http_port, struct mac_address mac,
-                      struct dhcp_boot *ret_boot)
+                      const struct dhcp_boot_place *place, struct dhcp_boot *ret_boot)
 {
     struct dhcp_boot boot = {0};
     const char *loader = dhcp_client_loader(client, subnet);
     if (client->kind == DHCP_CLIENT_IPXE) {
-        boot.ipxe = true;
-        script_url(boot.file, sizeof(boot.file), server, http_port, mac);
+        script_url(boot.file, sizeof(boot.file), place);
+        write_ipxe_options(&boot, place);
     } else if (client->kind == DHCP_CLIENT_HTTP && loader[0]) {
-        loader_url(boot.file, sizeof(boot.file), server, http_port, loader);
+        loader_url(boot.file, sizeof(boot.file), place, loader);
         boot.http = boot.file[0] != '\0';
     } else if (client->kind == DHCP_CLIENT_PXE) {
         str_copy(boot.file, sizeof(boot.file), loader);
         boot.pxe = boot.file[0] != '\0';
+        if (boot.pxe)
+            write_ipxe_options(&boot, place);
     }
     *ret_boot = boot;
 }

@@ -38,14 +38,22 @@ const char *dhcp_client_word(const struct dhcp_client *client);
 
 #define DHCP_MAX_BOOT_FILE 255
 
+#define DHCP_MAX_IPXE_OPTIONS 255
+
 struct dhcp_boot {
-    char file[DHCP_MAX_BOOT_FILE + 1]; /* "": none */
-    bool pxe;                          /* answer as a PXE boot server does */
-    bool http;                         /* ... as a server of UEFI HTTP boot does */
-    bool ipxe;                         /* add the options of iPXE */
+    char file[DHCP_MAX_BOOT_FILE + 1];   /* "": none */
+    bool pxe;                            /* answer as a PXE boot server does */
+    bool http;                           /* ... as a server of UEFI HTTP boot does */
+    uint8_t ipxe[DHCP_MAX_IPXE_OPTIONS]; /* what is in option 175 */
+    size_t ipxe_size;                    /* 0: without it */
 };
 
-/* server, http_port: where scripts and loaders are fetched over HTTP. */
+struct dhcp_boot_place {
+    uint32_t server; /* where scripts and loaders are fetched over HTTP */
+    uint16_t http_port;
+    struct mac_address mac; /* whose script it is */
+    bool is_node;           /* then it never gives up */
+};
+
 void dhcp_boot_choose(const struct dhcp_client *client, const struct subnet *subnet,
-                      uint32_t server, uint16_t http_port, struct mac_address mac,
-                      struct dhcp_boot *ret_boot);
+                      const struct dhcp_boot_place *place, struct dhcp_boot *ret_boot);

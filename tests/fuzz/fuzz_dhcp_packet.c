@@ -49,7 +49,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .loaders = {[LOADER_BIOS] = "undionly.kpxe", [LOADER_UEFI_X64] = "snponly.efi"}};
     struct dhcp_client client = dhcp_client_of(&message, &subnet);
     struct dhcp_boot boot;
-    dhcp_boot_choose(&client, &subnet, 0x0a000001, 80, message.mac, &boot);
+    const struct dhcp_boot_place place = {.server = 0x0a000001,
+                                          .http_port = 80,
+                                          .mac = message.mac,
+                                          .is_node = message.mac.bytes[5] % 2};
+    dhcp_boot_choose(&client, &subnet, &place, &boot);
     (void)dhcp_relay_address(&message, DHCP_RELAY_LINK_SELECTION, &address);
     answer(&message);
     return 0;

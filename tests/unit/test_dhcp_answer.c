@@ -5,6 +5,7 @@ static void pxe_request(struct packet *p, uint16_t architecture)
 {
     packet_text(p, DHCP_OPTION_VENDOR_CLASS, "PXEClient:Arch:00000:UNDI:002001");
     packet_u16(p, DHCP_OPTION_ARCHITECTURE, architecture);
+    packet_u16(p, DHCP_OPTION_MAX_SIZE, 1260); /* PXE 2.1, 2.4.2 */
     packet_option(p, DHCP_OPTION_UUID,
                   "\0"
                   "0123456789abcdef",
@@ -30,7 +31,11 @@ static void firmware_gets_its_loader(void **state)
         assert_int_equal(dhcp_message_option(&lab->answer, DHCP_OPTION_UUID)->size, 17);
         assert_memory_equal(dhcp_message_option(&lab->answer, DHCP_OPTION_VENDOR)->data,
                             "\6\1\10\377", 4);
-        assert_null(dhcp_message_option(&lab->answer, DHCP_OPTION_IPXE));
+        assert_memory_equal(dhcp_message_option(&lab->answer, DHCP_OPTION_IPXE)->data,
+                            "\xb0\1\1\x51", 4);
+        /* what the loader takes over, asked for by the ROM or not */
+        assert_non_null(dhcp_message_option(&lab->answer, DHCP_OPTION_ROUTER));
+        assert_option_text(&lab->answer, DHCP_OPTION_HOST_NAME, "web1");
         assert_int_equal(lab->events[lab->n_events - 1].client.kind, DHCP_CLIENT_PXE);
     }
 }

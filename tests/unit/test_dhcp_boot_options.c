@@ -91,6 +91,9 @@ static void clients_are_told_apart(void **state)
     }
 }
 
+static const struct dhcp_boot_place place = {
+    .server = 0x0a000001, .http_port = 80, .mac = {{0x52, 0x54, 0, 0, 0, 0x2a}}};
+
 #define SCRIPT "http://10.0.0.1/boot.ipxe?mac=52-54-00-00-00-2a"
 
 static void each_client_gets_its_file(void **state)
@@ -98,7 +101,7 @@ static void each_client_gets_its_file(void **state)
     static const struct {
         struct dhcp_client client;
         const char *file;
-        bool pxe, http, ipxe;
+        bool pxe, http, is_ipxe;
     } cases[] = {
         {{DHCP_CLIENT_PXE, 0}, "undionly.kpxe", true},
         {{DHCP_CLIENT_PXE, 7}, "snponly.efi", true},
@@ -118,23 +121,54 @@ static void each_client_gets_its_file(void **state)
     };
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         struct dhcp_boot boot;
-        dhcp_boot_choose(&cases[i].client, &subnet, ip("10.0.0.1"), 80, mac_of(42), &boot);
+        dhcp_boot_choose(&cases[i].client, &subnet, &place, &boot);
         assert_string_equal(boot.file, cases[i].file);
         assert_int_equal(boot.pxe, cases[i].pxe);
         assert_int_equal(boot.http, cases[i].http);
-        assert_int_equal(boot.ipxe, cases[i].ipxe);
+        assert_int_equal(boot.ipxe_size > 0, cases[i].pxe || cases[i].is_ipxe);
+        if (boot.ipxe_size > 0)
+            assert_memory_equal(boot.ipxe, "\xb0\1\1", 3); /* no wait for a proxy */
+        assert_int_equal(boot.ipxe_size > 3, cases[i].pxe);
     }
+}
+
+/* What the loader of a ROM runs instead of asking DHCP again. */
+static void scriptlet_of(const struct dhcp_boot_place *whose, char text[static 256])
+{
+    struct dhcp_client client = {.kind = DHCP_CLIENT_PXE};
+    struct dhcp_boot boot;
+    dhcp_boot_choose(&client, &subnet, whose, &boot);
+    assert_int_equal(boot.ipxe[3], 0x51);
+    assert_int_equal(boot.ipxe[4], boot.ipxe_size - 5);
+    memcpy(text, boot.ipxe + 5, boot.ipxe[4]);
+    text[boot.ipxe[4]] = '\0';
+}
+
+static void a_loader_need_not_ask_again(void **state)
+{
+    static const char stranger[] =
+        "ifopen net0 && chain http://10.0.0.1/boot.ipxe?mac=52-54-00-00-00-2a || autoboot";
+    struct dhcp_boot_place longest = {.server = ip("192.168.100.200"), .http_port = 65535};
+    char text[256];
+    scriptlet_of(&place, text);
+    assert_string_equal(text, stranger);
+    longest.is_node = true;
+    scriptlet_of(&longest, text);
+    assert_true(strlen(text) < 250); /* and its own disk is nothing that a node falls back to */
+    assert_string_equal(text + strlen(text) - strlen("autoboot || reboot"), "autoboot || reboot");
 }
 
 static void another_port_is_named(void **state)
 {
     struct dhcp_client client = {.kind = DHCP_CLIENT_IPXE};
+    const struct dhcp_boot_place other = {
+        .server = ip("192.168.100.200"), .http_port = 65535, .mac = mac_of(1)};
     struct dhcp_boot boot;
-    dhcp_boot_choose(&client, &subnet, ip("192.168.100.200"), 65535, mac_of(1), &boot);
+    dhcp_boot_choose(&client, &subnet, &other, &boot);
     assert_string_equal(boot.file, "http://192.168.100.200:65535/boot.ipxe?mac=52-54-00-00-00-01");
     assert_true(strlen(boot.file) <= LOADER_MAX_LEN);
     client = (struct dhcp_client){DHCP_CLIENT_HTTP, 16};
-    dhcp_boot_choose(&client, &subnet, ip("192.168.100.200"), 65535, mac_of(1), &boot);
+    dhcp_boot_choose(&client, &subnet, &other, &boot);
     assert_string_equal(boot.file, "http://192.168.100.200:65535/loaders/snponly.efi");
 }
 
@@ -145,11 +179,11 @@ static void a_name_that_does_not_fit_is_left_out(void **state)
     struct dhcp_client client = {DHCP_CLIENT_HTTP, 16};
     struct dhcp_boot boot;
     memset(odd.loaders[LOADER_UEFI_X64], ' ', LOADER_MAX_LEN);
-    dhcp_boot_choose(&client, &odd, ip("10.0.0.1"), 80, mac_of(1), &boot);
+    dhcp_boot_choose(&client, &odd, &place, &boot);
     assert_string_equal(boot.file, "");
     assert_false(boot.http);
     memset(odd.loaders[LOADER_UEFI_X64], 'a', LOADER_MAX_LEN);
-    dhcp_boot_choose(&client, &odd, ip("10.0.0.1"), 80, mac_of(1), &boot);
+    dhcp_boot_choose(&client, &odd, &place, &boot);
     assert_true(boot.http);
 }
 
@@ -159,6 +193,7 @@ int main(void)
         TEST(clients_are_told_apart),
         TEST(each_client_gets_its_file),
         TEST(another_port_is_named),
+        TEST(a_loader_need_not_ask_again),
         TEST(a_name_that_does_not_fit_is_left_out),
     };
     return RUN_TESTS(tests);
