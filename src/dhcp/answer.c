@@ -65,7 +65,8 @@ static void offer_boot(const struct exchange *x, struct menu *menu)
     menu_offer_boot(menu, DHCP_OPTION_VENDOR, pxe_vendor_options, sizeof(pxe_vendor_options));
     if (uuid && uuid->size <= UUID_MAX_SIZE)
         menu_offer_boot(menu, DHCP_OPTION_UUID, uuid->data, uuid->size);
-    menu_offer_boot(menu, DHCP_OPTION_IPXE, menu->boot.ipxe, menu->boot.ipxe_size);
+    /* long, and it boots without it, too */
+    menu_offer(menu, DHCP_OPTION_IPXE, true, menu->boot.ipxe, menu->boot.ipxe_size);
 }
 
 static size_t add_times(struct dhcp_builder *builder, uint32_t lease_time)

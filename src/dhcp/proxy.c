@@ -97,8 +97,11 @@ bool proxy_receive(struct exchange *x, struct dhcp_answer *answer)
     struct dhcp_boot boot;
     if (!wants_answer(x))
         return false;
-    dhcp_boot_choose(&x->client, &network->settings, network->server, network->http_port,
-                     x->request->mac, &boot);
+    const struct dhcp_boot_place place = {.server = network->server,
+                                          .http_port = network->http_port,
+                                          .mac = x->request->mac,
+                                          .is_node = x->known};
+    dhcp_boot_choose(&x->client, &network->settings, &place, &boot);
     if (!boot.file[0]) {
         exchange_report(x, DHCP_ODD_NO_LOADER, 0, NULL);
         return false;
