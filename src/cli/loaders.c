@@ -1,4 +1,4 @@
-/* nodisk loaders script */
+/* nodisk loaders list | script */
 #include "cli/command.h"
 
 /*
@@ -49,7 +49,61 @@ static const char more[] =
     "its\n"
     "initrd, or put it beside an UEFI iPXE of 2021 or newer as autoexec.ipxe.\n";
 
+/* "unknown" for what cannot be told of a file that is there. */
+static void add_row(struct table *table, const json_t *loader)
+{
+    const json_t *features = json_object_get(loader, "features");
+    cleanup_free char *names = json_is_array(features) ? cli_join(features) : NULL;
+    bool is_read = json_is_integer(json_object_get(loader, "size"));
+    table_add(table, print_text(loader, "subnet"));
+    table_add(table, print_text(loader, "key"));
+    table_add(table, print_text(loader, "file"));
+    if (is_read)
+        table_add_size(table, print_number(loader, "size"));
+    else
+        table_add(table, NULL);
+    table_add(table, print_text(loader, "state"));
+    table_add(table, print_text(loader, "version") ?: is_read ? "unknown" : NULL);
+    table_add(table, names ?: is_read ? "unknown" : NULL);
+}
+
+static void print_advice(const json_t *loaders)
+{
+    size_t i;
+    const json_t *loader;
+    json_array_foreach(loaders, i, loader)
+    {
+        const char *advice = print_text(loader, "advice");
+        if (advice)
+            printf("%s of %s, %s: %s\n", print_text(loader, "key"), print_text(loader, "subnet"),
+                   print_text(loader, "file"), advice);
+    }
+}
+
+static void print_loaders(const json_t *answer)
+{
+    static const char *const headings[] = {"SUBNET", "KEY",          "FILE",     ">SIZE",
+                                           "STATE",  "IPXE VERSION", "FEATURES", NULL};
+    const json_t *loaders = json_object_get(answer, "loaders");
+    table_print_all(headings, loaders, add_row, "no subnets are configured");
+    if (json_array_size(loaders) == 0)
+        return;
+    printf("\nin %s\n", print_text(answer, "directory"));
+    print_advice(loaders);
+}
+
+static int list(const struct cli *cli, const struct args *args)
+{
+    return cli_show(cli, "/v1/loaders", print_loaders);
+}
+
 static const struct cli_verb verbs[] = {
+    {"list", "", 0, "Which machines have a boot loader, and what it can do", NULL, 0,
+     "Version and features are what the file itself shows; those for BIOS are compressed and show "
+     "none.\n"
+     "Machines whose key has no file get an address and nothing to boot.\n",
+     list},
+
     {"script", "", 0, "The iPXE script for iPXE in a card's ROM or on a USB stick", NULL, 0, more,
      script},
 };

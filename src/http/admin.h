@@ -41,6 +41,9 @@ struct admin_settings {
     /* Configuration for another DHCP server; *ret_text: free() it. Several threads at once.
      * -EINVAL: there is no such format. NULL: there is none. */
     int (*export_dhcp)(void *context, const char *format, char **ret_text, struct error *ret_error);
+    /* How the subnets' boot loaders are, as a new object. May wait; several threads at once. NULL:
+     * there are none. */
+    json_t *(*loaders)(void *context);
     /* Frees an address, or what a node has. May wait; several threads at once. -ENOENT, -EBUSY with
      * the sentence. NULL: there are no leases. */
     int (*release_lease)(void *context, const char *address_or_node, struct error *ret_error);

@@ -155,3 +155,11 @@ void admin_export_dhcp(struct call *call)
     else
         call_reply(call, 200, json_pack("{s:s, s:s}", "format", call->name, "text", text));
 }
+
+void admin_list_loaders(struct call *call)
+{
+    const struct admin_settings *settings = &call->admin->settings;
+    call_reply(call, 200,
+               settings->loaders ? settings->loaders(settings->context)
+                                 : json_pack("{s:[]}", "loaders"));
+}

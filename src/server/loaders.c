@@ -10,6 +10,7 @@
 struct loaders {
     pthread_rwlock_t lock; /* protects: */
     int directory;         /* -1: there is none */
+    char path[PATH_MAX];   /* of it; "": before loaders_set() */
 };
 
 struct loaders *loaders_new(void)
@@ -96,11 +97,19 @@ int loaders_set(struct loaders *loaders, const struct config *config, struct err
         pthread_rwlock_wrlock(&loaders->lock);
         int old = loaders->directory;
         loaders->directory = directory;
+        str_copy(loaders->path, sizeof(loaders->path), config->loaders);
         pthread_rwlock_unlock(&loaders->lock);
         directory = old;
     }
     util_close_fd(&directory);
     return r;
+}
+
+void loaders_directory(struct loaders *loaders, char buffer[static PATH_MAX])
+{
+    pthread_rwlock_rdlock(&loaders->lock);
+    str_copy(buffer, PATH_MAX, loaders->path);
+    pthread_rwlock_unlock(&loaders->lock);
 }
 
 int loaders_open_file(struct loaders *loaders, const char *name, int *ret_fd, uint64_t *ret_size)

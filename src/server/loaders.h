@@ -23,6 +23,9 @@ bool loaders_are_needed(const struct config *config);
 int loaders_set(struct loaders *loaders, const struct config *config,
                 struct error *ret_error) MUST_CHECK;
 
+/* Where they are, as it was configured. Any thread. */
+void loaders_directory(struct loaders *loaders, char buffer[static PATH_MAX]);
+
 /* As directory_open_file(). Any thread. */
 int loaders_open_file(struct loaders *loaders, const char *name, int *ret_fd,
                       uint64_t *ret_size) MUST_CHECK;

@@ -28,7 +28,7 @@
 #include "server/file_limit.h"
 #include "server/http_log.h"
 #include "server/lease_release.h"
-#include "server/loaders.h"
+#include "server/loaders_list.h"
 #include "server/neighbour.h"
 #include "server/newcomers.h"
 #include "server/san.h"
@@ -603,6 +603,16 @@ static int export_for_dhcp(void *context, const char *format, char **ret_text,
     return r;
 }
 
+static json_t *describe_loaders(void *context)
+{
+    const struct server *server = context;
+    cleanup_free struct subnet *subnets = NULL;
+    size_t count;
+    if (addresses_copy(server->addresses, &subnets, &count) < 0)
+        return NULL;
+    return loaders_to_json(server->loaders, subnets, count);
+}
+
 static json_t *describe_space(void *context)
 {
     const struct server *server = context;
@@ -632,6 +642,7 @@ static int start_admin(struct server *server, struct error *ret_error)
         .space = describe_space,
         .release_lease = release_lease,
         .export_dhcp = export_for_dhcp,
+        .loaders = describe_loaders,
         .wake = wake_node,
         .context = server,
     };
