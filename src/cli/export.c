@@ -18,7 +18,7 @@ static int dhcp(const struct cli *cli, const struct args *args)
 }
 
 static const struct cli_option dhcp_options[] = {
-    {"format", "dnsmasq", "the server that is to read it"},
+    {"format", "dnsmasq|kea", "the server that is to read it"},
 };
 
 static const struct cli_verb verbs[] = {
@@ -28,7 +28,8 @@ static const struct cli_verb verbs[] = {
      "and\n"
      "iPXE's script. To be printed anew when nodes change.\n"
      "\n"
-     "  nodisk export dhcp --format dnsmasq > /etc/dnsmasq.d/nodisk.conf\n",
+     "  nodisk export dhcp --format dnsmasq > /etc/dnsmasq.d/nodisk.conf\n"
+     "  nodisk export dhcp --format kea > /etc/kea/kea-dhcp4.conf\n",
      dhcp},
 };
 

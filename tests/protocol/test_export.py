@@ -1,5 +1,6 @@
 """Configuration for other DHCP servers: they take it, and hand out what we would."""
 
+import json
 import os
 import subprocess
 
@@ -45,22 +46,44 @@ def daemon(lab):
     return daemon
 
 
-@pytest.fixture
-def dnsmasq(lab, daemon, tmp_path):
-    """It serves with what we have exported."""
-    need("dnsmasq")
-    config = tmp_path / "exported.conf"
+def start_dnsmasq(lab, daemon, work) -> None:
+    config = work / "exported.conf"
     config.write_text(daemon.ok("export", "dhcp", "--format", "dnsmasq"))
     tested = subprocess.run(["dnsmasq", "--test", "-C", config], capture_output=True, text=True, timeout=60)
     assert tested.returncode == 0, tested.stderr
     process = lab.server.start("dnsmasq", "dnsmasq", "-d", "--port=0", "-C", config, "--interface=br0",
-                               "--bind-interfaces", f"--dhcp-leasefile={tmp_path}/leases",
-                               f"--pid-file={tmp_path}/dnsmasq.pid")
+                               "--bind-interfaces", f"--dhcp-leasefile={work}/leases",
+                               f"--pid-file={work}/dnsmasq.pid")
     wait_until(lambda: "DHCP" in process.output(), "dnsmasq serves", 60)
-    return process
 
 
-def test_nodes_get_the_same_from_dnsmasq(lab, dnsmasq):
+def start_kea(lab, daemon, work) -> None:
+    """Kea takes what we have exported as it is; that its leases are kept nowhere is of this test."""
+    exported, config = work / "exported.json", work / "kea.json"
+    exported.write_text(daemon.ok("export", "dhcp", "--format", "kea"))
+    kea = ["env", f"KEA_PIDFILE_DIR={work}", f"KEA_LOCKFILE_DIR={work}", "kea-dhcp4"]
+    tested = lab.server.run(*kea, "-t", exported, check=False, timeout=60)
+    assert tested.returncode == 0, tested.stdout + tested.stderr
+    whole = json.loads(exported.read_text())
+    whole["Dhcp4"]["lease-database"] = {"type": "memfile", "persist": False}
+    config.write_text(json.dumps(whole))
+    process = lab.server.start("kea", *kea, "-c", config)
+    wait_until(lambda: "DHCP4_STARTED" in process.output(), "Kea serves", 60)
+
+
+SERVERS = {"dnsmasq": ("dnsmasq", start_dnsmasq), "kea": ("kea-dhcp4", start_kea)}
+
+
+@pytest.fixture(params=SERVERS)
+def other(request, lab, daemon, tmp_path) -> str:
+    """It serves with what we have exported."""
+    program, start = SERVERS[request.param]
+    need(program)
+    start(lab, daemon, tmp_path)
+    return request.param
+
+
+def test_nodes_get_the_same_there(lab, other):
     wire = Wire(lab.client())
     wanted = {55: bytes([1, 3, 6, 12, 15, 23, 26, 42, 119, 121])}
     expected = {
@@ -91,11 +114,11 @@ def test_nodes_get_the_same_from_dnsmasq(lab, dnsmasq):
 
 
 def boot_file(offer) -> bytes:
-    """dnsmasq puts it into option 67 for those who ask for that, else into its field."""
+    """A server puts it into option 67 for those who ask for that, else into its field."""
     return offer.options.get(67, offer.file).rstrip(b"\0")
 
 
-def test_firmware_and_ipxe_get_their_files_from_dnsmasq(lab, dnsmasq):
+def test_firmware_and_ipxe_get_their_files_there(lab, other):
     wire = Wire(lab.client())
     client = Client(wire, NODE)
     pxe = {60: b"PXEClient:Arch:00000:UNDI:002001", 93: b"\0\0", 97: b"\0" + b"u" * 16,
@@ -110,10 +133,14 @@ def test_firmware_and_ipxe_get_their_files_from_dnsmasq(lab, dnsmasq):
         offer = client.discover(wait=60)
         assert boot_file(offer) == b"http://10.0.0.1/boot.ipxe?mac=${netX/mac:hexhyp}"
         assert b"\xb0\x01\x01" in offer.options[175]
+    if other != "dnsmasq":
+        client.extra = {60: b"HTTPClient:Arch:00016:UNDI:003001", 93: b"\0\x10", 55: bytes([1, 3, 60, 67])}
+        offer = client.discover(wait=60)
+        assert boot_file(offer) == b"http://10.0.0.1/loaders/snponly.efi" and offer.options[60] == b"HTTPClient"
     wire.close()
 
 
-def test_dhclient_through_dnsmasq(lab, dnsmasq, tmp_path):
+def test_dhclient_through_it(lab, other, tmp_path):
     need("dhclient")
     client, path, config = lab.client(mac=NODE), script(tmp_path), tmp_path / "dhclient.conf"
     config.write_text("request subnet-mask, routers, interface-mtu, ntp-servers, domain-search, host-name;\n"
