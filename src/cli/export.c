@@ -18,7 +18,7 @@ static int dhcp(const struct cli *cli, const struct args *args)
 }
 
 static const struct cli_option dhcp_options[] = {
-    {"format", "dnsmasq|kea", "the server that is to read it"},
+    {"format", "dnsmasq|kea|isc", "the server that is to read it"},
 };
 
 static const struct cli_verb verbs[] = {

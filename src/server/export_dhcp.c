@@ -8,6 +8,7 @@ static const struct export_format {
 } formats[] = {
     {"dnsmasq", export_dnsmasq},
     {"kea", export_kea},
+    {"isc", export_isc},
 };
 
 const char *export_url(const struct export_network *network, const char *path,

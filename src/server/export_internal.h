@@ -15,6 +15,7 @@ struct export_job {
 /* One for each format. 0, or -ENOMEM. */
 int export_dnsmasq(const struct export_job *job) MUST_CHECK;
 int export_kea(const struct export_job *job) MUST_CHECK;
+int export_isc(const struct export_job *job) MUST_CHECK;
 
 #define EXPORT_URL_SIZE (LOADER_MAX_LEN + 48)
 

@@ -71,7 +71,18 @@ def start_kea(lab, daemon, work) -> None:
     wait_until(lambda: "DHCP4_STARTED" in process.output(), "Kea serves", 60)
 
 
-SERVERS = {"dnsmasq": ("dnsmasq", start_dnsmasq), "kea": ("kea-dhcp4", start_kea)}
+def start_dhcpd(lab, daemon, work) -> None:
+    config, leases = work / "dhcpd.conf", work / "dhcpd.leases"
+    config.write_text(daemon.ok("export", "dhcp", "--format", "isc"))
+    leases.touch()
+    tested = lab.server.run("dhcpd", "-t", "-cf", config, "-lf", leases, check=False, timeout=60)
+    assert tested.returncode == 0, tested.stdout + tested.stderr
+    process = lab.server.start("dhcpd", "dhcpd", "-d", "-f", "-cf", config, "-lf", leases,
+                               "-pf", work / "dhcpd.pid", "br0")
+    wait_until(lambda: "Server starting service" in process.output(), "dhcpd serves", 60)
+
+
+SERVERS = {"dnsmasq": ("dnsmasq", start_dnsmasq), "kea": ("kea-dhcp4", start_kea), "isc": ("dhcpd", start_dhcpd)}
 
 
 @pytest.fixture(params=SERVERS)
