@@ -114,6 +114,23 @@ static void print_counters(const json_t *json)
     putchar('\n');
 }
 
+static void print_duplicates(const json_t *list)
+{
+    char since[AGE_TEXT_SIZE], last[AGE_TEXT_SIZE];
+    uint64_t now = clock_wall_usec();
+    json_t *found;
+    size_t i;
+    json_array_foreach(list, i, found)
+    {
+        printf("%s%s (first seen %s, last %s)\n",
+               json_is_true(json_object_get(found, "hint")) ? "" : "there twice: ",
+               print_text(found, "message"), print_age(print_number(found, "since"), now, since),
+               print_age(print_number(found, "last_seen"), now, last));
+    }
+    if (i > 0)
+        putchar('\n');
+}
+
 static void add_row(struct table *table, const json_t *node)
 {
     char age[AGE_TEXT_SIZE];
@@ -134,6 +151,7 @@ static void print_status(const json_t *answer)
                                            "STAGE", "SINCE",   NULL};
     print_summary(answer);
     print_counters(answer);
+    print_duplicates(json_object_get(answer, "duplicates"));
     table_print_all(headings, json_object_get(answer, "nodes"), add_row,
                     "no nodes yet; add one: nodisk node add NAME --mac MAC --image IMAGE");
 }

@@ -14,6 +14,11 @@ struct dhcp_server *dhcp_server_new(const struct dhcp_policy *policy, uint64_t s
     struct dhcp_server *server = calloc(1, sizeof(*server));
     if (!server)
         return NULL;
+    server->doubles = dhcp_doubles_new(seed);
+    if (!server->doubles) {
+        free(server);
+        return NULL;
+    }
     server->policy = *policy;
     server->seed = seed;
     server->strangers = DHCP_STRANGERS_AT_ONCE;
@@ -25,6 +30,7 @@ void dhcp_server_free(struct dhcp_server *server)
     if (!server)
         return;
     networks_free(server->networks, server->n_networks);
+    dhcp_doubles_free(server->doubles);
     free(server);
 }
 
@@ -69,6 +75,17 @@ void exchange_report_option(const struct exchange *x, uint8_t option)
 {
     struct dhcp_oddity oddity = oddity_of(x, DHCP_ODD_LEFT_OUT, 0);
     oddity.option = option;
+    tell_oddity(x, &oddity);
+}
+
+void exchange_report_duplicate(const struct exchange *x, const struct dhcp_oddity *found)
+{
+    struct dhcp_oddity oddity = oddity_of(x, found->kind, 0);
+    oddity.holder = found->holder;
+    oddity.other_node = found->other_node;
+    oddity.place = found->place;
+    oddity.other_place = found->other_place;
+    oddity.uuid = found->uuid;
     tell_oddity(x, &oddity);
 }
 
@@ -457,5 +474,8 @@ bool dhcp_server_receive(struct dhcp_server *server, const struct dhcp_arrival *
                             message->server_id ? message->server_id : arrival->source, NULL);
         return false;
     }
-    return locate(&x) && !is_ignored(&x) && dispatch(&x, answer);
+    if (!locate(&x))
+        return false;
+    duplicates_look(&x);
+    return !is_ignored(&x) && dispatch(&x, answer);
 }

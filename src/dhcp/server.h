@@ -21,6 +21,7 @@
 
 #include "core/counter.h"
 #include "dhcp/boot_options.h"
+#include "dhcp/doubles.h"
 #include "dhcp/lease.h"
 #include "dhcp/packet.h"
 #include "dhcp/subnet.h"
@@ -105,7 +106,10 @@ enum dhcp_oddity_kind {
     DHCP_ODD_STORE_LATE,     /* short lease: the registry did not store it in time */
     DHCP_ODD_STORE_FAILED,   /* short lease: the registry could not store it */
     DHCP_ODD_NO_MEMORY,
-    DHCP_ODD_FLOOD, /* more from machines that are no nodes than are answered */
+    DHCP_ODD_FLOOD,     /* more from machines that are no nodes than are answered */
+    DHCP_ODD_SAME_MAC,  /* `mac` speaks at `place` and at `other_place` in turn: see doubles.h */
+    DHCP_ODD_SAME_NAME, /* `mac` calls itself `other_node`, which it is none of the MACs of */
+    DHCP_ODD_SAME_UUID, /* `mac` of `node` and `holder` of `other_node` both have `uuid` */
     DHCP_ODDITIES,
 };
 
@@ -118,7 +122,10 @@ struct dhcp_oddity {
     const char *node;   /* or NULL */
     const char *subnet; /* or NULL */
     struct dhcp_client client;
-    uint8_t option; /* code */
+    uint8_t option;                               /* code */
+    const char *other_node;                       /* these four: NULL of other kinds */
+    const struct dhcp_place *place, *other_place; /* while the callback runs */
+    const char *uuid;
 };
 
 struct dhcp_policy {
@@ -126,6 +133,8 @@ struct dhcp_policy {
     /* The node that owns this MAC, or that owns this address. */
     bool (*node_by_mac)(void *context, struct mac_address mac, struct dhcp_node *ret_node);
     bool (*node_by_address)(void *context, uint32_t address, struct dhcp_node *ret_node);
+    /* The node of this name. NULL: nobody looks for machines that have a node's name. */
+    bool (*node_by_name)(void *context, const char *name, struct dhcp_node *ret_node);
     /* Is this node's system running, with its disk in use? Then its address is taken, whatever
      * became of its lease: a system need not renew what its firmware got. NULL: nobody knows. */
     bool (*node_is_up)(void *context, const struct dhcp_node *node);

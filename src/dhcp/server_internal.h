@@ -1,6 +1,6 @@
 /* Shared by the parts of the server: server.c (messages), networks.c (subnets and their leases),
  * assign.c (which address), answer.c (what an answer holds), commit.c (leases on their way to the
- * disk), proxy.c (networks of another server). */
+ * disk), proxy.c (networks of another server), duplicates.c (what is there twice). */
 #pragma once
 
 #include "dhcp/server.h"
@@ -32,6 +32,7 @@ struct dhcp_server {
     size_t n_networks;
     struct dhcp_counters counters;
     struct waiting waiting[MAX_WAITING];
+    struct dhcp_doubles *doubles;
     uint64_t strangers;          /* messages of no nodes that may still come... */
     uint64_t strangers_at;       /* ...since this time (monotonic) */
     struct dhcp_message message; /* the one being handled: large, so not on the stack */
@@ -62,6 +63,8 @@ void exchange_report(const struct exchange *x, enum dhcp_oddity_kind kind, uint3
                      const struct mac_address *holder);
 /* An option did not fit. */
 void exchange_report_option(const struct exchange *x, uint8_t option);
+/* found: what is odd; what the message itself says is filled in. */
+void exchange_report_duplicate(const struct exchange *x, const struct dhcp_oddity *found);
 /* Counts an answer of this type, and tells of it. */
 void exchange_tell(const struct exchange *x, enum dhcp_type type, uint32_t address);
 /* Fills known, node and reserved for this MAC in x->network. */
@@ -91,6 +94,11 @@ enum request_state {
 bool assign_choose(struct exchange *x, uint32_t *ret_address);
 /* May the client have the address that it asks for? */
 enum verdict assign_judge(struct exchange *x, uint32_t address, enum request_state state);
+
+/* --- duplicates.c --- */
+
+/* Tells what this message, whose network is known, shows to be there twice. */
+void duplicates_look(const struct exchange *x);
 
 /* --- answer.c --- */
 

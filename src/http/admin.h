@@ -38,6 +38,9 @@ struct admin_settings {
     /* What is known of how full file systems are: more members of the status's "space", as a new
      * object. Several threads at once. NULL: nothing is. */
     json_t *(*space)(void *context);
+    /* What is there twice and should be there once, as a new array. Several threads at once. NULL:
+     * nobody looks. */
+    json_t *(*duplicates)(void *context);
     /* Configuration for another DHCP server; *ret_text: free() it. Several threads at once.
      * -EINVAL: there is no such format. NULL: there is none. */
     int (*export_dhcp)(void *context, const char *format, char **ret_text, struct error *ret_error);

@@ -44,6 +44,12 @@ static json_t *counters_to_json(struct admin *admin)
     return settings->counters ? settings->counters(settings->context) : json_null();
 }
 
+static json_t *duplicates_to_show(struct admin *admin)
+{
+    const struct admin_settings *settings = &admin->settings;
+    return settings->duplicates ? settings->duplicates(settings->context) : json_array();
+}
+
 void admin_status(struct call *call)
 {
     struct admin *admin = call->admin;
@@ -53,13 +59,14 @@ void admin_status(struct call *call)
     catalog_images(catalog, &images);
     catalog_volumes(catalog, &volumes);
     call_reply(call, 200,
-               json_pack("{s:s, s:s, s:s, s:I, s:o, s:o, s:{s:I, s:I, s:I}, s:o, s:o}", "version",
-                         NODISK_VERSION, "base_iqn", catalog_base_iqn(catalog), "state_directory",
-                         admin->state_directory, "started_at", (json_int_t)admin->started_at,
-                         "space", space_to_json(admin), "usage", usage_to_json(admin, catalog),
-                         "counts", "nodes", (json_int_t)nodes, "images", (json_int_t)images,
-                         "volumes", (json_int_t)volumes, "counters", counters_to_json(admin),
-                         "nodes", nodes_with_stages(admin)));
+               json_pack("{s:s, s:s, s:s, s:I, s:o, s:o, s:{s:I, s:I, s:I}, s:o, s:o, s:o}",
+                         "version", NODISK_VERSION, "base_iqn", catalog_base_iqn(catalog),
+                         "state_directory", admin->state_directory, "started_at",
+                         (json_int_t)admin->started_at, "space", space_to_json(admin), "usage",
+                         usage_to_json(admin, catalog), "counts", "nodes", (json_int_t)nodes,
+                         "images", (json_int_t)images, "volumes", (json_int_t)volumes, "counters",
+                         counters_to_json(admin), "duplicates", duplicates_to_show(admin), "nodes",
+                         nodes_with_stages(admin)));
 }
 
 struct queued {

@@ -105,9 +105,10 @@ struct iscsi_conn {
     struct iscsi_luns *luns; /* beside LUN 0; NULL: none */
     uint32_t statsn;         /* of the next response that bears status */
     bool header_digest, data_digest;
-    const char *end_reason; /* why it is CLOSING or CLOSED; static */
-    bool violated;          /* because the peer broke the protocol */
-    bool orderly;           /* because the peer logged out */
+    const char *end_reason;       /* why it is CLOSING or CLOSED; static */
+    bool violated;                /* because the peer broke the protocol */
+    bool orderly;                 /* because the peer logged out */
+    const struct endpoint *rival; /* while it is refused because its disk is in use from there */
 
     struct iscsi_input in;
     struct iscsi_out *out_first, *out_last;

@@ -24,6 +24,7 @@ struct iscsi_event {
     const struct endpoint *peer;
     enum iscsi_login_status status; /* REFUSED */
     const char *reason;             /* REFUSED, END */
+    const struct endpoint *rival;   /* REFUSED because its disk is in use from there; else NULL */
     bool violated;                  /* END: because the peer broke the protocol */
     bool orderly;                   /* END: because the peer logged out */
 };

@@ -364,7 +364,8 @@ static void logged_in(struct iscsi_conn *conn)
 
 static void refused(struct iscsi_conn *conn, enum iscsi_login_status status, const char *reason)
 {
-    struct iscsi_event event = {.kind = ISCSI_EVENT_REFUSED, .status = status, .reason = reason};
+    struct iscsi_event event = {
+        .kind = ISCSI_EVENT_REFUSED, .status = status, .reason = reason, .rival = conn->rival};
     if (status != ISCSI_LOGIN_MOVED_TEMPORARILY)
         counter_add(&iscsi_socket_of(conn)->owner->portal->counters.refused, 1);
     emit(iscsi_socket_of(conn), &event);

@@ -214,9 +214,11 @@ static bool check_rules(struct iscsi_target *target, struct iscsi_conn *conn,
     struct iscsi_session *rival = find_rival(target, &conn->login->identity);
     if (rival) {
         rival->conn->operations->probe(rival->conn);
+        conn->rival = &rival->identity.source;
         iscsi_conn_refuse(conn, ISCSI_LOGIN_UNAVAILABLE,
                           "its disk is in use from another address (two machines with one "
                           "identity?); if that machine is gone, this clears within seconds");
+        conn->rival = NULL;
         return false;
     }
     if (target->single_writer && has_remote_rival(target, &conn->login->identity)) {

@@ -34,6 +34,9 @@ static const struct entry dhcp_odd[] = {
     {"store_failed", offsetof(struct dhcp_counters, oddities[DHCP_ODD_STORE_FAILED])},
     {"no_memory", offsetof(struct dhcp_counters, oddities[DHCP_ODD_NO_MEMORY])},
     {"flood", offsetof(struct dhcp_counters, oddities[DHCP_ODD_FLOOD])},
+    {"same_mac", offsetof(struct dhcp_counters, oddities[DHCP_ODD_SAME_MAC])},
+    {"same_name", offsetof(struct dhcp_counters, oddities[DHCP_ODD_SAME_NAME])},
+    {"same_uuid", offsetof(struct dhcp_counters, oddities[DHCP_ODD_SAME_UUID])},
 };
 
 _Static_assert(ARRAY_SIZE(dhcp_odd) == DHCP_ODDITIES, "one entry for each");

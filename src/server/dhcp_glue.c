@@ -71,6 +71,13 @@ static bool node_by_address(void *context, uint32_t address, struct dhcp_node *r
            fill_node(glue->catalog, catalog_node_by_address(glue->catalog, address), ret_node);
 }
 
+static bool node_by_name(void *context, const char *name, struct dhcp_node *ret_node)
+{
+    const struct dhcp_glue *glue = context;
+    return glue->catalog &&
+           fill_node(glue->catalog, catalog_node_by_name(glue->catalog, name), ret_node);
+}
+
 static bool node_is_up(void *context, const struct dhcp_node *node)
 {
     const struct dhcp_glue *glue = context;
@@ -87,10 +94,24 @@ static void on_event(void *context, const struct dhcp_event *event)
         glue->settings.event(glue->settings.context, event);
 }
 
+/* What is there twice is told once, as long as it stands in the status; but of another server,
+ * which sends nodes astray now and then, each minute. */
+static bool is_known(const struct dhcp_glue *glue, const struct dhcp_oddity *oddity)
+{
+    char text[DHCP_LOG_TEXT_SIZE];
+    bool news;
+    if (!duplicates_is_one(oddity->kind))
+        return false;
+    dhcp_log_describe(oddity, text);
+    news = duplicates_note_dhcp(glue->settings.duplicates, oddity, text, clock_wall_usec());
+    return !news && oddity->kind != DHCP_ODD_FOREIGN_SERVER;
+}
+
 static void on_oddity(void *context, const struct dhcp_oddity *oddity)
 {
     struct dhcp_glue *glue = context;
-    dhcp_log_oddity(&glue->log, oddity);
+    if (!is_known(glue, oddity))
+        dhcp_log_oddity(&glue->log, oddity);
 }
 
 /* Each message sees one catalog from beginning to end. */
@@ -475,6 +496,7 @@ static int prepare(struct dhcp_glue *glue, struct error *ret_error)
         .context = glue,
         .node_by_mac = node_by_mac,
         .node_by_address = node_by_address,
+        .node_by_name = node_by_name,
         .node_is_up = node_is_up,
         .store = store,
         .forget = forget,

@@ -9,6 +9,7 @@
 #include "dhcp/server.h"
 #include "registry/registry.h"
 #include "server/config.h"
+#include "server/duplicates.h"
 
 #include <systemd/sd-event.h>
 
@@ -18,7 +19,8 @@ struct dhcp_glue_settings {
     sd_event *loop;
     struct mailbox *mailbox; /* of the loop's thread */
     struct catalog_slot *catalog;
-    struct registry *registry; /* where leases are kept; NULL: nowhere, all are short */
+    struct duplicates *duplicates; /* where what is there twice is noted */
+    struct registry *registry;     /* where leases are kept; NULL: nowhere, all are short */
     /* Is a session open on the node's disk? On the loop's thread; must not block. NULL: unknown. */
     bool (*node_is_up)(void *context, const struct catalog_node *node);
     /* An OFFER, ACK or NAK goes out. On the loop's thread; must not block. NULL: nobody cares. */

@@ -2,6 +2,8 @@
 
 #include "core/log.h"
 
+#include <net/if.h>
+
 /* The rate limit knows sources by their address; a machine without one stands as fe80::<mac>. */
 static struct endpoint source_of_mac(struct mac_address mac)
 {
@@ -54,6 +56,8 @@ static int level_of(enum dhcp_oddity_kind kind)
     case DHCP_ODD_STORE_FAILED:
     case DHCP_ODD_NO_MEMORY:
     case DHCP_ODD_FLOOD:
+    case DHCP_ODD_SAME_MAC:
+    case DHCP_ODD_SAME_NAME:
         return LOG_WARNING;
     default:
         return LOG_NOTICE;
@@ -76,6 +80,42 @@ static void describe_no_loader(const struct dhcp_oddity *o, const struct words *
                  "[subnet %s]",
                  w->mac, dhcp_client_word(&o->client), dhcp_loader_kind(loader)->word,
                  o->client.architecture, dhcp_loader_kind(loader)->key, w->subnet);
+}
+
+static void place_words(const struct dhcp_place *place, char *text, size_t size)
+{
+    char address[IPV4_TEXT_SIZE], name[IF_NAMESIZE];
+    const char *port = *place->port_text ? ", port " : "";
+    if (place->relay)
+        snprintf(text, size, "relay %s%s%s", ipv4_format(place->relay, address), port,
+                 place->port_text);
+    else if (if_indextoname(place->link, name))
+        snprintf(text, size, "interface %s%s%s", name, port, place->port_text);
+    else
+        snprintf(text, size, "an interface that is gone%s%s", port, place->port_text);
+}
+
+static void describe_same_mac(const struct dhcp_oddity *o, const struct words *w, char *text,
+                              size_t size)
+{
+    char here[128], there[128];
+    place_words(o->place, here, sizeof(here));
+    place_words(o->other_place, there, sizeof(there));
+    snprintf(text, size,
+             "%s asks in turn from two places, %s and %s: two machines have one MAC (a copied "
+             "virtual machine?), or these networks are joined; give one of them another MAC",
+             w->mac, here, there);
+}
+
+static void describe_same_name(const struct dhcp_oddity *o, const struct words *w, char *text,
+                               size_t size)
+{
+    snprintf(
+        text, size,
+        "%s, which is none of the MACs of node '%s', asks by that host name: two machines have "
+        "one name, or it is another card of that node; then: nodisk node set %s --mac with "
+        "all of its MACs",
+        w->mac, o->other_node, o->other_node);
 }
 
 static void describe(const struct dhcp_oddity *o, const struct words *w, char *text, size_t size)
@@ -152,24 +192,43 @@ static void describe(const struct dhcp_oddity *o, const struct words *w, char *t
             "get no answer; find out who sends so many",
             DHCP_STRANGERS_PER_SECOND);
         break;
+    case DHCP_ODD_SAME_MAC:
+        describe_same_mac(o, w, text, size);
+        break;
+    case DHCP_ODD_SAME_NAME:
+        describe_same_name(o, w, text, size);
+        break;
+    case DHCP_ODD_SAME_UUID:
+        snprintf(
+            text, size,
+            "a hint: %s of node '%s' and %s of node '%s' say that they are of one machine (UUID "
+            "%s): one machine that is two nodes, or a maker or a copy gave two the same",
+            w->mac, o->node, w->holder, o->other_node, o->uuid);
+        break;
     case DHCP_ODDITIES:
         break;
     }
 }
 
-void dhcp_log_oddity(struct dhcp_log *log, const struct dhcp_oddity *oddity)
+void dhcp_log_describe(const struct dhcp_oddity *oddity, char text[static DHCP_LOG_TEXT_SIZE])
 {
-    char text[384] = "", more[48] = "";
-    uint32_t suppressed;
     struct words words = {.subnet = oddity->subnet ? oddity->subnet : "?"};
-    struct endpoint source = source_of(oddity);
-    if (!ratelimit_allow(&log->limits[oddity->kind], &source, clock_monotonic_usec(), &suppressed))
-        return;
     mac_format(oddity->mac, words.mac);
     mac_format(oddity->holder, words.holder);
     ipv4_format(oddity->address, words.address);
     ipv4_format(oddity->source, words.source);
-    describe(oddity, &words, text, sizeof(text));
+    text[0] = '\0';
+    describe(oddity, &words, text, DHCP_LOG_TEXT_SIZE);
+}
+
+void dhcp_log_oddity(struct dhcp_log *log, const struct dhcp_oddity *oddity)
+{
+    char text[DHCP_LOG_TEXT_SIZE], more[48] = "";
+    uint32_t suppressed;
+    struct endpoint source = source_of(oddity);
+    if (!ratelimit_allow(&log->limits[oddity->kind], &source, clock_monotonic_usec(), &suppressed))
+        return;
+    dhcp_log_describe(oddity, text);
     if (suppressed)
         snprintf(more, sizeof(more), " (and %u times more before)", suppressed);
     log_write(level_of(oddity->kind), oddity->node, "dhcp: %s%s", text, more);

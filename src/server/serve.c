@@ -24,6 +24,7 @@
 #include "server/dhcp_glue.h"
 #include "server/discovery_chap.h"
 #include "server/disk_reads.h"
+#include "server/duplicates.h"
 #include "server/export_dhcp.h"
 #include "server/file_limit.h"
 #include "server/http_log.h"
@@ -58,6 +59,7 @@ struct server {
     struct registry *registry;
     struct storage *storage;
     struct space_watch *space;
+    struct duplicates *duplicates;
     struct boots boots;
     struct newcomers newcomers;
     struct stage_provider stages;
@@ -425,6 +427,11 @@ static void on_session(void *context, const struct session_event *event)
 {
     struct server *server = context;
     boots_session_event(&server->boots, event);
+    if (event->kind == ISCSI_EVENT_REFUSED && event->has_rival) {
+        cleanup_catalog struct catalog *catalog = catalog_slot_get(server->catalog);
+        const struct catalog_node *node = catalog_node_by_initiator(catalog, event->initiator);
+        (void)duplicates_note_login(server->duplicates, event, node ? node->name : NULL);
+    }
 }
 
 static void on_dhcp(void *context, const struct dhcp_event *event)
@@ -534,6 +541,7 @@ static int start_firmware_services(struct server *server, struct error *ret_erro
         .loop = server->loop,
         .mailbox = &server->mailbox,
         .catalog = server->catalog,
+        .duplicates = server->duplicates,
         .registry = server->registry,
         .node_is_up = node_is_up,
         .event = on_dhcp,
@@ -619,6 +627,12 @@ static json_t *describe_space(void *context)
     return space_watch_to_json(server->space);
 }
 
+static json_t *list_duplicates(void *context)
+{
+    const struct server *server = context;
+    return duplicates_to_json(server->duplicates, clock_wall_usec());
+}
+
 static int wake_node(void *context, const struct admin_wake *wake, json_t **ret_sent,
                      struct error *ret_error)
 {
@@ -640,6 +654,7 @@ static int start_admin(struct server *server, struct error *ret_error)
         .sessions = &server->session_provider,
         .counters = count,
         .space = describe_space,
+        .duplicates = list_duplicates,
         .release_lease = release_lease,
         .export_dhcp = export_for_dhcp,
         .loaders = describe_loaders,
@@ -658,7 +673,8 @@ static int start(struct server *server, struct error *ret_error)
     server->catalog = catalog_slot_new();
     server->addresses = addresses_new();
     server->loaders = loaders_new();
-    if (!server->catalog || !server->addresses || !server->loaders ||
+    server->duplicates = duplicates_new();
+    if (!server->duplicates || !server->catalog || !server->addresses || !server->loaders ||
         addresses_set(server->addresses, server->config.subnets, server->config.n_subnets) < 0)
         return error_set(ret_error, -ENOMEM, "out of memory");
     int r = start_loop(server, ret_error);
@@ -700,6 +716,7 @@ static void stop(struct server *server)
     catalog_slot_free(server->catalog);
     addresses_free(server->addresses);
     loaders_free(server->loaders);
+    duplicates_free(server->duplicates);
     if (server->state_lock >= 0)
         close(server->state_lock);
     http_log_destroy(&server->http_log);

@@ -394,6 +394,10 @@ static void post_event(struct targets *targets, const struct iscsi_event *event)
         str_copy(m->target, sizeof(m->target), event->identity->target);
         m->event.traits = *event->traits;
     }
+    if (event->rival) {
+        m->event.has_rival = true;
+        m->event.rival = *event->rival;
+    }
     if (event->counters)
         m->event.counters = *event->counters;
     mailbox_post(targets->control, &m->message);

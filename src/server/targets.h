@@ -24,9 +24,11 @@ struct session_event {
     enum iscsi_login_status status;
     struct iscsi_session_counters counters;
     bool had_session;
-    bool violated;      /* END: because the peer broke the protocol */
-    const char *reason; /* REFUSED, END */
-    uint64_t at;        /* usec since 1970 */
+    bool violated;         /* END: because the peer broke the protocol */
+    const char *reason;    /* REFUSED, END */
+    bool has_rival;        /* REFUSED: the disk is in use... */
+    struct endpoint rival; /* ...from here */
+    uint64_t at;           /* usec since 1970 */
 };
 
 typedef void targets_event(void *context, const struct session_event *event);

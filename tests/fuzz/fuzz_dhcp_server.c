@@ -13,6 +13,7 @@
  * lease time counts; a machine that starts anew, leaves or is refused gives up what it had), and
  * no node's address to a stranger.
  */
+#include "core/names.h"
 #include "dhcp/server.h"
 
 #include <assert.h>
@@ -87,6 +88,13 @@ static bool node_by_address(void *context, uint32_t address, struct dhcp_node *r
     return true;
 }
 
+static bool node_by_name(void *context, const char *name, struct dhcp_node *ret_node)
+{
+    assert(name_is_host(name));
+    return (str_eq(name, "web1") && node_by_mac(context, macs[0], ret_node)) ||
+           (str_eq(name, "web2") && node_by_mac(context, macs[2], ret_node));
+}
+
 static bool node_is_up(void *context, const struct dhcp_node *node)
 {
     const struct world *world = context;
@@ -110,6 +118,12 @@ static void on_event(void *context, const struct dhcp_event *event)
 static void on_oddity(void *context, const struct dhcp_oddity *oddity)
 {
     assert(oddity->kind < DHCP_ODDITIES);
+    assert((oddity->kind == DHCP_ODD_SAME_MAC) == (oddity->place && oddity->other_place));
+    assert((oddity->kind == DHCP_ODD_SAME_UUID) == (oddity->uuid != NULL));
+    if (oddity->kind == DHCP_ODD_SAME_MAC)
+        assert(memchr(oddity->place->port_text, 0, sizeof(oddity->place->port_text)));
+    if (oddity->kind == DHCP_ODD_SAME_UUID)
+        assert(!str_eq(oddity->node, oddity->other_node));
 }
 
 static struct dhcp_network network(uint32_t address, unsigned link, bool local)
@@ -298,6 +312,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const struct dhcp_policy policy = {.context = &world,
                                        .node_by_mac = node_by_mac,
                                        .node_by_address = node_by_address,
+                                       .node_by_name = node_by_name,
                                        .node_is_up = node_is_up,
                                        .store = store,
                                        .event = on_event,

@@ -128,6 +128,10 @@ def test_a_second_machine_is_refused_while_the_first_lives(daemon, disk):
     assert refusal(daemon.portal, disk.target, source="127.0.0.3") == 0x0301
     line, = daemon.lines("refused")
     assert f"login of {INITIATOR} from 127.0.0.3 to {disk.target} refused: its disk is in use from" in line
+    found, = daemon.get("/v1/status").json["duplicates"]
+    assert found["kind"] == "initiator" and not found["hint"]
+    assert (found["address"], found["other_address"]) == ("127.0.0.3", "127.0.0.2")
+    assert f"{INITIATOR} logged in to {disk.target} from 127.0.0.3 while it was in use from 127.0.0.2" in found["message"]
     first.write(0, b"1" * 512)
     assert first.ping(b"alive") == b"alive"
     first.close()

@@ -82,6 +82,15 @@ static inline bool node_by_address(void *context, uint32_t address, struct dhcp_
     return false;
 }
 
+static inline bool node_by_name(void *context, const char *name, struct dhcp_node *ret_node)
+{
+    struct lab *lab = context;
+    for (size_t i = 0; i < ARRAY_SIZE(lab->nodes); i++)
+        if (lab->nodes[i].n_macs && str_eq(lab->nodes[i].name, name))
+            return fill(lab, &lab->nodes[i], ret_node);
+    return false;
+}
+
 static inline bool node_is_up(void *context, const struct dhcp_node *node)
 {
     const struct lab *lab = context;
@@ -143,6 +152,7 @@ static inline int set_up(void **state)
         .context = lab,
         .node_by_mac = node_by_mac,
         .node_by_address = node_by_address,
+        .node_by_name = node_by_name,
         .node_is_up = node_is_up,
         .store = store,
         .forget = forget,
