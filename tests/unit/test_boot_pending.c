@@ -56,7 +56,7 @@ static void see(unsigned mac)
 static size_t count(void)
 {
     size_t n;
-    cleanup_free struct registry_pending *all = pending_all(pending, &n);
+    free(pending_all(pending, &n));
     return n;
 }
 
