@@ -1,4 +1,4 @@
-/* nodisk export dhcp */
+/* nodisk export dhcp, firewall */
 #include "cli/command.h"
 
 static void print_text_of(const json_t *answer)
@@ -17,6 +17,12 @@ static int dhcp(const struct cli *cli, const struct args *args)
     return cli_show(cli, path, print_text_of);
 }
 
+static int firewall(const struct cli *cli, const struct args *args)
+{
+    (void)args;
+    return cli_show(cli, "/v1/firewall", print_text_of);
+}
+
 static const struct cli_option dhcp_options[] = {
     {"format", "dnsmasq|kea|isc", "the server that is to read it"},
 };
@@ -31,6 +37,12 @@ static const struct cli_verb verbs[] = {
      "  nodisk export dhcp --format dnsmasq > /etc/dnsmasq.d/nodisk.conf\n"
      "  nodisk export dhcp --format kea > /etc/kea/kea-dhcp4.conf\n",
      dhcp},
+    {"firewall", "", 0, "Prints rules of nftables for what nodisk listens on", NULL, 0,
+     "Machines of the configured subnets reach DHCP, TFTP, HTTP and iSCSI here, others do not.\n"
+     "What belongs to other programs is accepted.\n"
+     "\n"
+     "  nodisk export firewall | nft -f -\n",
+     firewall},
 };
 
 const struct cli_noun cli_export = {"export", "Configuration for other programs", verbs,

@@ -44,6 +44,8 @@ struct admin_settings {
     /* Configuration for another DHCP server; *ret_text: free() it. Several threads at once.
      * -EINVAL: there is no such format. NULL: there is none. */
     int (*export_dhcp)(void *context, const char *format, char **ret_text, struct error *ret_error);
+    /* Rules of nftables; *ret_text: free() it. Several threads at once. NULL: there are none. */
+    int (*export_firewall)(void *context, char **ret_text, struct error *ret_error);
     /* How the subnets' boot loaders are, as a new object. May wait; several threads at once. NULL:
      * there are none. */
     json_t *(*loaders)(void *context);

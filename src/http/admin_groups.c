@@ -163,3 +163,16 @@ void admin_list_loaders(struct call *call)
                settings->loaders ? settings->loaders(settings->context)
                                  : json_pack("{s:[]}", "loaders"));
 }
+
+void admin_export_firewall(struct call *call)
+{
+    const struct admin_settings *settings = &call->admin->settings;
+    struct error error;
+    cleanup_free char *text = NULL;
+    int r = settings->export_firewall ? settings->export_firewall(settings->context, &text, &error)
+                                      : error_set(&error, -ENOENT, "there are no subnets here");
+    if (r < 0)
+        call_reply_error(call, &error);
+    else
+        call_reply(call, 200, json_pack("{s:s}", "text", text));
+}

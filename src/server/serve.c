@@ -26,6 +26,7 @@
 #include "server/disk_reads.h"
 #include "server/duplicates.h"
 #include "server/export_dhcp.h"
+#include "server/export_firewall.h"
 #include "server/file_limit.h"
 #include "server/http_log.h"
 #include "server/lease_release.h"
@@ -70,6 +71,7 @@ struct server {
     struct session_provider session_provider;
     struct node_http *node_http;
     struct tftp_glue *tftp;
+    struct listeners listening; /* since the start; for the firewall */
     struct dhcp_glue *dhcp;
     struct admin *admin;
 };
@@ -621,6 +623,18 @@ static json_t *describe_loaders(void *context)
     return loaders_to_json(server->loaders, subnets, count);
 }
 
+static int export_for_firewall(void *context, char **ret_text, struct error *ret_error)
+{
+    const struct server *server = context;
+    struct subnet *subnets = NULL;
+    size_t count;
+    if (addresses_copy(server->addresses, &subnets, &count) < 0)
+        return error_set(ret_error, -ENOMEM, "out of memory");
+    int r = export_firewall(subnets, count, &server->listening, ret_text, ret_error);
+    free(subnets);
+    return r;
+}
+
 static json_t *describe_space(void *context)
 {
     const struct server *server = context;
@@ -657,10 +671,12 @@ static int start_admin(struct server *server, struct error *ret_error)
         .duplicates = list_duplicates,
         .release_lease = release_lease,
         .export_dhcp = export_for_dhcp,
+        .export_firewall = export_for_firewall,
         .loaders = describe_loaders,
         .wake = wake_node,
         .context = server,
     };
+    server->listening = real_listeners(server);
     int r = state_make_parent(server->config.socket, ret_error);
     return r < 0 ? r : admin_start(&admin, &server->admin, ret_error);
 }

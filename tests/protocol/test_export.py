@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 from daemon import wait_until
-from netlab import ACK, SUBNET, Client, NetLab, Wire
+from netlab import ACK, SERVER, SUBNET, Client, LabDaemon, NetLab, Wire
 from test_dhcp_options import need, script, told
 
 NODE = "52:54:00:00:00:01"
@@ -167,3 +167,62 @@ def test_dhclient_through_it(lab, other, tmp_path):
 def test_what_cannot_be_exported_is_said(daemon):
     assert "there is no format 'nonsense'" in daemon.refused("export", "dhcp", "--format", "nonsense")
     assert "say for which server" in daemon.usage("export", "dhcp")
+
+
+class FirewallDaemon(LabDaemon):
+    """iSCSI is where machines reach it."""
+
+    def write_config(self, more: str = "") -> None:
+        super().write_config(more)
+        text = self.config.read_text()
+        self.config.write_text(text.replace("listen = 127.0.0.1:0", f"listen = {SERVER}:3260"))
+
+
+def curl(machine, url: str, seconds: int = 60) -> int:
+    """How it ends; 28 if nobody answers."""
+    return machine.run("curl", "-s", "--connect-timeout", seconds, "--max-time", "60", "-o", machine.work / "got", url,
+                       check=False, timeout=120).returncode
+
+
+def dropped(lab) -> int:
+    """How many packets the rules have."""
+    rules = lab.server.run("nft", "list", "chain", "inet", "nodisk", "ours").stdout
+    return int(rules.split("counter packets ")[1].split()[0])
+
+
+@pytest.mark.parametrize("mode", ["", "mode = proxy\n", "mode = off\n"])
+def test_the_firewall_lets_nodes_in_and_nobody_else(lab, tmp_path, mode):
+    need("nft")
+    lab.server.run("ip", "addr", "add", "192.168.7.1/24", "dev", "br0")
+    node, stranger = lab.client("10.0.0.11/24", mac=NODE), lab.client("192.168.7.2/24")
+    stranger.run("ip", "route", "add", "10.0.0.0/24", "via", "192.168.7.1")
+    daemon = lab.stack.enter_context(FirewallDaemon(tmp_path / "daemon", lab.server, SUBNET + mode))
+    daemon.ok("volume", "create", "disk1", "--size", "1M", "--allow", "any")
+    script_url, loader = f"http://{SERVER}/boot.ipxe?mac=52-54-00-00-00-01", f"tftp://{SERVER}/undionly.kpxe"
+    assert curl(stranger, script_url) == 0
+    rules = tmp_path / "rules.nft"
+    rules.write_text(daemon.ok("export", "firewall"))
+    lab.server.run("nft", "-c", "-f", rules)
+    for _ in range(2):  # they take the place of those before
+        lab.server.run("nft", "-f", rules)
+    assert curl(node, script_url) == curl(node, loader) == 0 and dropped(lab) == 0
+    assert "disk1" in node.run("iscsi-ls", f"iscsi://{SERVER}:3260/", timeout=120).stdout
+    assert curl(lab.server, script_url) == 0
+    assert curl(stranger, script_url, 3) == 28
+    after_http = dropped(lab)
+    assert after_http > 0
+    assert curl(stranger, f"http://{SERVER}:3260/", 3) == 28 and dropped(lab) > after_http
+    assert curl(stranger, f"http://{SERVER}:81/") == 7  # refused by the system, as before
+    assert ("dport 67" in rules.read_text()) == ("off" not in mode)
+    assert ("dport 4011" in rules.read_text()) == ("proxy" in mode)
+    if "off" not in mode:
+        wire = Wire(node)
+        client = Client(wire, NODE)
+        client.extra = {60: b"PXEClient:Arch:00000:UNDI:002001", 93: b"\0\0", 97: b"\0" + b"u" * 16}
+        assert client.discover(wait=60)
+        wire.close()
+
+
+def test_without_subnets_nobody_is_kept_out(lab):
+    daemon = lab.daemon("")
+    assert "no subnet is configured" in daemon.refused("export", "firewall")

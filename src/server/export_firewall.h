@@ -1,0 +1,13 @@
+/*
+ * Rules of nftables for what this server listens on: machines of its subnets reach it, and nobody
+ * else does. What belongs to other programs passes.
+ */
+#pragma once
+
+#include "dhcp/subnet.h"
+#include "server/listen.h"
+
+/* *ret_text: free() it. -EINVAL: without subnets everybody would be kept out; -ENOMEM. */
+int export_firewall(const struct subnet *subnets, size_t n_subnets,
+                    const struct listeners *listeners, char **ret_text,
+                    struct error *ret_error) MUST_CHECK;
