@@ -252,11 +252,12 @@ static void start_closing(struct volume *volume)
 }
 
 /* A machine that boots logs in several times, with pauses, and to open an overlay costs more than
- * all the rest of a login. Whatever else is to be done with the volume closes it first. */
+ * all the rest of a login. Whatever else is to be done with the volume closes it first; one that
+ * has failed is mended by being opened anew, once its initiator has let go of it. */
 static bool may_be_kept(const struct volume *volume)
 {
-    return volume->spec.kind == VOLUME_OVERLAY && !volume->failed && !volume->anew &&
-           !volume->owner->keeps_nothing[volume->thread->index];
+    return volume->spec.kind == VOLUME_OVERLAY && !volume->failed && !volume->device->failed &&
+           !volume->anew && !volume->owner->keeps_nothing[volume->thread->index];
 }
 
 void open_volumes_keep_no_longer(struct volume *volume)

@@ -143,6 +143,39 @@ def test_who_logs_out_has_let_go_of_what_was_lost(daemon, overcommitted):
         assert flush(session) == "good"
 
 
+@pytest.fixture
+def short_of_space(tmp_path):
+    """A state directory whose layers are on a disk that has less than it says, and a file below it
+    that takes what it may need to be mended."""
+    state = tmp_path / "state"
+    state.mkdir()
+    with mounted("-t", "tmpfs", "-o", "size=40m", "tmpfs", place=tmp_path / "below") as below:
+        reserve, image = below / "reserve", below / "image"
+        reserve.write_bytes(os.urandom(16 * MIB))
+        image.touch()
+        os.truncate(image, 512 * MIB)
+        # what it knows of itself is never lost, but without a journal nor does that end everything
+        run("mkfs.ext4", "-q", "-O", "^has_journal", "-E", "nodiscard,lazy_itable_init=1", image)
+        with mounted("-o", "loop,errors=continue", image, place=state / "layers"):
+            yield state, reserve
+
+
+def test_a_failed_overlay_is_mended_for_who_comes_back_at_once(tmp_path, short_of_space):
+    state, reserve = short_of_space
+    with SanDaemon(tmp_path / "d", state=state) as daemon:
+        disk = daemon.volume("disk", size=128 * MIB, overlay=True)
+        session = disk.session()
+        fill(session)
+        assert flush(session) == LOST
+        assert session.logout() == 0
+        reserve.unlink()
+        with disk.session() as session:  # while the device of a sound overlay would still be open
+            assert flush(session) == "good"
+            session.write(0, b"n" * 4096)
+            session.flush()
+            assert session.read(0, 8) == b"n" * 4096
+
+
 def test_lost_writes_are_told_to_everybody_who_flushes(daemon, overcommitted):
     disk = daemon.volume("disk", device=overcommitted)
     with disk.session() as session:
