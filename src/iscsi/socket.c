@@ -15,7 +15,9 @@ struct patience {
     int timeout;  /* milliseconds without an answer, to data or to those questions: it is dead */
 };
 static const struct patience usual_patience = {30, 10, 60000}, probe_patience = {1, 3, 5000};
-#define PROBE_SECONDS 10
+#define PROBE_SECONDS    10
+/* Of up to 1 MiB each, of a peer that goes on sending. */
+#define FORGOTTEN_PIECES 16
 
 static const struct iscsi_portal_operations *operations_of(const struct iscsi_socket *s)
 {
@@ -44,6 +46,15 @@ static void release_admission(struct iscsi_socket *s)
         operations->release(operations->context, take_ptr(s->admission));
 }
 
+/* What nobody reads any more would have the kernel reset the connection, and lose the last answers
+ * that are on their way. */
+static void forget_input(int fd)
+{
+    for (int i = 0; i < FORGOTTEN_PIECES; i++)
+        if (recv(fd, NULL, MIB, MSG_TRUNC | MSG_DONTWAIT) <= 0)
+            return;
+}
+
 static void free_socket(struct iscsi_socket *s)
 {
     struct iscsi_portal *portal = s->owner->portal;
@@ -52,6 +63,7 @@ static void free_socket(struct iscsi_socket *s)
     list_remove(&s->link);
     release_admission(s);
     iscsi_conn_clear(&s->conn);
+    forget_input(s->fd);
     close(s->fd);
     free(s->unread);
     free(s);
