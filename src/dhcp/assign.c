@@ -27,14 +27,26 @@ static bool may_use(void *context, uint32_t address)
            !policy->node_by_address(policy->context, address, &node);
 }
 
-/* A node that has its address from the pool keeps it for as long as it is registered: its system
- * may run on for months without renewing, with its disk behind that address. */
+/* Does the system of the node that had this lease run? It may do so for months without renewing,
+ * with its disk behind that address. */
+static bool is_behind(const struct exchange *x, const struct lease *lease,
+                      struct dhcp_node *ret_node)
+{
+    const struct dhcp_policy *policy = &x->server->policy;
+    return policy->node_by_mac(policy->context, lease->mac, ret_node) && policy->node_is_up &&
+           policy->node_is_up(policy->context, ret_node);
+}
+
+/* A node that has its address from the pool keeps it for as long as it is registered; one that was
+ * given its own meanwhile, until it has that. */
 static bool may_recycle(void *context, const struct lease *lease)
 {
     const struct exchange *x = context;
     const struct dhcp_policy *policy = &x->server->policy;
     struct dhcp_node node;
-    return !policy->node_by_mac(policy->context, lease->mac, &node) || node.address != 0;
+    if (!policy->node_by_mac(policy->context, lease->mac, &node))
+        return true;
+    return node.address != 0 && !is_behind(x, lease, &node);
 }
 
 static struct lease_pool pool_of(struct exchange *x)
@@ -58,13 +70,17 @@ static bool is_mac_of(const struct dhcp_node *node, struct mac_address mac)
     return false;
 }
 
-/* Another MAC of the node had its address last and its lease is over, but its system runs on. */
+/* Another MAC, of this node or of another one, had the address last and its lease is over, but its
+ * system runs on. */
 static bool is_used_without_lease(const struct exchange *x, const struct lease *lease)
 {
-    const struct dhcp_policy *policy = &x->server->policy;
-    return lease && lease->state == LEASE_FREE && is_mac_of(&x->node, lease->mac) &&
-           !mac_eq(lease->mac, x->request->mac) && policy->node_is_up &&
-           policy->node_is_up(policy->context, &x->node);
+    struct dhcp_node owner;
+    if (!lease || lease->state != LEASE_FREE || mac_eq(lease->mac, x->request->mac) ||
+        !is_behind(x, lease, &owner))
+        return false;
+    if (!is_mac_of(&x->node, lease->mac))
+        exchange_report(x, DHCP_ODD_CONFLICT, lease->address, &lease->mac);
+    return true;
 }
 
 /* Can this machine have its node's own address now? A stranger in it is told. */

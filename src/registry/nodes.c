@@ -79,7 +79,8 @@ static int set_macs(struct db *db, int64_t node_id, const struct mac_address *ma
     return r < 0 ? r : 0;
 }
 
-/* A running node goes on with the address that it has: nobody else's may it become meanwhile. */
+/* A running node goes on with the address that it has, and need not renew its lease: nobody else's
+ * may it become meanwhile. */
 static int check_address_not_leased(struct db *db, int64_t node_id, const char *address,
                                     struct error *ret_error)
 {
@@ -88,8 +89,8 @@ static int check_address_not_leased(struct db *db, int64_t node_id, const char *
         db,
         "SELECT n.name FROM leases l JOIN node_macs m ON m.mac = l.mac"
         " JOIN nodes n ON n.id = m.node_id"
-        " WHERE l.address = ? AND l.state = 'bound' AND l.expires_at > ?"
-        " AND n.id <> ?",
+        " WHERE l.address = ? AND l.state = 'bound'"
+        " AND (l.expires_at > ? OR n.address IS NULL) AND n.id <> ?",
         DB_VALUES(db_text(address), db_int((int64_t)clock_wall_usec()), db_int(node_id)), holder,
         ret_error);
     if (r > 0)

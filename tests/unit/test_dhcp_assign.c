@@ -32,6 +32,24 @@ static void the_address_of_a_running_node_stays_with_its_mac(void **state)
     assert_int_equal(lease(lab, WEB1_B), ip("10.0.0.11"));
 }
 
+/* It was given another address while it runs; its lease of this one is over, and it does not know.
+ */
+static void the_address_of_a_running_node_is_given_to_no_other_node(void **state)
+{
+    struct lab *lab = *state;
+    lease(lab, WEB1_A);
+    lab->web1_is_up = true;
+    lab->nodes[0].address = ip("10.0.0.12");
+    lab->nodes[3] = (struct registered){"late", ip("10.0.0.11"), {OTHER}, 1};
+    pass(lab, 100000);
+    assert_true(in_pool(lease(lab, OTHER)));
+    assert_int_equal(lab->last_oddity.kind, DHCP_ODD_CONFLICT);
+    assert_true(mac_eq(lab->last_oddity.holder, WEB1_A));
+    lab->web1_is_up = false;
+    pass(lab, 100000);
+    assert_int_equal(lease(lab, OTHER), ip("10.0.0.11"));
+}
+
 static void a_boot_sees_one_address(void **state)
 {
     struct lab *lab = *state; /* although its own becomes free while it boots */
@@ -125,6 +143,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         LAB_TEST(the_second_mac_waits_for_the_first),
         LAB_TEST(the_address_of_a_running_node_stays_with_its_mac),
+        LAB_TEST(the_address_of_a_running_node_is_given_to_no_other_node),
         LAB_TEST(a_boot_sees_one_address),
         LAB_TEST(a_new_node_whose_address_is_leased_waits),
         LAB_TEST(a_changed_node_moves_when_it_boots_and_not_before),
