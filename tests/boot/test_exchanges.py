@@ -16,6 +16,7 @@ from lab.qemu import Machine
 MAC = "52:54:00:77:4e:41"
 ADDRESS, ROUTER = "10.78.0.41", "10.78.0.1"
 MANUAL, FROM_DHCP = "1", "3"  # iBFT 1.03, NIC structure, origin
+NETWORK = "cat /run/systemd/network/05-nodisk-boot.network"
 LEASES = "cat /run/systemd/netif/leases/* 2>/dev/null || true"
 
 BEHIND = f"""
@@ -65,6 +66,8 @@ def test_a_rom_and_its_loader_ask_once(behind: Nodisk, rack: Namespace, golden: 
         assert machine.run("hostname").output == "node0"
         assert ADDRESS in machine.run("ip -4 addr show").output
         assert f"default via {ROUTER}" in machine.run("ip route").output
+        assert f"Address={ADDRESS}/24" in machine.run(NETWORK).output.split()
+        assert machine.run("journalctl -b -u systemd-networkd -p warning -q --no-pager").output == ""
         assert machine.run("systemctl restart systemd-networkd; systemctl is-system-running --wait"
                            ).output == "running"
         assert ADDRESS in machine.run("ip -4 addr show").output
