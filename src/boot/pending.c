@@ -21,7 +21,9 @@ struct machine {
     uint64_t decided_at; /* likewise; 0: not yet */
     uint64_t stored;     /* the `last_seen` that the registry has */
     bool changed;        /* otherwise than in that */
+    bool told;           /* to those who listen */
     bool undecided;
+    bool proven; /* what it says is from its own address */
     char reason[REASON_SIZE];
 };
 
@@ -150,6 +152,8 @@ static void update(struct machine *m, const struct pending_sight *s)
         k->facts = *s->facts;
         m->changed = true;
     }
+    if (s->facts)
+        m->proven = s->proven;
     if (s->asked_dhcp)
         m->dhcp_at = clock_monotonic_usec();
 }
@@ -207,12 +211,13 @@ void pending_see(struct pending *p, const struct pending_sight *sight)
         m->changed = true;
     }
     if (m) {
-        bool told = m->known.facts.uuid[0] || m->known.facts.product[0];
         m->known.last_seen = now;
         update(m, sight);
         undecided = m->undecided = m->undecided || is_to_be_decided(m, sight);
-        if (sight->facts && !told) /* it has something to show now */
+        if (sight->facts && !m->told) { /* it has something to show now */
+            m->told = true;
             line = event_of(m);
+        }
     }
     if (clock_monotonic_usec() - p->written_at > WRITE_INTERVAL)
         write_some(p);
@@ -254,7 +259,8 @@ bool pending_set_reason(struct pending *p, struct mac_address mac, const char *r
     return other;
 }
 
-bool pending_take_undecided(struct pending *p, struct registry_pending *ret_machine)
+bool pending_take_undecided(struct pending *p, struct registry_pending *ret_machine,
+                            bool *ret_proven)
 {
     size_t cursor = 0;
     struct machine *m;
@@ -265,6 +271,7 @@ bool pending_take_undecided(struct pending *p, struct registry_pending *ret_mach
         m->undecided = false;
         m->decided_at = clock_monotonic_usec();
         *ret_machine = m->known;
+        *ret_proven = m->proven;
     }
     pthread_mutex_unlock(&p->lock);
     return m != NULL;
@@ -349,6 +356,7 @@ static void load(void *context, const struct registry_pending *known)
     if (!m)
         return;
     m->known = *known;
+    m->told = true;
     m->stored = known->last_seen;
 }
 

@@ -39,6 +39,7 @@ struct pending_sight {
     const char *circuit_id; /* of the relay; "" if there is none */
     const char *remote_id;
     const struct facts *facts;
+    bool proven;     /* with facts: the address is known to be this MAC's */
     bool asked_dhcp; /* it has its address from now on */
 };
 
@@ -54,8 +55,10 @@ bool pending_get(struct pending *pending, struct mac_address mac,
 struct registry_pending *pending_all(struct pending *pending, size_t *ret_count);
 /* Why it was not adopted: shown. "": nobody has tried. True: it is another reason than before. */
 bool pending_set_reason(struct pending *pending, struct mac_address mac, const char *reason);
-/* One that is to be decided on, and counts as decided from now on; false: there is none. */
-bool pending_take_undecided(struct pending *pending, struct registry_pending *ret_machine);
+/* One that is to be decided on, and counts as decided from now on; false: there is none.
+ * *ret_proven: it is the machine with that MAC that has told this. */
+bool pending_take_undecided(struct pending *pending, struct registry_pending *ret_machine,
+                            bool *ret_proven);
 /* All are to be decided on anew: the rules have changed. */
 void pending_undecide(struct pending *pending);
 

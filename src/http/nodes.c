@@ -199,13 +199,16 @@ static enum plan_kind meet_unknown(struct node_http *http, const struct endpoint
     if (!settings->pending || !endpoint_ipv4(peer, &address) ||
         !settings->registers(settings->context, address, &place))
         return PLAN_UNKNOWN;
-    if (prove(http, peer, NULL, mac) == PROOF_AGAINST)
+    enum proof proof = prove(http, peer, NULL, mac);
+    if (proof == PROOF_AGAINST)
         return PLAN_STRANGER;
     if (!facts)
         return PLAN_NEWCOMER;
-    pending_see(settings->pending,
-                &(struct pending_sight){
-                    .mac = mac, .address = address, .subnet = place.subnet, .facts = facts});
+    pending_see(settings->pending, &(struct pending_sight){.mac = mac,
+                                                           .address = address,
+                                                           .subnet = place.subnet,
+                                                           .facts = facts,
+                                                           .proven = proof == PROOF_FOR});
     uint64_t patience = place.lease_time * USEC_PER_SEC / 2;
     bool old = place.lease_time && pending_address_age(settings->pending, mac) > patience;
     return old ? PLAN_RENEW : PLAN_PENDING;

@@ -70,6 +70,12 @@ static const char *parse_group(const char *value, struct adopt_rule *rule)
     return NULL;
 }
 
+static bool is_version(const char *text)
+{
+    return text[0] >= '1' && text[0] <= '9' && strlen(text) < sizeof("4294967295") - 1 &&
+           !text[strspn(text, "0123456789")];
+}
+
 /* Whether there is one, and what it is called, is seen when somebody is adopted. */
 static const char *parse_image(const char *value, struct adopt_rule *rule)
 {
@@ -79,7 +85,7 @@ static const char *parse_image(const char *value, struct adopt_rule *rule)
         return "is too long";
     memcpy(name, value, (size_t)(at - value));
     name[at - value] = '\0';
-    if (!name_is_object(name) || (*at && !at[1]) || (*at && at[1 + strspn(at + 1, "0123456789")]))
+    if (!name_is_object(name) || (*at && !is_version(at + 1)))
         return "must be an image such as debian12 or debian12@3";
     return take_text(rule->image, value);
 }

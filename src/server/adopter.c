@@ -4,6 +4,7 @@
 #include <pthread.h>
 
 #include "core/log.h"
+#include "core/ratelimit.h"
 
 struct adopter {
     struct pending *pending;
@@ -11,7 +12,8 @@ struct adopter {
     struct registry *registry;
     struct catalog_slot *catalog;
     pthread_t thread;
-    pthread_mutex_t lock; /* protects what follows */
+    struct ratelimit limit; /* the thread's */
+    pthread_mutex_t lock;   /* protects what follows */
     pthread_cond_t changed;
     bool woken, stopping;
     struct adopt_rules rules;
@@ -71,15 +73,20 @@ static int adopt(struct adopter *a, const struct registry_pending *machine,
     return r;
 }
 
-/* Told once, and again when there is another reason. */
+/* Told once, and again when there is another reason; of one address not all the time, who can
+ * invent MACs as he likes. */
 static void tell(struct adopter *a, const struct registry_pending *machine, const char *reason)
 {
     char mac[MAC_TEXT_SIZE];
-    if (pending_set_reason(a->pending, machine->mac, reason))
+    const struct endpoint source = endpoint_of_ipv4(machine->address, 0);
+    uint32_t suppressed;
+    if (pending_set_reason(a->pending, machine->mac, reason) &&
+        ratelimit_allow(&a->limit, &source, clock_monotonic_usec(), &suppressed))
         log_notice("%s waits to be adopted: %s", mac_format(machine->mac, mac), reason);
 }
 
-static void decide(struct adopter *a, const struct registry_pending *machine)
+/* A rule makes nodes and disks: not for whoever only says that he is this machine. */
+static void decide(struct adopter *a, const struct registry_pending *machine, bool proven)
 {
     struct adopt_rule rule;
     struct error error;
@@ -89,10 +96,22 @@ static void decide(struct adopter *a, const struct registry_pending *machine)
         tell(a, machine, any ? "no [adopt] section is for it" : "nodisk node adopt MAC NAME");
         return;
     }
+    if (!proven) {
+        tell(a, machine, "nobody knows whether its address is its own; nodisk node adopt MAC NAME");
+        return;
+    }
     if (adopt(a, machine, &rule, &error) >= 0)
         return;
     snprintf(reason, sizeof(reason), "[adopt %s]: %s", rule.name, error.text);
     tell(a, machine, reason);
+}
+
+static bool is_stopping(struct adopter *a)
+{
+    pthread_mutex_lock(&a->lock);
+    bool stopping = a->stopping;
+    pthread_mutex_unlock(&a->lock);
+    return stopping;
 }
 
 /* False: it is to stop. */
@@ -111,9 +130,10 @@ static void *run(void *argument)
 {
     struct adopter *a = argument;
     struct registry_pending machine;
+    bool proven;
     while (wait_for_work(a))
-        while (pending_take_undecided(a->pending, &machine))
-            decide(a, &machine);
+        while (!is_stopping(a) && pending_take_undecided(a->pending, &machine, &proven))
+            decide(a, &machine, proven);
     return NULL;
 }
 

@@ -144,22 +144,24 @@ static void who_is_forgotten_comes_back_when_it_asks(void **state)
 static void each_is_decided_on_once_unless_something_changes(void **state)
 {
     struct registry_pending m;
+    bool proven;
     see(1);
     assert_int_equal(wakings, 1);
-    assert_true(pending_take_undecided(pending, &m));
+    assert_true(pending_take_undecided(pending, &m, &proven));
     assert_true(mac_eq(m.mac, site_mac(1)));
-    assert_false(pending_take_undecided(pending, &m));
+    assert_false(proven); /* that it is that machine, nobody has seen */
+    assert_false(pending_take_undecided(pending, &m, &proven));
     assert_true(pending_set_reason(pending, m.mac, "no rule"));
     assert_false(pending_set_reason(pending, m.mac, "no rule"));
     see(1);
-    assert_false(pending_take_undecided(pending, &m));
+    assert_false(pending_take_undecided(pending, &m, &proven));
     json_t *list = pending_to_json(pending);
     assert_string_equal(json_string_value(json_object_get(json_array_get(list, 0), "reason")),
                         "no rule");
     json_decref(list);
     pending_undecide(pending);
     see(1);
-    assert_true(pending_take_undecided(pending, &m));
+    assert_true(pending_take_undecided(pending, &m, &proven));
 }
 
 #define PENDING_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
