@@ -127,7 +127,8 @@ int cli_adopt(const struct cli *cli, const struct args *args, json_t *node)
         return r;
     if (several)
         return tell_several(cli, json);
-    return cli_done(cli, json, "%s is node %s now\n", args->words[0], args->words[1]);
+    const char *name = print_text(json, "name"); /* that was made of the pattern */
+    return cli_done(cli, json, "%s is node %s now\n", args->words[0], name ? name : args->words[1]);
 }
 
 int cli_forget(const struct cli *cli, const struct args *args)

@@ -80,6 +80,12 @@ static json_t *failure_to_json(const struct registry_pending *machine, const str
     return json_pack("{s:s, s:s}", "mac", mac_format(machine->mac, mac), "error", error->text);
 }
 
+static int compare_first_seen(const void *a, const void *b)
+{
+    const struct registry_pending *x = a, *y = b;
+    return (x->first_seen > y->first_seen) - (x->first_seen < y->first_seen);
+}
+
 /* Goes on after a failure. Those that were seen first come first. */
 static int adopt_matching(struct call *call, const struct adopt_match *match,
                           const struct node_request *request, struct error *ret_error)
@@ -91,6 +97,8 @@ static int adopt_matching(struct call *call, const struct adopt_match *match,
     char name[NAME_MAX_LEN + 1];
     struct error error;
     (void)ret_error;
+    if (all)
+        qsort(all, count, sizeof(*all), compare_first_seen);
     for (size_t i = 0; all && i < count; i++) {
         if (!adopt_matches(match, &all[i]))
             continue;
