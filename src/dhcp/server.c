@@ -109,6 +109,7 @@ void exchange_tell(const struct exchange *x, enum dhcp_type type, uint32_t addre
         .address = address,
         .proxy = x->network->config.settings.mode == SUBNET_PROXY,
         .client = x->client,
+        .unprivileged = x->arrival->source_port >= 1024,
         .at = x->now->wall,
         .subnet = &x->network->config.settings,
         .relay = &x->relay,

@@ -87,6 +87,7 @@ struct dhcp_event {
     uint32_t address;             /* given, or refused; 0: it gets one from another server */
     bool proxy;                   /* we only say what to boot; `address` is what the client says */
     struct dhcp_client client;
+    bool unprivileged;           /* from a port that any program may send from */
     uint64_t at;                 /* usec since 1970 */
     const struct subnet *subnet; /* these two while the callback runs */
     const struct dhcp_relay *relay;

@@ -24,6 +24,10 @@ void boots_dhcp_event(struct boots *boots, const struct dhcp_event *event)
     if (event->type != DHCP_ACK || event->request == DHCP_INFORM || !event->address)
         return;
     boot_tracker_set_address(boots->tracker, event->address, event->mac);
+    /* No firmware: a program on a running node, which is to have no secrets for saying that it
+     * boots */
+    if (event->unprivileged)
+        return;
     sign_of_dhcp(boots, event, ipv4_format(event->address, address));
 }
 
