@@ -89,13 +89,23 @@ const char *dhcp_setting_parse(const char *text, uint8_t buffer[static DHCP_OPTI
     return wrong;
 }
 
+/* What nobody has a name for need not be UTF-8. */
+static bool is_ascii(const struct dhcp_setting *setting)
+{
+    for (size_t i = 0; i < setting->size; i++)
+        if (setting->data[i] < ' ' || setting->data[i] > '~')
+            return false;
+    return true;
+}
+
 const char *dhcp_setting_format(const struct dhcp_setting *setting,
                                 char text[static DHCP_SETTING_TEXT_SIZE])
 {
     char value[DHCP_OPTION_TEXT_SIZE], code[8];
     const struct dhcp_option_kind *kind = dhcp_option_kind_by_code(setting->code);
     enum dhcp_option_type type = kind ? kind->type : DHCP_TYPE_TEXT;
-    bool ok = dhcp_option_value_format(type, setting->data, setting->size, value);
+    bool ok = (kind || is_ascii(setting)) &&
+              dhcp_option_value_format(type, setting->data, setting->size, value);
     if (!ok && !kind) {
         type = DHCP_TYPE_HEX;
         ok = dhcp_option_value_format(type, setting->data, setting->size, value);

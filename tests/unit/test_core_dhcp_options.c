@@ -52,6 +52,7 @@ static void unknown_numbers_say_their_type(void **state)
     CHECK("224=hex:0a0b", 224, "\n\v", NULL);
     CHECK("224=text:hello", 224, "hello", NULL);
     CHECK("224=hex:68656c6c6f", 224, "hello", "224=text:hello");
+    CHECK("224=hex:ff41", 224, "\xff\x41", NULL); /* no text that JSON could have */
     CHECK("224=u16:258", 224, "\1\2", "224=hex:0102");
     CHECK("224=addresses:10.0.0.1 10.0.0.2", 224, "\12\0\0\1\12\0\0\2", "224=hex:0a0000010a000002");
 }
