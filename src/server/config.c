@@ -240,7 +240,7 @@ static const char *parse_unknown(const char *value, void *place)
 
 static const char *parse_interface(const char *value, void *place)
 {
-    if (!*value || strpbrk(value, "/ \t"))
+    if (!*value || strpbrk(value, "/ \t\"\\"))
         return "is not an interface name";
     return copy_text(place, IF_NAMESIZE, value);
 }
@@ -419,6 +419,8 @@ static const char *parse_loader(const char *value, void *place)
 {
     if (value[0] == '/' || strstr(value, ".."))
         return "must be a file name inside the loaders directory, or nothing";
+    if (strpbrk(value, "\"\\,")) /* other servers' configurations could not have it */
+        return "must not have quotes, backslashes or commas";
     return copy_text(place, LOADER_MAX_LEN + 1, value);
 }
 

@@ -65,6 +65,15 @@ static void put_own_tags(FILE *out, const char *prefix, const struct dhcp_option
         fprintf(out, "set:%s%u,", prefix, setting.code);
 }
 
+/* A name that dnsmasq would take for a lease time, or for a word of its own. */
+static bool reads_otherwise(const char *name)
+{
+    size_t digits = strspn(name, "0123456789");
+    const char *rest = name + digits;
+    return (digits > 0 && (!*rest || (strchr("smhdw", *rest) && !rest[1]))) ||
+           str_eq(name, "infinite") || str_eq(name, "ignore");
+}
+
 static void put_node(const struct export_job *w, const struct catalog_node *node)
 {
     char mac[MAC_TEXT_SIZE], tags[NAME_MAX_LEN + 16];
@@ -78,12 +87,17 @@ static void put_node(const struct export_job *w, const struct catalog_node *node
         put_own_tags(w->out, "own-", group->options);
         fprintf(w->out, "set:group-%s,", group->name);
     }
-    if (node->options)
+    if (node->options || reads_otherwise(node->name))
         fprintf(w->out, "set:node-%s,", node->name);
     if (node->address)
         put_address(w->out, "", node->address);
-    fprintf(w->out, "%s%s\n", node->address ? "," : "", node->name);
+    bool plain = !reads_otherwise(node->name);
+    if (plain)
+        fprintf(w->out, "%s%s", node->address ? "," : "", node->name);
+    fputc('\n', w->out);
     snprintf(tags, sizeof(tags), "tag:node-%s,", node->name);
+    if (!plain)
+        fprintf(w->out, "dhcp-option=%s12,%s\n", tags, node->name);
     put_options(w->out, tags, "nothing-", node->options);
 }
 
