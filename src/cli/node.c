@@ -11,30 +11,33 @@ static bool is_mac(const char *word)
     return mac_parse(word, &mac) == 0;
 }
 
+/* Of a node that is made, whoever it is made of. */
+#define NEW_NODE_OPTIONS                                                                           \
+    {"address", "IPV4", "always this address; otherwise one of the pool"},                         \
+        {"image", "IMAGE[@N]",                                                                     \
+         "a disk of its own over this image (the latest, or version N for good)"},                 \
+        {"volume", "VOLUME", "this volume, which exists already, as its disk"},                    \
+        {"group", "GROUP", "which must exist (nodisk group add)"},                                 \
+        {"chap", "none|one-way|mutual",                                                            \
+         "with what it logs in: secrets that the daemon makes, or none"},                          \
+        {"wake-password", "PASSWORD",                                                              \
+         "six bytes that its cards want before they wake it (SecureOn)"},                          \
+        {"option", "NAME=VALUE", "a DHCP option, such as mtu=9000 or 224=hex:0a0b", true},         \
+        {"direct", "yes|no|default",                                                               \
+         "whether it fetches its kernel over HTTP; default: as [boot] says"},                      \
+    {                                                                                              \
+        "ibft-origin", "manual|dhcp|default",                                                      \
+            "whether its system keeps the address or renews its lease; default: as [boot] says"    \
+    }
+
 static const struct cli_option add_options[] = {
     {"mac", "MAC", "of its network card; several for several cards", true, is_mac},
-    {"address", "IPV4", "always this address; otherwise one of the pool"},
-    {"image", "IMAGE[@N]", "a disk of its own over this image (the latest, or version N for good)"},
-    {"volume", "VOLUME", "this volume, which exists already, as its disk"},
-    {"group", "GROUP", "which must exist (nodisk group add)"},
-    {"chap", "none|one-way|mutual", "with what it logs in: secrets that the daemon makes, or none"},
-    {"wake-password", "PASSWORD", "six bytes that its cards want before they wake it (SecureOn)"},
-    {"option", "NAME=VALUE", "a DHCP option, such as mtu=9000 or 224=hex:0a0b", true},
-    {"direct", "yes|no|default",
-     "whether it fetches its kernel over HTTP; default: as [boot] says"},
-    {"ibft-origin", "manual|dhcp|default",
-     "whether its system keeps the address or renews its lease; default: as [boot] says"},
+    NEW_NODE_OPTIONS,
 };
 
 static const struct cli_option adopt_options[] = {
     PENDING_MATCH_OPTIONS,
-    {"address", "IPV4", "always this address; otherwise one of the pool"},
-    {"image", "IMAGE[@N]", "a disk of its own over this image (the latest, or version N for good)"},
-    {"volume", "VOLUME", "this volume, which exists already, as its disk"},
-    {"group", "GROUP", "which must exist (nodisk group add)"},
-    {"chap", "none|one-way|mutual", "with what it logs in: secrets that the daemon makes, or none"},
-    {"wake-password", "PASSWORD", "six bytes that its cards want before they wake it (SecureOn)"},
-    {"option", "NAME=VALUE", "a DHCP option, such as mtu=9000 or 224=hex:0a0b", true},
+    NEW_NODE_OPTIONS,
 };
 
 static const struct cli_option list_options[] = {
