@@ -26,13 +26,6 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for networ
 
 
 @pytest.fixture
-def lab(tmp_path):
-    lab = NetLab(tmp_path)
-    yield lab
-    lab.close()
-
-
-@pytest.fixture
 def daemon(lab):
     return lab.daemon()
 

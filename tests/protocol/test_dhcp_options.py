@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from daemon import wait_until
-from netlab import DISCOVER, SERVER, SUBNET, Client, NetLab, Wire
+from netlab import DISCOVER, SERVER, SUBNET, Client, Wire
 
 NODE = "52:54:00:00:00:01"
 OTHER = "52:54:00:00:00:02"
@@ -25,13 +25,6 @@ option = 224=hex:0a0b0c
 """
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for network namespaces")
-
-
-@pytest.fixture
-def lab(tmp_path):
-    lab = NetLab(tmp_path)
-    yield lab
-    lab.close()
 
 
 @pytest.fixture

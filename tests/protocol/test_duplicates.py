@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from daemon import wait_until
-from netlab import SUBNET, LabDaemon, Namespace, NetLab
+from netlab import SUBNET, LabDaemon, Namespace
 
 NODE = "52:54:00:00:00:01"
 STRANGER = "52:54:00:00:00:63"
@@ -18,13 +18,6 @@ pytestmark = [
     pytest.mark.skipif(not shutil.which("dhclient", path="/usr/sbin:/sbin:/usr/bin:/bin"),
                        reason="dhclient is not installed"),
 ]
-
-
-@pytest.fixture
-def lab(tmp_path):
-    lab = NetLab(tmp_path)
-    yield lab
-    lab.close()
 
 
 def ask(client: Namespace, work: Path, *config: str) -> None:

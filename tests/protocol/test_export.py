@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 from daemon import wait_until
-from netlab import ACK, SERVER, SUBNET, Client, LabDaemon, NetLab, Wire
+from netlab import ACK, SERVER, SUBNET, Client, LabDaemon, Wire
 from test_dhcp_options import need, script, told
 
 NODE = "52:54:00:00:00:01"
@@ -25,13 +25,6 @@ option = default-ip-ttl=64
 """
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for network namespaces")
-
-
-@pytest.fixture
-def lab(tmp_path):
-    lab = NetLab(tmp_path)
-    yield lab
-    lab.close()
 
 
 @pytest.fixture

@@ -11,19 +11,12 @@ from pathlib import Path
 
 import pytest
 from daemon import wait_until
-from netlab import SERVER, SUBNET, Client, NetLab, Wire, inside
+from netlab import SERVER, SUBNET, Client, Wire, inside
 
 NODE, NODE_ADDRESS = "52:54:00:10:00:01", "10.0.0.11"
 POOL_NODE = "52:54:00:10:00:02"
 STRANGER = "52:54:00:10:00:99"
 IQN = "iqn.2026-11.lan.example"
-
-
-@pytest.fixture
-def lab(tmp_path):
-    lab = NetLab(tmp_path)
-    yield lab
-    lab.close()
 
 
 @pytest.fixture

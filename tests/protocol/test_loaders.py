@@ -5,7 +5,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-from netlab import NetLab
 
 IPXE = Path("/usr/lib/ipxe")
 VERSION = "1.0.0+git-20190125.36a4c85"  # of Debian 12
@@ -18,13 +17,6 @@ range = 10.0.0.100-10.0.0.199
 pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="makes network namespaces"),
     pytest.mark.skipif(not (IPXE / "snponly.efi").exists(), reason="Debian's package ipxe is not installed")]
-
-
-@pytest.fixture
-def lab(tmp_path):
-    lab = NetLab(tmp_path)
-    yield lab
-    lab.close()
 
 
 def listed(daemon) -> dict:

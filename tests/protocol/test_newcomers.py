@@ -19,13 +19,6 @@ PXE = {60: b"PXEClient:Arch:00000:UNDI:002001", 93: b"\0\0"}
 GIB = 1 << 30
 
 
-@pytest.fixture
-def lab(tmp_path):
-    lab = NetLab(tmp_path)
-    yield lab
-    lab.close()
-
-
 class Machine:
     """One that boots, and says what it is as iPXE does."""
 

@@ -7,7 +7,7 @@ import time
 
 import pytest
 from daemon import wait_until
-from netlab import ACK, DISCOVER, INFORM, OFFER, REQUEST, SERVER, SUBNET, Client, Message, NetLab, Wire, inside, \
+from netlab import ACK, DISCOVER, INFORM, OFFER, REQUEST, SERVER, SUBNET, Client, Message, Wire, inside, \
     mac_bytes
 
 NODE, STRANGER = "52:54:00:20:00:01", "52:54:00:20:00:99"
@@ -21,13 +21,6 @@ IPXE = {60: b"PXEClient:Arch:00000:UNDI:002001", 93: b"\0\0", 77: b"iPXE", 175: 
 PLAIN = {60: b"udhcp 1.35.0"}
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for network namespaces")
-
-
-@pytest.fixture
-def lab(tmp_path):
-    lab = NetLab(tmp_path)
-    yield lab
-    lab.close()
 
 
 @pytest.fixture

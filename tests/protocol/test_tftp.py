@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from daemon import wait_until
-from netlab import SERVER, SUBNET, NetLab, inside
+from netlab import SERVER, SUBNET, inside
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for network namespaces")
 
@@ -42,13 +42,6 @@ def loaders(tmp_path) -> Path:
     (directory / "ipxe.efi").symlink_to("/boot/ipxe.efi")
     os.mkfifo(directory / "fifo")
     return directory
-
-
-@pytest.fixture
-def lab(tmp_path):
-    lab = NetLab(tmp_path)
-    yield lab
-    lab.close()
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 from daemon import BASE_IQN, NODISK, wait_until
 from iscsilab import Session
 from lab.iscsi import FIRMWARE
-from netlab import SERVER, SUBNET, Client, NetLab, Wire, checksum, inside, mac_bytes
+from netlab import SERVER, SUBNET, Client, Wire, checksum, inside, mac_bytes
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for network namespaces")
 
@@ -25,13 +25,6 @@ network = 10.1.0.0/24
 mode = off
 """
 ISCSI = f"[iscsi]\nlisten = {SERVER}:3260\n"
-
-
-@pytest.fixture
-def lab(tmp_path):
-    lab = NetLab(tmp_path)
-    yield lab
-    lab.close()
 
 
 @pytest.fixture
