@@ -86,6 +86,103 @@ int ipv4_parse_network(const char *text, uint32_t *ret_network, uint32_t *ret_ma
     return 0;
 }
 
+/* --- IPv6 --- */
+
+int ipv6_parse(const char *text, struct in6_addr *ret_address)
+{
+    struct in6_addr a;
+    if (inet_pton(AF_INET6, text, &a) != 1)
+        return -EINVAL;
+    *ret_address = a;
+    return 0;
+}
+
+const char *ipv6_format(const struct in6_addr *address, char buffer[static INET6_ADDRSTRLEN])
+{
+    inet_ntop(AF_INET6, address, buffer, INET6_ADDRSTRLEN);
+    return buffer;
+}
+
+static bool same_bits(const struct in6_addr *a, const struct in6_addr *b, unsigned bits)
+{
+    for (unsigned i = 0; i < bits; i++)
+        if ((a->s6_addr[i / 8] ^ b->s6_addr[i / 8]) & 0x80 >> i % 8)
+            return false;
+    return true;
+}
+
+static bool is_for_machines(const struct in6_addr *prefix)
+{
+    static const struct in6_addr zero;
+    return !IN6_IS_ADDR_MULTICAST(prefix) && !IN6_IS_ADDR_LINKLOCAL(prefix) &&
+           !same_bits(prefix, &zero, 64);
+}
+
+int network6_parse(const char *text, struct network6 *ret_network)
+{
+    char address[INET6_ADDRSTRLEN], *end;
+    const char *slash = strchr(text, '/');
+    size_t n = slash ? (size_t)(slash - text) : 0;
+    struct network6 network;
+    if (!slash || n >= sizeof(address))
+        return -EINVAL;
+    memcpy(address, text, n);
+    address[n] = '\0';
+    errno = 0;
+    unsigned long bits = strtoul(slash + 1, &end, 10);
+    if (slash[1] < '0' || slash[1] > '9' || *end || errno || bits < 1 || bits > 64 ||
+        ipv6_parse(address, &network.prefix) < 0 || !is_for_machines(&network.prefix))
+        return -EINVAL;
+    for (unsigned i = (unsigned)bits; i < 128; i++)
+        if (network.prefix.s6_addr[i / 8] & 0x80 >> i % 8)
+            return -EINVAL;
+    network.bits = (unsigned)bits;
+    *ret_network = network;
+    return 0;
+}
+
+const char *network6_format(const struct network6 *network, char buffer[static NETWORK6_TEXT_SIZE])
+{
+    ipv6_format(&network->prefix, buffer);
+    size_t n = strlen(buffer);
+    snprintf(buffer + n, NETWORK6_TEXT_SIZE - n, "/%u", network->bits);
+    return buffer;
+}
+
+bool network6_contains(const struct network6 *network, const struct in6_addr *address)
+{
+    return network->bits && same_bits(&network->prefix, address, network->bits);
+}
+
+bool network6_overlaps(const struct network6 *a, const struct network6 *b)
+{
+    return a->bits && b->bits && same_bits(&a->prefix, &b->prefix, MIN(a->bits, b->bits));
+}
+
+#define UNIVERSAL 2 /* the bit of a MAC that an interface identifier has the other way round */
+
+struct in6_addr net_address6_of_mac(const struct in6_addr *prefix, struct mac_address mac)
+{
+    struct in6_addr address = *prefix;
+    const uint8_t *m = mac.bytes;
+    const uint8_t id[8] = {m[0] ^ UNIVERSAL, m[1], m[2], 0xff, 0xfe, m[3], m[4], m[5]};
+    memcpy(address.s6_addr + 8, id, sizeof(id));
+    return address;
+}
+
+bool net_mac_of_address6(const struct in6_addr *address, struct mac_address *ret_mac)
+{
+    const uint8_t *id = address->s6_addr + 8;
+    const struct mac_address mac = {{id[0] ^ UNIVERSAL, id[1], id[2], id[5], id[6], id[7]}};
+    static const struct mac_address zero;
+    if (id[3] != 0xff || id[4] != 0xfe || (mac.bytes[0] & 1) || mac_eq(mac, zero))
+        return false;
+    *ret_mac = mac;
+    return true;
+}
+
+/* --- endpoints --- */
+
 static int parse_port(const char *text, uint16_t *ret_port)
 {
     char *end;

@@ -2,7 +2,8 @@
  * Addresses as text and bytes, and the listening sockets of the daemon.
  *
  * IPv4 addresses are uint32_t in host byte order everywhere in this program, so that ranges and
- * masks are plain arithmetic; the wire reader and writer turn them around.
+ * masks are plain arithmetic; the wire reader and writer turn them around. IPv6 addresses are
+ * struct in6_addr.
  */
 #pragma once
 
@@ -36,6 +37,36 @@ const char *ipv4_format(uint32_t address, char buffer[static IPV4_TEXT_SIZE]);
 
 /* "10.0.0.0/24" -> network and mask; -EINVAL if bits outside the mask are set. */
 int ipv4_parse_network(const char *text, uint32_t *ret_network, uint32_t *ret_mask) MUST_CHECK;
+
+/* An IPv6 network that machines have their address in by their MAC. */
+struct network6 {
+    struct in6_addr prefix; /* the bits behind it are zero */
+    unsigned bits;          /* 1 to 64; 0: there is no such network */
+};
+
+#define NETWORK6_TEXT_SIZE (INET6_ADDRSTRLEN + 4)
+
+int ipv6_parse(const char *text, struct in6_addr *ret_address) MUST_CHECK;
+const char *ipv6_format(const struct in6_addr *address, char buffer[static INET6_ADDRSTRLEN]);
+static inline bool ipv6_eq(const struct in6_addr *a, const struct in6_addr *b)
+{
+    return memcmp(a, b, sizeof(*a)) == 0;
+}
+
+/* "2001:db8:1::/64"; -EINVAL if bits behind the prefix are set, if it is longer than 64 bits, and
+ * if no machine can have a routable address in it: multicast, link-local, loopback, mapped IPv4. */
+int network6_parse(const char *text, struct network6 *ret_network) MUST_CHECK;
+const char *network6_format(const struct network6 *network, char buffer[static NETWORK6_TEXT_SIZE]);
+/* Is the address in it? Do both have an address in common? False of a network that is none. */
+bool network6_contains(const struct network6 *network, const struct in6_addr *address);
+bool network6_overlaps(const struct network6 *a, const struct network6 *b);
+
+/* The address that a machine has in every network of this prefix: it is computed, and stored
+ * nowhere. The lower 64 bits are the modified EUI-64 of its MAC (RFC 4291 app. A); what is between
+ * a shorter prefix and them is zero. */
+struct in6_addr net_address6_of_mac(const struct in6_addr *prefix, struct mac_address mac);
+/* Back again: the MAC that an address was made from; false if it was not made from any. */
+bool net_mac_of_address6(const struct in6_addr *address, struct mac_address *ret_mac);
 
 struct endpoint {
     union {

@@ -28,7 +28,10 @@ static void read_ipv6(const struct sockaddr *any, struct link_info *link)
 {
     struct sockaddr_in6 v6;
     memcpy(&v6, any, sizeof(v6));
-    if (!link->has_link_local && IN6_IS_ADDR_LINKLOCAL(&v6.sin6_addr)) {
+    if (!IN6_IS_ADDR_LINKLOCAL(&v6.sin6_addr)) {
+        if (link->n_addresses6 < LINK_MAX_ADDRESSES)
+            link->addresses6[link->n_addresses6++] = v6.sin6_addr;
+    } else if (!link->has_link_local) {
         link->has_link_local = true;
         memcpy(link->link_local, v6.sin6_addr.s6_addr, sizeof(link->link_local));
     }
@@ -89,6 +92,18 @@ uint32_t link_address_in(const struct link_info *link, uint32_t network, uint32_
         if ((link->addresses[i] & mask) == network)
             return link->addresses[i];
     return 0;
+}
+
+bool link_address6_in(const struct link_info *link, const struct network6 *network,
+                      struct in6_addr *ret_address)
+{
+    for (size_t i = 0; i < link->n_addresses6; i++) {
+        if (network6_contains(network, &link->addresses6[i])) {
+            *ret_address = link->addresses6[i];
+            return true;
+        }
+    }
+    return false;
 }
 
 bool link_forwards_ipv6(const char *name)

@@ -15,7 +15,9 @@ struct link_info {
     uint32_t addresses[LINK_MAX_ADDRESSES]; /* IPv4 */
     size_t n_addresses;
     bool has_link_local;
-    uint8_t link_local[16]; /* IPv6 */
+    uint8_t link_local[16];                         /* IPv6 */
+    struct in6_addr addresses6[LINK_MAX_ADDRESSES]; /* IPv6, others than link-local */
+    size_t n_addresses6;
 };
 
 /* -ENODEV if there is no such interface, -EPROTONOSUPPORT if it is not Ethernet. */
@@ -23,6 +25,10 @@ int link_read(const char *name, struct link_info *ret_link, struct error *ret_er
 
 /* Its IPv4 address inside a network; 0: none. */
 uint32_t link_address_in(const struct link_info *link, uint32_t network, uint32_t mask);
+
+/* Its first IPv6 address inside a network; false: there is none. */
+bool link_address6_in(const struct link_info *link, const struct network6 *network,
+                      struct in6_addr *ret_address);
 
 /* Does this host forward IPv6 that comes in there? */
 bool link_forwards_ipv6(const char *name);

@@ -47,10 +47,11 @@ struct dhcp_clock {
 /* A subnet that is served. */
 struct dhcp_network {
     struct subnet settings;
-    unsigned link;      /* index of the interface that its messages come in on */
-    bool local;         /* directly attached; false: only behind a relay */
-    uint32_t server;    /* our address as its machines see it */
-    uint16_t http_port; /* of the boot scripts */
+    unsigned link;           /* index of the interface that its messages come in on */
+    bool local;              /* directly attached; false: only behind a relay */
+    uint32_t server;         /* our address as its machines see it */
+    struct in6_addr server6; /* likewise in network6; "::": we have none, or it has no network6 */
+    uint16_t http_port;      /* of the boot scripts */
 };
 
 /* What the registry knows of a node. Strings and arrays need to live until the call into the

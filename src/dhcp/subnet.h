@@ -1,7 +1,7 @@
 /*
  * What the operator sets for one subnet ([subnet NAME] in the configuration file).
  *
- * Addresses are in host byte order; 0 means "not set".
+ * IPv4 addresses are in host byte order; 0 means "not set".
  */
 #pragma once
 
@@ -45,6 +45,9 @@ struct subnet {
     size_t n_routers;
     uint32_t dns[SUBNET_MAX_SERVERS];
     size_t n_dns;
+    struct network6 network6; /* its machines may boot over IPv6, too; bits 0: not so */
+    struct in6_addr dns6[SUBNET_MAX_SERVERS];
+    size_t n_dns6;
     char domain[254];
     struct dhcp_options options; /* what has no key of its own here */
     uint32_t lease_time;         /* seconds */

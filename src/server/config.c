@@ -306,6 +306,30 @@ static const char *parse_dns(const char *value, void *place)
     return for_each_word(value, add_address, &list);
 }
 
+static const char *parse_network6(const char *value, void *place)
+{
+    if (network6_parse(value, place) < 0)
+        return "must be PREFIX/BITS, up to /64, with no bits set behind the prefix, such as "
+               "2001:db8:1::/64";
+    return NULL;
+}
+
+static const char *add_dns6(char *word, void *context)
+{
+    struct subnet *subnet = context;
+    if (subnet->n_dns6 == SUBNET_MAX_SERVERS)
+        return "names more than 4 addresses";
+    if (ipv6_parse(word, &subnet->dns6[subnet->n_dns6]) < 0)
+        return "must be IPv6 addresses, such as 2001:db8:1::1";
+    subnet->n_dns6++;
+    return NULL;
+}
+
+static const char *parse_dns6(const char *value, void *place)
+{
+    return for_each_word(value, add_dns6, place);
+}
+
 static const char *parse_domain(const char *value, void *place)
 {
     if (*value && !name_is_domain(value))
@@ -464,6 +488,8 @@ static const struct key keys[] = {
     {"subnet", "range", parse_range, 0, true},
     {"subnet", "router", parse_router, 0, true},
     {"subnet", "dns", parse_dns, 0, true},
+    {"subnet", "network6", parse_network6, SUBNET(network6)},
+    {"subnet", "dns6", parse_dns6, 0, true},
     {"subnet", "domain", parse_domain, SUBNET(domain)},
     {"subnet", "domain-search", parse_domain_search, 0},
     {"subnet", "ntp", parse_ntp, 0},
@@ -658,6 +684,8 @@ static void check_subnet(struct parser *parser, size_t number)
     char text[IPV4_TEXT_SIZE];
     check_is_set(parser, number, "interface", "name the network interface");
     check_is_set(parser, number, "network", "set it as in 10.0.0.0/24");
+    if (subnet->n_dns6)
+        check_is_set(parser, number, "network6", "without it, dns6 is of no use");
     if (!subnet->mask)
         return;
     for (size_t i = 0; i < subnet->n_ranges; i++) {
@@ -685,6 +713,10 @@ static void check_subnets(struct parser *parser)
             if (mask && (subnet->network & mask) == (other->network & mask))
                 problem(parser, parser->subnet_line[i],
                         "[subnet %s] network: overlaps that of [subnet %s]", subnet->name,
+                        other->name);
+            if (network6_overlaps(&subnet->network6, &other->network6))
+                problem(parser, parser->subnet_line[i],
+                        "[subnet %s] network6: overlaps that of [subnet %s]", subnet->name,
                         other->name);
         }
     }

@@ -402,6 +402,32 @@ static void tell_problems(const struct dhcp_plan *plan, const struct dhcp_plan *
             log_error("dhcp: not served until that is mended: %s", plan->problems[i].text);
 }
 
+static bool lacks_address6(const struct dhcp_network *network)
+{
+    return network->settings.network6.bits && IN6_IS_ADDR_UNSPECIFIED(&network->server6);
+}
+
+static bool lacked_address6(const struct dhcp_plan *old, const char *subnet)
+{
+    for (size_t i = 0; old && i < old->n_networks; i++)
+        if (str_eq(old->networks[i].settings.name, subnet))
+            return lacks_address6(&old->networks[i]);
+    return false;
+}
+
+/* old: likewise. */
+static void warn_without_address6(const struct dhcp_plan *plan, const struct dhcp_plan *old)
+{
+    char text[NETWORK6_TEXT_SIZE];
+    for (size_t i = 0; i < plan->n_networks; i++) {
+        const struct subnet *subnet = &plan->networks[i].settings;
+        if (lacks_address6(&plan->networks[i]) && !lacked_address6(old, subnet->name))
+            log_warning("[subnet %s]: %s has no address in %s: nothing boots over IPv6 there; give "
+                        "it one, or correct `network6`",
+                        subnet->name, subnet->interface, network6_format(&subnet->network6, text));
+    }
+}
+
 static void warn_unreachable(const struct dhcp_network *network, const char *section,
                              const struct listen_list *list, uint16_t only_port)
 {
@@ -456,6 +482,7 @@ int dhcp_glue_reload(struct dhcp_glue *glue, const struct config *config,
         return r;
     }
     tell_problems(plan, NULL);
+    warn_without_address6(plan, NULL);
     warn_of_unreachable(plan, listeners);
     if (keep_config(glue, config, listeners) < 0)
         log_warning("dhcp: out of memory: changed interfaces will need a reload");
@@ -477,6 +504,7 @@ static void on_links_changed(void *context)
     bool same = r >= 0 && dhcp_plan_same_links(plan, glue->plan);
     if (r >= 0 && !same) {
         tell_problems(plan, glue->plan);
+        warn_without_address6(plan, glue->plan);
         r = put_in_force(glue, plan, &error);
     }
     if (r < 0 && !glue->told_missing)

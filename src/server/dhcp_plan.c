@@ -53,6 +53,8 @@ static int add_network(struct dhcp_plan *plan, const struct config *config,
         log_info("[subnet %s]: %s has no address in it: served through relays only", subnet->name,
                  link->name);
     }
+    /* Without one, its machines boot over IPv4 all the same. */
+    (void)link_address6_in(link, &subnet->network6, &network->server6);
     network->http_port = http_port_for(network->server, http);
     plan->n_networks++;
     return 0;
@@ -121,7 +123,8 @@ bool dhcp_plan_same_links(const struct dhcp_plan *a, const struct dhcp_plan *b)
     for (size_t i = 0; i < a->n_networks; i++)
         if (a->networks[i].link != b->networks[i].link ||
             a->networks[i].local != b->networks[i].local ||
-            a->networks[i].server != b->networks[i].server)
+            a->networks[i].server != b->networks[i].server ||
+            !ipv6_eq(&a->networks[i].server6, &b->networks[i].server6))
             return false;
     return true;
 }

@@ -42,6 +42,70 @@ static void networks(void **state)
         assert_int_equal(ipv4_parse_network(bad[i], &network, &mask), -EINVAL);
 }
 
+static struct in6_addr ip6(const char *text)
+{
+    struct in6_addr address;
+    assert_int_equal(ipv6_parse(text, &address), 0);
+    return address;
+}
+
+static void ipv6_networks(void **state)
+{
+    static const char *const good[] = {"2001:db8:1::/64", "fd00::/8", "2000::/3",
+                                       "2001:db8:0:fe00::/55"};
+    static const char *const bad[] = {
+        "2001:db8::",       "2001:db8::1/64", "2001:db8:1::/65", "2001:db8::/0",
+        "2001:db8::/",      "2001:db8::/ 8",  "10.0.0.0/8",      "/64",
+        "2001:db8::/64x",   "fe80::/64",      "ff00::/8",        "::/64",
+        "2001:db8:0:1::/63"};
+    for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+        struct network6 network;
+        char text[NETWORK6_TEXT_SIZE];
+        assert_int_equal(network6_parse(good[i], &network), 0);
+        assert_string_equal(network6_format(&network, text), good[i]);
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+        struct network6 network;
+        if (network6_parse(bad[i], &network) != -EINVAL)
+            fail_msg("%s", bad[i]);
+    }
+}
+
+static void what_is_in_an_ipv6_network(void **state)
+{
+    static const struct network6 none;
+    struct network6 wide, narrow;
+    assert_int_equal(network6_parse("2001:db8::/45", &wide), 0);
+    assert_int_equal(network6_parse("2001:db8:7:1::/64", &narrow), 0);
+    struct in6_addr inside = ip6("2001:db8:7:1::5"), beside = ip6("2001:db8:8:1::5");
+    assert_true(network6_contains(&wide, &inside));
+    assert_true(network6_contains(&narrow, &inside));
+    assert_false(network6_contains(&wide, &beside));
+    assert_false(network6_contains(&none, &inside));
+    assert_true(network6_overlaps(&wide, &narrow));
+    assert_true(network6_overlaps(&narrow, &wide));
+    assert_false(network6_overlaps(&none, &wide));
+    assert_int_equal(network6_parse("2001:db8:8::/48", &narrow), 0);
+    assert_false(network6_overlaps(&wide, &narrow));
+}
+
+static void the_ipv6_address_of_a_mac(void **state)
+{
+    static const struct mac_address mac = {{0x52, 0x54, 0, 0x12, 0x34, 0x56}};
+    char text[INET6_ADDRSTRLEN];
+    struct in6_addr prefix = ip6("2001:db8:1:2::"), address = net_address6_of_mac(&prefix, mac);
+    struct mac_address back;
+    assert_string_equal(ipv6_format(&address, text), "2001:db8:1:2:5054:ff:fe12:3456");
+    assert_true(net_mac_of_address6(&address, &back));
+    assert_true(mac_eq(back, mac));
+    static const char *const of_none[] = {"2001:db8::1", "2001:db8::5054:ff:fd12:3456",
+                                          "2001:db8::200:ff:fe00:0", "fe80::300:ff:fe00:1"};
+    for (size_t i = 0; i < ARRAY_SIZE(of_none); i++) {
+        address = ip6(of_none[i]);
+        assert_false(net_mac_of_address6(&address, &back));
+    }
+}
+
 static void endpoints(void **state)
 {
     static const char *const good[] = {"10.0.0.1:3260", "0.0.0.0:0", "[::1]:80", "[fe80::1]:65535"};
@@ -103,6 +167,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(mac_forms),
         TEST(networks),
+        TEST(ipv6_networks),
+        TEST(what_is_in_an_ipv6_network),
+        TEST(the_ipv6_address_of_a_mac),
         TEST(endpoints),
         TEST(mapped_addresses_are_ipv4),
         TEST(a_taken_port_is_told),

@@ -60,10 +60,30 @@ static void the_link_local_address_is_found(void **state)
     own_network_add_ipv6("lab0", "2001:db8::1");
     assert_int_equal(link_read("lab0", &info, &error), 0);
     assert_false(info.has_link_local);
+    assert_int_equal(info.n_addresses6, 1);
     own_network_add_ipv6("lab0", "fe80::4711");
     assert_int_equal(link_read("lab0", &info, &error), 0);
     assert_true(info.has_link_local);
     assert_string_equal(inet_ntop(AF_INET6, info.link_local, text, sizeof(text)), "fe80::4711");
+    close(tap);
+}
+
+static void an_address_in_an_ipv6_network_is_found(void **state)
+{
+    struct network6 network;
+    struct in6_addr address;
+    char text[INET6_ADDRSTRLEN];
+    if (!may_make_networks)
+        skip();
+    int tap = own_network_add("lab0");
+    own_network_add_ipv6("lab0", "2001:db8:1::1");
+    own_network_add_ipv6("lab0", "2001:db8:2::2");
+    assert_int_equal(link_read("lab0", &info, &error), 0);
+    assert_int_equal(network6_parse("2001:db8:2::/64", &network), 0);
+    assert_true(link_address6_in(&info, &network, &address));
+    assert_string_equal(ipv6_format(&address, text), "2001:db8:2::2");
+    assert_int_equal(network6_parse("2001:db8:3::/64", &network), 0);
+    assert_false(link_address6_in(&info, &network, &address));
     close(tap);
 }
 
@@ -105,7 +125,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(an_interface_is_read_whole),      TEST(one_without_addresses_is_read_too),
         TEST(the_link_local_address_is_found), TEST(what_cannot_be_served_is_told),
-        TEST(forwarding_of_ipv6_is_seen),
+        TEST(forwarding_of_ipv6_is_seen),      TEST(an_address_in_an_ipv6_network_is_found),
     };
     may_make_networks = own_network_enter();
     return RUN_TESTS(tests);

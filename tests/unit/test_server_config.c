@@ -181,6 +181,8 @@ static void a_full_file_is_understood(void **state)
                       "range = 10.0.0.100-10.0.0.150 10.0.0.160-10.0.0.200\n"
                       "router = 10.0.0.1\n"
                       "dns = 9.9.9.9 1.1.1.1\n"
+                      "network6 = 2001:db8:1::/64\n"
+                      "dns6 = 2001:db8:1::1 2001:db8:1::2\n"
                       "domain = lab.example\n"
                       "domain-search = lab.example, example\n"
                       "ntp = 10.0.0.5 10.0.0.6\n"
@@ -207,6 +209,9 @@ static void a_full_file_is_understood(void **state)
     assert_int_equal(subnet->n_ranges, 2);
     assert_true(subnet->ranges[1].last == 0x0a0000c8);
     assert_int_equal(subnet->n_dns, 2);
+    assert_int_equal(subnet->network6.bits, 64);
+    assert_int_equal(subnet->n_dns6, 2);
+    assert_int_equal(subnet->dns6[1].s6_addr[15], 2);
     assert_int_equal(subnet->lease_time, 7200);
     assert_false(subnet->router_advertisement);
     check_options(&subnet->options);
@@ -259,6 +264,15 @@ static void each_problem_names_line_and_key(void **state)
         {"[subnet a]\ninterface = x\nnetwork = 10.0.0.0/8\n"
          "[subnet b]\ninterface = y\nnetwork = 10.1.0.0/16\n",
          ":5: [subnet b] network: overlaps that of [subnet a]"},
+        {"[subnet a]\nnetwork6 = 2001:db8::1/64\n",
+         ":2: [subnet a] network6: '2001:db8::1/64' must"},
+        {"[subnet a]\nnetwork6 = 2001:db8::/64\ndns6 = 10.0.0.1\n",
+         ":3: [subnet a] dns6: '10.0.0.1' must be IPv6 addresses"},
+        {"[subnet a]\ninterface = x\nnetwork = 10.0.0.0/8\ndns6 = 2001:db8::1\n",
+         ":2: [subnet a] network6: is not set; without it, dns6"},
+        {"[subnet a]\ninterface = x\nnetwork = 10.0.0.0/24\nnetwork6 = 2001:db8::/48\n"
+         "[subnet b]\ninterface = y\nnetwork = 10.1.0.0/16\nnetwork6 = 2001:db8:0:1::/64\n",
+         ":6: [subnet b] network6: overlaps that of [subnet a]"},
         {"[subnet a]\nlease-time = 5\n", ":2: [subnet a] lease-time: '5' must be a time"},
         {"[subnet a]\nloader-bios = ../x\n", ":2: [subnet a] loader-bios"},
         {"[subnet a]\nmtu = 67\n", ":2: [subnet a] mtu: '67' must be a number from 68 to 65535"},

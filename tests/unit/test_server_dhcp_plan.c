@@ -210,6 +210,18 @@ static void changes_of_interfaces_and_addresses_are_noticed(void **state)
     assert_different();
 }
 
+static void our_ipv6_address_is_found_and_missed(void **state)
+{
+    char text[INET6_ADDRSTRLEN];
+    struct subnet *s = add("a", "lab0", "10.0.0.0/24");
+    assert_int_equal(network6_parse("2001:db8:1::/64", &s->network6), 0);
+    assert_int_equal(make(&plan), 0);
+    assert_true(IN6_IS_ADDR_UNSPECIFIED(&plan.networks[0].server6));
+    own_network_add_ipv6("lab0", "2001:db8:1::5");
+    assert_different();
+    assert_string_equal(ipv6_format(&other.networks[0].server6, text), "2001:db8:1::5");
+}
+
 static void an_interface_made_again_is_another_one(void **state)
 {
     add("a", "lab0", "10.0.0.0/24");
@@ -234,6 +246,7 @@ int main(void)
         PLAN_TEST(the_port_of_scripts_is_that_of_the_address),
         PLAN_TEST(router_advertisements_are_wanted_by_interface),
         PLAN_TEST(changes_of_interfaces_and_addresses_are_noticed),
+        PLAN_TEST(our_ipv6_address_is_found_and_missed),
         PLAN_TEST(an_interface_made_again_is_another_one),
     };
     may_make_networks = own_network_enter();
