@@ -3,12 +3,19 @@
 #include "cli/command.h"
 #include "cli/overlay.h"
 #include "core/credentials.h"
+#include "core/source.h"
 
 #include <errno.h>
 
 static bool is_initiator(const char *word)
 {
     return str_eq(word, "any") || str_has_prefix(word, "iqn.");
+}
+
+static bool is_source(const char *word)
+{
+    struct source source;
+    return str_eq(word, "any") || source_parse(word, &source) == 0;
 }
 
 /* What initiators other than the volume's nodes prove. */
@@ -18,6 +25,13 @@ static bool is_initiator(const char *word)
         {"chap-target-user", "NAME", "the target's own name, for mutual CHAP"},                    \
     {                                                                                              \
         "chap-target-secret-file", "PATH", "that has another secret, for that"                     \
+    }
+
+#define ALLOW_FROM_OPTION                                                                          \
+    {                                                                                              \
+        "allow-from", "ADDRESS|NETWORK/BITS|node|any",                                             \
+            "whence alone to log in; node: from the own address of the node that does", true,      \
+            is_source                                                                              \
     }
 
 static const struct cli_option create_options[] = {
@@ -37,6 +51,7 @@ static const struct cli_option create_options[] = {
     {"thick", NULL, "takes all of its space now and gives none back"},
     {"removable", NULL, "who uses it can eject it"},
     {"allow", "INITIATOR|any", "who may log in besides the node that has it", true, is_initiator},
+    ALLOW_FROM_OPTION,
     CHAP_OPTIONS,
 };
 
@@ -44,6 +59,7 @@ static const struct cli_option set_options[] = {
     {"ephemeral", "yes|no", "is it reset whenever its node boots?"},
     {"follow", "yes|no", "does a reset take the latest version of its image, or the one it has?"},
     {"size", "SIZE", "larger than it is; who uses it is told"},
+    ALLOW_FROM_OPTION,
     {"chap", "none", "nothing has to be proved any more"},
     CHAP_OPTIONS,
 };
@@ -128,6 +144,26 @@ static int set_credentials(const struct args *args, json_t *body, const char *us
     return CLI_OK;
 }
 
+/* "any" leaves none of them. An exit status. */
+static int set_allow_from(const struct args *args, json_t *body)
+{
+    json_t *given = cli_values(args, "allow-from"), *list = json_array(), *value;
+    size_t i, n_any = 0;
+    json_array_foreach(given, i, value)
+    {
+        if (str_eq(json_string_value(value), "any"))
+            n_any++;
+        else
+            json_array_append(list, value);
+    }
+    json_decref(given);
+    if (args_given(args, "allow-from"))
+        json_object_set(body, "allow_from", list);
+    bool both = n_any > 0 && json_array_size(list) > 0;
+    json_decref(list);
+    return both ? cli_bad_value("allow-from", "any", "cannot be given beside addresses") : CLI_OK;
+}
+
 static int set_chap(const struct args *args, json_t *body)
 {
     int r =
@@ -160,6 +196,11 @@ static int create(const struct cli *cli, const struct args *args)
         if (args_given(args, flags[i]))
             json_object_set_new(body, flags[i], json_true());
     set_allow(args, body);
+    r = set_allow_from(args, body);
+    if (r != CLI_OK) {
+        json_decref(body);
+        return r;
+    }
     json_object_set_new(body, "name", json_string(args->words[0]));
     snprintf(job.what, sizeof(job.what), "filling volume %.64s", args->words[0]);
     r = cli_ask(cli, "POST", "/v1/volumes", body, &job, &json);
@@ -203,6 +244,8 @@ static int set(const struct cli *cli, const struct args *args)
         r = set_flag(args, body, "follow", "follows");
     if (r == CLI_OK)
         r = set_size(args, body);
+    if (r == CLI_OK)
+        r = set_allow_from(args, body);
     if (args_value(args, "chap"))
         json_object_set_new(body, "chap", json_string(args_value(args, "chap")));
     if (r == CLI_OK && json_object_size(body) == 0) {
@@ -217,7 +260,13 @@ static int set(const struct cli *cli, const struct args *args)
     r = cli_ask(cli, "PATCH", path, body, NULL, &json);
     if (r != CLI_OK)
         return r;
-    return cli_done(cli, json, "volume %s is changed\n", args->words[0]);
+    cleanup_free char *outside = cli_join(json_object_get(json, "sessions_outside"));
+    if (!*outside)
+        return cli_done(cli, json, "volume %s is changed\n", args->words[0]);
+    return cli_done(cli, json,
+                    "volume %s is changed; still logged in from elsewhere until it logs out (or "
+                    "nodisk session kill): %s\n",
+                    args->words[0], outside);
 }
 
 /* Null: not known. */
@@ -307,6 +356,7 @@ static void print_volume(const json_t *v)
     char text[AGE_TEXT_SIZE];
     cleanup_free char *nodes = cli_join(json_object_get(v, "nodes"));
     cleanup_free char *allow = cli_join(json_object_get(v, "allow"));
+    cleanup_free char *allow_from = cli_join(json_object_get(v, "allow_from"));
     size_t i;
     json_t *a;
     print_field("volume", print_text(v, "name"));
@@ -323,6 +373,7 @@ static void print_volume(const json_t *v)
         print_field("attached to", line);
     }
     print_field("allowed", allow);
+    print_field("allowed from", *allow_from ? allow_from : "anywhere");
     print_field("chap", print_text(v, "chap"));
     if (print_text(v, "chap_user"))
         print_field("chap user", print_text(v, "chap_user"));

@@ -32,6 +32,15 @@ static json_t *allow_to_json(const struct catalog_volume *v)
     return list;
 }
 
+static json_t *sources_to_json(const struct catalog_volume *v)
+{
+    char text[SOURCE_TEXT_SIZE];
+    json_t *list = json_array();
+    for (size_t i = 0; i < v->n_sources; i++)
+        json_array_append_new(list, json_string(source_format(&v->sources[i], text)));
+    return list;
+}
+
 static json_t *users_to_json(const struct catalog *catalog, const struct catalog_volume *v)
 {
     json_t *list = json_array();
@@ -98,16 +107,16 @@ json_t *volume_to_json(const struct catalog *catalog, const struct catalog_volum
 {
     return json_pack(
         "{s:s, s:s, s:s, s:s?, s:s, s:o, s:o, s:o, s:b, s:b, s:b, s:s?, s:o, s:o, s:o, s:o, "
-        "s:o, s:o, s:o, s:s, s:s?, s:s?, s:I}",
+        "s:o, s:o, s:o, s:o, s:s, s:s?, s:s?, s:I}",
         "name", v->name, "kind", volume_kind_name(v->kind), "state", volume_state_text(v->state),
         "failure", v->failure, "path", v->path, "size", bytes_to_json(v, v->size), "used",
         used_to_json(v), "block_size", bytes_to_json(v, v->block_size), "read_only",
         (int)v->read_only, "thick", (int)v->thick, "removable", (int)v->removable, "image",
         v->image, "overlay", overlay_to_json(v->overlay), "elsewhere", elsewhere_to_json(v),
         "nodes", users_to_json(catalog, v), "attached", attached_to_json(catalog, v), "allow",
-        allow_to_json(v), "target", target_to_json(catalog, v), "serial", serial_to_json(v), "chap",
-        chap_mode_name(v->chap ? v->chap->mode : CHAP_NONE), "chap_user",
-        v->chap ? v->chap->initiator.user : NULL, "chap_target_user",
+        allow_to_json(v), "allow_from", sources_to_json(v), "target", target_to_json(catalog, v),
+        "serial", serial_to_json(v), "chap", chap_mode_name(v->chap ? v->chap->mode : CHAP_NONE),
+        "chap_user", v->chap ? v->chap->initiator.user : NULL, "chap_target_user",
         v->chap && v->chap->mode == CHAP_MUTUAL ? v->chap->target.user : NULL, "created_at",
         (json_int_t)v->created_at);
 }
@@ -168,6 +177,8 @@ static int create(struct call *call, const struct body_volume *f, struct storage
         .allow_any = f->allow_any.value,
         .allow = f->allow.items,
         .n_allow = f->allow.count,
+        .sources = f->allow_from.items,
+        .n_sources = f->allow_from.count,
         .chap = &chap,
     };
     if (f->image.given) {
@@ -232,10 +243,50 @@ static int change(struct call *call, const struct body_volume_change *f, struct 
         r = change_chap(call, f, ret_error);
     if (r >= 0 && (f->follows.given || f->ephemeral.given))
         r = registry_overlay_set(call->admin->settings.registry, call->name, &overlay, ret_error);
+    if (r >= 0 && f->allow_from.given)
+        r = registry_volume_set_sources(call->admin->settings.registry, call->name,
+                                        f->allow_from.items, f->allow_from.count, ret_error);
     if (r >= 0 && f->size.given)
         r = storage_volume_grow(call->admin->settings.storage, call->name, f->size.number,
                                 ret_error);
     return r;
+}
+
+/* Those who are logged in from where they could not come from any more: "iqn... (10.0.0.7)". */
+static json_t *sessions_outside(const struct call *call, const struct catalog *catalog,
+                                const struct catalog_volume *volume)
+{
+    const struct session_provider *p = call->admin->settings.sessions;
+    const struct session_filter filter = {.volume = volume->name};
+    struct error ignored;
+    json_t *sessions = NULL, *session, *list = json_array();
+    size_t i;
+    if (!p || p->list(p->context, &filter, false, &sessions, &ignored) < 0)
+        return list;
+    json_array_foreach(sessions, i, session)
+    {
+        struct endpoint peer;
+        char address[ENDPOINT_TEXT_SIZE];
+        const char *initiator = json_string_value(json_object_get(session, "initiator"));
+        const char *source = json_string_value(json_object_get(session, "source"));
+        if (initiator && source && endpoint_parse(source, &peer) == 0 &&
+            !catalog_may_come_from(catalog, initiator, volume, &peer))
+            json_array_append_new(
+                list, json_sprintf("%s (%s)", initiator, endpoint_format_address(&peer, address)));
+    }
+    json_decref(sessions);
+    return list;
+}
+
+/* The volume, and who still uses it although a login would be refused now. */
+static void reply_changed(struct call *call)
+{
+    cleanup_catalog struct catalog *catalog = catalog_slot_get(call->admin->settings.catalog);
+    const struct catalog_volume *volume = catalog_volume_by_name(catalog, call->name);
+    json_t *json = volume ? volume_to_json(catalog, volume) : json_null();
+    if (volume)
+        json_object_set_new(json, "sessions_outside", sessions_outside(call, catalog, volume));
+    call_reply_result(call, json);
 }
 
 void admin_set_volume(struct call *call)
@@ -249,7 +300,7 @@ void admin_set_volume(struct call *call)
         change(call, &fields, &error) < 0)
         call_reply_error(call, &error);
     else
-        call_reply_job(call, NULL, call->name, volume_result);
+        reply_changed(call);
 }
 
 void admin_remove_volume(struct call *call)

@@ -270,7 +270,7 @@ static int check_elsewhere(const struct body_volume *v, struct error *ret_error)
         {"block_size", v->block_size.given}, {"read_only", v->read_only.value},
         {"thick", v->thick.value},           {"removable", v->removable.value},
         {"allow_any", v->allow_any.value},   {"overlay", v->overlay.value},
-        {"allow", v->allow.count > 0},
+        {"allow", v->allow.count > 0},       {"allow_from", v->allow_from.count > 0},
     };
     for (size_t i = 0; v->iscsi.given && i < ARRAY_SIZE(of_ours); i++)
         if (of_ours[i].given)
@@ -301,6 +301,7 @@ int body_read_volume(const char *data, size_t size, struct body *body,
         {"copy", FIELD_BOOL, offsetof(struct body_volume, copy)},
         {"ephemeral", FIELD_BOOL, offsetof(struct body_volume, ephemeral)},
         {"allow", FIELD_LIST, offsetof(struct body_volume, allow)},
+        {"allow_from", FIELD_LIST, offsetof(struct body_volume, allow_from)},
         CHAP_FIELDS(struct body_volume, chap),
     };
     *ret_volume = (struct body_volume){0};
@@ -332,6 +333,7 @@ int body_read_volume_change(const char *data, size_t size, struct body *body,
         {"ephemeral", FIELD_BOOL, offsetof(struct body_volume_change, ephemeral)},
         {"follows", FIELD_BOOL, offsetof(struct body_volume_change, follows)},
         {"size", FIELD_NUMBER, offsetof(struct body_volume_change, size)},
+        {"allow_from", FIELD_LIST, offsetof(struct body_volume_change, allow_from)},
         CHAP_FIELDS(struct body_volume_change, credentials),
     };
     *ret_change = (struct body_volume_change){0};

@@ -91,7 +91,7 @@ struct body_volume {
     struct body_number size, block_size;
     struct body_bool read_only, thick, removable, allow_any;
     struct body_bool overlay, copy, ephemeral;
-    struct body_list allow;
+    struct body_list allow, allow_from;
 };
 int body_read_volume(const char *data, size_t size, struct body *body,
                      struct body_volume *ret_volume, struct error *ret_error) MUST_CHECK;
@@ -101,6 +101,7 @@ struct body_volume_change {
     struct body_chap credentials;
     struct body_bool ephemeral, follows;
     struct body_number size;
+    struct body_list allow_from;
 };
 int body_read_volume_change(const char *data, size_t size, struct body *body,
                             struct body_volume_change *ret_change,

@@ -183,10 +183,12 @@ int catalog_add_volume(struct catalog *c, const struct catalog_volume *volume)
     copy.elsewhere = volume->elsewhere
                          ? arena_copy(&c->arena, volume->elsewhere, sizeof(*volume->elsewhere))
                          : NULL;
+    copy.sources =
+        arena_copy(&c->arena, volume->sources, volume->n_sources * sizeof(*volume->sources));
     const char **allow = arena_alloc(&c->arena, (volume->n_allow + 1) * sizeof(*allow));
     if (!copy.name || (volume->path && !copy.path) || (volume->image && !copy.image) ||
         (volume->failure && !copy.failure) || (volume->overlay && !copy.overlay) ||
-        (volume->elsewhere && !copy.elsewhere) || !allow ||
+        (volume->elsewhere && !copy.elsewhere) || !allow || !copy.sources ||
         !copy_chap(&c->arena, volume->chap, &copy.chap))
         return -ENOMEM;
     for (size_t i = 0; i < volume->n_allow; i++) {
@@ -463,6 +465,25 @@ bool catalog_may_access(const struct catalog *c, const char *initiator,
             return true;
     const struct catalog_node *node = catalog_node_by_initiator(c, initiator);
     return node && node->volume_id == volume->id;
+}
+
+static bool is_own_address(const struct catalog *c, const char *initiator,
+                           const struct endpoint *peer)
+{
+    uint32_t address;
+    const struct catalog_node *node = catalog_node_by_initiator(c, initiator);
+    return node && node->address && endpoint_ipv4(peer, &address) && address == node->address;
+}
+
+bool catalog_may_come_from(const struct catalog *c, const char *initiator,
+                           const struct catalog_volume *volume, const struct endpoint *peer)
+{
+    for (size_t i = 0; i < volume->n_sources; i++) {
+        const struct source *s = &volume->sources[i];
+        if (s->node ? is_own_address(c, initiator, peer) : source_has(s, peer))
+            return true;
+    }
+    return volume->n_sources == 0;
 }
 
 const struct chap_credentials *catalog_chap(const struct catalog *c, const char *initiator,

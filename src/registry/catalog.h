@@ -13,6 +13,7 @@
 #include "core/dhcp_options.h"
 #include "core/iscsi_uri.h"
 #include "core/net.h"
+#include "core/source.h"
 #include "core/wake.h"
 #include "registry/catalog_overlay.h"
 
@@ -77,9 +78,11 @@ struct catalog_volume {
     const char *image;  /* "debian12@1" that it was made from, or NULL */
     size_t n_allow;
     const char *const *allow; /* further initiators that may log in, beside its nodes' */
-    bool owned;               /* its file is in the state directory and goes when it goes */
-    const char *failure;      /* VOLUME_FAILED: why, in a sentence; else NULL */
-    uint64_t created_at;      /* usec since 1970 */
+    size_t n_sources;
+    const struct source *sources; /* where all initiators must come from; none: anywhere */
+    bool owned;                   /* its file is in the state directory and goes when it goes */
+    const char *failure;          /* VOLUME_FAILED: why, in a sentence; else NULL */
+    uint64_t created_at;          /* usec since 1970 */
     const struct catalog_overlay *overlay; /* of VOLUME_OVERLAY; else NULL */
     const struct iscsi_uri *elsewhere;     /* of VOLUME_ISCSI; else NULL */
     /* for logins of others than its nodes; of VOLUME_ISCSI: of its node, there; NULL: none */
@@ -167,6 +170,11 @@ const struct catalog_image *catalog_image_find(const struct catalog *catalog, co
 /* May this initiator use this volume here? A node's own volume, an `allow` entry, or allow_any. */
 bool catalog_may_access(const struct catalog *catalog, const char *initiator,
                         const struct catalog_volume *volume);
+
+/* May this initiator use this volume from there, if it may use it at all? `node` among the sources
+ * is the own address of the node whose initiator it is. */
+bool catalog_may_come_from(const struct catalog *catalog, const char *initiator,
+                           const struct catalog_volume *volume, const struct endpoint *peer);
 
 /* What this initiator must prove at a login to this volume; NULL: nothing. A node has its own
  * secrets wherever it logs in, and those of its disk are not for it. Lives as long as the catalog.

@@ -293,6 +293,11 @@ static int read_volume(struct db *db, sqlite3_stmt *row, const struct scratch *a
         r = read_elsewhere(db, &uri, &volume, ret_error);
     if (r < 0)
         return r;
+    struct source sources[REGISTRY_MAX_SOURCES];
+    r = sources_read(db, (int64_t)volume.id, sources, &volume.n_sources, ret_error);
+    if (r < 0)
+        return r;
+    volume.sources = sources;
     volume.chap = &chap;
     volume.shared = volume.allow_any || volume.n_allow > 1;
     if (!name_is_object(volume.name))

@@ -71,6 +71,13 @@ int chap_change_node(struct db *db, int64_t node_id, const char *node,
 int chap_store_volume(struct db *db, int64_t volume_id, const struct chap_credentials *credentials,
                       struct error *ret_error) MUST_CHECK;
 
+/* Where a volume's initiators may come from (sources.c). */
+int sources_read(struct db *db, int64_t volume_id,
+                 struct source sources[static REGISTRY_MAX_SOURCES], size_t *ret_count,
+                 struct error *ret_error) MUST_CHECK;
+int sources_store(struct db *db, int64_t volume_id, const char *const *sources, size_t n_sources,
+                  struct error *ret_error) MUST_CHECK;
+
 /* DHCP options (options.c). */
 int options_read_node(struct db *db, int64_t node_id, struct dhcp_options *options,
                       struct error *ret_error) MUST_CHECK;

@@ -92,6 +92,8 @@ struct registry_volume {
     bool follows, ephemeral; /* of an overlay, as in struct catalog_overlay */
     const char *const *allow;
     size_t n_allow;
+    const char *const *sources; /* for source_parse(); where logins must come from */
+    size_t n_sources;
     const struct chap_credentials *chap; /* of initiators other than its nodes', or NULL */
 };
 
@@ -106,6 +108,11 @@ int registry_volume_finish(struct registry *registry, const char *name, const ch
 int registry_volume_set_chap(struct registry *registry, const char *name,
                              const struct chap_credentials *credentials,
                              struct error *ret_error) MUST_CHECK;
+#define REGISTRY_MAX_SOURCES 64
+/* In place of those that it has; none: logins come from anywhere. From the next login on. */
+int registry_volume_set_sources(struct registry *registry, const char *name,
+                                const char *const *sources, size_t n_sources,
+                                struct error *ret_error) MUST_CHECK;
 /* Removal in two steps, with the file removed between them. The first refuses (-EBUSY) while a
  * node other than `except_node` (or NULL) uses it and takes it out of reach of new logins;
  * *ret_path (free() it) is the file to remove, NULL if it is not ours. */

@@ -276,12 +276,20 @@ static const char version_boot_ways[] =
     "ALTER TABLE nodes ADD COLUMN ibft_origin TEXT NOT NULL DEFAULT 'default'"
     "  CHECK (ibft_origin IN ('default', 'manual', 'dhcp'));";
 
+/* Where logins may come from, as source_parse() takes it. A volume without any is bound to none. */
+static const char version_sources[] =
+    "CREATE TABLE volume_allow_from ("
+    "  volume_id INTEGER NOT NULL REFERENCES volumes(id) ON DELETE CASCADE,"
+    "  source TEXT NOT NULL,"
+    "  PRIMARY KEY (volume_id, source)"
+    ") STRICT, WITHOUT ROWID;";
+
 /* migrations[n] brings version n to version n + 1. What was released never changes here. */
 static const char *const migrations[] = {
     version_1,         version_attachments,   version_chap,           version_thick,
     version_removable, version_registrations, version_image_identity, version_kinds,
     version_layers,    version_wake,          version_options,        version_pending,
-    version_boot_ways,
+    version_boot_ways, version_sources,
 };
 
 static int check_whole(struct db *db, struct error *ret_error)

@@ -153,6 +153,8 @@ int volume_insert(struct db *db, const struct registry_volume *volume, struct ch
     changed->volume_id = id;
     changed->more = failed_id != 0;
     r = set_allow(db, id, volume, ret_error);
+    if (r >= 0)
+        r = sources_store(db, id, volume->sources, volume->n_sources, ret_error);
     if (r >= 0 && volume->kind == VOLUME_OVERLAY)
         r = add_first_layer(db, id, volume, ret_error);
     if (r >= 0 && volume->chap)

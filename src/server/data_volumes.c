@@ -1,6 +1,7 @@
 #include "server/data_volumes.h"
 
 #include "core/log.h"
+#include "server/access.h"
 #include "server/targets_internal.h"
 
 /* Of the LUNs of a session, or of one to be. */
@@ -226,6 +227,15 @@ static bool is_attached(struct targets *targets, const struct iscsi_session *ses
     return false;
 }
 
+/* NULL: the session may have it. */
+static const char *refusal_of(struct targets *targets, const struct iscsi_session *session,
+                              uint64_t volume_id)
+{
+    cleanup_catalog struct catalog *catalog = catalog_slot_get(targets->catalog);
+    const struct catalog_volume *v = catalog_volume_by_id(catalog, volume_id);
+    return v ? access_refusal(catalog, &session->identity, v) : NULL;
+}
+
 /* NULL: no memory. */
 static struct admitted_volume *volume_of(const struct catalog *catalog,
                                          const struct catalog_attachment *attachment,
@@ -266,7 +276,7 @@ static const char *start(struct targets *targets, struct iscsi_session *session,
                          struct admitted_volume *volume)
 {
     uint64_t id = volume->spec.id;
-    const char *reason = NULL;
+    const char *reason = refusal_of(targets, session, id);
     targets_add_user(targets, id, session->identity.initiator, &session->identity.source);
     if (!is_attached(targets, session, volume))
         reason = "it has been detached again";

@@ -32,7 +32,57 @@ static void put_dhcp(FILE *out, const struct subnet *subnets, size_t count)
     }
 }
 
-static void put_service(FILE *out, const char *name, const char *protocol,
+static void put_source(FILE *out, const struct source *source, const char *volume)
+{
+    char text[SOURCE_TEXT_SIZE];
+    fprintf(out, "\t\t%s saddr %s accept comment \"volume %s\"\n",
+            source_is_ipv4(source) ? "ip" : "ip6", source_format(source, text), volume);
+}
+
+/* Does this node log in to it, or have it as a further disk? */
+static bool uses(const struct catalog *catalog, const struct catalog_node *node,
+                 const struct catalog_volume *volume)
+{
+    char initiator[IQN_MAX_LEN + NAME_MAX_LEN + 2];
+    snprintf(initiator, sizeof(initiator), "%s:%s", catalog_base_iqn(catalog), node->name);
+    for (size_t i = 0; i < node->n_attachments; i++)
+        if (node->attachments[i].volume_id == volume->id)
+            return true;
+    return catalog_may_access(catalog, initiator, volume);
+}
+
+static void put_nodes(FILE *out, const struct catalog *catalog, const struct catalog_volume *volume)
+{
+    size_t n;
+    char text[IPV4_TEXT_SIZE];
+    const struct catalog_node *nodes = catalog_nodes(catalog, &n);
+    for (size_t i = 0; i < n; i++)
+        if (nodes[i].address && uses(catalog, &nodes[i], volume))
+            fprintf(out, "\t\tip saddr %s accept comment \"volume %s\"\n",
+                    ipv4_format(nodes[i].address, text), volume->name);
+}
+
+/* From anywhere in our subnets, as long as a volume may be used from there. */
+static void put_iscsi(FILE *out, const struct catalog *catalog)
+{
+    size_t n;
+    const struct catalog_volume *volumes = catalog_volumes(catalog, &n);
+    bool bound = false, unbound = false;
+    fputs("\tchain iscsi {\n", out);
+    for (size_t i = 0; i < n; i++) {
+        const struct catalog_volume *v = &volumes[i];
+        unbound |= !v->elsewhere && v->n_sources == 0;
+        bound |= v->n_sources > 0;
+        for (size_t k = 0; k < v->n_sources; k++)
+            if (v->sources[k].node)
+                put_nodes(out, catalog, v);
+            else
+                put_source(out, &v->sources[k], v->name);
+    }
+    fprintf(out, "\t\t%s\n\t}\n\n", unbound || !bound ? "jump ours" : "counter drop");
+}
+
+static void put_service(FILE *out, const char *name, const char *protocol, const char *chain,
                         const struct listen_list *list)
 {
     for (size_t i = 0; i < list->count; i++) {
@@ -45,34 +95,39 @@ static void put_service(FILE *out, const char *name, const char *protocol,
         if (!endpoint_is_any(e))
             fprintf(out, "%s daddr %s ", endpoint_ipv4(e, &ignored) ? "ip" : "ip6",
                     endpoint_format_address(e, text));
-        fprintf(out, "%s dport %u jump ours comment \"%s\"\n", protocol, endpoint_port(e), name);
+        fprintf(out, "%s dport %u jump %s comment \"%s\"\n", protocol, endpoint_port(e), chain,
+                name);
     }
 }
 
 static void put_table(FILE *out, const struct subnet *subnets, size_t count,
-                      const struct listeners *listeners)
+                      const struct listeners *listeners, const struct catalog *catalog)
 {
     fputs("# From nodisk export firewall, for nft -f. What is not for nodisk is accepted here.\n"
           "# A DHCP relay must speak from an address in a configured subnet.\n"
+          "# Print it anew when a volume is bound to other addresses (--allow-from), or a node of\n"
+          "# such a volume gets another one.\n"
           "table inet nodisk\n"
           "delete table inet nodisk\n"
           "table inet nodisk {\n",
           out);
     put_machines(out, subnets, count);
+    put_iscsi(out, catalog);
     fputs("\tchain dhcp {\n\t\tip saddr 0.0.0.0 accept\n\t\tjump ours\n\t}\n\n"
           "\tchain input {\n"
           "\t\ttype filter hook input priority filter; policy accept;\n"
           "\t\tiifname \"lo\" accept\n",
           out);
     put_dhcp(out, subnets, count);
-    put_service(out, "TFTP", "udp", &listeners->tftp);
-    put_service(out, "HTTP", "tcp", &listeners->http);
-    put_service(out, "iSCSI", "tcp", &listeners->iscsi);
+    put_service(out, "TFTP", "udp", "ours", &listeners->tftp);
+    put_service(out, "HTTP", "tcp", "ours", &listeners->http);
+    put_service(out, "iSCSI", "tcp", "iscsi", &listeners->iscsi);
     fputs("\t}\n}\n", out);
 }
 
 int export_firewall(const struct subnet *subnets, size_t n_subnets,
-                    const struct listeners *listeners, char **ret_text, struct error *ret_error)
+                    const struct listeners *listeners, const struct catalog *catalog,
+                    char **ret_text, struct error *ret_error)
 {
     char *text = NULL;
     size_t size = 0;
@@ -82,7 +137,7 @@ int export_firewall(const struct subnet *subnets, size_t n_subnets,
     FILE *out = open_memstream(&text, &size);
     if (!out)
         return error_set(ret_error, -ENOMEM, "out of memory");
-    put_table(out, subnets, n_subnets, listeners);
+    put_table(out, subnets, n_subnets, listeners, catalog);
     if (fclose(out) != 0) {
         free(text);
         return error_set(ret_error, -ENOMEM, "out of memory");

@@ -630,7 +630,8 @@ static int export_for_firewall(void *context, char **ret_text, struct error *ret
     size_t count;
     if (addresses_copy(server->addresses, &subnets, &count) < 0)
         return error_set(ret_error, -ENOMEM, "out of memory");
-    int r = export_firewall(subnets, count, &server->listening, ret_text, ret_error);
+    cleanup_catalog struct catalog *catalog = catalog_slot_get(server->catalog);
+    int r = export_firewall(subnets, count, &server->listening, catalog, ret_text, ret_error);
     free(subnets);
     return r;
 }

@@ -1,5 +1,7 @@
 #include "server/targets_internal.h"
 
+#include "server/access.h"
+
 #include <errno.h>
 #include <semaphore.h>
 
@@ -151,7 +153,7 @@ static struct admission *admission_new(const struct catalog *catalog,
     for (size_t i = 0; ok && i < n; i++) {
         const struct catalog_attachment *data = &node->attachments[i];
         const struct catalog_volume *v = catalog_volume_by_id(catalog, data->volume_id);
-        if (v && v->state == VOLUME_READY)
+        if (v && v->state == VOLUME_READY && !access_refusal(catalog, identity, v))
             ok = admit_volume(a, data->lun, catalog, v);
     }
     if (ok)
@@ -211,6 +213,9 @@ static enum iscsi_login_status check_volume(const struct catalog *catalog,
                          "this initiator may not use this volume; give the volume to its node, or "
                          "allow the initiator",
                          ISCSI_LOGIN_NOT_AUTHORIZED);
+    const char *refusal = access_refusal(catalog, identity, volume);
+    if (refusal)
+        return no_volume(ret_reason, refusal, ISCSI_LOGIN_NOT_AUTHORIZED);
     switch (volume->state) {
     case VOLUME_READY:
         return ISCSI_LOGIN_OK;
@@ -349,7 +354,8 @@ static void list_targets(void *context, struct iscsi_conn *conn,
         char target[IQN_MAX_LEN + NAME_MAX_LEN + 2];
         snprintf(target, sizeof(target), "%s:%s", catalog_base_iqn(catalog), volumes[i].name);
         if ((!only || str_eq(only, target)) &&
-            catalog_may_access(catalog, identity->initiator, &volumes[i]))
+            catalog_may_access(catalog, identity->initiator, &volumes[i]) &&
+            !access_refusal(catalog, identity, &volumes[i]))
             add(conn, target);
     }
 }

@@ -144,6 +144,8 @@ struct storage_volume {
     bool allow_any;
     const char *const *allow;
     size_t n_allow;
+    const char *const *sources;
+    size_t n_sources;
     const struct chap_credentials *chap; /* see registry_volume; or NULL */
 };
 

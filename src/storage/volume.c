@@ -44,6 +44,8 @@ static int draft_begin(struct storage *storage, const struct storage_volume *vol
         .allow_any = volume->allow_any,
         .allow = volume->allow,
         .n_allow = volume->n_allow,
+        .sources = volume->sources,
+        .n_sources = volume->n_sources,
         .chap = volume->chap,
     };
     return 0;

@@ -70,6 +70,7 @@ static const char *const columns[][2] = {
     {"snapshots", "layer_id"},
     {"node_options", "setting"},
     {"group_options", "setting"},
+    {"volume_allow_from", "source"},
 };
 
 static const char rows[] =
@@ -97,6 +98,7 @@ static const char rows[] =
     " 0, 512, 0, 0, x'30112233445566778899aabbccddeeff', NULL, 1, 0, 0, NULL, 0, 0, NULL, NULL, 0, "
     "0);"
     "INSERT INTO volume_allow VALUES (2, 'iqn.2020-01.org.x:a');"
+    "INSERT INTO volume_allow_from VALUES (1, '10.0.0.0/24'), (1, 'node'), (2, '2001:db8::/32');"
     "INSERT INTO nodes VALUES (1, 'web1', 1, '10.0.0.11', 1, 1, 'default', 'default');"
     "INSERT INTO nodes VALUES (2, 'web2', NULL, NULL, NULL, 1, 'default', 'default');"
     "INSERT INTO node_options VALUES (1, 26, 'mtu=9000');"

@@ -61,6 +61,10 @@ static inline void text_of_volume(FILE *out, const struct catalog_volume *v)
     text_of_bytes(out, v->serial, sizeof(v->serial));
     for (size_t i = 0; i < v->n_allow; i++)
         fprintf(out, " allow %s", v->allow[i]);
+    for (size_t i = 0; i < v->n_sources; i++) {
+        char text[SOURCE_TEXT_SIZE];
+        fprintf(out, " from %s", source_format(&v->sources[i], text));
+    }
     if (v->elsewhere)
         fprintf(out, " %s %u %s %u", v->elsewhere->host, v->elsewhere->port, v->elsewhere->target,
                 v->elsewhere->lun);

@@ -55,6 +55,26 @@ static void a_file_is_a_volume_where_it_is(void **state)
     assert_int_equal(access(path, F_OK), 0); /* it is not ours */
 }
 
+static void a_volume_is_bound_to_addresses(void **state)
+{
+    admin_must(lab, "POST", "/v1/volumes",
+               "{\"name\": \"v1\", \"size\": 8192, \"allow_from\": [\"10.0.0.0/24\", \"node\"]}");
+    admin_assert_list(lab, "result.allow_from", "10.0.0.0/24 node");
+    admin_must(lab, "PATCH", "/v1/volumes/v1", "{\"allow_from\": [\"2001:DB8::/32\"]}");
+    admin_assert_list(lab, "result.allow_from", "2001:db8::/32");
+    admin_assert_list(lab, "result.sessions_outside", "");
+    admin_refused(lab, "PATCH", "/v1/volumes/v1", "{\"allow_from\": [\"10.0.0.1/24\"]}", 400,
+                  "'10.0.0.1/24'");
+    admin_refused(lab, "POST", "/v1/volumes",
+                  "{\"name\": \"v2\", \"size\": 8192, \"allow_from\": [\"web1\"]}", 400, "'web1'");
+    admin_refused(lab, "POST", "/v1/volumes",
+                  "{\"name\": \"v2\", \"iscsi\": \"iscsi://nas/iqn.2005-10.org.x:v/1\","
+                  " \"allow_from\": [\"node\"]}",
+                  400, "'allow_from' is for volumes that are served here");
+    admin_must(lab, "PATCH", "/v1/volumes/v1", "{\"allow_from\": []}");
+    admin_assert_list(lab, "result.allow_from", "");
+}
+
 /* Whatever is asked of the API, secrets are not in the answer. */
 static void chap_of_a_volume_is_told_without_its_secret(void **state)
 {
@@ -268,6 +288,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         VOLUMES_TEST(a_blank_volume_is_made_and_shown),
         VOLUMES_TEST(a_file_is_a_volume_where_it_is),
+        VOLUMES_TEST(a_volume_is_bound_to_addresses),
         VOLUMES_TEST(chap_of_a_volume_is_told_without_its_secret),
         VOLUMES_TEST(a_lun_elsewhere_is_shown_without_what_only_its_target_knows),
         VOLUMES_TEST(what_makes_no_volume_is_refused),

@@ -34,12 +34,16 @@ static struct bench b;
 static const struct iscsi_uri there = {"nas", 3260, "iqn.2005-10.org.x:there", 1};
 
 /* web1 boots disk1 (id 1); disk2 (id 2) is web2's, who has no MAC here; `shared` (id 5) is for
- * anybody, `golden` (id 6) too, but to be read alone. */
+ * anybody, `golden` (id 6) too, but to be read alone; `bound` (id 9) to who comes from 10.0.0.8/29
+ * or from its node's address, which is 10.0.0.7 for web1. */
 static void set_catalog(enum volume_state disk1_state)
 {
     struct catalog *c = catalog_new(IQN, 1);
+    struct source sources[2];
+    assert_int_equal(source_parse("10.0.0.8/29", &sources[0]), 0);
+    assert_int_equal(source_parse("node", &sources[1]), 0);
     const struct catalog_node web1 = {
-        .id = 1, .name = "web1", .macs = &mac, .n_macs = 1, .volume_id = 1};
+        .id = 1, .name = "web1", .macs = &mac, .n_macs = 1, .volume_id = 1, .address = 0x0a000007};
     struct catalog_volume volumes[] = {
         {.id = 1, .name = "disk1", .state = disk1_state},
         {.id = 2, .name = "disk2"},
@@ -53,6 +57,7 @@ static void set_catalog(enum volume_state disk1_state)
          .removable = true},
         {.id = 7, .name = "gone", .allow_any = true, .path = "/nowhere/gone.raw"},
         {.id = 8, .name = "there", .allow_any = true, .elsewhere = &there},
+        {.id = 9, .name = "bound", .allow_any = true, .sources = sources, .n_sources = 2},
     };
     assert_int_equal(catalog_add_node(c, &web1), 0);
     for (size_t i = 0; i < ARRAY_SIZE(volumes); i++) {
@@ -336,6 +341,28 @@ static void anybody_may_discover(void **state)
     assert_null(admission);
 }
 
+static enum iscsi_login_status come_from(const char *node, uint8_t address, const char **ret_reason)
+{
+    struct iscsi_login_identity id = identity(node, "bound", address);
+    void *admission = NULL;
+    enum iscsi_login_status status = b.ops->admit(b.ops->context, &id, &admission, ret_reason);
+    if (admission)
+        let_go(admission);
+    return status;
+}
+
+static void one_comes_from_where_the_volume_is_bound_to(void **state)
+{
+    const char *reason = NULL;
+    assert_int_equal(come_from("web1", 7, &reason), ISCSI_LOGIN_OK);
+    assert_int_equal(come_from("web2", 8, &reason), ISCSI_LOGIN_OK);
+    assert_int_equal(come_from("web1", 15, &reason), ISCSI_LOGIN_OK);
+    assert_null(reason);
+    assert_int_equal(come_from("web2", 7, &reason), ISCSI_LOGIN_NOT_AUTHORIZED);
+    assert_non_null(strstr(reason, "volume set --allow-from"));
+    assert_int_equal(come_from("web1", 16, &reason), ISCSI_LOGIN_NOT_AUTHORIZED);
+}
+
 static void each_volume_has_its_thread(void **state)
 {
     void *disk = admit("web1", "disk1"), *shared = admit("x", "shared"),
@@ -610,7 +637,7 @@ static void assert_listed(const char *node, const char *only, const char *expect
 
 static void one_sees_what_one_may_use(void **state)
 {
-    assert_listed("web1", NULL, "disk1 golden gone shared ");
+    assert_listed("web1", NULL, "bound disk1 golden gone shared ");
     assert_listed("web2", NULL, "golden gone shared ");
     assert_listed("web1", IQN ":disk1", "disk1 ");
     assert_listed("web2", IQN ":disk1", "");
@@ -701,6 +728,7 @@ int main(void)
         TARGETS_TEST(nobody_comes_to_what_is_held),
         TARGETS_TEST(a_volume_must_be_ready),
         TARGETS_TEST(anybody_may_discover),
+        TARGETS_TEST(one_comes_from_where_the_volume_is_bound_to),
         TARGETS_TEST(each_volume_has_its_thread),
         TARGETS_TEST(a_login_on_its_way_uses_its_volume),
         TARGETS_TEST(a_login_is_visible_before_it_is_admitted),
