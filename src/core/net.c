@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <net/if.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
@@ -194,9 +195,22 @@ static int parse_port(const char *text, uint16_t *ret_port)
     return 0;
 }
 
+/* "fe80::1%eth1" */
+static int parse_ipv6_of_link(char *text, struct sockaddr_in6 *address)
+{
+    char *interface = strchr(text, '%');
+    if (interface)
+        *interface++ = '\0';
+    if (inet_pton(AF_INET6, text, &address->sin6_addr) != 1 ||
+        IN6_IS_ADDR_LINKLOCAL(&address->sin6_addr) != (interface && *interface))
+        return -EINVAL;
+    address->sin6_scope_id = interface ? if_nametoindex(interface) : 0;
+    return interface && !address->sin6_scope_id ? -ENODEV : 0;
+}
+
 int endpoint_parse(const char *text, struct endpoint *ret_endpoint)
 {
-    char host[INET6_ADDRSTRLEN];
+    char host[INET6_ADDRSTRLEN + IF_NAMESIZE];
     const char *colon = strrchr(text, ':');
     uint16_t port;
     if (!colon || parse_port(colon + 1, &port) < 0)
@@ -210,17 +224,19 @@ int endpoint_parse(const char *text, struct endpoint *ret_endpoint)
     host[n] = '\0';
 
     struct endpoint e = {0};
-    if (!bracketed && inet_pton(AF_INET, host, &e.v4.sin_addr) == 1) {
-        e.v4.sin_family = AF_INET;
-        e.v4.sin_port = htons(port);
-    } else if (bracketed && inet_pton(AF_INET6, host, &e.v6.sin6_addr) == 1) {
+    int r = 0;
+    if (bracketed) {
+        r = parse_ipv6_of_link(host, &e.v6);
         e.v6.sin6_family = AF_INET6;
         e.v6.sin6_port = htons(port);
     } else {
-        return -EINVAL;
+        r = inet_pton(AF_INET, host, &e.v4.sin_addr) == 1 ? 0 : -EINVAL;
+        e.v4.sin_family = AF_INET;
+        e.v4.sin_port = htons(port);
     }
-    *ret_endpoint = e;
-    return 0;
+    if (r == 0)
+        *ret_endpoint = e;
+    return r;
 }
 
 bool endpoint_ipv4(const struct endpoint *endpoint, uint32_t *ret_address)
@@ -238,8 +254,8 @@ bool endpoint_ipv4(const struct endpoint *endpoint, uint32_t *ret_address)
     return false;
 }
 
-const char *endpoint_format_address(const struct endpoint *endpoint,
-                                    char buffer[static ENDPOINT_TEXT_SIZE])
+static const char *format_bare(const struct endpoint *endpoint,
+                               char buffer[static ENDPOINT_TEXT_SIZE])
 {
     uint32_t v4;
     if (endpoint_ipv4(endpoint, &v4))
@@ -251,13 +267,56 @@ const char *endpoint_format_address(const struct endpoint *endpoint,
     return buffer;
 }
 
+/* "%eth1"; "": none is needed. */
+static void format_scope(const struct endpoint *endpoint, char buffer[static IF_NAMESIZE + 1])
+{
+    unsigned index = endpoint_is_link_local(endpoint) ? endpoint->v6.sin6_scope_id : 0;
+    char name[IF_NAMESIZE];
+    buffer[0] = '\0';
+    if (index && if_indextoname(index, name))
+        snprintf(buffer, IF_NAMESIZE + 1, "%%%s", name);
+    else if (index)
+        snprintf(buffer, IF_NAMESIZE + 1, "%%%u", index);
+}
+
+const char *endpoint_format_address(const struct endpoint *endpoint,
+                                    char buffer[static ENDPOINT_TEXT_SIZE])
+{
+    char scope[IF_NAMESIZE + 1];
+    format_bare(endpoint, buffer);
+    format_scope(endpoint, scope);
+    size_t n = strlen(buffer);
+    snprintf(buffer + n, ENDPOINT_TEXT_SIZE - n, "%s", scope);
+    return buffer;
+}
+
+static void join_port(const char *address, uint16_t port, char buffer[static ENDPOINT_TEXT_SIZE])
+{
+    bool v6 = strchr(address, ':') != NULL;
+    snprintf(buffer, ENDPOINT_TEXT_SIZE, v6 ? "[%.55s]:%u" : "%.55s:%u", address, port);
+}
+
 const char *endpoint_format(const struct endpoint *endpoint, char buffer[static ENDPOINT_TEXT_SIZE])
 {
     char address[ENDPOINT_TEXT_SIZE];
-    endpoint_format_address(endpoint, address);
-    bool v6 = strchr(address, ':') != NULL;
-    snprintf(buffer, ENDPOINT_TEXT_SIZE, v6 ? "[%.45s]:%u" : "%.45s:%u", address,
-             endpoint_port(endpoint));
+    join_port(endpoint_format_address(endpoint, address), endpoint_port(endpoint), buffer);
+    return buffer;
+}
+
+const char *endpoint_format_host(const struct endpoint *endpoint,
+                                 char buffer[static ENDPOINT_TEXT_SIZE])
+{
+    char address[ENDPOINT_TEXT_SIZE];
+    format_bare(endpoint, address);
+    snprintf(buffer, ENDPOINT_TEXT_SIZE, strchr(address, ':') ? "[%.45s]" : "%.45s", address);
+    return buffer;
+}
+
+const char *endpoint_format_portal(const struct endpoint *endpoint,
+                                   char buffer[static ENDPOINT_TEXT_SIZE])
+{
+    char address[ENDPOINT_TEXT_SIZE];
+    join_port(format_bare(endpoint, address), endpoint_port(endpoint), buffer);
     return buffer;
 }
 
@@ -294,13 +353,25 @@ socklen_t endpoint_size(const struct endpoint *endpoint)
     return endpoint->any.sa_family == AF_INET6 ? sizeof(endpoint->v6) : sizeof(endpoint->v4);
 }
 
+bool endpoint_is_link_local(const struct endpoint *endpoint)
+{
+    return endpoint->any.sa_family == AF_INET6 && IN6_IS_ADDR_LINKLOCAL(&endpoint->v6.sin6_addr);
+}
+
+static bool same_link(const struct endpoint *a, const struct endpoint *b)
+{
+    uint32_t a_link = a->v6.sin6_scope_id, b_link = b->v6.sin6_scope_id;
+    return !a_link || !b_link || a_link == b_link;
+}
+
 bool endpoint_same_host(const struct endpoint *a, const struct endpoint *b)
 {
     uint32_t a4, b4;
     if (endpoint_ipv4(a, &a4))
         return endpoint_ipv4(b, &b4) && a4 == b4;
     return a->any.sa_family == AF_INET6 && b->any.sa_family == AF_INET6 &&
-           IN6_ARE_ADDR_EQUAL(&a->v6.sin6_addr, &b->v6.sin6_addr);
+           IN6_ARE_ADDR_EQUAL(&a->v6.sin6_addr, &b->v6.sin6_addr) &&
+           (!endpoint_is_link_local(a) || same_link(a, b));
 }
 
 bool endpoint_is_any(const struct endpoint *endpoint)
@@ -352,6 +423,11 @@ static int listen_error(const char *service, const char *where, int errnum, stru
                          "%s: not allowed to listen on %s; start as root or give the program "
                          "CAP_NET_BIND_SERVICE",
                          service, where);
+    case EAFNOSUPPORT:
+        return error_set(ret_error, -errnum,
+                         "%s: this server's kernel has no IPv6 for %s; switch it on, or take that "
+                         "address out of [%s] listen",
+                         service, where, service);
     case EADDRNOTAVAIL:
         return error_set(ret_error, -errnum,
                          "%s: this server has no address %s; bring the interface up first or set "
@@ -363,15 +439,45 @@ static int listen_error(const char *service, const char *where, int errnum, stru
     }
 }
 
+bool net_takes_ipv4(const struct endpoint *list, size_t count, size_t which)
+{
+    const struct endpoint *e = &list[which];
+    uint32_t ignored;
+    if (endpoint_ipv4(e, &ignored))
+        return true;
+    for (size_t i = 0; i < count; i++)
+        if (endpoint_ipv4(&list[i], &ignored) && endpoint_port(&list[i]) == endpoint_port(e))
+            return false;
+    return endpoint_is_any(e);
+}
+
+/* On a wildcard alone it makes a difference, and mapped addresses would not do with it. */
+static int set_v6_only(int fd, const struct endpoint *endpoint, bool v6_only)
+{
+    int on = v6_only;
+    if (endpoint->any.sa_family != AF_INET6 || !endpoint_is_any(endpoint))
+        return 0;
+    return setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+}
+
 int net_listen(const char *service, const struct endpoint *endpoint, int type,
                struct error *ret_error)
 {
+    return net_listen_one_of(service, endpoint, 1, 0, type, ret_error);
+}
+
+int net_listen_one_of(const char *service, const struct endpoint *list, size_t count, size_t which,
+                      int type, struct error *ret_error)
+{
+    const struct endpoint *endpoint = &list[which];
+    bool v6_only = !net_takes_ipv4(list, count, which);
     char where[ENDPOINT_TEXT_SIZE];
     endpoint_format(endpoint, where);
     cleanup_close int fd = socket(endpoint->any.sa_family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     int on = 1;
     if (fd < 0 ||
         (type == SOCK_STREAM && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0) ||
+        set_v6_only(fd, endpoint, v6_only) < 0 ||
         bind(fd, &endpoint->any, endpoint_size(endpoint)) < 0 ||
         (type == SOCK_STREAM && listen(fd, SOMAXCONN) < 0))
         return listen_error(service, where, errno, ret_error);

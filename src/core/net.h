@@ -18,7 +18,7 @@ struct mac_address {
 
 #define MAC_TEXT_SIZE      18 /* aa:bb:cc:dd:ee:ff and NUL */
 #define IPV4_TEXT_SIZE     16
-#define ENDPOINT_TEXT_SIZE 64 /* [v6]:port and NUL */
+#define ENDPOINT_TEXT_SIZE 64 /* [v6%interface]:port and NUL */
 
 /* Of a hexadecimal digit; -1: it is none. */
 int hex_value(char c);
@@ -76,14 +76,21 @@ struct endpoint {
     };
 };
 
-/* "10.0.0.1:3260", "[::1]:3260", "0.0.0.0:0". The port is required. */
+/* "10.0.0.1:3260", "[::1]:3260", "0.0.0.0:0", "[fe80::1%eth1]:69". The port is required, and for a
+ * link-local address its interface; no other has one. -ENODEV: there is no such interface. */
 int endpoint_parse(const char *text, struct endpoint *ret_endpoint) MUST_CHECK;
-/* An IPv4 address mapped into IPv6 is shown as IPv4. */
+/* For people of this machine: as above. An IPv4 address mapped into IPv6 is shown as IPv4. */
 const char *endpoint_format(const struct endpoint *endpoint,
                             char buffer[static ENDPOINT_TEXT_SIZE]);
 /* The address alone, without port or brackets. */
 const char *endpoint_format_address(const struct endpoint *endpoint,
                                     char buffer[static ENDPOINT_TEXT_SIZE]);
+/* For other machines, as in a URI: "10.0.0.1", "[fe80::1]". Their interfaces have other names. */
+const char *endpoint_format_host(const struct endpoint *endpoint,
+                                 char buffer[static ENDPOINT_TEXT_SIZE]);
+/* The same with its port. */
+const char *endpoint_format_portal(const struct endpoint *endpoint,
+                                   char buffer[static ENDPOINT_TEXT_SIZE]);
 uint16_t endpoint_port(const struct endpoint *endpoint);
 struct endpoint endpoint_of_ipv4(uint32_t address, uint16_t port);
 /* The same address with another port. */
@@ -91,7 +98,9 @@ struct endpoint endpoint_with_port(const struct endpoint *endpoint, uint16_t por
 socklen_t endpoint_size(const struct endpoint *endpoint);
 /* The IPv4 address, plain or mapped; false if it has none. */
 bool endpoint_ipv4(const struct endpoint *endpoint, uint32_t *ret_address);
-/* Same address, whatever the port. */
+/* An address that means something on one link only: IPv6's. */
+bool endpoint_is_link_local(const struct endpoint *endpoint);
+/* Same address, whatever the port; of link-local ones on the same link, too, if both are known. */
 bool endpoint_same_host(const struct endpoint *a, const struct endpoint *b);
 /* The wildcard address; an address that only this machine reaches. */
 bool endpoint_is_any(const struct endpoint *endpoint);
@@ -103,6 +112,13 @@ int endpoint_from_peer(int fd, struct endpoint *ret_endpoint) MUST_CHECK;
  * `service` names it in the error ("iscsi"), with what to do if the port is taken or privileged. */
 int net_listen(const char *service, const struct endpoint *endpoint, int type,
                struct error *ret_error) MUST_CHECK;
+/* The same for one of a list: where net_takes_ipv4() says no, IPv4 is left to the others. */
+int net_listen_one_of(const char *service, const struct endpoint *list, size_t count, size_t which,
+                      int type, struct error *ret_error) MUST_CHECK;
+
+/* Is this one of a list for IPv4? An IPv4 address is; "[::]" is for both, unless the list has an
+ * IPv4 address with its port, which could not be listened on beside it. */
+bool net_takes_ipv4(const struct endpoint *list, size_t count, size_t which);
 
 /* Binds a Unix stream socket at path (0600), replacing one that nobody listens on any more. */
 int net_listen_unix(const char *path, struct error *ret_error) MUST_CHECK;

@@ -287,10 +287,11 @@ static void handle(void *context, struct http_request *request)
         node_http_refuse(http, request, &peer, 404, "nothing here; nodisk serves /boot.ipxe\n");
 }
 
-static int open_one(struct node_http *http, const struct endpoint *listen, struct error *ret_error)
+static int open_one(struct node_http *http, size_t which, struct error *ret_error)
 {
     struct http_settings settings = {
-        .fd = net_listen("http", listen, SOCK_STREAM, ret_error),
+        .fd = net_listen_one_of("http", http->settings.listen, http->settings.n_listen, which,
+                                SOCK_STREAM, ret_error),
         .threads = HTTP_POOL,
         .pool_size = POOL_THREADS,
         .max_connections = MAX_CONNECTIONS,
@@ -320,7 +321,7 @@ int node_http_start(const struct node_http_settings *settings, struct node_http 
         return error_set(ret_error, -ENOMEM, "out of memory");
     http->settings = *settings;
     for (size_t i = 0; i < settings->n_listen; i++) {
-        int r = open_one(http, &settings->listen[i], ret_error);
+        int r = open_one(http, i, ret_error);
         if (r < 0) {
             node_http_stop(http);
             return r;

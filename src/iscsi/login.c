@@ -330,7 +330,7 @@ static enum iscsi_login_result refused(struct iscsi_login *login, uint8_t *bhs,
     fill_response(login, bhs);
     bhs[BHS_FLAGS] = (uint8_t)(login->stage << 2);
     if (login->status == ISCSI_LOGIN_MOVED_TEMPORARILY) /* without a portal group, always a port */
-        iscsi_text_add(answer, "TargetAddress", endpoint_format(&login->moved_to, portal));
+        iscsi_text_add(answer, "TargetAddress", endpoint_format_portal(&login->moved_to, portal));
     bhs_put24(bhs, BHS_DATA_LENGTH, (uint32_t)answer->used);
     return LOGIN_REFUSED;
 }

@@ -286,8 +286,28 @@ static bool is_ipv4(const struct endpoint *endpoint)
     return endpoint_ipv4(endpoint, &address);
 }
 
+/* Does a socket that is bound to this wildcard take connections to that address, too? */
+static bool wildcard_takes(int listener, const struct endpoint *wildcard,
+                           const struct endpoint *address)
+{
+    int v6_only = 1;
+    socklen_t size = sizeof(v6_only);
+    if (wildcard->any.sa_family != AF_INET6)
+        return is_ipv4(address);
+    if (!is_ipv4(address))
+        return true;
+    return getsockopt(listener, IPPROTO_IPV6, IPV6_V6ONLY, &v6_only, &size) == 0 && !v6_only;
+}
+
+/* Are the two good for the same initiators? */
+static bool is_like(const struct endpoint *a, const struct endpoint *b)
+{
+    return is_ipv4(a) == is_ipv4(b) && endpoint_is_loopback(a) == endpoint_is_loopback(b) &&
+           endpoint_is_link_local(a) == endpoint_is_link_local(b);
+}
+
 /* The addresses of this server that are like the one which the initiator has reached: of the same
- * family, and loopback only for loopback. A wildcard stands for that one. */
+ * family, and loopback or link-local only for the same. A wildcard stands for that one. */
 static void list_portals(struct iscsi_conn *conn,
                          void (*add)(struct iscsi_conn *conn, const struct endpoint *portal))
 {
@@ -296,12 +316,14 @@ static void list_portals(struct iscsi_conn *conn,
         struct endpoint address;
         if (endpoint_from_socket(portal->listeners[i], &address) < 0)
             continue;
-        if (endpoint_is_any(&address))
+        if (endpoint_is_any(&address)) {
+            if (!wildcard_takes(portal->listeners[i], &address, &conn->local))
+                continue;
             address = endpoint_with_port(&conn->local, endpoint_port(&address));
+        }
         bool same = endpoint_same_host(&address, &conn->local) &&
                     endpoint_port(&address) == endpoint_port(&conn->local);
-        if (!same && is_ipv4(&address) == is_ipv4(&conn->local) &&
-            endpoint_is_loopback(&address) == endpoint_is_loopback(&conn->local))
+        if (!same && is_like(&address, &conn->local))
             add(conn, &address);
     }
 }

@@ -40,7 +40,7 @@ static void put_pair(struct iscsi_text_reply *reply, const char *key, const char
 static void add_portal(struct iscsi_conn *conn, const struct endpoint *portal)
 {
     char text[ENDPOINT_TEXT_SIZE], address[ENDPOINT_TEXT_SIZE + sizeof(ISCSI_PORTAL_GROUP_TAG)];
-    endpoint_format(portal, text);
+    endpoint_format_portal(portal, text);
     snprintf(address, sizeof(address), "%s," ISCSI_PORTAL_GROUP_TAG, text);
     put_pair(conn->session->text_reply, "TargetAddress", address);
 }

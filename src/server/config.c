@@ -113,8 +113,11 @@ static const char *add_listen(char *word, void *context)
     struct listen_list *list = context;
     if (list->count == LISTEN_MAX)
         return "names more than 8 addresses";
-    if (endpoint_parse(word, &list->endpoints[list->count]) < 0)
-        return "must be ADDRESS:PORT, such as 0.0.0.0:3260 or [::]:3260";
+    int r = endpoint_parse(word, &list->endpoints[list->count]);
+    if (r == -ENODEV)
+        return "names an interface behind the % that this server does not have";
+    if (r < 0)
+        return "must be ADDRESS:PORT, such as 0.0.0.0:3260, [::]:3260 or [fe80::1%eth1]:3260";
     list->count++;
     return NULL;
 }
@@ -132,7 +135,10 @@ static const char *add_redirect(char *word, void *context)
     if (!portal || !name_is_object(word) || endpoint_parse(portal, &entry->portal) < 0 ||
         endpoint_port(&entry->portal) == 0 || endpoint_is_any(&entry->portal) ||
         !str_copy(entry->volume, sizeof(entry->volume), word))
-        return "must be VOLUME=ADDRESS:PORT, such as disk1=10.0.0.2:3260";
+        return "must be VOLUME=ADDRESS:PORT, such as disk1=10.0.0.2:3260 or "
+               "disk1=[2001:db8::2]:3260";
+    if (endpoint_is_link_local(&entry->portal))
+        return "names a link-local address, by which its initiators could not reach it";
     list->count++;
     return NULL;
 }

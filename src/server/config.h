@@ -1,8 +1,8 @@
 /*
  * The configuration file: INI, every key with a default (nodisk.conf(5) describes them all).
  *
- * Reading it never touches the system: interfaces, files and ports are looked at by those who
- * use them.
+ * Reading it does not touch the system: interfaces, files and ports are looked at by those who
+ * use them. But the interface of a link-local address must exist.
  */
 #pragma once
 

@@ -22,6 +22,15 @@ bool redirect_list_eq(const struct redirect_list *a, const struct redirect_list 
     return a->count == b->count;
 }
 
+/* Is this wildcard for addresses of that kind? */
+static bool takes(const struct listen_list *list, size_t which, const struct endpoint *address)
+{
+    uint32_t ignored;
+    if (endpoint_ipv4(address, &ignored))
+        return net_takes_ipv4(list->endpoints, list->count, which);
+    return list->endpoints[which].any.sa_family == AF_INET6;
+}
+
 /* One that names the address itself before one for all. */
 const struct endpoint *listen_list_find(const struct listen_list *list,
                                         const struct endpoint *address)
@@ -31,7 +40,7 @@ const struct endpoint *listen_list_find(const struct listen_list *list,
         const struct endpoint *e = &list->endpoints[i - 1];
         if (endpoint_same_host(e, address))
             return e;
-        if (endpoint_is_any(e))
+        if (endpoint_is_any(e) && takes(list, i - 1, address))
             found = e;
     }
     return found;

@@ -32,6 +32,7 @@ bool listen_list_eq(const struct listen_list *a, const struct listen_list *b);
 /* The same volumes and portals in the same order? */
 bool redirect_list_eq(const struct redirect_list *a, const struct redirect_list *b);
 
-/* The endpoint by which a machine that knows us by this address reaches the service; NULL: none. */
+/* The endpoint by which a machine that knows us by this address reaches the service, as
+ * net_listen_one_of() listens there; NULL: none. */
 const struct endpoint *listen_list_find(const struct listen_list *list,
                                         const struct endpoint *address);

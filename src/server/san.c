@@ -41,7 +41,8 @@ static int open_listeners(const struct listen_list *list, int *fds, unsigned *re
                           struct error *ret_error)
 {
     for (*ret_count = 0; *ret_count < list->count; ++*ret_count) {
-        int fd = net_listen("iscsi", &list->endpoints[*ret_count], SOCK_STREAM, ret_error);
+        int fd = net_listen_one_of("iscsi", list->endpoints, list->count, *ret_count, SOCK_STREAM,
+                                   ret_error);
         if (fd < 0)
             return fd;
         fds[*ret_count] = fd;

@@ -302,12 +302,13 @@ static int watch_listener(struct tftp_server *server, int fd)
     return r;
 }
 
-static int add_listener(struct tftp_server *server, const struct endpoint *endpoint,
-                        struct error *ret_error)
+static int add_listener(struct tftp_server *server, const struct tftp_settings *settings,
+                        size_t which, struct error *ret_error)
 {
     int on = 1, size = RECEIVE_BUFFER;
-    bool v6 = endpoint->any.sa_family == AF_INET6;
-    int fd = net_listen("tftp", endpoint, SOCK_DGRAM, ret_error);
+    bool v6 = settings->listen[which].any.sa_family == AF_INET6;
+    int fd = net_listen_one_of("tftp", settings->listen, settings->n_listen, which, SOCK_DGRAM,
+                               ret_error);
     if (fd < 0)
         return fd;
     server->listen[server->n_listen++] = fd;
@@ -375,7 +376,7 @@ static int prepare(struct tftp_server *server, const struct tftp_settings *setti
     if (r < 0)
         return error_set(ret_error, r, "tftp: cannot make its loop: %s", strerror(-r));
     for (size_t i = 0; r >= 0 && i < settings->n_listen && i < TFTP_MAX_LISTEN; i++)
-        r = add_listener(server, &settings->listen[i], ret_error);
+        r = add_listener(server, settings, i, ret_error);
     return r;
 }
 

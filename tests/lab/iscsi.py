@@ -299,7 +299,7 @@ class Session:
         self.header_digest = self.data_digest = False
         self.receive_limit = DEFAULT_SEGMENT  # of what the target sends
         self.piece: int | None = None  # bytes of a Data-Out; as many as were agreed
-        self.socket = socket.socket()
+        self.socket = socket.socket(socket.AF_INET6 if ":" in portal[0] else socket.AF_INET)
         self.socket.settimeout(timeout)
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)

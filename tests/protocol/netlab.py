@@ -57,14 +57,15 @@ class LabDaemon(Daemon):
 
     def __init__(self, work: Path, namespace: Namespace, subnets: str = SUBNET, **keys: str) -> None:
         self.namespace = namespace
-        self.keys = {"http": f"{SERVER}:80", "tftp": f"{SERVER}:69", "loaders": "/usr/lib/ipxe", **keys}
+        self.keys = {"http": f"{SERVER}:80", "tftp": f"{SERVER}:69", "iscsi": "127.0.0.1:0",
+                     "loaders": "/usr/lib/ipxe", **keys}
         super().__init__(work)
         self.write_config(subnets)
 
     def write_config(self, more: str = "") -> None:
         self.config.write_text(
             f"[server]\nstate-directory = {self.state}\nsocket = {self.socket}\n"
-            f"base-iqn = iqn.2026-11.lan.example\n[iscsi]\nlisten = 127.0.0.1:0\nthreads = 1\n"
+            f"base-iqn = iqn.2026-11.lan.example\n[iscsi]\nlisten = {self.keys['iscsi']}\nthreads = 1\n"
             f"[http]\nlisten = {self.keys['http']}\n"
             f"[tftp]\nlisten = {self.keys['tftp']}\nloaders = {self.keys['loaders']}\n{more}")
 
@@ -105,7 +106,8 @@ class NetLab:
             namespace.run("ip", "link", "set", "eth0", "address", mac)
         self.server.run("ip", "link", "set", name, "master", "br0", "up")
         for address in addresses:
-            namespace.run("ip", "addr", "add", address, "dev", "eth0")
+            nodad = ["nodad"] if ":" in address else []  # it can be used at once
+            namespace.run("ip", "addr", "add", address, "dev", "eth0", *nodad)
         namespace.run("ip", "link", "set", "eth0", "up")
         return namespace
 

@@ -108,20 +108,102 @@ static void the_ipv6_address_of_a_mac(void **state)
 
 static void endpoints(void **state)
 {
-    static const char *const good[] = {"10.0.0.1:3260", "0.0.0.0:0", "[::1]:80", "[fe80::1]:65535"};
+    static const char *const good[] = {"10.0.0.1:3260", "0.0.0.0:0", "[::1]:80",
+                                       "[fe80::1%lo]:65535", "[2001:db8::1]:3260"};
     for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
         struct endpoint e;
         char text[ENDPOINT_TEXT_SIZE];
         assert_int_equal(endpoint_parse(good[i], &e), 0);
         assert_string_equal(endpoint_format(&e, text), good[i]);
     }
-    static const char *const bad[] = {"10.0.0.1",      ":80",   "10.0.0.1:",   "10.0.0.1:65536",
-                                      "::1:80",        "[::1]", "host:80",     "10.0.0.1:-1",
-                                      "[10.0.0.1]:80", "]:80",  "10.0.0.1: 80"};
+    static const char *const bad[] = {
+        "10.0.0.1",     ":80",          "10.0.0.1:",   "10.0.0.1:65536", "::1:80",
+        "[::1]",        "host:80",      "10.0.0.1:-1", "[10.0.0.1]:80",  "]:80",
+        "10.0.0.1: 80", "[fe80::1]:80", "[::1%lo]:80", "10.0.0.1%lo:80", "[fe80::1%]:80"};
     for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
         struct endpoint e;
         assert_int_equal(endpoint_parse(bad[i], &e), -EINVAL);
     }
+}
+
+static void the_interface_of_a_link_local_address_must_exist(void **state)
+{
+    struct endpoint e;
+    assert_int_equal(endpoint_parse("[fe80::1%nosuch0]:80", &e), -ENODEV);
+    assert_int_equal(endpoint_parse("[fe80::1%sixteen-letters]:80", &e), -ENODEV);
+}
+
+/* The longest that there are. */
+static void addresses_for_other_machines_have_no_interface(void **state)
+{
+    static const char *const hosts[][3] = {
+        {"10.0.0.1:80", "10.0.0.1", "10.0.0.1:80"},
+        {"[2001:db8::1]:80", "[2001:db8::1]", "[2001:db8::1]:80"},
+        {"[fe80:1111:2222:3333:4444:5555:6666:7777%lo]:65535",
+         "[fe80:1111:2222:3333:4444:5555:6666:7777]",
+         "[fe80:1111:2222:3333:4444:5555:6666:7777]:65535"},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(hosts); i++) {
+        struct endpoint e;
+        char text[ENDPOINT_TEXT_SIZE];
+        assert_int_equal(endpoint_parse(hosts[i][0], &e), 0);
+        assert_string_equal(endpoint_format(&e, text), hosts[i][0]);
+        assert_string_equal(endpoint_format_host(&e, text), hosts[i][1]);
+        assert_string_equal(endpoint_format_portal(&e, text), hosts[i][2]);
+    }
+}
+
+static void link_local_addresses_are_those_of_a_link(void **state)
+{
+    struct endpoint a, b;
+    char text[ENDPOINT_TEXT_SIZE];
+    assert_int_equal(endpoint_parse("[fe80::1%lo]:80", &a), 0);
+    b = a;
+    assert_true(endpoint_is_link_local(&a) && endpoint_same_host(&a, &b));
+    b.v6.sin6_scope_id = 4711; /* an interface that is gone */
+    assert_false(endpoint_same_host(&a, &b));
+    assert_string_equal(endpoint_format(&b, text), "[fe80::1%4711]:80");
+    b.v6.sin6_scope_id = 0;
+    assert_true(endpoint_same_host(&a, &b));
+    assert_int_equal(endpoint_parse("[2001:db8::1]:80", &a), 0);
+    b = a;
+    b.v6.sin6_scope_id = 4711; /* it has no meaning there */
+    assert_true(endpoint_same_host(&a, &b) && !endpoint_is_link_local(&a));
+}
+
+static bool takes_ipv4(const char *first, const char *second)
+{
+    struct endpoint list[2];
+    assert_int_equal(endpoint_parse(first, &list[0]), 0);
+    assert_int_equal(endpoint_parse(second, &list[1]), 0);
+    return net_takes_ipv4(list, 2, 0);
+}
+
+static void the_wildcard_of_ipv6_is_for_both_unless_that_is_in_the_way(void **state)
+{
+    assert_true(takes_ipv4("[::]:80", "[::1]:80"));
+    assert_true(takes_ipv4("[::]:80", "10.0.0.1:81"));
+    assert_false(takes_ipv4("[::]:80", "10.0.0.1:80"));
+    assert_false(takes_ipv4("[::]:80", "0.0.0.0:80"));
+    assert_true(takes_ipv4("0.0.0.0:80", "[::]:80"));
+    assert_false(takes_ipv4("[2001:db8::1]:80", "[::]:81"));
+    assert_true(takes_ipv4("[::ffff:10.0.0.1]:80", "[::]:81"));
+}
+
+static void both_wildcards_can_be_listened_on(void **state)
+{
+    struct endpoint list[2];
+    struct error error;
+    assert_int_equal(endpoint_parse("0.0.0.0:0", &list[0]), 0);
+    assert_int_equal(endpoint_parse("[::]:0", &list[1]), 0);
+    cleanup_close int first = net_listen_one_of("http", list, 2, 0, SOCK_STREAM, &error);
+    assert_true(first >= 0);
+    assert_int_equal(endpoint_from_socket(first, &list[0]), 0);
+    list[1] = endpoint_with_port(&list[1], endpoint_port(&list[0]));
+    cleanup_close int second = net_listen_one_of("http", list, 2, 1, SOCK_STREAM, &error);
+    if (second == -EAFNOSUPPORT)
+        skip(); /* no IPv6 here */
+    assert_true(second >= 0);
 }
 
 static void mapped_addresses_are_ipv4(void **state)
@@ -171,6 +253,11 @@ int main(void)
         TEST(what_is_in_an_ipv6_network),
         TEST(the_ipv6_address_of_a_mac),
         TEST(endpoints),
+        TEST(the_interface_of_a_link_local_address_must_exist),
+        TEST(addresses_for_other_machines_have_no_interface),
+        TEST(link_local_addresses_are_those_of_a_link),
+        TEST(the_wildcard_of_ipv6_is_for_both_unless_that_is_in_the_way),
+        TEST(both_wildcards_can_be_listened_on),
         TEST(mapped_addresses_are_ipv4),
         TEST(a_taken_port_is_told),
         TEST(a_dead_unix_socket_is_replaced_and_a_live_one_not),

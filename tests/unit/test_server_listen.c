@@ -35,6 +35,17 @@ static void the_address_itself_comes_before_all_addresses(void **state)
     assert_int_equal(port_for(LIST("[::]:82", "10.0.0.1:81"), "10.0.0.2:9"), 82);
 }
 
+static void a_wildcard_is_for_its_kind_of_addresses(void **state)
+{
+    assert_int_equal(port_for(LIST("0.0.0.0:80", "[::]:81"), "[2001:db8::1]:9"), 81);
+    assert_int_equal(port_for(LIST("[::]:81", "0.0.0.0:80"), "10.0.0.1:9"), 81);
+    assert_int_equal(port_for(LIST("0.0.0.0:80"), "[2001:db8::1]:9"), 0);
+    assert_int_equal(port_for(LIST("[::]:80"), "10.0.0.1:9"), 80);
+    assert_int_equal(port_for(LIST("[::]:80"), "[fe80::1%lo]:9"), 80);
+    assert_int_equal(port_for(LIST("[::]:80", "10.0.0.1:80"), "10.0.0.1:9"), 80);
+    assert_int_equal(port_for(LIST("[::]:80", "10.0.0.1:80"), "10.0.0.2:9"), 0);
+}
+
 static void where_nothing_listens_there_is_none(void **state)
 {
     assert_int_equal(port_for(LIST("127.0.0.1:80", "10.0.0.1:81"), "10.0.0.2:9"), 0);
@@ -79,6 +90,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(the_address_itself_comes_before_all_addresses),
+        TEST(a_wildcard_is_for_its_kind_of_addresses),
         TEST(where_nothing_listens_there_is_none),
         TEST(lists_are_compared_in_order),
         TEST(redirects_are_compared_by_volume_and_portal),
