@@ -42,13 +42,14 @@ static void put_retry(FILE *f, struct mac_address mac, const struct boot_site *s
  * gave stays), and iPXE tells the system that it is "manual". The interface that the machine boots
  * from is netX, whatever its number, unless another one was opened after it.
  */
+static const char *const interface_names[] = {"netX", "net0", "net1", "net2", "net3"};
+
 static void put_origin(FILE *f, struct mac_address mac, enum ibft_origin origin)
 {
-    static const char *const names[] = {"netX", "net0", "net1", "net2", "net3"};
     char text[MAC_TEXT_SIZE];
     mac_format(mac, text);
-    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-        const char *name = names[i];
+    for (size_t i = 0; i < ARRAY_SIZE(interface_names); i++) {
+        const char *name = interface_names[i];
         fprintf(f, "iseq ${%s/mac} %s && ", name, text);
         if (origin == IBFT_ORIGIN_DHCP)
             fprintf(f, "clear %s/ip ||\n", name);
@@ -112,10 +113,52 @@ static void put_root_path(FILE *f, const struct plan *plan, const struct boot_si
                 plan->volume->name);
 }
 
+static void put_portal_path(FILE *f, const char *portal, uint16_t port, const struct plan *plan,
+                            const struct boot_site *site)
+{
+    fprintf(f, "iscsi:%s::%u:0:%s:%s", portal, port, site->base_iqn, plan->volume->name);
+}
+
+/* A further path is there if its card is: a loader that knows the one card only which it was loaded
+ * through (undionly, snponly) goes without. It must not be named then: iPXE cannot make an iBFT for
+ * a target that no card leads to. The card needs no cable for that, though. */
+static void put_path(FILE *f, size_t number, const struct boot_path *path, const struct plan *plan,
+                     const struct boot_site *site)
+{
+    char mac[MAC_TEXT_SIZE], address[IPV4_TEXT_SIZE], mask[IPV4_TEXT_SIZE];
+    mac_format(path->mac, mac);
+    ipv4_format(path->address, address);
+    ipv4_format(path->mask, mask);
+    fprintf(f, "clear path%zu ||\n", number);
+    for (size_t i = 1; i < ARRAY_SIZE(interface_names); i++) {
+        const char *name = interface_names[i];
+        fprintf(f,
+                "iseq ${%s/mac} %s && set %s/ip %s && set %s/netmask %s && ifopen %s && set "
+                "path%zu ",
+                name, mac, name, address, name, mask, name, number);
+        put_portal_path(f, path->portal, path->portal_port, plan, site);
+        fputs(" ||\n", f);
+    }
+}
+
+static void put_paths(FILE *f, const struct plan *plan, const struct boot_site *site)
+{
+    for (size_t i = 0; i < site->n_paths; i++)
+        put_path(f, i + 1, &site->paths[i], plan, site);
+}
+
+/* Behind the first root path: the others that there are. */
+static void put_further_root_paths(FILE *f, const struct boot_site *site)
+{
+    for (size_t i = 0; i < site->n_paths; i++)
+        fprintf(f, " ${path%zu}", i + 1);
+}
+
 static void put_sanboot(FILE *f, const struct plan *plan, const struct boot_site *site)
 {
     fputs(":boot\nsanboot ", f);
     put_root_path(f, plan, site);
+    put_further_root_paths(f, site);
     fputs(" || goto failed\n:failed\n", f);
 }
 
@@ -126,6 +169,7 @@ static void put_direct(FILE *f, const struct plan *plan, struct mac_address mac,
 {
     fputs(":boot\nsanhook --drive " DRIVE " ", f);
     put_root_path(f, plan, site);
+    put_further_root_paths(f, site);
     fputs(" || goto failed\nchain --timeout " FETCH_TIMEOUT " ", f);
     put_url(f, "direct.ipxe", mac, site->base_url);
     fputs(" || goto loader\n:loader\nsanboot --drive " DRIVE " || goto failed\n"
@@ -137,6 +181,7 @@ static void put_here(FILE *f, const struct plan *plan, struct mac_address mac,
                      const struct boot_site *site)
 {
     const char *node = plan->node->name, *volume = plan->volume->name;
+    put_paths(f, plan, site);
     fprintf(f, "echo nodisk: %s boots volume %s of %s\n", node, volume, site->portal);
     if (site->ways.direct == DIRECT_YES)
         put_direct(f, plan, mac, site);

@@ -10,11 +10,21 @@
 #include "boot/direct_boot.h"
 #include "registry/plan.h"
 
+/* Another card of the node, with an address in another network than the one that it asks from. */
+struct boot_path {
+    struct mac_address mac;
+    uint32_t address, mask;
+    uint16_t portal_port;
+    char portal[ENDPOINT_TEXT_SIZE]; /* the target's address in that network */
+};
+
 struct boot_site {
     const char *portal; /* "10.0.0.1": the target's address as this machine reaches it */
     uint16_t portal_port;
     const char *base_url; /* "http://10.0.0.1" or "http://10.0.0.1:8080" */
     const char *base_iqn;
+    const struct boot_path *paths; /* further ways to the disk */
+    size_t n_paths;
     struct boot_ways ways; /* this machine's; none of them is the default */
 };
 

@@ -30,8 +30,22 @@ static bool is_mac(const char *word)
             "whether its system keeps the address or renews its lease; default: as [boot] says"    \
     }
 
+static bool is_path(const char *word)
+{
+    char mac[MAC_TEXT_SIZE];
+    uint32_t address;
+    const char *sign = strchr(word, '=');
+    if (!sign || (size_t)(sign - word) >= sizeof(mac))
+        return false;
+    memcpy(mac, word, (size_t)(sign - word));
+    mac[sign - word] = '\0';
+    return is_mac(mac) && ipv4_parse(sign + 1, &address) == 0;
+}
+
 static const struct cli_option add_options[] = {
     {"mac", "MAC", "of its network card; several for several cards", true, is_mac},
+    {"path", "MAC=IPV4",
+     "the address of a further card, in another subnet: another way to its disk", true},
     NEW_NODE_OPTIONS,
 };
 
@@ -47,6 +61,7 @@ static const struct cli_option list_options[] = {
 static const struct cli_option set_options[] = {
     {"mac", "MAC", "these instead of the ones it has", true, is_mac},
     {"address", "IPV4|none", "this address, or one of the pool"},
+    {"path", "MAC=IPV4|none", "these further cards lead to its disk, or none", true},
     {"image", "IMAGE[@N]", "a new disk of its own, if it has none of its name"},
     {"volume", "VOLUME|none", "another disk, or none"},
     {"group", "GROUP|none", "another group, or none"},
@@ -105,6 +120,28 @@ static int check_ways(const struct args *args)
     return CLI_OK;
 }
 
+static bool no_paths(const struct args *args)
+{
+    return str_eq(args_value(args, "path"), "none");
+}
+
+static int check_paths(const struct args *args)
+{
+    json_t *paths = cli_values(args, "path"), *path;
+    size_t i;
+    int r = CLI_OK;
+    json_array_foreach(paths, i, path)
+    {
+        const char *value = json_string_value(path);
+        if (r == CLI_OK && !no_paths(args) && !is_path(value))
+            r = cli_bad_value("path", value,
+                              "is not a card's MAC and its address, such as "
+                              "52:54:00:12:34:57=10.1.0.11");
+    }
+    json_decref(paths);
+    return r;
+}
+
 static int check_values(const struct args *args)
 {
     uint32_t address;
@@ -122,6 +159,8 @@ static int check_values(const struct args *args)
     }
     json_decref(macs);
     if (r == CLI_OK)
+        r = check_paths(args);
+    if (r == CLI_OK)
         r = check_chap(args);
     if (r == CLI_OK)
         r = check_wake_password(args);
@@ -133,6 +172,9 @@ static json_t *body_of(const struct args *args, bool may_be_none)
     json_t *body = json_object();
     if (args_given(args, "mac"))
         json_object_set_new(body, "macs", cli_values(args, "mac"));
+    if (args_given(args, "path"))
+        json_object_set_new(body, "paths",
+                            no_paths(args) ? json_array() : cli_values(args, "path"));
     set_text(args, body, "address", may_be_none);
     set_text(args, body, "image", false);
     set_text(args, body, "volume", may_be_none);
@@ -258,9 +300,12 @@ static void print_node(const json_t *node)
     char text[AGE_TEXT_SIZE];
     cleanup_free char *macs = cli_join(json_object_get(node, "macs"));
     cleanup_free char *address = cli_node_address(node);
+    cleanup_free char *paths = cli_join(json_object_get(node, "paths"));
     print_field("node", print_text(node, "name"));
     print_field("mac", macs);
     print_field("address", address);
+    if (*paths)
+        print_field("paths", paths);
     print_field("group", print_text(node, "group"));
     print_field("initiator", print_text(node, "initiator"));
     print_field("volume", print_text(node, "volume"));

@@ -17,6 +17,17 @@ static json_t *macs_to_json(const struct catalog_node *node)
     return macs;
 }
 
+/* As they are given: "MAC=ADDRESS". */
+static json_t *paths_to_json(const struct catalog_node *node)
+{
+    json_t *paths = json_array();
+    char mac[MAC_TEXT_SIZE], address[IPV4_TEXT_SIZE];
+    for (size_t i = 0; i < node->n_paths; i++)
+        json_array_append_new(paths, json_sprintf("%s=%s", mac_format(node->paths[i].mac, mac),
+                                                  ipv4_format(node->paths[i].address, address)));
+    return paths;
+}
+
 uint32_t node_last_address(struct admin *admin, const struct catalog_node *node)
 {
     const struct stage_provider *p = admin->settings.stages;
@@ -46,9 +57,10 @@ json_t *node_to_json(struct admin *admin, const struct catalog *catalog,
     const struct catalog_volume *v = catalog_volume_by_id(catalog, node->volume_id);
     uint32_t given = node_last_address(admin, node);
     return json_pack(
-        "{s:s, s:o, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:o, s:o, s:s, s:s, s:s, s:b,"
+        "{s:s, s:o, s:o, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:o, s:o, s:s, s:s, s:s, "
+        "s:b,"
         " s:o, s:I}",
-        "name", node->name, "macs", macs_to_json(node), "address",
+        "name", node->name, "macs", macs_to_json(node), "paths", paths_to_json(node), "address",
         node->address ? ipv4_format(node->address, address) : NULL, "last_address",
         given ? ipv4_format(given, last) : NULL, "group", node->group, "volume", v ? v->name : NULL,
         "volume_state", v ? volume_state_text(v->state) : NULL, "volume_failure",
@@ -196,6 +208,9 @@ int node_request_take(struct body *body, const struct body_node *fields,
     request->fields = *fields;
     request->n_macs = fields->macs.count;
     int r = body_parse_macs(body, &fields->macs, &request->macs, ret_error);
+    request->n_paths = fields->paths.count;
+    if (r >= 0)
+        r = body_parse_paths(body, &fields->paths, &request->paths, ret_error);
     if (r >= 0)
         r = body_parse_address(&fields->address, &request->address, ret_error);
     if (r >= 0)
@@ -231,6 +246,8 @@ int node_request_add(struct call *call, const struct node_request *request, stru
         .volume = request->fields.volume.text,
         .macs = request->macs,
         .n_macs = request->n_macs,
+        .paths = request->paths,
+        .n_paths = request->n_paths,
         .chap = request->chap,
         .wake_password = request->wake_password,
         .options = options_of_body(&request->fields.options, &request->fields.no_options),
@@ -276,6 +293,9 @@ static int set(struct call *call, const struct node_request *request, struct err
         .volume = f->volume.text,
         .macs = request->macs,
         .n_macs = f->macs.count,
+        .set_paths = f->paths.given,
+        .paths = request->paths,
+        .n_paths = f->paths.count,
         .chap = request->chap,
         .wake_password = request->wake_password,
         .options = options_of_body(&f->options, &f->no_options),

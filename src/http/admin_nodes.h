@@ -8,6 +8,8 @@ struct node_request {
     struct body_node fields;
     const struct mac_address *macs;
     size_t n_macs;
+    const struct catalog_path *paths;
+    size_t n_paths;
     uint32_t address;
     char image[64];
     uint32_t version;

@@ -153,6 +153,10 @@ static int check(const struct body_adoption *fields, struct error *ret_error)
         return error_set(ret_error, -EINVAL, "its MAC is the one that it was seen with");
     if (fields->match.given && (fields->node.address.given || fields->node.volume.given))
         return error_set(ret_error, -EINVAL, "an 'address' and a 'volume' are for one machine");
+    if (fields->node.paths.given)
+        return error_set(ret_error, -EINVAL,
+                         "it was seen with one card; give the node its other macs and its paths "
+                         "when it is one: nodisk node set NAME --mac ... --path ...");
     return adopt_is_pattern(name) ? adopt_check_pattern(name, ret_error) : 0;
 }
 

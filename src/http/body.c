@@ -180,6 +180,7 @@ static int read_body(const char *data, size_t size, struct body *body, const str
         {"volume", FIELD_TEXT, offsetof(type, member.volume), .may_be_null = true},                \
         {"image", FIELD_TEXT, offsetof(type, member.image)},                                       \
         {"macs", FIELD_LIST, offsetof(type, member.macs)},                                         \
+        {"paths", FIELD_LIST, offsetof(type, member.paths)},                                       \
         {"chap", FIELD_TEXT, offsetof(type, member.chap)},                                         \
         {"chap_rotate", FIELD_BOOL, offsetof(type, member.chap_rotate)},                           \
         {"options", FIELD_LIST, offsetof(type, member.options)},                                   \
@@ -544,6 +545,35 @@ int body_parse_macs(struct body *body, const struct body_list *list,
                              "'%.40s' is not a mac address of a machine, such as 52:54:00:12:34:56",
                              list->items[i]);
     *ret_macs = macs;
+    return 0;
+}
+
+/* "MAC=ADDRESS". */
+static int parse_path(const char *text, struct catalog_path *ret_path)
+{
+    const char *sign = strchr(text, '=');
+    char mac[MAC_TEXT_SIZE];
+    if (!sign || (size_t)(sign - text) >= sizeof(mac))
+        return -EINVAL;
+    memcpy(mac, text, (size_t)(sign - text));
+    mac[sign - text] = '\0';
+    int r = mac_parse(mac, &ret_path->mac);
+    return r < 0 ? r : ipv4_parse(sign + 1, &ret_path->address);
+}
+
+int body_parse_paths(struct body *body, const struct body_list *list,
+                     const struct catalog_path **ret_paths, struct error *ret_error)
+{
+    struct catalog_path *paths = arena_alloc(&body->arena, (list->count + 1) * sizeof(*paths));
+    if (!paths)
+        return error_set(ret_error, -ENOMEM, "out of memory");
+    for (size_t i = 0; i < list->count; i++)
+        if (parse_path(list->items[i], &paths[i]) < 0 || paths[i].address == 0)
+            return error_set(ret_error, -EINVAL,
+                             "'%.60s' is not a path: write a card's MAC and its address, such as "
+                             "52:54:00:12:34:57=10.1.0.11",
+                             list->items[i]);
+    *ret_paths = paths;
     return 0;
 }
 

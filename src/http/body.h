@@ -9,6 +9,7 @@
 #include "core/error.h"
 #include "core/net.h"
 #include "core/wake.h"
+#include "registry/catalog.h"
 
 #include <jansson.h>
 
@@ -56,7 +57,7 @@ struct body_node {
     struct body_text name, group, address, volume, image, chap, wake_password;
     struct body_text direct, ibft_origin;
     struct body_bool chap_rotate;
-    struct body_list macs, options, no_options;
+    struct body_list macs, paths, options, no_options;
 };
 int body_read_node(const char *data, size_t size, struct body *body, struct body_node *ret_node,
                    struct error *ret_error) MUST_CHECK;
@@ -190,6 +191,9 @@ int body_parse_image_reference(const char *text, char name[static 64], uint32_t 
 /* The MACs of a list, in an array from the body's arena. */
 int body_parse_macs(struct body *body, const struct body_list *list,
                     const struct mac_address **ret_macs, struct error *ret_error) MUST_CHECK;
+/* The same of paths, "MAC=ADDRESS". */
+int body_parse_paths(struct body *body, const struct body_list *list,
+                     const struct catalog_path **ret_paths, struct error *ret_error) MUST_CHECK;
 /* *ret_credentials has CHAP_NONE if nothing is given. */
 int body_parse_chap(const struct body_chap *fields, struct chap_credentials *ret_credentials,
                     struct error *ret_error) MUST_CHECK;

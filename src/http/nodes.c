@@ -66,7 +66,9 @@ static enum proof prove_ours(const struct node_http *http, uint32_t address,
                              const struct catalog_node *node, struct mac_address mac)
 {
     struct mac_address holder;
-    bool is = node && node->address == address; /* no lease was stored when we were killed */
+    bool is =
+        node && address &&
+        catalog_node_address_of(node, mac) == address; /* no lease was stored when we were killed */
     if (boot_tracker_mac_of_address(http->settings.tracker, address, &holder))
         is = mac_eq(holder, mac);
     return is ? PROOF_FOR : PROOF_AGAINST;
@@ -134,7 +136,8 @@ const char *node_http_format_url(const struct endpoint *local, char url[static N
 
 static void reply_script(struct node_http *http, struct http_request *request,
                          const struct plan *plan, struct mac_address mac,
-                         const struct endpoint *local, const char *base_iqn)
+                         const struct endpoint *local, const struct endpoint *peer,
+                         const char *base_iqn)
 {
     char portal[ENDPOINT_TEXT_SIZE], url[NODE_HTTP_URL_SIZE];
     struct endpoint portal_endpoint;
@@ -147,6 +150,10 @@ static void reply_script(struct node_http *http, struct http_request *request,
                            : http->settings.ways,
         .base_iqn = base_iqn,
     };
+    struct node_http_paths paths;
+    node_http_find_paths(http, plan, peer, &paths);
+    site.paths = paths.list;
+    site.n_paths = paths.count;
     char *script = boot_script_render(plan, mac, &site);
     if (script)
         http_reply_owned(request, 200, "text/plain", script, strlen(script));
@@ -242,7 +249,7 @@ static void get_script(struct node_http *http, struct http_request *request,
     cleanup_catalog struct catalog *catalog = catalog_slot_get(http->settings.catalog);
     struct plan plan = make_plan(http, request, peer, catalog, mac);
     counter_add(plan.node ? &http->counters.scripts : &http->counters.unknown, 1);
-    reply_script(http, request, &plan, mac, local, catalog_base_iqn(catalog));
+    reply_script(http, request, &plan, mac, local, peer, catalog_base_iqn(catalog));
 }
 
 static void post_up(struct node_http *http, struct http_request *request,

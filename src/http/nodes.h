@@ -73,6 +73,10 @@ struct node_http_settings {
     struct boot_tracker *tracker;
     /* Where the target is for a machine that reached us at `local`. */
     void (*portal)(void *context, const struct endpoint *local, struct endpoint *ret_portal);
+    /* The network that a node's own address is in: its mask, and the target's address there. False:
+     * it is in none that is known here. NULL: nobody has further paths. */
+    bool (*network)(void *context, uint32_t address, uint32_t *ret_mask,
+                    struct endpoint *ret_portal);
     enum node_http_giver (*giver)(void *context, uint32_t address);
     /* The machine that has an address of a network that we are the proxy of, as the wire shows it;
      * false: it does not, since a router is between. */

@@ -1,10 +1,11 @@
-/* What nodes.c, nodes_direct.c and nodes_loaders.c share. */
+/* What nodes.c, nodes_direct.c, nodes_loaders.c and nodes_paths.c share. */
 #pragma once
 
 #include "boot/script.h"
 #include "http/http.h"
 #include "http/nodes.h"
 #include "registry/plan.h"
+#include "registry/registry.h"
 
 #define NODE_HTTP_URL_SIZE (ENDPOINT_TEXT_SIZE + 16)
 
@@ -35,6 +36,18 @@ bool node_http_may_have(struct node_http *http, const struct endpoint *peer,
 /* /direct.ipxe, /direct/kernel, /direct/initrd; false: the path is none of these. */
 bool node_http_direct(struct node_http *http, struct http_request *request,
                       const struct endpoint *peer, const struct endpoint *local);
+
+/* --- nodes_paths.c --- */
+
+struct node_http_paths {
+    struct boot_path list[REGISTRY_MAX_PATHS];
+    size_t count;
+};
+
+/* How its other cards reach the disk of the node that boots through the one which has this address.
+ * None if the address is none of its own: only between those is it one machine. */
+void node_http_find_paths(const struct node_http *http, const struct plan *plan,
+                          const struct endpoint *peer, struct node_http_paths *ret_paths);
 
 /* --- nodes_loaders.c --- */
 

@@ -83,6 +83,13 @@ static struct iscsi_session *find_replaced(struct iscsi_target *target,
     return found;
 }
 
+static bool is_same_machine(struct iscsi_target *target, const struct iscsi_login_identity *a,
+                            const struct iscsi_login_identity *b)
+{
+    return endpoint_same_host(&a->source, &b->source) ||
+           (target->same_machine && target->same_machine(target, a, b));
+}
+
 /* A living session of another machine on a volume that is for one. */
 static struct iscsi_session *find_rival(struct iscsi_target *target,
                                         const struct iscsi_login_identity *identity)
@@ -91,8 +98,8 @@ static struct iscsi_session *find_rival(struct iscsi_target *target,
         return NULL;
     list_for_each(node, &target->sessions) {
         struct iscsi_session *session = session_of(node);
-        if (!endpoint_same_host(&session->identity.source, &identity->source) &&
-            session->conn->state == ISCSI_CONN_FULL)
+        if (session->conn->state == ISCSI_CONN_FULL &&
+            !is_same_machine(target, &session->identity, identity))
             return session;
     }
     return NULL;

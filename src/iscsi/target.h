@@ -16,6 +16,10 @@ struct iscsi_target {
     /* The volume is for one machine: a login from another address is refused while a session of
      * the first is alive. */
     bool single_writer;
+    /* Do both logins come from one machine, through two cards of it? NULL: no, an address is a
+     * machine. Asked on the target's thread. */
+    bool (*same_machine)(struct iscsi_target *target, const struct iscsi_login_identity *a,
+                         const struct iscsi_login_identity *b);
     struct list sessions;
     struct list remotes;   /* struct iscsi_lun: sessions of other targets that have its LUN 0 */
     struct list attaching; /* connections that wait for an old session to end */

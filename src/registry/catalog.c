@@ -158,9 +158,10 @@ int catalog_add_node(struct catalog *c, const struct catalog_node *node)
     copy.macs = arena_copy(&c->arena, node->macs, node->n_macs * sizeof(*node->macs));
     copy.attachments =
         arena_copy(&c->arena, node->attachments, node->n_attachments * sizeof(*node->attachments));
+    copy.paths = arena_copy(&c->arena, node->paths, node->n_paths * sizeof(*node->paths));
     bool chap = copy_chap(&c->arena, node->chap, &copy.chap);
-    if (!copy.name || (node->group && !copy.group) || !copy.macs || !copy.attachments || !chap ||
-        !copy_options(&c->arena, node->options, &copy.options))
+    if (!copy.name || (node->group && !copy.group) || !copy.macs || !copy.attachments ||
+        !copy.paths || !chap || !copy_options(&c->arena, node->options, &copy.options))
         return -ENOMEM;
     struct catalog_node *place =
         array_append((void **)&c->nodes, &c->n_nodes, &c->nodes_room, sizeof(*place));
@@ -168,7 +169,7 @@ int catalog_add_node(struct catalog *c, const struct catalog_node *node)
         return -ENOMEM;
     *place = copy;
     c->n_macs += node->n_macs;
-    c->n_addresses += node->address != 0;
+    c->n_addresses += (node->address != 0) + node->n_paths;
     return 0;
 }
 
@@ -321,6 +322,9 @@ static void index_nodes(struct catalog *c)
             c->by_mac[m++] = (struct mac_entry){.mac = node->macs[k], .node = i};
         if (node->address)
             c->by_address[a++] = (struct address_entry){.address = node->address, .node = i};
+        for (size_t k = 0; k < node->n_paths; k++)
+            c->by_address[a++] =
+                (struct address_entry){.address = node->paths[k].address, .node = i};
     }
     sort(c->by_mac, m, sizeof(*c->by_mac), compare_mac);
     sort(c->by_address, a, sizeof(*c->by_address), compare_address);
@@ -399,6 +403,22 @@ const struct catalog_node *catalog_node_by_address(const struct catalog *c, uint
     return e ? &c->nodes[e->node] : NULL;
 }
 
+uint32_t catalog_node_address_of(const struct catalog_node *node, struct mac_address mac)
+{
+    for (size_t i = 0; i < node->n_paths; i++)
+        if (mac_eq(node->paths[i].mac, mac))
+            return node->paths[i].address;
+    return node->address;
+}
+
+bool catalog_node_has_address(const struct catalog_node *node, uint32_t address)
+{
+    bool has = address && node->address == address;
+    for (size_t i = 0; i < node->n_paths; i++)
+        has |= address && node->paths[i].address == address;
+    return has;
+}
+
 /* What follows "<base-iqn>:" in an iSCSI name of ours, or NULL. */
 static const char *own_suffix(const struct catalog *c, const char *iqn)
 {
@@ -472,7 +492,7 @@ static bool is_own_address(const struct catalog *c, const char *initiator,
 {
     uint32_t address;
     const struct catalog_node *node = catalog_node_by_initiator(c, initiator);
-    return node && node->address && endpoint_ipv4(peer, &address) && address == node->address;
+    return node && endpoint_ipv4(peer, &address) && catalog_node_has_address(node, address);
 }
 
 bool catalog_may_come_from(const struct catalog *c, const char *initiator,

@@ -44,14 +44,22 @@ struct catalog_attachment {
     uint64_t volume_id;
 };
 
+/* A further card of a node, in a network of its own: another way to the node's disk. */
+struct catalog_path {
+    struct mac_address mac; /* one of the node's */
+    uint32_t address;       /* the card's own */
+};
+
 struct catalog_node {
     uint64_t id;
     const char *name;   /* host name, name_is_host() */
     const char *group;  /* or NULL */
-    uint32_t address;   /* 0: from the pool */
+    uint32_t address;   /* of its cards but those of its paths; 0: from the pool */
     uint64_t volume_id; /* what it boots; 0: nothing */
     size_t n_macs;
     const struct mac_address *macs; /* in the order given; at least one */
+    size_t n_paths;
+    const struct catalog_path *paths; /* ordered by MAC */
     size_t n_attachments;
     const struct catalog_attachment *attachments; /* ordered by LUN */
     uint64_t created_at;                          /* usec since 1970 */
@@ -152,6 +160,10 @@ const struct catalog_node *catalog_node_by_mac(const struct catalog *catalog,
                                                struct mac_address mac);
 const struct catalog_node *catalog_node_by_name(const struct catalog *catalog, const char *name);
 const struct catalog_node *catalog_node_by_address(const struct catalog *catalog, uint32_t address);
+/* Its own address for one of its cards; 0: it has none. */
+uint32_t catalog_node_address_of(const struct catalog_node *node, struct mac_address mac);
+/* Is the address its own, of whatever card? */
+bool catalog_node_has_address(const struct catalog_node *node, uint32_t address);
 /* The node whose initiator this is: <base-iqn>:<name> or <base-iqn>:<mac> with dashes or colons. */
 const struct catalog_node *catalog_node_by_initiator(const struct catalog *catalog,
                                                      const char *initiator);

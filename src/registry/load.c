@@ -99,6 +99,30 @@ static int read_attachments(struct db *db, int64_t node_id,
     return r;
 }
 
+static int read_paths(struct db *db, int64_t node_id,
+                      struct catalog_path paths[static REGISTRY_MAX_PATHS], size_t *ret_count,
+                      struct error *ret_error)
+{
+    sqlite3_stmt *rows =
+        db_start(db, "SELECT mac, address FROM node_paths WHERE node_id = ? ORDER BY mac",
+                 DB_VALUES(db_int(node_id)), ret_error);
+    if (!rows)
+        return ret_error->code;
+    size_t n = 0;
+    int r;
+    while ((r = db_next(db, rows, ret_error)) > 0) {
+        if (n == REGISTRY_MAX_PATHS || mac_parse(db_column_text(rows, 0), &paths[n].mac) < 0 ||
+            ipv4_parse(db_column_text(rows, 1), &paths[n].address) < 0) {
+            r = damaged(db, "path of a node", db_column_text(rows, 1), ret_error);
+            db_end(rows);
+            return r;
+        }
+        n++;
+    }
+    *ret_count = n;
+    return r;
+}
+
 static int read_node(struct db *db, sqlite3_stmt *row, const struct scratch *macs,
                      struct catalog *catalog, struct error *ret_error)
 {
@@ -112,9 +136,12 @@ static int read_node(struct db *db, sqlite3_stmt *row, const struct scratch *mac
         .n_macs = macs->count,
     };
     struct catalog_attachment attachments[MAX_ATTACHMENTS];
+    struct catalog_path paths[REGISTRY_MAX_PATHS];
     struct dhcp_options options;
     cleanup_chap_credentials struct chap_credentials chap = {.mode = CHAP_NONE};
     int r = read_attachments(db, (int64_t)node.id, attachments, &node.n_attachments, ret_error);
+    if (r >= 0)
+        r = read_paths(db, (int64_t)node.id, paths, &node.n_paths, ret_error);
     if (r >= 0)
         r = chap_read_node(db, (int64_t)node.id, &chap, ret_error);
     if (r >= 0)
@@ -123,6 +150,7 @@ static int read_node(struct db *db, sqlite3_stmt *row, const struct scratch *mac
         return r;
     node.chap = &chap;
     node.attachments = attachments;
+    node.paths = paths;
     node.options = &options;
     const char *address = db_column_text_or_null(row, 3);
     const char *password = db_column_text_or_null(row, 6);

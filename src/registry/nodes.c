@@ -101,7 +101,7 @@ static int check_address_not_leased(struct db *db, int64_t node_id, const char *
     return r;
 }
 
-static int set_address(struct registry *registry, struct db *db, int64_t node_id, uint32_t address,
+int node_check_address(struct registry *registry, struct db *db, int64_t node_id, uint32_t address,
                        struct error *ret_error)
 {
     char text[IPV4_TEXT_SIZE], holder[NAME_MAX_LEN + 1];
@@ -117,9 +117,26 @@ static int set_address(struct registry *registry, struct db *db, int64_t node_id
                          "there: nodisk node set %s --address none",
                          text, holder, holder);
     if (r >= 0)
-        r = check_address_not_leased(db, node_id, text, ret_error);
+        r = find_holder(db,
+                        "SELECT n.name FROM node_paths p JOIN nodes n ON n.id = p.node_id"
+                        " WHERE p.address = ? AND n.id <> ?",
+                        DB_VALUES(db_text(text), db_int(node_id)), holder, ret_error);
+    if (r > 0)
+        return error_set(ret_error, -EEXIST,
+                         "address %s already belongs to a path of node '%s'; give another one, or "
+                         "free it there: nodisk node set %s --path none",
+                         text, holder, holder);
+    return r < 0 ? r : check_address_not_leased(db, node_id, text, ret_error);
+}
+
+static int set_address(struct registry *registry, struct db *db, int64_t node_id, uint32_t address,
+                       struct error *ret_error)
+{
+    char text[IPV4_TEXT_SIZE];
+    int r = node_check_address(registry, db, node_id, address, ret_error);
     if (r < 0)
         return r;
+    ipv4_format(address, text);
     r = db_change(db, "UPDATE nodes SET address = ? WHERE id = ?",
                   DB_VALUES(db_text(address ? text : NULL), db_int(node_id)), ret_error);
     return r < 0 ? r : 0;
@@ -265,6 +282,10 @@ static int change_node(struct db *db, struct node_operation *o, int64_t node_id,
         r = options_change_node(db, node_id, &change->options, ret_error);
     if (r >= 0)
         r = set_ways(db, node_id, change, ret_error);
+    if (r >= 0 && change->set_paths)
+        r = node_paths_set(o->operation.registry, db, node_id, change, ret_error);
+    if (r >= 0)
+        r = node_paths_check(db, node_id, ret_error);
     return r < 0 ? r : elsewhere_check(db, node_id, 0, ret_error);
 }
 
@@ -319,6 +340,9 @@ int registry_node_add(struct registry *registry, const struct registry_node *nod
         .volume = node->volume,
         .macs = node->macs,
         .n_macs = node->n_macs,
+        .set_paths = node->n_paths > 0,
+        .paths = node->paths,
+        .n_paths = node->n_paths,
         .chap = node->chap,
         .wake_password = node->wake_password,
         .options = node->options,

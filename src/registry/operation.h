@@ -65,6 +65,14 @@ int chap_read_node(struct db *db, int64_t node_id, struct chap_credentials *ret_
                    struct error *ret_error) MUST_CHECK;
 int chap_read_volume(struct db *db, int64_t volume_id, struct chap_credentials *ret_credentials,
                      struct error *ret_error) MUST_CHECK;
+/* Shared by nodes.c and node_paths.c: may this node have the address as its own? */
+int node_check_address(struct registry *registry, struct db *db, int64_t node_id, uint32_t address,
+                       struct error *ret_error) MUST_CHECK;
+/* What set_paths says. */
+int node_paths_set(struct registry *registry, struct db *db, int64_t node_id,
+                   const struct registry_node_change *change, struct error *ret_error) MUST_CHECK;
+/* After any change of a node: do its paths go with its cards and its address? */
+int node_paths_check(struct db *db, int64_t node_id, struct error *ret_error) MUST_CHECK;
 /* What set_chap and rotate_chap say. */
 int chap_change_node(struct db *db, int64_t node_id, const char *node,
                      const struct registry_node_change *change, struct error *ret_error) MUST_CHECK;

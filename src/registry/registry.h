@@ -217,6 +217,8 @@ int registry_volume_detach(struct registry *registry, const char *volume, const 
 
 /* --- nodes --- */
 
+#define REGISTRY_MAX_PATHS 4 /* of a node */
+
 struct registry_node {
     const char *name;
     const char *group;  /* or NULL; must exist */
@@ -224,6 +226,8 @@ struct registry_node {
     const char *volume; /* or NULL; must exist */
     const struct mac_address *macs;
     size_t n_macs;
+    const struct catalog_path *paths;
+    size_t n_paths;
     enum chap_mode chap; /* the secrets are made here */
     struct wake_password wake_password;
     struct registry_options_change options;
@@ -242,10 +246,12 @@ struct registry_node_change {
     const char *volume; /* NULL: none */
     const struct mac_address *macs;
     size_t n_macs;
+    const struct catalog_path *paths;
+    size_t n_paths; /* 0: none */
     enum chap_mode chap;
     struct wake_password wake_password; /* not given: none */
     struct registry_options_change options;
-    bool set_direct, set_ibft_origin;
+    bool set_direct, set_ibft_origin, set_paths;
     struct boot_ways ways; /* of which what is set */
 };
 

@@ -284,12 +284,21 @@ static const char version_sources[] =
     "  PRIMARY KEY (volume_id, source)"
     ") STRICT, WITHOUT ROWID;";
 
+/* Further cards of nodes, with addresses of their own. */
+static const char version_node_paths[] =
+    "CREATE TABLE node_paths ("
+    "  node_id INTEGER NOT NULL REFERENCES nodes(id) ON DELETE CASCADE,"
+    "  mac TEXT NOT NULL,"
+    "  address TEXT NOT NULL UNIQUE,"
+    "  PRIMARY KEY (node_id, mac)"
+    ") STRICT, WITHOUT ROWID;";
+
 /* migrations[n] brings version n to version n + 1. What was released never changes here. */
 static const char *const migrations[] = {
     version_1,         version_attachments,   version_chap,           version_thick,
     version_removable, version_registrations, version_image_identity, version_kinds,
     version_layers,    version_wake,          version_options,        version_pending,
-    version_boot_ways, version_sources,
+    version_boot_ways, version_sources,       version_node_paths,
 };
 
 static int check_whole(struct db *db, struct error *ret_error)

@@ -68,7 +68,8 @@ static void open_data_volume(struct iscsi_lun *lun)
     const struct data_volumes *d = lun->luns->context;
     const struct admitted_volume *volume = lun->volume;
     bool begins_anew = d->begins_anew && !lun->attached;
-    open_volumes_get(d->targets->volumes, lun->thread, &volume->spec, begins_anew, &lun->request);
+    open_volumes_get(d->targets->volumes, lun->thread, &volume->spec,
+                     begins_anew ? &lun->luns->identity : NULL, &lun->request);
 }
 
 /* It is the LUN's own, if it was attached to a session that had begun. */
@@ -102,8 +103,8 @@ static void data_volume_opened(struct iscsi_lun *lun)
 static void data_volumes_connected(struct iscsi_luns *luns)
 {
     const struct data_volumes *d = luns->context;
-    open_volumes_get(d->targets->volumes, d->thread, &d->admission->volumes[0].spec, d->begins_anew,
-                     d->request);
+    open_volumes_get(d->targets->volumes, d->thread, &d->admission->volumes[0].spec,
+                     d->begins_anew ? &d->admission->identity : NULL, d->request);
 }
 
 static void data_volume_let_go(struct iscsi_lun *lun)

@@ -40,15 +40,16 @@ static struct dhcp_clock clock_now(void)
 
 /* --- what the server asks --- */
 
+/* As the card sees it that has the MAC; NULL: as any card of it that is no path's. */
 static bool fill_node(const struct catalog *catalog, const struct catalog_node *node,
-                      struct dhcp_node *ret_node)
+                      const struct mac_address *mac, struct dhcp_node *ret_node)
 {
     if (!node)
         return false;
     const struct catalog_group *group = catalog_group_by_name(catalog, node->group);
     *ret_node = (struct dhcp_node){
         .name = node->name,
-        .address = node->address,
+        .address = mac ? catalog_node_address_of(node, *mac) : node->address,
         .macs = node->macs,
         .n_macs = node->n_macs,
         .options = node->options,
@@ -61,21 +62,22 @@ static bool node_by_mac(void *context, struct mac_address mac, struct dhcp_node 
 {
     const struct dhcp_glue *glue = context;
     return glue->catalog &&
-           fill_node(glue->catalog, catalog_node_by_mac(glue->catalog, mac), ret_node);
+           fill_node(glue->catalog, catalog_node_by_mac(glue->catalog, mac), &mac, ret_node);
 }
 
 static bool node_by_address(void *context, uint32_t address, struct dhcp_node *ret_node)
 {
     const struct dhcp_glue *glue = context;
     return glue->catalog &&
-           fill_node(glue->catalog, catalog_node_by_address(glue->catalog, address), ret_node);
+           fill_node(glue->catalog, catalog_node_by_address(glue->catalog, address), NULL,
+                     ret_node);
 }
 
 static bool node_by_name(void *context, const char *name, struct dhcp_node *ret_node)
 {
     const struct dhcp_glue *glue = context;
     return glue->catalog &&
-           fill_node(glue->catalog, catalog_node_by_name(glue->catalog, name), ret_node);
+           fill_node(glue->catalog, catalog_node_by_name(glue->catalog, name), NULL, ret_node);
 }
 
 static bool node_is_up(void *context, const struct dhcp_node *node)

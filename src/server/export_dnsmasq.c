@@ -74,13 +74,15 @@ static bool reads_otherwise(const char *name)
            str_eq(name, "infinite") || str_eq(name, "ignore");
 }
 
-static void put_node(const struct export_job *w, const struct catalog_node *node)
+/* Those cards of it that have the address; 0: none of their own. */
+static void put_host(const struct export_job *w, const struct catalog_node *node, uint32_t address)
 {
-    char mac[MAC_TEXT_SIZE], tags[NAME_MAX_LEN + 16];
+    char mac[MAC_TEXT_SIZE];
     const struct catalog_group *group = catalog_group_by_name(w->catalog, node->group);
     fputs("dhcp-host=", w->out);
     for (size_t i = 0; i < node->n_macs; i++)
-        fprintf(w->out, "%s,", mac_format(node->macs[i], mac));
+        if (catalog_node_address_of(node, node->macs[i]) == address)
+            fprintf(w->out, "%s,", mac_format(node->macs[i], mac));
     put_own_tags(w->out, "own-", node->options);
     put_own_tags(w->out, "node-own-", node->options);
     if (group) {
@@ -89,14 +91,21 @@ static void put_node(const struct export_job *w, const struct catalog_node *node
     }
     if (node->options || reads_otherwise(node->name))
         fprintf(w->out, "set:node-%s,", node->name);
-    if (node->address)
-        put_address(w->out, "", node->address);
-    bool plain = !reads_otherwise(node->name);
-    if (plain)
-        fprintf(w->out, "%s%s", node->address ? "," : "", node->name);
+    if (address)
+        put_address(w->out, "", address);
+    if (!reads_otherwise(node->name))
+        fprintf(w->out, "%s%s", address ? "," : "", node->name);
     fputc('\n', w->out);
+}
+
+static void put_node(const struct export_job *w, const struct catalog_node *node)
+{
+    char tags[NAME_MAX_LEN + 16];
+    put_host(w, node, node->address);
+    for (size_t i = 0; i < node->n_paths; i++)
+        put_host(w, node, node->paths[i].address);
     snprintf(tags, sizeof(tags), "tag:node-%s,", node->name);
-    if (!plain)
+    if (reads_otherwise(node->name))
         fprintf(w->out, "dhcp-option=%s12,%s\n", tags, node->name);
     put_options(w->out, tags, "nothing-", node->options);
 }

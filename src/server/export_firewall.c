@@ -51,15 +51,25 @@ static bool uses(const struct catalog *catalog, const struct catalog_node *node,
     return catalog_may_access(catalog, initiator, volume);
 }
 
+static void put_address(FILE *out, uint32_t address, const char *volume)
+{
+    char text[IPV4_TEXT_SIZE];
+    if (address)
+        fprintf(out, "\t\tip saddr %s accept comment \"volume %s\"\n", ipv4_format(address, text),
+                volume);
+}
+
 static void put_nodes(FILE *out, const struct catalog *catalog, const struct catalog_volume *volume)
 {
     size_t n;
-    char text[IPV4_TEXT_SIZE];
     const struct catalog_node *nodes = catalog_nodes(catalog, &n);
-    for (size_t i = 0; i < n; i++)
-        if (nodes[i].address && uses(catalog, &nodes[i], volume))
-            fprintf(out, "\t\tip saddr %s accept comment \"volume %s\"\n",
-                    ipv4_format(nodes[i].address, text), volume->name);
+    for (size_t i = 0; i < n; i++) {
+        if (!uses(catalog, &nodes[i], volume))
+            continue;
+        put_address(out, nodes[i].address, volume->name);
+        for (size_t k = 0; k < nodes[i].n_paths; k++)
+            put_address(out, nodes[i].paths[k].address, volume->name);
+    }
 }
 
 /* From anywhere in our subnets, as long as a volume may be used from there. */

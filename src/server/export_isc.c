@@ -156,8 +156,9 @@ static void put_node(const struct export_job *job, const struct catalog_node *no
                 "host mac-%02x%02x%02x%02x%02x%02x {\n  hardware ethernet %s;\n"
                 "  option host-name \"%s\";\n",
                 b[0], b[1], b[2], b[3], b[4], b[5], mac_format(node->macs[i], mac), node->name);
-        if (node->address)
-            fprintf(job->out, "  fixed-address %s;\n", ipv4_format(node->address, address));
+        uint32_t own = catalog_node_address_of(node, node->macs[i]);
+        if (own)
+            fprintf(job->out, "  fixed-address %s;\n", ipv4_format(own, address));
         put_options(job->out, "  ", &options);
         fputs("}\n", job->out);
     }

@@ -74,19 +74,23 @@ static json_t *subnet_options(const struct subnet *s)
 
 /* --- reservations --- */
 
+/* Each card that has an address of the node's own in the subnet; NULL: all cards, without. */
 static void add_node(json_t *list, const struct export_job *job, const struct catalog_node *node,
-                     bool with_address)
+                     const struct subnet *s)
 {
     struct dhcp_options options;
     char text[IPV4_TEXT_SIZE], mac[MAC_TEXT_SIZE];
     export_node_options(job->catalog, node, &options);
     for (size_t i = 0; i < node->n_macs; i++) {
+        uint32_t address = catalog_node_address_of(node, node->macs[i]);
+        if (s && (!address || (address & s->mask) != s->network))
+            continue;
         json_t *data = json_array();
         add_options(data, &options);
         json_t *one = json_pack("{s:s, s:s, s:o}", "hw-address", mac_format(node->macs[i], mac),
                                 "hostname", node->name, "option-data", data);
-        if (with_address)
-            json_object_set_new(one, "ip-address", json_string(ipv4_format(node->address, text)));
+        if (s)
+            json_object_set_new(one, "ip-address", json_string(ipv4_format(address, text)));
         json_array_append_new(list, one);
     }
 }
@@ -97,7 +101,7 @@ static json_t *all_nodes(const struct export_job *job)
     json_t *list = json_array();
     const struct catalog_node *nodes = catalog_nodes(job->catalog, &count);
     for (size_t i = 0; i < count; i++)
-        add_node(list, job, &nodes[i], false);
+        add_node(list, job, &nodes[i], NULL);
     return list;
 }
 
@@ -107,8 +111,7 @@ static json_t *nodes_in(const struct export_job *job, const struct subnet *s)
     json_t *list = json_array();
     const struct catalog_node *nodes = catalog_nodes(job->catalog, &count);
     for (size_t i = 0; i < count; i++)
-        if (nodes[i].address && (nodes[i].address & s->mask) == s->network)
-            add_node(list, job, &nodes[i], true);
+        add_node(list, job, &nodes[i], s);
     return list;
 }
 

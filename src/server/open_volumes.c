@@ -5,10 +5,14 @@
 #include "core/detached.h"
 #include "core/log.h"
 #include "server/open_volumes_internal.h"
+#include "server/same_node.h"
 #include "server/volume_overlay.h"
 
 /* What goes wrong with a volume is logged once in this time, or when it is something else. */
 #define LOG_INTERVAL (60 * USEC_PER_SEC)
+
+/* Between the logins of firmware through its two paths. */
+#define ONE_BEGINNING (5 * USEC_PER_SEC)
 
 static void open_volume(struct volume *volume);
 static void kept_long_enough(struct io_timer *timer);
@@ -297,6 +301,15 @@ void open_volumes_adopt(struct volume *volume, struct block_device *device)
     device->context = volume;
 }
 
+/* As the registry has the node now. */
+static bool same_machine(struct iscsi_target *target, const struct iscsi_login_identity *a,
+                         const struct iscsi_login_identity *b)
+{
+    const struct volume *volume = target->context;
+    cleanup_catalog struct catalog *catalog = catalog_slot_get(volume->owner->catalog);
+    return catalog && same_node(catalog, a, b);
+}
+
 static struct iscsi_target *make_target(struct volume *volume)
 {
     const struct volume_spec *spec = &volume->spec;
@@ -312,8 +325,10 @@ static struct iscsi_target *make_target(struct volume *volume)
     struct iscsi_target *target =
         lu ? iscsi_target_new(volume->thread, spec->target, lu, spec->single_writer, target_idle)
            : NULL;
-    if (target)
+    if (target) {
         target->context = volume;
+        target->same_machine = same_machine;
+    }
     if (target && volume->owner->registry)
         reservation_store_attach(&volume->store, lu);
     if (target && volume->reservations)
@@ -373,6 +388,21 @@ static void begin_anew(struct volume *volume, bool changes)
                                                    : "its machine boots anew");
 }
 
+/* Firmware with two paths logs in through both at once, and again whenever it has lost the disk:
+ * that is one beginning. */
+static bool is_other_path(struct volume *volume, const struct iscsi_login_identity *booting)
+{
+    uint64_t now = clock_monotonic_usec();
+    bool same = volume->booted_at && now - volume->booted_at < ONE_BEGINNING &&
+                str_eq(volume->booted.initiator, booting->initiator) &&
+                !endpoint_same_host(&volume->booted.source, &booting->source);
+    if (!same) {
+        volume->booted_at = now;
+        volume->booted = *booting;
+    }
+    return same;
+}
+
 /* The machine has been started anew while its volume is open. */
 static void record_boot(struct volume *volume)
 {
@@ -424,7 +454,7 @@ static void use_kept(struct volume *volume, const struct volume_spec *spec)
 }
 
 void open_volumes_get(struct open_volumes *volumes, struct io_thread *thread,
-                      const struct volume_spec *spec, bool begins_anew,
+                      const struct volume_spec *spec, const struct iscsi_login_identity *booting,
                       struct iscsi_target_request *request)
 {
     struct volume *volume = idmap_get(&volumes->volumes[thread->index], spec->id);
@@ -434,6 +464,7 @@ void open_volumes_get(struct open_volumes *volumes, struct io_thread *thread,
         request->done(request, NULL, "out of memory");
         return;
     }
+    bool begins_anew = booting && !is_other_path(volume, booting);
     if (begins_anew)
         begin_anew(volume, spec->changes_at_boot);
     if (volume->state == OPEN && !volume->anew) {

@@ -38,11 +38,12 @@ void open_volumes_drain(struct open_volumes *volumes);
 /* After the threads were stopped. NULL: no-op. */
 void open_volumes_free(struct open_volumes *volumes);
 
-/* On the volume's thread, `thread`. spec is copied. begins_anew: whoever asks has just started its
- * machine; then an overlay may become another one first, without those who still have it open.
- * request->done() is called at once or later. */
+/* On the volume's thread, `thread`. spec is copied. booting: whoever asks, if he has just started
+ * his machine (else NULL); then an overlay may become another one first, without those who still
+ * have it open. Shortly after that the same initiator from another address is a second path of it,
+ * which begins nothing. request->done() is called at once or later. */
 void open_volumes_get(struct open_volumes *volumes, struct io_thread *thread,
-                      const struct volume_spec *spec, bool begins_anew,
+                      const struct volume_spec *spec, const struct iscsi_login_identity *booting,
                       struct iscsi_target_request *request);
 /* The same thread: a session of the target ends because its initiator logged out, which has let go
  * of everything that it wrote. */

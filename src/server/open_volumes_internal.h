@@ -49,7 +49,9 @@ struct volume {
     bool failed;                 /* see the header */
     bool anew;                   /* ... but whoever opens it next begins anew */
     bool boots;                  /* whoever opens it next begins to boot from it */
-    uint64_t told_at;            /* clock_monotonic_usec(); 0: nothing was wrong */
+    uint64_t booted_at;          /* clock_monotonic_usec(), of the last machine's start; 0: none */
+    struct iscsi_login_identity booted; /* who that was */
+    uint64_t told_at;                   /* clock_monotonic_usec(); 0: nothing was wrong */
     struct error told;
     struct reservation_store store;
     struct io_timer keep;      /* runs while KEPT */

@@ -473,6 +473,26 @@ static void portal_for(void *context, const struct endpoint *local, struct endpo
     san_portal_for(server->san, local, ret_portal);
 }
 
+/* Where machines of the subnet that an address is in find the target, as things are now. */
+static bool network_of(void *context, uint32_t address, uint32_t *ret_mask,
+                       struct endpoint *ret_portal)
+{
+    const struct server *server = context;
+    struct subnet subnet;
+    struct link_info link;
+    struct error ignored;
+    uint32_t own = 0;
+    if (addresses_find(server->addresses, address, &subnet) &&
+        link_read(subnet.interface, &link, &ignored) >= 0)
+        own = link_address_in(&link, subnet.network, subnet.mask);
+    const struct endpoint local = endpoint_of_ipv4(own, 0);
+    if (!own || !listen_list_find(san_portals(server->san), &local))
+        return false;
+    san_portal_for(server->san, &local, ret_portal);
+    *ret_mask = subnet.mask;
+    return true;
+}
+
 static void on_http_oddity(void *context, const struct node_http_oddity *oddity)
 {
     struct server *server = context;
@@ -512,6 +532,7 @@ static int start_node_http(struct server *server, struct error *ret_error)
         .catalog = server->catalog,
         .tracker = server->boots.tracker,
         .portal = portal_for,
+        .network = network_of,
         .giver = giver,
         .neighbour = neighbour,
         .pending = server->newcomers.pending,

@@ -339,7 +339,8 @@ static void get_target(void *context, struct io_thread *thread, const void *admi
     if (a->n_volumes > 1)
         data_volumes_get(targets, thread, a, traits->firmware, request);
     else
-        open_volumes_get(targets->volumes, thread, &a->volumes[0].spec, traits->firmware, request);
+        open_volumes_get(targets->volumes, thread, &a->volumes[0].spec,
+                         traits->firmware ? &a->identity : NULL, request);
 }
 
 static void list_targets(void *context, struct iscsi_conn *conn,

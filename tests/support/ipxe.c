@@ -49,6 +49,12 @@ static const char *interface_setting(const char *text, char *ret_number)
     return text + 5;
 }
 
+/* The value of a setting of ours, which is a token or none. */
+static bool is_path_setting(const char *text)
+{
+    return str_eq(text, "${path1}");
+}
+
 static bool is_setting(const char *text)
 {
     char number;
@@ -64,14 +70,18 @@ static bool is_booted_from(char number)
 /* The value of a token that is a setting, in `room`; what is not there is empty. */
 static char *expand(const struct script *s, char *token, char room[static MAC_TEXT_SIZE])
 {
-    static const struct mac_address other = {{0x02}};
+    static const struct mac_address nobody = {{0x02}};
     char number;
+    if (is_path_setting(token))
+        return s->ipxe->path1;
     const char *name = is_setting(token) ? interface_setting(token + 2, &number) : NULL;
     if (!name)
         return token;
     room[0] = '\0';
-    if (str_has_prefix(name, "mac}") && number != '3')
-        mac_format(is_booted_from(number) ? s->ipxe->mac : other, room);
+    if (str_has_prefix(name, "mac}") && number == '2' && s->ipxe->other.bytes[0])
+        mac_format(s->ipxe->other, room);
+    else if (str_has_prefix(name, "mac}") && number != '3')
+        mac_format(is_booted_from(number) ? s->ipxe->mac : nobody, room);
     else if (is_booted_from(number))
         str_copy(room, MAC_TEXT_SIZE, ADDRESS);
     return room;
@@ -81,6 +91,11 @@ static bool set_interface(struct script *s, const char *setting, const char *val
 {
     char number;
     const char *name = interface_setting(setting, &number);
+    uint32_t ignored;
+    if (number == '2' && ipv4_parse(value, &ignored) == 0 && str_eq(name, "ip"))
+        return str_copy(s->ipxe->second_ip, sizeof(s->ipxe->second_ip), value);
+    if (number == '2' && ipv4_parse(value, &ignored) == 0 && str_eq(name, "netmask"))
+        return str_copy(s->ipxe->second_mask, sizeof(s->ipxe->second_mask), value);
     if (!str_eq(name, "ip") || !is_booted_from(number) || !str_eq(value, ADDRESS))
         return broken(s, "set %s to %s: of another interface, or no address", setting, value);
     s->ipxe->manual = true;
@@ -167,6 +182,7 @@ static char *text_setting(struct ipxe *ipxe, const char *name)
         {"password", ipxe->password},
         {"reverse-username", ipxe->reverse_username},
         {"reverse-password", ipxe->reverse_password},
+        {"path1", ipxe->path1},
     };
     for (size_t i = 0; i < ARRAY_SIZE(settings); i++)
         if (str_eq(name, settings[i].name))
@@ -301,6 +317,17 @@ static bool is_root_path(const char *path)
             str_has_prefix(rest, "naa."));
 }
 
+/* Behind the first root path, or not. False: it is none. */
+static bool take_second_path(struct script *s, int argc, char **argv, int at)
+{
+    struct ipxe *ipxe = s->ipxe;
+    ipxe->second_path[0] = '\0';
+    if (argc <= at)
+        return true;
+    return argc == at + 1 && ipxe->second_open && is_root_path(argv[at]) &&
+           str_copy(ipxe->second_path, sizeof(ipxe->second_path), argv[at]);
+}
+
 static bool is_drive(int argc, char **argv)
 {
     return argc >= 3 && str_eq(argv[1], "--drive") && str_eq(argv[2], "0x80");
@@ -309,7 +336,8 @@ static bool is_drive(int argc, char **argv)
 static bool do_sanhook(struct script *s, int argc, char **argv)
 {
     struct ipxe *ipxe = s->ipxe;
-    if (argc != 4 || !is_drive(argc, argv) || !is_root_path(argv[3]))
+    if (argc < 4 || !is_drive(argc, argv) || !is_root_path(argv[3]) ||
+        !take_second_path(s, argc, argv, 4))
         return broken(s, "sanhook of what?");
     if (ipxe->closed || ipxe->hooked)
         return broken(s, "sanhook without a network, or twice");
@@ -332,7 +360,7 @@ static bool do_sanboot(struct script *s, int argc, char **argv)
 {
     struct ipxe *ipxe = s->ipxe;
     bool drive = argc == 3 && is_drive(argc, argv);
-    if (!drive && (argc != 2 || !is_root_path(argv[1])))
+    if (!drive && (argc < 2 || !is_root_path(argv[1]) || !take_second_path(s, argc, argv, 2)))
         return broken(s, "sanboot of what?");
     if (ipxe->closed || drive != ipxe->hooked)
         return broken(s, "sanboot without a network, or of the wrong drive");
@@ -443,6 +471,14 @@ static bool do_iseq(struct script *s, int argc, char **argv)
     return argc == 3 ? str_eq(argv[1], argv[2]) : broken(s, "iseq takes two values");
 }
 
+static bool do_ifopen(struct script *s, int argc, char **argv)
+{
+    if (argc != 2 || !str_eq(argv[1], "net2") || !s->ipxe->second_ip[0])
+        return broken(s, "ifopen of another interface, or without an address");
+    s->ipxe->second_open = true;
+    return true;
+}
+
 static bool run_command(struct script *s, int argc, char **argv)
 {
     static const struct {
@@ -454,7 +490,7 @@ static bool run_command(struct script *s, int argc, char **argv)
         {"dhcp", do_dhcp},       {"sanboot", do_sanboot}, {"chain", do_chain},
         {"clear", do_clear},     {"sanhook", do_sanhook}, {"sanunhook", do_sanunhook},
         {"kernel", do_kernel},   {"initrd", do_initrd},   {"boot", do_boot},
-        {"imgfree", do_imgfree}, {"iseq", do_iseq},
+        {"imgfree", do_imgfree}, {"iseq", do_iseq},       {"ifopen", do_ifopen},
     };
     for (size_t i = 0; argc > 0 && i < ARRAY_SIZE(commands); i++)
         if (str_eq(argv[0], commands[i].name))
@@ -482,7 +518,7 @@ static void run_line(struct script *s, const char *line)
     for (char *t = strtok_r(copy, " ", &rest); t && count < MAX_TOKENS;
          t = strtok_r(NULL, " ", &rest)) {
         tokens[count] = expand(s, t, values[count]);
-        count++;
+        count += tokens[count][0] || !is_path_setting(t);
     }
     for (char **at = tokens;;) {
         int argc = count_arguments(at);

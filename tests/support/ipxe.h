@@ -30,6 +30,7 @@ struct ipxe {
     /* Of the interface that it boots from, which is net1 and was opened last. net0 and net2 are
      * there, too, closed. */
     struct mac_address mac;
+    struct mac_address other; /* of net2; 0: 02:00:00:00:00:00, as net0 */
 
     /* What has happened */
     bool manual;       /* the address of that interface was set, and hides DHCP's */
@@ -38,6 +39,10 @@ struct ipxe {
     char initiator[256];
     char username[256], password[256], reverse_username[256], reverse_password[256];
     unsigned san_retries;
+    char second_ip[16], second_mask[16]; /* of net2, as they were set */
+    bool second_open;
+    char path1[256];       /* the setting */
+    char second_path[256]; /* the further root path of the last sanboot or sanhook; "": none */
     unsigned sanboots, sanhooks, chains, dhcps;
     bool hooked;          /* the disk, as a drive */
     char kernel[4096];    /* with its arguments; "": none was fetched */

@@ -89,6 +89,10 @@ static inline void text_of_node(FILE *out, const struct catalog_node *n)
         fputs(" mac ", out);
         text_of_bytes(out, n->macs[i].bytes, sizeof(n->macs[i].bytes));
     }
+    for (size_t i = 0; i < n->n_paths; i++) {
+        fprintf(out, " path %08x ", n->paths[i].address);
+        text_of_bytes(out, n->paths[i].mac.bytes, sizeof(n->paths[i].mac.bytes));
+    }
     for (size_t i = 0; i < n->n_attachments; i++)
         fprintf(out, " lun %u %" PRIu64, n->attachments[i].lun, n->attachments[i].volume_id);
     fprintf(out, " direct %d origin %d", (int)n->ways.direct, (int)n->ways.ibft_origin);

@@ -94,6 +94,53 @@ static void a_node_boots_its_volume_with_its_identity(void **state)
     assert_shown("web1 boots volume web1.root of 10.0.0.1");
 }
 
+/* --- paths --- */
+
+static const struct boot_path path = {.mac = {{0x52, 0x54, 0x00, 0xab, 0xcd, 0x10}},
+                                      .address = 0x0a010014,
+                                      .mask = 0xffffff00,
+                                      .portal_port = 3261,
+                                      .portal = "10.1.0.1"};
+
+/* With net2 having that MAC. */
+static void run_with_path(struct mac_address other, enum direct_way direct)
+{
+    struct boot_site with = site;
+    with.paths = &path;
+    with.n_paths = 1;
+    with.ways.direct = direct;
+    struct plan plan = plan_of(PLAN_VOLUME);
+    cleanup_free char *script = boot_script_render(&plan, mac, &with);
+    ipxe = (struct ipxe){.outcome = outcome, .mac = mac, .other = other, .path1 = "an older one"};
+    sanboot_plan = sanhook_plan = direct_plan = "w";
+    if (ipxe_run(&ipxe, script) != IPXE_BOOTED)
+        fail_msg("%s\n%s", ipxe.problem, script);
+    assert_string_equal(ipxe.root_path, "iscsi:10.0.0.1::3260:0:" IQN ":web1.root");
+}
+
+static void a_further_card_is_a_second_path(void **state)
+{
+    for (int i = 0; i < 2; i++) {
+        run_with_path(path.mac, i ? DIRECT_YES : DIRECT_NO);
+        assert_string_equal(ipxe.second_path, "iscsi:10.1.0.1::3261:0:" IQN ":web1.root");
+        assert_string_equal(ipxe.second_ip, "10.1.0.20");
+        assert_string_equal(ipxe.second_mask, "255.255.255.0");
+        assert_true(ipxe.second_open);
+    }
+}
+
+/* undionly and snponly know no other card than the one that they were loaded through. */
+static void a_card_that_the_loader_does_not_see_is_none(void **state)
+{
+    const struct mac_address other = {{0x52, 0x54, 0x00, 0xab, 0xcd, 0x11}};
+    for (int i = 0; i < 2; i++) {
+        run_with_path(other, i ? DIRECT_YES : DIRECT_NO);
+        assert_string_equal(ipxe.second_path, "");
+        assert_string_equal(ipxe.second_ip, "");
+        assert_false(ipxe.second_open);
+    }
+}
+
 static void a_node_with_chap_gets_its_secrets_to_log_in_with(void **state)
 {
     static const struct chap_credentials mutual = {
@@ -456,6 +503,8 @@ static void no_name_needs_quoting(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(a_further_card_is_a_second_path),
+        TEST(a_card_that_the_loader_does_not_see_is_none),
         TEST(a_node_logs_in_and_then_asks_what_it_boots),
         TEST(its_loader_boots_from_the_same_disk_if_it_has_to),
         TEST(whatever_fails_is_tried_again),

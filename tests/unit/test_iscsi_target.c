@@ -160,6 +160,34 @@ static void a_rival_stays_outside_while_the_first_lives(void **state)
     expect_alive(first);
 }
 
+/* Both of the lab's addresses, of whoever has the node's name. */
+static bool at_home(struct iscsi_target *target, const struct iscsi_login_identity *a,
+                    const struct iscsi_login_identity *b)
+{
+    const struct endpoint homes[] = {endpoint_of_ipv4(0x0a00000b, 0),
+                                     endpoint_of_ipv4(0x0a00000c, 0)};
+    bool all = target == lab->target && str_eq(a->initiator, b->initiator);
+    return all &&
+           (endpoint_same_host(&a->source, homes) || endpoint_same_host(&a->source, homes + 1)) &&
+           (endpoint_same_host(&b->source, homes) || endpoint_same_host(&b->source, homes + 1));
+}
+
+static void the_same_machine_may_come_through_another_card(void **state)
+{
+    lab->target->same_machine = at_home;
+    log_in(first);
+    use_another_address();
+    second->isid_qualifier = 2;
+    log_in(second);
+    expect_sessions(2);
+    struct initiator *clone = initiator_new(lab, 13); /* is nobody's card */
+    clone->isid_qualifier = 3;
+    expect_refusal(clone, ISCSI_LOGIN_UNAVAILABLE);
+    initiator_free(clone);
+    expect_alive(first);
+    expect_alive(second);
+}
+
 static void a_rival_comes_in_when_the_first_is_gone(void **state)
 {
     log_in(first);
@@ -407,6 +435,7 @@ int main(void)
         TARGET_TEST(a_session_has_one_connection),
         TARGET_TEST(a_tsih_is_never_0_and_never_anothers),
         TARGET_TEST(a_rival_stays_outside_while_the_first_lives),
+        TARGET_TEST(the_same_machine_may_come_through_another_card),
         TARGET_TEST(a_rival_comes_in_when_the_first_is_gone),
         TARGET_TEST(nobody_waits_for_the_firsts_last_reads),
         TARGET_TEST(whoever_is_next_waits_for_the_firsts_last_writes),
