@@ -213,6 +213,15 @@ static inline void wire_put_be64(struct wire_writer *w, uint64_t v)
     wire_put_be32(w, (uint32_t)v);
 }
 
+static inline void wire_put_le16(struct wire_writer *w, uint16_t v)
+{
+    uint8_t *p = wire_put_room(w, 2);
+    if (p) {
+        p[0] = (uint8_t)v;
+        p[1] = (uint8_t)(v >> 8);
+    }
+}
+
 static inline void wire_put_le32(struct wire_writer *w, uint32_t v)
 {
     uint8_t *p = wire_put_room(w, 4);

@@ -71,6 +71,17 @@ static void writes_what_it_reads(void **state)
                         22);
 }
 
+static void writes_little_endian(void **state)
+{
+    uint8_t data[6];
+    struct wire_writer w = wire_writer_of(data, sizeof(data));
+    wire_put_le16(&w, 0x0201);
+    wire_put_le32(&w, 0x06050403);
+    wire_put_le16(&w, 0x0807); /* there is no room for it */
+    assert_false(wire_writer_ok(&w));
+    assert_memory_equal(data, "\x1\x2\x3\x4\x5\x6", 6);
+}
+
 static void writing_over_the_end_changes_nothing(void **state)
 {
     uint8_t data[4] = {7, 7, 7, 7};
@@ -90,6 +101,7 @@ int main(void)
         TEST(reading_over_the_end_fails_for_good),
         TEST(a_sub_reader_ends_where_it_was_told),
         TEST(writes_what_it_reads),
+        TEST(writes_little_endian),
         TEST(writing_over_the_end_changes_nothing),
     };
     return RUN_TESTS(tests);
