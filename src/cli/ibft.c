@@ -1,0 +1,98 @@
+/* nodisk ibft: what firmware has left for the operating system, here or in a file. No daemon. */
+#include "ibft/print.h"
+
+#include "cli/command.h"
+
+#include <errno.h>
+
+/* Why it is not whole, for those who do not see the table itself. */
+static void tell_faults(const struct ibft_faults *faults)
+{
+    for (size_t i = 0; i < faults->count; i++)
+        fprintf(stderr, "nodisk: %s: %s\n",
+                faults->list[i].severity == IBFT_ERROR ? "error" : "warning", faults->list[i].text);
+    if (faults->more)
+        fprintf(stderr, "nodisk: and %zu more\n", faults->more);
+}
+
+static int print_as(const struct cli *cli, const struct ibft *ibft, const char *format,
+                    bool secrets)
+{
+    cleanup_ibft_output struct ibft_output output = {0};
+    struct error error;
+    int r = ibft_write(ibft, format, secrets, &output, &error);
+    if (r == -EINVAL)
+        return cli_bad_value("format", format,
+                             "is none; there are iscsistart, dracut, networkd, networkmanager");
+    if (r < 0)
+        return cli_fail(&error);
+    for (size_t i = 0; i < output.n_files; i++) {
+        if (output.n_files > 1)
+            printf("%s### %s\n", i ? "\n" : "", output.files[i].name);
+        fputs(output.files[i].text, stdout);
+    }
+    if (output.has_hidden)
+        fputs("nodisk: CHAP secrets are left out; --secrets prints them\n", stderr);
+    return CLI_OK;
+}
+
+static int print_whole(const struct cli *cli, const struct ibft *ibft,
+                       const struct ibft_source *source, const struct ibft_faults *faults,
+                       bool secrets)
+{
+    if (!cli->json) {
+        ibft_print(stdout, ibft, source, faults, secrets);
+        return CLI_OK;
+    }
+    json_t *json = ibft_to_json(ibft, source, faults, secrets);
+    if (json)
+        print_json(json);
+    else
+        fputs("nodisk: out of memory\n", stderr);
+    int status = json ? CLI_OK : CLI_FAILED;
+    json_decref(json);
+    return status;
+}
+
+static int show(const struct cli *cli, const struct args *args)
+{
+    struct ibft ibft;
+    struct ibft_source source;
+    struct ibft_faults faults = {0};
+    struct error error;
+    const char *format = args_value(args, "format");
+    bool secrets = args_given(args, "secrets");
+    int r = args->n_words ? ibft_read_path(args->words[0], &ibft, &source, &faults, &error)
+                          : ibft_read_machine("", &ibft, &source, &faults, &error);
+    if (r < 0)
+        return cli_fail(&error);
+    int status;
+    if (format) {
+        status = print_as(cli, &ibft, format, secrets);
+        tell_faults(&faults);
+    } else {
+        status = print_whole(cli, &ibft, &source, &faults, secrets);
+    }
+    return status == CLI_OK && faults.error ? CLI_FAILED : status;
+}
+
+static const struct cli_option options[] = {
+    {"format", "FORMAT", "iscsistart, dracut, networkd or networkmanager: print it for them"},
+    {"secrets", NULL, "print the CHAP secrets, too"},
+};
+
+static const char more[] =
+    "Of this machine; or FILE: the table alone, memory that it is in (/dev/mem, a dump), a copy "
+    "of\n"
+    "/sys/firmware/ibft, or - for standard input. It needs no daemon. The exit status is 1 if\n"
+    "something is wrong with the table.\n"
+    "\n"
+    "  ssh root@web1 cat /sys/firmware/acpi/tables/iBFT | nodisk ibft -\n";
+
+static const struct cli_verb verbs[] = {
+    {"", "[FILE]", 0, "What firmware has left for the operating system to boot by iSCSI", options,
+     ARRAY_SIZE(options), more, show, 1},
+};
+
+const struct cli_noun cli_ibft = {"ibft", "The boot firmware table of a machine", verbs,
+                                  ARRAY_SIZE(verbs)};

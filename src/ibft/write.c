@@ -1,0 +1,65 @@
+/* The formats, and the files that they come to. */
+#include "ibft/print.h"
+
+#include <errno.h>
+
+static const struct {
+    const char *name;
+    int (*write)(struct ibft_writer *writer, struct error *ret_error);
+} formats[] = {
+    {"iscsistart", ibft_write_iscsistart},
+    {"dracut", ibft_write_dracut},
+    {"networkd", ibft_write_networkd},
+    {"networkmanager", ibft_write_networkmanager},
+};
+
+int ibft_writer_begin(struct ibft_writer *w, const char *name, struct error *ret_error)
+{
+    w->text = NULL;
+    w->out = open_memstream(&w->text, &w->size);
+    if (!w->out)
+        return error_set(ret_error, -ENOMEM, "out of memory");
+    w->output->files[w->output->n_files].name = name;
+    return 0;
+}
+
+int ibft_writer_end(struct ibft_writer *w, struct error *ret_error)
+{
+    bool failed = ferror(w->out) || fclose(w->out) != 0;
+    w->output->files[w->output->n_files++].text = w->text;
+    return failed ? error_set(ret_error, -ENOMEM, "out of memory") : 0;
+}
+
+void ibft_output_free(struct ibft_output *output)
+{
+    for (size_t i = 0; i < output->n_files; i++)
+        free(output->files[i].text);
+    *output = (struct ibft_output){0};
+}
+
+int ibft_write(const struct ibft *ibft, const char *format, bool secrets,
+               struct ibft_output *ret_output, struct error *ret_error)
+{
+    struct ibft_output output = {0};
+    struct ibft_writer writer = {
+        .ibft = ibft,
+        .nic = ibft_boot_nic(ibft),
+        .target = ibft_boot_target(ibft),
+        .secrets = secrets,
+        .output = &output,
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(formats); i++) {
+        if (!str_eq(formats[i].name, format))
+            continue;
+        int r = formats[i].write(&writer, ret_error);
+        if (r < 0)
+            ibft_output_free(&output);
+        else
+            *ret_output = output;
+        return r;
+    }
+    return error_set(ret_error, -EINVAL,
+                     "there is no format '%.32s'; there are iscsistart, dracut, networkd, "
+                     "networkmanager",
+                     format);
+}
