@@ -33,6 +33,7 @@
 #include "server/loaders_list.h"
 #include "server/neighbour.h"
 #include "server/newcomers.h"
+#include "server/patient_mailbox.h"
 #include "server/san.h"
 #include "server/sessions.h"
 #include "server/space_watch.h"
@@ -52,8 +53,9 @@ struct server {
     const char *config_path;
     struct config config;
     sd_event *loop;
-    struct mailbox mailbox; /* to the control thread */
-    int state_lock;         /* descriptor that holds the state directory */
+    struct mailbox mailbox;                 /* to the control thread */
+    struct patient_mailbox session_mailbox; /* the same, of sessions */
+    int state_lock;                         /* descriptor that holds the state directory */
     struct catalog_slot *catalog;
     struct addresses *addresses; /* that nodes may have */
     struct loaders *loaders;     /* that firmware fetches */
@@ -239,6 +241,8 @@ static int start_loop(struct server *server, struct error *ret_error)
         r = mailbox_open(&server->mailbox);
     if (r >= 0)
         r = sd_event_add_io(server->loop, NULL, server->mailbox.fd, EPOLLIN, on_message, server);
+    if (r >= 0)
+        r = patient_mailbox_open(&server->session_mailbox, server->loop);
     if (r >= 0)
         r = sd_event_set_watchdog(server->loop, true);
     if (r < 0)
@@ -455,8 +459,9 @@ static int start_san(struct server *server, struct error *ret_error)
                               &server->space, ret_error);
     if (r >= 0)
         r = san_start(&server->config, server->catalog, server->registry, server->storage,
-                      server->space, boot_cache_recorder(server->boot_cache), &server->mailbox,
-                      on_session, server, &server->san, ret_error);
+                      server->space, boot_cache_recorder(server->boot_cache),
+                      &server->session_mailbox.mailbox, on_session, server, &server->san,
+                      ret_error);
     if (r < 0)
         return r;
     server->sessions = (struct sessions){.roster = san_roster(server->san),
@@ -749,6 +754,7 @@ static void stop(struct server *server)
     storage_close(server->storage);
     registry_stop(server->registry);
     mailbox_run(&server->mailbox); /* what all these still had to say */
+    patient_mailbox_close(&server->session_mailbox);
     boot_cache_free(server->boot_cache);
     boot_tracker_free(server->boots.tracker);
     catalog_slot_free(server->catalog);
@@ -765,7 +771,10 @@ static void stop(struct server *server)
 
 static int run(const char *config_path)
 {
-    struct server server = {.config_path = config_path, .mailbox = {.fd = -1}, .state_lock = -1};
+    struct server server = {.config_path = config_path,
+                            .mailbox = {.fd = -1},
+                            .session_mailbox.mailbox.fd = -1,
+                            .state_lock = -1};
     struct error error;
     if (config_read(config_path, print_problem, NULL, &server.config) < 0)
         return 1;
