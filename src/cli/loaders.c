@@ -1,6 +1,8 @@
 /* nodisk loaders list | script */
 #include "cli/command.h"
 
+#include <ctype.h>
+
 /*
  * For iPXE that is burnt into a card, or on a stick: every card in turn, for ever, until one of
  * them is given a boot script and that can be fetched. A port that needs 45 seconds before it lets
@@ -8,7 +10,7 @@
  *
  * For iPXE of 2019 (Debian 12) and newer.
  */
-static const char boot_script[] =
+static const char until_a_card[] =
     "#!ipxe\n"
     "# Boots from nodisk, whichever card its network is on: tries them all, again and again.\n"
     ":again\n"
@@ -16,8 +18,9 @@ static const char boot_script[] =
     ":card\n"
     "isset ${net${nic}/mac} || goto wait\n"
     "echo nodisk: asking for an address with net${nic} (${net${nic}/mac})\n"
-    "ifclose ||\n"
-    "dhcp net${nic} || goto next\n"
+    "ifclose ||\n";
+
+static const char after_dhcp[] =
     "isset ${filename} || goto next\n"
     "chain --replace ${filename} || goto next\n"
     ":next\n"
@@ -28,21 +31,73 @@ static const char boot_script[] =
     "sleep 5\n"
     "goto again\n";
 
+#define MAX_VLAN 4094 /* IEEE 802.1Q */
+
+/* iPXE calls the interface of a VLAN after its card's. vlan: 0: the network is not tagged. */
+static void put_dhcp(FILE *f, unsigned vlan)
+{
+    if (vlan)
+        fprintf(f,
+                "vcreate --tag %u net${nic} || echo nodisk: net${nic} has no VLAN %u (was this "
+                "iPXE built with VLAN_CMD?)\n"
+                "dhcp net${nic}-%u || goto next\n",
+                vlan, vlan, vlan);
+    else
+        fputs("dhcp net${nic} || goto next\n", f);
+}
+
+static char *make_script(unsigned vlan)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *f = open_memstream(&text, &size);
+    if (!f)
+        return NULL;
+    fputs(until_a_card, f);
+    put_dhcp(f, vlan);
+    fputs(after_dhcp, f);
+    if (fclose(f) == 0)
+        return text;
+    free(text);
+    return NULL;
+}
+
+/* 1 to MAX_VLAN. */
+static bool parse_vlan(const char *word, unsigned *ret_vlan)
+{
+    char *end;
+    unsigned long vlan = strtoul(word, &end, 10);
+    if (!isdigit((unsigned char)word[0]) || *end || vlan < 1 || vlan > MAX_VLAN)
+        return false;
+    *ret_vlan = (unsigned)vlan;
+    return true;
+}
+
 static int script(const struct cli *cli, const struct args *args)
 {
-    if (!cli->json) {
-        fputs(boot_script, stdout);
-        return CLI_OK;
-    }
-    json_t *answer = json_pack("{s:s}", "script", boot_script);
-    if (!answer || json_dumpf(answer, stdout, 0) < 0)
-        fputs("nodisk: out of memory\n", stderr);
-    else
-        putchar('\n');
+    const char *word = args_value(args, "vlan");
+    unsigned vlan = 0;
+    if (word && !parse_vlan(word, &vlan))
+        return cli_bad_value("vlan", word, "must be a number from 1 to 4094");
+    cleanup_free char *text = make_script(vlan);
+    json_t *answer = text ? json_pack("{s:s}", "script", text) : NULL;
     bool ok = answer != NULL;
+    if (!ok) {
+        fputs("nodisk: out of memory\n", stderr);
+    } else if (cli->json) {
+        json_dumpf(answer, stdout, 0);
+        putchar('\n');
+    } else {
+        fputs(text, stdout);
+    }
     json_decref(answer);
     return ok ? CLI_OK : CLI_FAILED;
 }
+
+static const struct cli_option script_options[] = {
+    {"vlan", "ID",
+     "its network is tagged: the script makes an interface of this VLAN on each card"},
+};
 
 static const char more[] =
     "Build it into iPXE (make bin-x86_64-efi/ipxe.efi EMBED=boot.ipxe), hand it to ipxe.lkrn as "
@@ -104,8 +159,8 @@ static const struct cli_verb verbs[] = {
      "Machines whose key has no file get an address and nothing to boot.\n",
      list},
 
-    {"script", "", 0, "The iPXE script for iPXE in a card's ROM or on a USB stick", NULL, 0, more,
-     script},
+    {"script", "", 0, "The iPXE script for iPXE in a card's ROM or on a USB stick", script_options,
+     ARRAY_SIZE(script_options), more, script},
 };
 
 const struct cli_noun cli_loaders = {"loaders", "Boot loaders", verbs, ARRAY_SIZE(verbs)};

@@ -93,3 +93,16 @@ def test_each_kind_of_damage_is_told_with_what_to_do(lab, tmp_path):
 
     (tmp_path / "loaders" / "cut.efi").write_bytes(good)  # what was advised
     assert listed(daemon)["lab", "uefi-x64"]["state"] == "ready"
+
+
+def test_the_script_for_a_tagged_network(lab):
+    daemon = lab.daemon(SUBNET)
+    plain, tagged = daemon.ok("loaders", "script"), daemon.ok("loaders", "script", "--vlan", "20")
+    assert "vcreate" not in plain and "\ndhcp net${nic} || goto next\n" in plain
+    create = "vcreate --tag 20 net${nic} || echo "
+    [at] = [i for i, line in enumerate(tagged.splitlines()) if line.startswith(create)]
+    assert tagged.splitlines()[at + 1] == "dhcp net${nic}-20 || goto next"
+    others = [line for i, line in enumerate(tagged.splitlines()) if i not in (at, at + 1)]
+    assert others == [line for line in plain.splitlines() if not line.startswith("dhcp ")]
+    for wrong in ("0", "4095", "-1", "20x", ""):
+        assert "must be a number from 1 to 4094" in daemon.usage("loaders", "script", f"--vlan={wrong}")
