@@ -7,25 +7,18 @@
 
 #include "core/wire.h"
 
-/* iPXE's config/general.h: DOWNLOAD_PROTO_..., SANBOOT_PROTO_..., ..._CMD, VLAN_CMD. */
+/* iPXE's config/general.h: NET_PROTO_IPV6, DOWNLOAD_PROTO_..., SANBOOT_PROTO_..., ..._CMD,
+ * VLAN_CMD. */
 static const struct loader_feature features[] = {
-    {"HTTP", "HTTP"},
-    {"HTTPS", "HTTPS"},
-    {"TFTP", "TFTP"},
-    {"NFS", "NFS"},
-    {"DNS", "DNS"},
-    {"iSCSI", "iSCSI"},
-    {"AoE", "AoE"},
-    {"SRP", "SRP"},
-    {"VLAN", "vcreate"},
-    {"menu", "menu"},
-    {"param", "param"},
-    {"login", "login"},
-    {"console", "console"},
-    {"imgtrust", "imgtrust"},
-    {"imgverify", "imgverify"},
-    {"nslookup", "nslookup"},
-    {"certstore", "certstore"},
+    {"HTTP", "HTTP"},         {"HTTPS", "HTTPS"},
+    {"TFTP", "TFTP"},         {"NFS", "NFS"},
+    {"DNS", "DNS"},           {"IPv6", "dhcpv6"},
+    {"iSCSI", "iSCSI"},       {"AoE", "AoE"},
+    {"SRP", "SRP"},           {"VLAN", "vcreate"},
+    {"menu", "menu"},         {"param", "param"},
+    {"login", "login"},       {"console", "console"},
+    {"imgtrust", "imgtrust"}, {"imgverify", "imgverify"},
+    {"nslookup", "nslookup"}, {"certstore", "certstore"},
 };
 
 const struct loader_feature *loader_file_features(size_t *ret_count)

@@ -746,6 +746,23 @@ static void set_default_listen(struct listen_list *list, const char *text)
     (void)wrong; /* our own constants */
 }
 
+/* Where nothing is said, IPv6 is served if there is anybody to be served. */
+static void listen_on_ipv6(struct parser *parser)
+{
+    static const struct {
+        const char *section;
+        const char *listen;
+    } services[] = {{"iscsi", "[::]:3260"}, {"http", "[::]:80"}, {"tftp", "[::]:69"}};
+    bool served = false, known;
+    for (size_t i = 0; i < parser->config->n_subnets; i++)
+        served |= parser->config->subnets[i].network6.bits > 0;
+    for (size_t i = 0; served && i < ARRAY_SIZE(services); i++) {
+        const struct key *key = find_key(services[i].section, "listen", &known);
+        if (!(parser->seen[CONFIG_MAX_SUBNETS] & key_bit(key)))
+            set_default_listen((void *)((char *)parser->config + key->offset), services[i].listen);
+    }
+}
+
 int config_init(struct config *ret_config)
 {
     struct config config = {.log_level = LOG_INFO,
@@ -786,6 +803,7 @@ static int parse_file(struct parser *parser, FILE *file)
     if (r > 0)
         problem(parser, (unsigned)r, "is neither [section] nor key = value");
     check_subnets(parser);
+    listen_on_ipv6(parser);
     check_adopt_rules(parser);
     check_discovery_chap(parser);
     return parser->problems ? -EINVAL : 0;

@@ -10,14 +10,18 @@
 
 static void put_machines(FILE *out, const struct subnet *subnets, size_t count)
 {
-    char text[IPV4_TEXT_SIZE];
+    char text[IPV4_TEXT_SIZE], text6[NETWORK6_TEXT_SIZE];
     fputs("\tchain ours {\n", out);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         fprintf(out,
                 "\t\tiifname \"%s\" ip saddr %s/%d accept comment \"subnet %s\"\n"
                 "\t\tiifname \"%s\" ip6 saddr fe80::/10 accept\n",
                 subnets[i].interface, ipv4_format(subnets[i].network, text),
                 __builtin_popcount(subnets[i].mask), subnets[i].name, subnets[i].interface);
+        if (subnets[i].network6.bits)
+            fprintf(out, "\t\tiifname \"%s\" ip6 saddr %s accept\n", subnets[i].interface,
+                    network6_format(&subnets[i].network6, text6));
+    }
     fputs("\t\tcounter drop\n\t}\n\n", out);
 }
 
@@ -92,6 +96,15 @@ static void put_iscsi(FILE *out, const struct catalog *catalog)
     fprintf(out, "\t\t%s\n\t}\n\n", unbound || !bound ? "jump ours" : "counter drop");
 }
 
+/* Its interface is no part of an address there. */
+static const char *format_destination(const struct endpoint *e,
+                                      char text[static ENDPOINT_TEXT_SIZE])
+{
+    endpoint_format_address(e, text);
+    text[strcspn(text, "%")] = '\0';
+    return text;
+}
+
 static void put_service(FILE *out, const char *name, const char *protocol, const char *chain,
                         const struct listen_list *list)
 {
@@ -104,7 +117,7 @@ static void put_service(FILE *out, const char *name, const char *protocol, const
         fputs("\t\t", out);
         if (!endpoint_is_any(e))
             fprintf(out, "%s daddr %s ", endpoint_ipv4(e, &ignored) ? "ip" : "ip6",
-                    endpoint_format_address(e, text));
+                    format_destination(e, text));
         fprintf(out, "%s dport %u jump %s comment \"%s\"\n", protocol, endpoint_port(e), chain,
                 name);
     }

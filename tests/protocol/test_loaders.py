@@ -35,7 +35,7 @@ def test_debians_loaders_and_what_they_can_do(lab):
     assert bios["ipxe"] is True and bios["version"] is bios["features"] is bios["missing"] is None
     assert (x64["file"], x64["state"], x64["advice"]) == ("snponly.efi", "ready", None)
     assert x64["machine"] == "x86-64 UEFI" and x64["version"].startswith(VERSION)
-    assert {"HTTP", "iSCSI", "menu", "DNS"} <= set(x64["features"])
+    assert {"HTTP", "iSCSI", "menu", "DNS", "IPv6"} <= set(x64["features"])
     assert {"HTTPS", "VLAN", "imgverify", "console"} <= set(x64["missing"])
     assert not set(x64["features"]) & set(x64["missing"])
     assert arm64["file"] is arm64["size"] is arm64["ipxe"] is arm64["features"] is None and arm64["state"] == "none"

@@ -46,13 +46,14 @@ static bool has(uint32_t bits, const char *name)
 
 static void ipxe_is_known_with_what_it_has(void **state)
 {
-    LOOK(0x8664, "\0iPXE\0\0\0001.21.1+ (g988d2)\0HTTP\0iSCSI\0vcreate\0https\0the menu");
+    LOOK(0x8664, "\0iPXE\0\0\0001.21.1+ (g988d2)\0HTTP\0iSCSI\0vcreate\0dhcpv6\0https\0the menu");
     assert_int_equal(found.format, LOADER_FORMAT_UEFI);
     assert_int_equal(found.machine, 0x8664);
     assert_true(found.is_ipxe);
     assert_string_equal(found.version, "1.21.1+ (g988d2)");
     assert_true(has(found.features, "HTTP") && has(found.features, "iSCSI"));
     assert_true(has(found.features, "VLAN") && !has(found.features, "HTTPS"));
+    assert_true(has(found.features, "IPv6"));
     assert_true(has(found.missing, "HTTPS") && has(found.missing, "imgverify"));
     assert_false(has(found.missing, "HTTP"));
     /* the end of another string may be one of its own, too */

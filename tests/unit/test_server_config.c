@@ -322,14 +322,53 @@ static void a_missing_file_is_told(void **state)
                         "/nowhere/nodisk.conf: cannot be read: No such file or directory");
 }
 
+static const char subnet6[] = "[subnet lab]\ninterface = eth1\nnetwork = 10.0.0.0/24\n"
+                              "network6 = 2001:db8:1::/64\n";
+
+static void ipv6_is_listened_on_where_it_is_to_be_served(void **state)
+{
+    struct config config;
+    struct reports reports;
+    char text[ENDPOINT_TEXT_SIZE];
+    assert_int_equal(read_text(subnet6, &reports, &config), 0);
+    const struct listen_list *lists[] = {&config.iscsi, &config.http, &config.tftp};
+    static const char *const expected[][2] = {
+        {"0.0.0.0:3260", "[::]:3260"}, {"0.0.0.0:80", "[::]:80"}, {"0.0.0.0:69", "[::]:69"}};
+    for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
+        assert_int_equal(lists[i]->count, 2);
+        for (size_t k = 0; k < 2; k++)
+            assert_string_equal(endpoint_format(&lists[i]->endpoints[k], text), expected[i][k]);
+    }
+    config_free(&config);
+}
+
+static void what_is_set_to_be_listened_on_stays(void **state)
+{
+    struct config config;
+    struct reports reports;
+    char text[512];
+    snprintf(text, sizeof(text), "%s[http]\nlisten = 10.0.0.1:80\n", subnet6);
+    assert_int_equal(read_text(text, &reports, &config), 0);
+    assert_int_equal(config.http.count, 1);
+    assert_int_equal(config.iscsi.count, 2);
+    config_free(&config);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(an_empty_file_gives_the_defaults), TEST(discovery_with_chap),
-        TEST(a_full_file_is_understood),        TEST(the_limits_of_sessions),
-        TEST(the_loaders_of_a_subnet),          TEST(what_should_stay_free),
-        TEST(each_problem_names_line_and_key),  TEST(what_is_wrong_is_not_called_missing_too),
-        TEST(a_line_that_is_too_long_is_told),  TEST(a_missing_file_is_told),
+        TEST(ipv6_is_listened_on_where_it_is_to_be_served),
+        TEST(what_is_set_to_be_listened_on_stays),
+        TEST(an_empty_file_gives_the_defaults),
+        TEST(discovery_with_chap),
+        TEST(a_full_file_is_understood),
+        TEST(the_limits_of_sessions),
+        TEST(the_loaders_of_a_subnet),
+        TEST(what_should_stay_free),
+        TEST(each_problem_names_line_and_key),
+        TEST(what_is_wrong_is_not_called_missing_too),
+        TEST(a_line_that_is_too_long_is_told),
+        TEST(a_missing_file_is_told),
     };
     return RUN_TESTS(tests);
 }
