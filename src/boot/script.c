@@ -58,6 +58,51 @@ static void put_origin(FILE *f, struct mac_address mac, enum ibft_origin origin)
     }
 }
 
+/* The address last: with that, iPXE makes its routes. */
+static void put_ipv4(FILE *f, struct mac_address mac, const struct boot_ipv4 *ipv4)
+{
+    char text[MAC_TEXT_SIZE], address[IPV4_TEXT_SIZE], mask[IPV4_TEXT_SIZE], router[IPV4_TEXT_SIZE];
+    mac_format(mac, text);
+    ipv4_format(ipv4->address, address);
+    ipv4_format(ipv4->mask, mask);
+    ipv4_format(ipv4->router, router);
+    for (size_t i = 0; i < ARRAY_SIZE(interface_names); i++) {
+        const char *name = interface_names[i];
+        fprintf(f, "iseq ${%s/mac} %s && set %s/netmask %s && ", name, text, name, mask);
+        if (ipv4->router)
+            fprintf(f, "set %s/gateway %s && ", name, router);
+        fprintf(f, "set %s/ip %s ||\n", name, address);
+    }
+}
+
+/* What put_ipv4() has set would hide what DHCP says. */
+static void put_no_ipv4(FILE *f, struct mac_address mac)
+{
+    char text[MAC_TEXT_SIZE];
+    mac_format(mac, text);
+    for (size_t i = 0; i < ARRAY_SIZE(interface_names); i++)
+        fprintf(f,
+                "iseq ${%s/mac} %s && clear %s/netmask ||\n"
+                "iseq ${%s/mac} %s && clear %s/gateway ||\n",
+                interface_names[i], text, interface_names[i], interface_names[i], text,
+                interface_names[i]);
+}
+
+/* Asks for the same script, and says which IPv4 address it has. */
+static void put_ask_ipv4(FILE *f, struct mac_address mac, const struct boot_site *site)
+{
+    char text[MAC_TEXT_SIZE];
+    mac_format(mac, text);
+    fputs(":again\n", f);
+    for (size_t i = 0; i < ARRAY_SIZE(interface_names); i++) {
+        const char *name = interface_names[i];
+        fprintf(f, "iseq ${%s/mac} %s && chain --replace ", name, text);
+        put_url(f, "boot.ipxe", mac, site->base_url);
+        fprintf(f, "&" BOOT_IPV4_QUERY "=${%s/ip} ||\n", name);
+    }
+    fprintf(f, "sleep %u\ngoto again\n", RETRY_SECONDS);
+}
+
 static void put_identity(FILE *f, const struct plan *plan, const struct boot_site *site)
 {
     fprintf(f, "set hostname %s\n", plan->node->name);
@@ -213,8 +258,15 @@ static void put_elsewhere(FILE *f, const struct plan *plan, const struct boot_si
 static void put_volume(FILE *f, const struct plan *plan, struct mac_address mac,
                        const struct boot_site *site)
 {
+    if (site->ipv4_way == BOOT_IPV4_ASK) {
+        put_ask_ipv4(f, mac, site);
+        return;
+    }
     put_identity(f, plan, site);
-    put_origin(f, mac, site->ways.ibft_origin);
+    if (site->ipv4_way == BOOT_IPV4_SET)
+        put_ipv4(f, mac, &site->ipv4);
+    else if (site->ipv4_way == BOOT_IPV4_USE)
+        put_origin(f, mac, site->ways.ibft_origin);
     put_chap(f, plan_chap(plan));
     fprintf(f, "set san-retries %u\n", SAN_RETRIES);
     if (plan->volume->elsewhere)
@@ -237,6 +289,8 @@ static void put_start_over(FILE *f, unsigned seconds, struct mac_address mac,
                            const struct boot_site *site)
 {
     put_origin(f, mac, IBFT_ORIGIN_DHCP); /* what was set would hide the new one */
+    if (site->ipv4_way != BOOT_IPV4_USE)
+        put_no_ipv4(f, mac);
     fprintf(f, "sleep %u\nifclose\ndhcp || goto again\nchain --replace ", seconds);
     put_url(f, "boot.ipxe", mac, site->base_url);
     fprintf(f, " || goto again\n");

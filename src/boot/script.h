@@ -18,13 +18,30 @@ struct boot_path {
     char portal[ENDPOINT_TEXT_SIZE]; /* the target's address in that network */
 };
 
+/* How a machine comes to its disk over IPv4, which iPXE can tell its system of. */
+enum boot_ipv4_way {
+    BOOT_IPV4_USE,  /* it has an address already */
+    BOOT_IPV4_SET,  /* it asks over IPv6: it sets the address that it is to have */
+    BOOT_IPV4_ASK,  /* likewise, and it has to say whether it has got one: see BOOT_IPV4_QUERY */
+    BOOT_IPV4_NONE, /* it has none: its disk is reached over IPv6 */
+};
+
+/* How it says that in the query of the script's URL: "&ip=10.0.0.20", or "&ip=". */
+#define BOOT_IPV4_QUERY "ip"
+
+struct boot_ipv4 {
+    uint32_t address, mask, router; /* router 0: none */
+};
+
 struct boot_site {
-    const char *portal; /* "10.0.0.1": the target's address as this machine reaches it */
+    const char *portal; /* "10.0.0.1", "[2001:db8::1]": the target's address for this machine */
     uint16_t portal_port;
-    const char *base_url; /* "http://10.0.0.1" or "http://10.0.0.1:8080" */
+    const char *base_url; /* "http://10.0.0.1", "http://[2001:db8::1]:8080" */
     const char *base_iqn;
     const struct boot_path *paths; /* further ways to the disk */
     size_t n_paths;
+    enum boot_ipv4_way ipv4_way;
+    struct boot_ipv4 ipv4; /* to be set */
     struct boot_ways ways; /* this machine's; none of them is the default */
 };
 

@@ -84,13 +84,24 @@ static enum proof prove_proxied(const struct node_http *http, uint32_t address,
     return mac_eq(holder, mac) || has_mac(node, holder) ? PROOF_FOR : PROOF_AGAINST;
 }
 
+static enum proof prove_ipv6(const struct node_http *http, const struct endpoint *peer,
+                             const struct catalog_node *node, struct mac_address mac)
+{
+    struct mac_address holder;
+    if (!http->settings.machine6)
+        return PROOF_AGAINST;
+    if (!http->settings.machine6(http->settings.context, peer, &holder))
+        return PROOF_NONE;
+    return mac_eq(holder, mac) || has_mac(node, holder) ? PROOF_FOR : PROOF_AGAINST;
+}
+
 static enum proof prove(const struct node_http *http, const struct endpoint *peer,
                         const struct catalog_node *node, struct mac_address mac)
 {
     const struct node_http_settings *settings = &http->settings;
     uint32_t address;
     if (!endpoint_ipv4(peer, &address))
-        return PROOF_AGAINST;
+        return prove_ipv6(http, peer, node, mac);
     switch (settings->giver(settings->context, address)) {
     case NODE_HTTP_OURS:
         return prove_ours(http, address, node, mac);
@@ -127,31 +138,70 @@ static void sign_script(struct node_http *http, const struct plan *plan, struct 
 const char *node_http_format_url(const struct endpoint *local, char url[static NODE_HTTP_URL_SIZE])
 {
     char address[ENDPOINT_TEXT_SIZE];
-    endpoint_format(local, address);
+    endpoint_format_portal(local, address);
     if (endpoint_port(local) == 80)
-        endpoint_format_address(local, address);
+        endpoint_format_host(local, address);
     snprintf(url, NODE_HTTP_URL_SIZE, "http://%s", address);
     return url;
 }
 
+/* What the machine says of its IPv4 address: the query of a script that asked it. */
+static enum boot_ipv4_way ipv4_way_told(const struct http_request *request)
+{
+    const char *text = http_query(request, BOOT_IPV4_QUERY);
+    uint32_t address;
+    if (!text)
+        return BOOT_IPV4_ASK;
+    return ipv4_parse(text, &address) == 0 && address ? BOOT_IPV4_USE : BOOT_IPV4_NONE;
+}
+
+/* Which way is its disk? */
+static enum boot_ipv4_way choose_way(struct node_http *http, const struct http_request *request,
+                                     const struct plan *plan, struct mac_address mac,
+                                     const struct endpoint *peer, struct node_http_ipv4 *ret_ipv4)
+{
+    const struct node_http_settings *settings = &http->settings;
+    uint32_t ignored;
+    if (endpoint_ipv4(peer, &ignored))
+        return BOOT_IPV4_USE;
+    if (plan->kind != PLAN_VOLUME || !settings->ipv4 ||
+        !settings->ipv4(settings->context, peer, catalog_node_address_of(plan->node, mac),
+                        ret_ipv4))
+        return BOOT_IPV4_NONE;
+    const struct boot_ways ways = boot_ways_of(&plan->node->ways, &settings->ways);
+    enum boot_ipv4_way told = ipv4_way_told(request);
+    bool can_set = ret_ipv4->address;
+    if (can_set && (ways.ibft_origin != IBFT_ORIGIN_DHCP || told == BOOT_IPV4_NONE))
+        return BOOT_IPV4_SET;
+    return plan->volume->elsewhere && !can_set ? BOOT_IPV4_USE : told;
+}
+
 static void reply_script(struct node_http *http, struct http_request *request,
                          const struct plan *plan, struct mac_address mac,
-                         const struct endpoint *local, const struct endpoint *peer,
+                         const struct endpoint *peer, const struct endpoint *local,
                          const char *base_iqn)
 {
     char portal[ENDPOINT_TEXT_SIZE], url[NODE_HTTP_URL_SIZE];
     struct endpoint portal_endpoint;
-    http->settings.portal(http->settings.context, local, &portal_endpoint);
+    struct node_http_ipv4 ipv4 = {.address = 0};
+    enum boot_ipv4_way way = choose_way(http, request, plan, mac, peer, &ipv4);
+    if (ipv4.portal.any.sa_family && way != BOOT_IPV4_NONE)
+        portal_endpoint = ipv4.portal;
+    else
+        http->settings.portal(http->settings.context, local, &portal_endpoint);
     struct boot_site site = {
-        .portal = endpoint_format_address(&portal_endpoint, portal),
+        .portal = endpoint_format_host(&portal_endpoint, portal),
         .portal_port = endpoint_port(&portal_endpoint),
         .base_url = node_http_format_url(local, url),
         .ways = plan->node ? boot_ways_of(&plan->node->ways, &http->settings.ways)
                            : http->settings.ways,
         .base_iqn = base_iqn,
+        .ipv4_way = way,
+        .ipv4 = {ipv4.address, ipv4.mask, ipv4.router},
     };
     struct node_http_paths paths;
-    node_http_find_paths(http, plan, peer, &paths);
+    const struct endpoint own = endpoint_of_ipv4(ipv4.address, 0);
+    node_http_find_paths(http, plan, way == BOOT_IPV4_SET ? &own : peer, &paths);
     site.paths = paths.list;
     site.n_paths = paths.count;
     char *script = boot_script_render(plan, mac, &site);
@@ -202,9 +252,9 @@ static enum plan_kind meet_unknown(struct node_http *http, const struct endpoint
 {
     const struct node_http_settings *settings = &http->settings;
     struct node_http_place place;
-    uint32_t address;
-    if (!settings->pending || !endpoint_ipv4(peer, &address) ||
-        !settings->registers(settings->context, address, &place))
+    uint32_t address = 0; /* over IPv6, it has none that it could keep */
+    (void)endpoint_ipv4(peer, &address);
+    if (!settings->pending || !settings->registers(settings->context, peer, &place))
         return PLAN_UNKNOWN;
     enum proof proof = prove(http, peer, NULL, mac);
     if (proof == PROOF_AGAINST)
@@ -249,7 +299,7 @@ static void get_script(struct node_http *http, struct http_request *request,
     cleanup_catalog struct catalog *catalog = catalog_slot_get(http->settings.catalog);
     struct plan plan = make_plan(http, request, peer, catalog, mac);
     counter_add(plan.node ? &http->counters.scripts : &http->counters.unknown, 1);
-    reply_script(http, request, &plan, mac, local, peer, catalog_base_iqn(catalog));
+    reply_script(http, request, &plan, mac, peer, local, catalog_base_iqn(catalog));
 }
 
 static void post_up(struct node_http *http, struct http_request *request,

@@ -8,7 +8,11 @@
  *
  * Who asks is known by the address that DHCP gave to its MAC: a node's own script goes to nobody
  * else. Where another server gives out the addresses and we are its proxy, it is known by the MAC
- * that answers ARP for its address.
+ * that answers ARP for its address. Over IPv6 it is known by its address, which follows from its
+ * MAC.
+ *
+ * A disk is looked for over IPv4 where that can be done, since iPXE can leave the system no IPv6
+ * address of it: see struct node_http_ipv4.
  */
 #pragma once
 
@@ -66,6 +70,13 @@ struct node_http_place {
     uint32_t lease_time; /* seconds, of an address that we gave it; 0: somebody else does that */
 };
 
+/* The IPv4 of a machine that asks over IPv6. */
+struct node_http_ipv4 {
+    struct endpoint portal;         /* where the target is, over IPv4 */
+    uint32_t address, mask, router; /* that it is to have; router 0: none. Address 0: if it has got
+                                       one, that is its own business */
+};
+
 struct node_http_settings {
     const struct endpoint *listen;
     size_t n_listen; /* up to NODE_HTTP_MAX_LISTEN */
@@ -81,9 +92,16 @@ struct node_http_settings {
     /* The machine that has an address of a network that we are the proxy of, as the wire shows it;
      * false: it does not, since a router is between. */
     bool (*neighbour)(void *context, uint32_t address, struct mac_address *ret_mac);
+    /* The machine that has an IPv6 address; zeros: none that may have it; false: nobody knows. */
+    bool (*machine6)(void *context, const struct endpoint *peer, struct mac_address *ret_mac);
+    /* What IPv4 is for a machine that asks over IPv6, and whose own address is this one (0: it has
+     * none). False: we have no portal there. */
+    bool (*ipv4)(void *context, const struct endpoint *peer, uint32_t own,
+                 struct node_http_ipv4 *ret_ipv4);
     struct pending *pending; /* NULL: nobody is registered */
     /* False: a machine with this address that is no node is not to be registered. */
-    bool (*registers)(void *context, uint32_t address, struct node_http_place *ret_place);
+    bool (*registers)(void *context, const struct endpoint *peer,
+                      struct node_http_place *ret_place);
     struct boot_ways ways; /* of nodes that have none of their own */
     void (*read_disk)(void *context, struct node_disk_read *read);
     /* How a node boots. Several threads at once. NULL: nobody cares. */

@@ -44,6 +44,14 @@ static void sign_loader(const struct node_http_settings *settings, uint32_t addr
         boot_tracker_sign_of_mac(settings->tracker, mac, BOOT_SIGN_LOADER, what);
 }
 
+static void sign_loader6(const struct node_http_settings *settings, const struct endpoint *peer,
+                         const char *what)
+{
+    struct mac_address mac;
+    if (settings->machine6 && settings->machine6(settings->context, peer, &mac))
+        boot_tracker_sign_of_mac(settings->tracker, mac, BOOT_SIGN_LOADER, what);
+}
+
 static void fetched(void *context, bool whole)
 {
     struct fetch *fetch = context;
@@ -52,6 +60,8 @@ static void fetched(void *context, bool whole)
         counter_add(&fetch->http->counters.loaders, 1);
         if (endpoint_ipv4(&fetch->peer, &address))
             sign_loader(&fetch->http->settings, address, fetch->what);
+        else
+            sign_loader6(&fetch->http->settings, &fetch->peer, fetch->what);
     }
     free(fetch);
 }

@@ -141,6 +141,31 @@ bool addresses_find(struct addresses *a, uint32_t address, struct subnet *ret_su
     return found;
 }
 
+static bool has_machine6(const struct subnet *subnet, const struct endpoint *address)
+{
+    if (endpoint_is_link_local(address))
+        return if_nametoindex(subnet->interface) == address->v6.sin6_scope_id;
+    return network6_contains(&subnet->network6, &address->v6.sin6_addr);
+}
+
+/* Of several on one interface, the one that we give out addresses in. */
+int addresses_find6(struct addresses *a, const struct endpoint *address, struct subnet *ret_subnet)
+{
+    const struct subnet *found = NULL;
+    bool serves = false;
+    pthread_mutex_lock(&a->lock);
+    for (size_t i = 0; i < a->count; i++) {
+        const struct subnet *subnet = &a->subnets[i];
+        serves |= subnet->mode != SUBNET_OFF;
+        if ((!found || subnet->mode < found->mode) && has_machine6(subnet, address))
+            found = subnet;
+    }
+    if (found)
+        *ret_subnet = *found;
+    pthread_mutex_unlock(&a->lock);
+    return found ? 0 : serves ? -ENOENT : -ENOTCONN;
+}
+
 enum subnet_mode addresses_mode(struct addresses *a, uint32_t address,
                                 char ret_interface[static IF_NAMESIZE])
 {

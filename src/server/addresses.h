@@ -23,6 +23,12 @@ int addresses_check(struct addresses *addresses, uint32_t address,
 /* The subnet that an address is in; false: in none. Any thread. */
 bool addresses_find(struct addresses *addresses, uint32_t address, struct subnet *ret_subnet);
 
+/* The subnet that a machine with this IPv6 address is in: by `network6`, or by the interface of a
+ * link-local address. -ENOENT: in none; -ENOTCONN: there are no subnets that we serve. Any thread.
+ */
+int addresses_find6(struct addresses *addresses, const struct endpoint *address,
+                    struct subnet *ret_subnet) MUST_CHECK;
+
 /* Who hands out addresses of the network that this one is in? SUBNET_OFF also if we know nothing of
  * it. Otherwise *ret_interface is where that network is. Any thread. */
 enum subnet_mode addresses_mode(struct addresses *addresses, uint32_t address,

@@ -2,6 +2,8 @@
 
 #include "core/log.h"
 
+#define NOT_IN_IBFT ", over IPv6: the iBFT cannot say that"
+
 static void sign_of_dhcp(struct boots *boots, const struct dhcp_event *event, const char *detail)
 {
     if (dhcp_client_wants_loader(&event->client))
@@ -35,12 +37,16 @@ void boots_tftp_event(struct boots *boots, const struct tftp_event *event)
 {
     uint32_t address;
     struct mac_address mac;
-    if (event->kind != TFTP_EVENT_FINISHED || !endpoint_ipv4(&event->peer, &address))
+    if (event->kind != TFTP_EVENT_FINISHED)
         return;
-    if (boots->neighbour && boots->neighbour(boots->context, address, &mac))
+    if (!endpoint_ipv4(&event->peer, &address)) {
+        if (boots->machine6 && boots->machine6(boots->context, &event->peer, &mac))
+            boot_tracker_sign_of_mac(boots->tracker, mac, BOOT_SIGN_LOADER, event->file);
+    } else if (boots->neighbour && boots->neighbour(boots->context, address, &mac)) {
         boot_tracker_sign_of_mac(boots->tracker, mac, BOOT_SIGN_LOADER, event->file);
-    else
+    } else {
         boot_tracker_sign_of_address(boots->tracker, address, BOOT_SIGN_LOADER, event->file);
+    }
 }
 
 enum boot_sign boots_sign_of_login(const struct iscsi_login_traits *traits)
@@ -90,6 +96,24 @@ static void log_violation(struct boots *boots, const char *node, const struct se
               suppressed ? " (and more like it within the last minute)" : "");
 }
 
+/* iPXE's table for the system has room for the first four bytes of an IPv6 address, and puts them
+ * there as an IPv4 address. */
+static bool is_lost_to_system(const struct session_event *event)
+{
+    uint32_t ignored;
+    return event->traits.program && str_eq(event->traits.program, "iPXE") && *event->target &&
+           !endpoint_ipv4(&event->peer, &ignored);
+}
+
+static void log_lost_to_system(const char *node)
+{
+    log_write(LOG_WARNING, node,
+              "its iPXE reads the disk over IPv6, and the iBFT that iPXE leaves has IPv4 addresses "
+              "only: its system finds the disk if it is told otherwise where it is; give the node "
+              "an IPv4 address (nodisk node set %s --address), or see DISKS OVER IPV6 in nodisk(1)",
+              node ? node : "NODE");
+}
+
 /* Anybody may discover, as often as he likes. */
 static bool is_news(struct boots *boots, const struct session_event *event)
 {
@@ -118,7 +142,7 @@ static void log_end(struct boots *boots, const char *node, const struct session_
 
 void boots_session_event(struct boots *boots, const struct session_event *event)
 {
-    char peer[ENDPOINT_TEXT_SIZE];
+    char peer[ENDPOINT_TEXT_SIZE + sizeof(NOT_IN_IBFT)];
     cleanup_catalog struct catalog *catalog = catalog_slot_get(boots->catalog);
     const struct catalog_node *node = catalog_node_by_initiator(catalog, event->initiator);
     const char *name = node ? node->name : NULL;
@@ -127,6 +151,10 @@ void boots_session_event(struct boots *boots, const struct session_event *event)
         endpoint_format_address(&event->peer, peer);
         log_write(is_news(boots, event) ? LOG_INFO : LOG_DEBUG, name, "%s login of %s from %s%s",
                   login_word(event), event->initiator, peer, proof_word(&event->traits));
+        if (is_lost_to_system(event)) {
+            log_lost_to_system(name);
+            str_copy(peer + strlen(peer), sizeof(peer) - strlen(peer), NOT_IN_IBFT);
+        }
         if (*event->target)
             boot_tracker_sign_of_initiator(boots->tracker, event->initiator,
                                            boots_sign_of_login(&event->traits), peer);

@@ -16,6 +16,8 @@ struct boots {
     /* The machine that has an address that another server has given it, if the wire shows that.
      * NULL: there is no such server. */
     bool (*neighbour)(void *context, uint32_t address, struct mac_address *ret_mac);
+    /* The machine that has an IPv6 address, see machine6.h. NULL: nobody knows. */
+    bool (*machine6)(void *context, const struct endpoint *peer, struct mac_address *ret_mac);
     void *context;
     struct ratelimit refusals, violations, discoveries;
 };

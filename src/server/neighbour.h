@@ -7,3 +7,7 @@
  * that we have a TCP connection with, it has just been asked. False: nobody there does, since it is
  * behind a router, or the kernel has no answer. Any thread; never waits. */
 bool neighbour_mac(const char *interface, uint32_t address, struct mac_address *ret_mac);
+
+/* The same over IPv6, by what it answers to neighbour discovery. */
+bool neighbour_mac6(const char *interface, const struct in6_addr *address,
+                    struct mac_address *ret_mac);

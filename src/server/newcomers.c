@@ -55,13 +55,18 @@ void newcomers_dhcp_event(struct newcomers *n, const struct dhcp_event *event)
                                                     .asked_dhcp = true});
 }
 
-bool newcomers_place(const struct newcomers *n, uint32_t address, struct node_http_place *ret_place)
+bool newcomers_place(const struct newcomers *n, const struct endpoint *peer,
+                     struct node_http_place *ret_place)
 {
     struct subnet subnet;
-    if (!addresses_find(n->addresses, address, &subnet) || subnet.unknown != SUBNET_REGISTER)
+    uint32_t address;
+    bool v4 = endpoint_ipv4(peer, &address);
+    bool found = v4 ? addresses_find(n->addresses, address, &subnet)
+                    : addresses_find6(n->addresses, peer, &subnet) == 0;
+    if (!found || subnet.unknown != SUBNET_REGISTER)
         return false;
-    *ret_place = (struct node_http_place){.lease_time =
-                                              subnet.mode == SUBNET_SERVER ? subnet.lease_time : 0};
+    *ret_place = (struct node_http_place){
+        .lease_time = v4 && subnet.mode == SUBNET_SERVER ? subnet.lease_time : 0};
     str_copy(ret_place->subnet, sizeof(ret_place->subnet), subnet.name);
     return true;
 }

@@ -29,5 +29,5 @@ void newcomers_set_rules(struct newcomers *newcomers, const struct adopt_rules *
 /* DHCP answers somebody; on the control thread. */
 void newcomers_dhcp_event(struct newcomers *newcomers, const struct dhcp_event *event);
 /* As node_http_settings.registers wants it; any thread. */
-bool newcomers_place(const struct newcomers *newcomers, uint32_t address,
+bool newcomers_place(const struct newcomers *newcomers, const struct endpoint *peer,
                      struct node_http_place *ret_place);

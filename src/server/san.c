@@ -124,8 +124,12 @@ void san_portal_for(const struct san *san, const struct endpoint *local,
     const struct endpoint *portal = listen_list_find(&san->portals, local);
     if (portal)
         *ret_portal = endpoint_with_port(local, endpoint_port(portal));
+    else if (san->portals.count > 0)
+        *ret_portal = endpoint_is_any(&san->portals.endpoints[0])
+                          ? endpoint_with_port(local, endpoint_port(&san->portals.endpoints[0]))
+                          : san->portals.endpoints[0];
     else
-        *ret_portal = san->portals.count > 0 ? san->portals.endpoints[0] : *local;
+        *ret_portal = *local;
 }
 
 bool san_is_in_use(struct san *san, uint64_t volume_id, char peer[static 256])

@@ -29,8 +29,10 @@
 #include "server/export_firewall.h"
 #include "server/file_limit.h"
 #include "server/http_log.h"
+#include "server/ipv4_side.h"
 #include "server/lease_release.h"
 #include "server/loaders_list.h"
+#include "server/machine6.h"
 #include "server/neighbour.h"
 #include "server/newcomers.h"
 #include "server/patient_mailbox.h"
@@ -413,6 +415,12 @@ static bool neighbour(void *context, uint32_t address, struct mac_address *ret_m
            neighbour_mac(interface, address, ret_mac);
 }
 
+static bool machine6(void *context, const struct endpoint *peer, struct mac_address *ret_mac)
+{
+    const struct server *server = context;
+    return machine6_find(server->addresses, peer, ret_mac);
+}
+
 static int start_boots(struct server *server, struct error *ret_error)
 {
     server->boots.catalog = server->catalog;
@@ -420,6 +428,7 @@ static int start_boots(struct server *server, struct error *ret_error)
     if (r < 0)
         return r;
     server->boots.neighbour = neighbour;
+    server->boots.machine6 = machine6;
     server->boots.context = server;
     server->stages = boot_tracker_provider(server->boots.tracker);
     const struct boot_cache_settings cache = {.catalog = server->catalog,
@@ -498,6 +507,13 @@ static bool network_of(void *context, uint32_t address, uint32_t *ret_mask,
     return true;
 }
 
+static bool ipv4_side(void *context, const struct endpoint *peer, uint32_t own,
+                      struct node_http_ipv4 *ret_ipv4)
+{
+    const struct server *server = context;
+    return ipv4_side_find(server->addresses, san_portals(server->san), peer, own, ret_ipv4);
+}
+
 static void on_http_oddity(void *context, const struct node_http_oddity *oddity)
 {
     struct server *server = context;
@@ -515,10 +531,11 @@ static void on_direct(void *context, const struct node_http_direct *told)
     http_log_direct(told);
 }
 
-static bool is_registered(void *context, uint32_t address, struct node_http_place *ret_place)
+static bool is_registered(void *context, const struct endpoint *peer,
+                          struct node_http_place *ret_place)
 {
     const struct server *server = context;
-    return newcomers_place(&server->newcomers, address, ret_place);
+    return newcomers_place(&server->newcomers, peer, ret_place);
 }
 
 static int open_loader(void *context, const char *name, int *ret_fd, uint64_t *ret_size)
@@ -540,6 +557,8 @@ static int start_node_http(struct server *server, struct error *ret_error)
         .network = network_of,
         .giver = giver,
         .neighbour = neighbour,
+        .machine6 = machine6,
+        .ipv4 = ipv4_side,
         .pending = server->newcomers.pending,
         .registers = is_registered,
         .ways = server->config.boot_ways,

@@ -105,6 +105,7 @@ class NetLab:
         if mac:
             namespace.run("ip", "link", "set", "eth0", "address", mac)
         self.server.run("ip", "link", "set", name, "master", "br0", "up")
+        namespace.run("sysctl", "-qw", "net.ipv6.conf.eth0.accept_dad=0", check=False)
         for address in addresses:
             nodad = ["nodad"] if ":" in address else []  # it can be used at once
             namespace.run("ip", "addr", "add", address, "dev", "eth0", *nodad)

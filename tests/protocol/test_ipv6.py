@@ -14,6 +14,7 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for networ
 
 SERVER6 = "2001:db8:1::1"
 LINK_LOCAL = "fe80::1"
+CLIENT, CLIENT_LINK_LOCAL = "52:54:00:06:00:50", "fe80::5054:ff:fe06:50"
 EVERYWHERE = {name: f"0.0.0.0:{port} [::]:{port}" for name, port in
               {"http": 80, "tftp": 69, "iscsi": 3260}.items()}
 
@@ -47,8 +48,7 @@ def daemon(lab6, loaders):
 
 @pytest.fixture
 def client(lab6, daemon):
-    machine = lab6.client("10.0.0.50/24", "2001:db8:1::50/64", "fd00:2::50/64", "fe80::50/64")
-    return machine
+    return lab6.client("10.0.0.50/24", "2001:db8:1::50/64", "fd00:2::50/64", mac=CLIENT)
 
 
 def disk(daemon, **body: object) -> str:
@@ -75,7 +75,7 @@ def test_tftp_hpa(client, daemon, loaders, tmp_path, host):
     client.run("tftp", "-m", "binary", host, "-c", "get", "undionly.kpxe", tmp_path / "got")
     assert (tmp_path / "got").read_bytes() == (loaders / "undionly.kpxe").read_bytes()
     client.run("tftp", "-m", "binary", host, "-c", "get", "nothing", tmp_path / "got", check=False)
-    peer = {SERVER: "10.0.0.50", SERVER6: "2001:db8:1::50"}.get(host, "fe80::50%br0")
+    peer = {SERVER: "10.0.0.50", SERVER6: "2001:db8:1::50"}.get(host, f"{CLIENT_LINK_LOCAL}%br0")
     told = f"tftp: {peer}: asked for 'nothing': no such file"
     wait_until(lambda: told in daemon.output(), told)
 
@@ -122,7 +122,7 @@ def test_portals_of_their_own(lab6, loaders):
     """Two global ones, one of a link, one of IPv4."""
     daemon = lab6.daemon(SUBNET, loaders=str(loaders), iscsi=(
         f"{SERVER}:3260 [{SERVER6}]:3260 [fd00:2::1]:3261 [{LINK_LOCAL}%br0]:3262 [::1]:3260"))
-    client = lab6.client("10.0.0.50/24", "2001:db8:1::50/64", "fd00:2::50/64", "fe80::50/64")
+    client = lab6.client("10.0.0.50/24", "2001:db8:1::50/64", "fd00:2::50/64")
     target = disk(daemon)
     scope = int(client.run("cat", "/sys/class/net/eth0/ifindex").stdout)
     with inside(client):
@@ -135,7 +135,7 @@ def test_sessions_are_shown_with_their_addresses(client, daemon):
     target = disk(daemon)
     scope = int(client.run("cat", "/sys/class/net/eth0/ifindex").stdout)
     for portal, source, shown in ((SERVER6, "[2001:db8:1::50]:", f"[{SERVER6}]:3260"),
-                                  (LINK_LOCAL, "[fe80::50%br0]:", f"[{LINK_LOCAL}%br0]:3260"),
+                                  (LINK_LOCAL, f"[{CLIENT_LINK_LOCAL}%br0]:", f"[{LINK_LOCAL}%br0]:3260"),
                                   (SERVER, "10.0.0.50:", f"{SERVER}:3260")):
         with inside(client):
             session = Session((portal, 3260, 0, scope) if ":" in portal else (portal, 3260), target)
@@ -188,3 +188,145 @@ def test_new_listeners_need_a_restart(daemon, client, tmp_path):
 def test_an_address_that_the_server_lacks_is_told(lab6):
     daemon = LabDaemon(lab6.work / "daemon", lab6.server, **{**EVERYWHERE, "http": "[2001:db8:1::99]:80"})
     assert "http: this server has no address [2001:db8:1::99]:80" in daemon.fail_to_start()
+
+
+# --- scripts ---
+
+NODE, NODE_ADDRESS = "52:54:00:06:00:01", "10.0.0.11"
+POOL_NODE = "52:54:00:06:00:02"
+STRANGER = "52:54:00:06:00:99"
+SUBNET6 = f"{SUBNET}network6 = 2001:db8:1::/64\n"
+
+
+def identifier(mac: str) -> str:
+    """The modified EUI-64."""
+    b = bytes.fromhex(mac.replace(":", ""))
+    b = bytes([b[0] ^ 2]) + b[1:3] + b"\xff\xfe" + b[3:]
+    return ":".join(f"{b[i] << 8 | b[i + 1]:x}" for i in range(0, 8, 2))
+
+
+def computed(mac: str) -> str:
+    return f"2001:db8:1:0:{identifier(mac)}"
+
+
+def add_nodes(daemon):
+    for name in ("disk1", "disk2"):
+        daemon.ok("volume", "create", name, "--size", "1M")
+    daemon.ok("node", "add", "web1", "--mac", NODE, "--address", NODE_ADDRESS, "--volume", "disk1")
+    daemon.ok("node", "add", "pool1", "--mac", POOL_NODE, "--volume", "disk2")
+    return daemon
+
+
+@pytest.fixture
+def nodes(lab6, loaders):
+    """A daemon whose machines may boot over IPv6; where it listens is its own choice."""
+    return add_nodes(lab6.daemon(SUBNET6, loaders=str(loaders), **EVERYWHERE))
+
+
+def machine(lab, mac: str, *more: str):
+    """One that has no IPv4 at all."""
+    return lab.client(f"{computed(mac)}/64", *more, mac=mac)
+
+
+def boot_script(client, mac: str, host: str = f"[{SERVER6}]", source: str = "", query: str = "") -> str:
+    words = ["--interface", source] if source else []
+    return client.run("curl", "-gsS", "-f", "--max-time", "20", "-A", "iPXE/1.0.0+", *words,
+                      f"http://{host}/boot.ipxe?mac={mac.replace(':', '-')}{query}").stdout
+
+
+STRANGE = "does not ask from the address that was given to it"
+
+
+def test_a_node_has_its_script_at_its_own_address_alone(lab6, nodes):
+    client = machine(lab6, NODE, "2001:db8:1::66/64", f"{computed(POOL_NODE)}/64")
+    script = boot_script(client, NODE, source=computed(NODE))
+    assert "set hostname web1" in script
+    assert f"chain --replace http://[{SERVER6}]/boot.ipxe?mac=52-54-00-06-00-01 ||" in script
+    assert STRANGE in boot_script(client, NODE, source=computed(POOL_NODE))
+    # the address is not made from a MAC: the wire says whose it is
+    assert "set hostname web1" in boot_script(client, NODE, source="2001:db8:1::66")
+    assert STRANGE in boot_script(client, POOL_NODE, source="2001:db8:1::66")
+    # nor is that of a link-local address, which its own firmware makes
+    script = boot_script(client, NODE, host=f"[{LINK_LOCAL}%25eth0]")
+    assert "set hostname web1" in script and f"http://[{LINK_LOCAL}]/boot.ipxe" in script
+    assert f"script  {computed(NODE)}" in nodes.ok("node", "show", "web1")
+    assert "is not known here" in boot_script(client, STRANGER)
+
+
+def test_a_foreign_address_is_nobodys(lab6, nodes):
+    client = machine(lab6, NODE, f"fd00:2::{identifier(NODE)}/64")
+    assert STRANGE in boot_script(client, NODE, host="[fd00:2::1]")
+
+
+def test_a_node_with_an_address_hooks_its_disk_over_ipv4(lab6, nodes):
+    script = boot_script(machine(lab6, NODE), NODE)
+    assert f"iseq ${{netX/mac}} {NODE} && set netX/netmask 255.255.255.0 && " \
+           f"set netX/gateway 10.0.0.254 && set netX/ip {NODE_ADDRESS} ||" in script
+    assert f"iscsi:{SERVER}::3260:0:{BASE_IQN}:disk1" in script
+
+
+def test_a_node_without_one_says_whether_it_has_got_one(lab6, nodes):
+    client = machine(lab6, POOL_NODE)
+    asking = boot_script(client, POOL_NODE)
+    assert "boot.ipxe?mac=52-54-00-06-00-02&ip=${netX/ip}" in asking and "iscsi:" not in asking
+    leased = boot_script(client, POOL_NODE, query="&ip=10.0.0.100")
+    assert f"iscsi:{SERVER}::3260:0:{BASE_IQN}:disk2" in leased and "set netX/netmask" not in leased
+    for nothing in ("", "0.0.0.0", "x", "10.0.0.100%20"):
+        alone = boot_script(client, POOL_NODE, query=f"&ip={nothing}")
+        assert f"iscsi:[{SERVER6}]::3260:0:{BASE_IQN}:disk2" in alone
+
+
+def test_where_dhcp_is_to_be_the_origin_it_is_asked_first(lab6, nodes):
+    nodes.ok("node", "set", "web1", "--ibft-origin", "dhcp")
+    client = machine(lab6, NODE)
+    assert "&ip=${netX/ip}" in boot_script(client, NODE)
+    assert "clear netX/ip" in boot_script(client, NODE, query=f"&ip={NODE_ADDRESS}")
+    assert f"set netX/ip {NODE_ADDRESS}" in boot_script(client, NODE, query="&ip=")
+
+
+def test_without_a_portal_for_ipv4_the_disk_is_there_over_ipv6(lab6, loaders):
+    add_nodes(lab6.daemon(SUBNET6, loaders=str(loaders), **{**EVERYWHERE, "iscsi": "[2001:db8:1::1]:3260"}))
+    client = machine(lab6, NODE)
+    assert f"iscsi:[{SERVER6}]::3260:0:{BASE_IQN}:disk1" in boot_script(client, NODE)
+
+
+def test_beside_another_server_the_wire_says_whose_an_address_is(lab6, loaders):
+    add_nodes(lab6.daemon(SUBNET6 + "mode = proxy\n", loaders=str(loaders), **EVERYWHERE))
+    client = lab6.client("2001:db8:1::70/64", f"{computed(POOL_NODE)}/64", mac=NODE)
+    assert "set hostname web1" in boot_script(client, NODE, source="2001:db8:1::70", query="&ip=")
+    assert STRANGE in boot_script(client, POOL_NODE, source=computed(POOL_NODE))
+
+
+@pytest.mark.parametrize("host", [f"[{SERVER6}]", f"[{LINK_LOCAL}%25eth0]"])
+@pytest.mark.parametrize("scheme", ["http", "tftp"])
+def test_the_loader_is_a_stage(lab6, nodes, tmp_path, scheme, host):
+    path = "/loaders/snponly.efi" if scheme == "http" else "//snponly.efi"
+    client = machine(lab6, NODE)
+    client.run("curl", "-gsS", "-f", "-o", tmp_path / "got", f"{scheme}://{host}{path}")
+    wait_until(lambda: "loader  snponly.efi" in nodes.ok("node", "show", "web1"), "the loader to be seen")
+    assert "loader" not in nodes.ok("node", "show", "pool1")
+
+
+def test_a_machine_is_registered_over_ipv6(lab6, loaders):
+    daemon = lab6.daemon(SUBNET6 + "unknown = register\n", loaders=str(loaders), **EVERYWHERE)
+    client = machine(lab6, STRANGER)
+    assert "&uuid=${uuid}&" in boot_script(client, STRANGER)
+    said = "&uuid=4C4C4544-0058-4B10-8032-525400060099&arch=x86_64&firmware=efi"
+    assert "waits to become a node" in boot_script(client, STRANGER, query=said)
+    assert STRANGER in daemon.ok("node", "list", "--pending")
+    daemon.ok("node", "adopt", STRANGER, "new1")
+    assert "this machine is new1 now" in boot_script(client, STRANGER, query=said)
+    assert "new1: has nothing to boot" in boot_script(client, STRANGER)
+
+
+def test_the_firewall_lets_them_in(lab6, nodes, tmp_path):
+    need("nft")
+    client = machine(lab6, NODE)
+    outside = lab6.client("fd00:2::70/64")
+    rules = tmp_path / "rules.nft"
+    rules.write_text(nodes.ok("export", "firewall"))
+    lab6.server.run("nft", "-f", rules)
+    assert 'iifname "br0" ip6 saddr 2001:db8:1::/64 accept' in rules.read_text()
+    assert "set hostname web1" in boot_script(client, NODE)
+    assert "set hostname web1" in boot_script(client, NODE, host=f"[{LINK_LOCAL}%25eth0]")
+    assert outside.run("curl", "-gsS", "--max-time", "2", "http://[fd00:2::1]/", check=False).returncode == 28

@@ -87,18 +87,32 @@ static char *expand(const struct script *s, char *token, char room[static MAC_TE
     return room;
 }
 
+/* Where an IPv4 setting of the interface is kept; NULL: it is none. */
+static char *ipv4_setting(struct ipxe *ipxe, const char *name)
+{
+    return str_eq(name, "ip")        ? ipxe->ip
+           : str_eq(name, "netmask") ? ipxe->netmask
+           : str_eq(name, "gateway") ? ipxe->gateway
+                                     : NULL;
+}
+
 static bool set_interface(struct script *s, const char *setting, const char *value)
 {
     char number;
     const char *name = interface_setting(setting, &number);
-    uint32_t ignored;
-    if (number == '2' && ipv4_parse(value, &ignored) == 0 && str_eq(name, "ip"))
+    uint32_t address;
+    if (number == '2' && ipv4_parse(value, &address) == 0 && str_eq(name, "ip"))
         return str_copy(s->ipxe->second_ip, sizeof(s->ipxe->second_ip), value);
-    if (number == '2' && ipv4_parse(value, &ignored) == 0 && str_eq(name, "netmask"))
+    if (number == '2' && ipv4_parse(value, &address) == 0 && str_eq(name, "netmask"))
         return str_copy(s->ipxe->second_mask, sizeof(s->ipxe->second_mask), value);
-    if (!str_eq(name, "ip") || !is_booted_from(number) || !str_eq(value, ADDRESS))
+    char *place = ipv4_setting(s->ipxe, name);
+    bool is_ip = place == s->ipxe->ip;
+    if (!place || !is_booted_from(number) || ipv4_parse(value, &address) < 0)
         return broken(s, "set %s to %s: of another interface, or no address", setting, value);
-    s->ipxe->manual = true;
+    if (is_ip && !str_eq(value, ADDRESS) && !s->ipxe->netmask[0])
+        return broken(s, "set %s to %s: a route is made before it has a mask", setting, value);
+    str_copy(place, IPV4_TEXT_SIZE, value);
+    s->ipxe->manual |= is_ip;
     return true;
 }
 
@@ -106,9 +120,11 @@ static bool clear_interface(struct script *s, const char *setting)
 {
     char number;
     const char *name = interface_setting(setting, &number);
-    if (!str_eq(name, "ip") || !is_booted_from(number))
+    char *place = ipv4_setting(s->ipxe, name);
+    if (!place || !is_booted_from(number))
         return broken(s, "clear %s: of another interface", setting);
-    s->ipxe->manual = false;
+    place[0] = '\0';
+    s->ipxe->manual = s->ipxe->ip[0] != '\0';
     return true;
 }
 

@@ -478,6 +478,79 @@ static void the_address_is_of_the_origin_that_is_chosen(void **state)
     assert_false(ipxe.manual);
 }
 
+/* --- over IPv6 --- */
+
+#define SITE6                                                                                      \
+    .portal = "10.0.0.1", .portal_port = 3260, .base_url = "http://[2001:db8::1]:8080",            \
+    .base_iqn = IQN
+
+/* The disk is looked for over IPv4, so that iPXE can tell the system of it. */
+static void one_that_asks_over_ipv6_sets_its_ipv4_address(void **state)
+{
+    static const struct boot_site static_site = {SITE6, .ipv4_way = BOOT_IPV4_SET,
+                                                 .ipv4 = {0x0a00000b, 0xffffff00, 0x0a0000fe}};
+    static const struct boot_site no_router = {SITE6, .ipv4_way = BOOT_IPV4_SET,
+                                               .ipv4 = {0x0a00000b, 0xffff0000, 0}};
+    struct plan plan = plan_of(PLAN_VOLUME);
+    assert_int_equal(run(&plan, &static_site, "fw", "f"), IPXE_BOOTED);
+    assert_true(ipxe.manual);
+    assert_string_equal(ipxe.ip, "10.0.0.11");
+    assert_string_equal(ipxe.netmask, "255.255.255.0");
+    assert_string_equal(ipxe.gateway, "10.0.0.254");
+    assert_string_equal(ipxe.root_path, "iscsi:10.0.0.1::3260:0:" IQN ":web1.root");
+    assert_string_equal(ipxe.url, "http://[2001:db8::1]:8080/boot.ipxe?mac=52-54-00-ab-cd-0f");
+    assert_int_equal(run(&plan, &no_router, "w", "f"), IPXE_BOOTED);
+    assert_string_equal(ipxe.netmask, "255.255.0.0");
+    assert_string_equal(ipxe.gateway, "");
+}
+
+static void one_that_may_have_an_ipv4_address_is_asked_for_it(void **state)
+{
+    static const struct boot_site asking = {SITE6, .ipv4_way = BOOT_IPV4_ASK};
+    struct plan plan = plan_of(PLAN_VOLUME);
+    assert_int_equal(run(&plan, &asking, "w", "ffw"), IPXE_REPLACED);
+    assert_string_equal(ipxe.url,
+                        "http://[2001:db8::1]:8080/boot.ipxe?mac=52-54-00-ab-cd-0f&ip=${netX/ip}");
+    assert_int_equal(ipxe.sanboots, 0);
+    assert_true(ipxe.slept >= 2);
+    plan = plan_of(PLAN_PREPARING); /* it has time */
+    assert_int_equal(run(&plan, &asking, "w", "w"), IPXE_REPLACED);
+    assert_null(strstr(ipxe.url, "ip="));
+}
+
+static void without_ipv4_its_disk_is_there_over_ipv6(void **state)
+{
+    static const struct boot_site only_ipv6 = {.portal = "[2001:db8::1]",
+                                               .portal_port = 3261,
+                                               .base_url = "http://[2001:db8::1]",
+                                               .base_iqn = IQN,
+                                               .ipv4_way = BOOT_IPV4_NONE};
+    struct plan plan = plan_of(PLAN_VOLUME);
+    assert_int_equal(run(&plan, &only_ipv6, "w", "f"), IPXE_BOOTED);
+    assert_string_equal(ipxe.root_path, "iscsi:[2001:db8::1]::3261:0:" IQN ":web1.root");
+    assert_false(ipxe.manual);
+    assert_shown("web1 boots volume web1.root of [2001:db8::1]");
+}
+
+/* What DHCP says now is not to be hidden by what an earlier script has set. */
+static void who_starts_over_lets_go_of_the_ipv4_that_was_set(void **state)
+{
+    struct boot_site where = {SITE6, .ipv4_way = BOOT_IPV4_NONE};
+    struct plan plan = plan_of(PLAN_STRANGER);
+    cleanup_free char *script = boot_script_render(&plan, mac, &where);
+    ipxe = (struct ipxe){.outcome = outcome,
+                         .mac = mac,
+                         .ip = "10.0.0.11",
+                         .netmask = "255.255.255.0",
+                         .gateway = "10.0.0.254"};
+    chain_plan = "w";
+    dhcp_plan = "w";
+    assert_int_equal(ipxe_run(&ipxe, script), IPXE_REPLACED);
+    assert_string_equal(ipxe.ip, "");
+    assert_string_equal(ipxe.netmask, "");
+    assert_string_equal(ipxe.gateway, "");
+}
+
 /* Every name that is a name is one token of a line, whatever its characters. */
 static void no_name_needs_quoting(void **state)
 {
@@ -505,6 +578,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_further_card_is_a_second_path),
         TEST(a_card_that_the_loader_does_not_see_is_none),
+        TEST(one_that_asks_over_ipv6_sets_its_ipv4_address),
+        TEST(one_that_may_have_an_ipv4_address_is_asked_for_it),
+        TEST(without_ipv4_its_disk_is_there_over_ipv6),
+        TEST(who_starts_over_lets_go_of_the_ipv4_that_was_set),
         TEST(a_node_logs_in_and_then_asks_what_it_boots),
         TEST(its_loader_boots_from_the_same_disk_if_it_has_to),
         TEST(whatever_fails_is_tried_again),

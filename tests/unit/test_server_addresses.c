@@ -47,6 +47,36 @@ static void the_servers_own_is_refused(void **state)
     addresses_free(a);
 }
 
+static int find6(struct addresses *a, const char *text, struct subnet *ret_subnet)
+{
+    struct endpoint e;
+    assert_int_equal(endpoint_parse(text, &e), 0);
+    return addresses_find6(a, &e, ret_subnet);
+}
+
+static void a_subnet_is_found_by_an_ipv6_address(void **state)
+{
+    struct subnet subnets[] = {{.name = "off", .mode = SUBNET_OFF, .interface = "lo"},
+                               {.name = "lab", .mode = SUBNET_SERVER, .interface = "lo"},
+                               {.name = "proxy", .mode = SUBNET_PROXY, .interface = "lo"}};
+    struct addresses *a = addresses_new();
+    struct subnet found;
+    assert_int_equal(find6(a, "[2001:db8:1::5]:1", &found), -ENOTCONN);
+    assert_int_equal(addresses_set(a, subnets, 1), 0);
+    assert_int_equal(find6(a, "[2001:db8:1::5]:1", &found), -ENOTCONN);
+    assert_int_equal(network6_parse("2001:db8:1::/64", &subnets[1].network6), 0);
+    assert_int_equal(network6_parse("2001:db8:2::/48", &subnets[2].network6), 0);
+    assert_int_equal(addresses_set(a, subnets, ARRAY_SIZE(subnets)), 0);
+    assert_int_equal(find6(a, "[2001:db8:1::5]:1", &found), 0);
+    assert_string_equal(found.name, "lab");
+    assert_int_equal(find6(a, "[2001:db8:2:7::5]:1", &found), 0);
+    assert_string_equal(found.name, "proxy");
+    assert_int_equal(find6(a, "[2001:db8:3::5]:1", &found), -ENOENT);
+    assert_int_equal(find6(a, "[fe80::5%lo]:1", &found), 0);
+    assert_string_equal(found.name, "lab"); /* whose addresses we give out */
+    addresses_free(a);
+}
+
 static void who_hands_out_an_address(void **state)
 {
     struct subnet subnets[] = {
@@ -70,6 +100,7 @@ int main(void)
         TEST(without_subnets_any_machine_address_will_do),
         TEST(inside_a_subnet_and_not_on_its_edge),
         TEST(the_servers_own_is_refused),
+        TEST(a_subnet_is_found_by_an_ipv6_address),
         TEST(who_hands_out_an_address),
     };
     return RUN_TESTS(tests);

@@ -208,6 +208,43 @@ static void a_login_tells_which_program_it_is(void **state)
     }
 }
 
+/* Its iBFT would name an IPv4 address that is none. */
+static void a_disk_that_ipxe_cannot_tell_the_system_of_is_told(void **state)
+{
+    struct bench *b = *state;
+    struct session_event event = session_event(ISCSI_EVENT_LOGIN);
+    event.traits = (struct iscsi_login_traits){.firmware = true, .program = "UEFI IScsiDxe"};
+    event.peer = peer("[2001:db8::11]:1024");
+    assert_null(strstr(tell(b, &event), "iBFT"));
+    assert_stage(b, "firmware", "2001:db8::11");
+    boot_tracker_sign_of_mac(b->boots.tracker, site_mac(1), BOOT_SIGN_FIRMWARE_DHCP, "");
+    event.traits.program = "iPXE";
+    assert_contains(tell(b, &event), "warning: web1: its iPXE reads the disk over IPv6");
+    assert_stage(b, "firmware", "2001:db8::11, over IPv6: the iBFT cannot say that");
+}
+
+static bool machine6(void *context, const struct endpoint *address, struct mac_address *ret_mac)
+{
+    *ret_mac = site_mac(1);
+    return address->v6.sin6_addr.s6_addr[15] == 0x11;
+}
+
+static void a_loader_counts_for_the_machine_with_that_ipv6_address(void **state)
+{
+    struct bench *b = *state;
+    struct tftp_event event = {.kind = TFTP_EVENT_FINISHED, .file = "snponly.efi"};
+    boot_tracker_sign_of_mac(b->boots.tracker, site_mac(1), BOOT_SIGN_FIRMWARE_DHCP, "");
+    event.peer = peer("[fe80::11%lo]:1024");
+    boots_tftp_event(&b->boots, &event); /* nobody knows */
+    b->boots.machine6 = machine6;
+    event.peer = peer("[fe80::12%lo]:1024");
+    boots_tftp_event(&b->boots, &event);
+    assert_stage(b, "address", "");
+    event.peer = peer("[fe80::11%lo]:1024");
+    boots_tftp_event(&b->boots, &event);
+    assert_stage(b, "loader", "snponly.efi");
+}
+
 static void discovery_is_no_stage(void **state)
 {
     struct bench *b = *state;
@@ -286,6 +323,8 @@ int main(void)
         BOOTS_TEST(other_messages_are_no_sign),
         BOOTS_TEST(a_loader_counts_when_it_has_arrived),
         BOOTS_TEST(a_login_tells_which_program_it_is),
+        BOOTS_TEST(a_disk_that_ipxe_cannot_tell_the_system_of_is_told),
+        BOOTS_TEST(a_loader_counts_for_the_machine_with_that_ipv6_address),
         BOOTS_TEST(discovery_is_no_stage),
         BOOTS_TEST(other_initiators_are_logged_alone),
         BOOTS_TEST(refusals_say_why_once_a_minute),

@@ -1,0 +1,47 @@
+#include "server/machine6.h"
+
+#include "server/neighbour.h"
+
+#include <errno.h>
+
+/* The address that we, or its own firmware where it is of the link alone, have made from a MAC. */
+static bool is_computed(const struct subnet *subnet, const struct endpoint *address,
+                        struct mac_address *ret_mac)
+{
+    struct in6_addr prefix = subnet->network6.prefix;
+    struct mac_address mac;
+    if (endpoint_is_link_local(address))
+        prefix = (struct in6_addr){.s6_addr = {0xfe, 0x80}};
+    if (!net_mac_of_address6(&address->v6.sin6_addr, &mac))
+        return false;
+    const struct in6_addr computed = net_address6_of_mac(&prefix, mac);
+    if (!ipv6_eq(&computed, &address->v6.sin6_addr))
+        return false;
+    *ret_mac = mac;
+    return true;
+}
+
+bool machine6_find(struct addresses *addresses, const struct endpoint *address,
+                   struct mac_address *ret_mac)
+{
+    static const struct mac_address nobody;
+    const struct in6_addr *bytes = &address->v6.sin6_addr;
+    struct subnet subnet;
+    int r = addresses_find6(addresses, address, &subnet);
+    if (r == -ENOENT)
+        *ret_mac = nobody;
+    if (r < 0)
+        return r == -ENOENT;
+    switch (subnet.mode) {
+    case SUBNET_SERVER:
+        if (!is_computed(&subnet, address, ret_mac) &&
+            !neighbour_mac6(subnet.interface, bytes, ret_mac))
+            *ret_mac = nobody;
+        return true;
+    case SUBNET_PROXY:
+        return neighbour_mac6(subnet.interface, bytes, ret_mac);
+    case SUBNET_OFF:
+        break;
+    }
+    return false;
+}
