@@ -77,19 +77,21 @@ static char *shown(const struct ibft *ibft, const struct ibft_faults *faults)
     return text;
 }
 
+#define HUSH "<[{hush}]>"
+
 /* A secret of its own kind, instead of one that is any text. */
 static void check_secrets(const struct ibft *ibft, const struct ibft_faults *faults)
 {
     struct ibft other = *ibft;
     for (size_t i = 0; i < IBFT_PAIRS; i++) {
         if (other.targets[i].secret[0])
-            str_copy(other.targets[i].secret, IBFT_TEXT_SIZE, "<[{hush}]>");
+            str_copy(other.targets[i].secret, IBFT_TEXT_SIZE, HUSH);
         if (other.targets[i].reverse_secret[0])
-            str_copy(other.targets[i].reverse_secret, IBFT_TEXT_SIZE, "<[{hush}]>");
+            str_copy(other.targets[i].reverse_secret, IBFT_TEXT_SIZE, HUSH);
     }
     char *text = shown(&other, faults);
     check_lines(text);
-    assert(!strstr(text, "<[{hush}]>"));
+    assert(!strstr(text, HUSH));
     free(text);
 }
 
@@ -108,6 +110,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_faults(&faults);
     check_again(&ibft);
     check_formats(&ibft);
-    check_secrets(&ibft, &faults);
+    if (!memmem(data, size, HUSH, strlen(HUSH)))
+        check_secrets(&ibft, &faults);
     return 0;
 }
