@@ -1,7 +1,8 @@
-/* nodisk ibft: what firmware has left for the operating system, here or in a file. No daemon. */
+/* nodisk ibft: what firmware has left for the operating system, here or in a file. */
 #include "ibft/print.h"
 
 #include "cli/command.h"
+#include "cli/ibft_compare.h"
 
 #include <errno.h>
 
@@ -54,7 +55,34 @@ static int print_whole(const struct cli *cli, const struct ibft *ibft,
     return status;
 }
 
-static int show(const struct cli *cli, const struct args *args)
+/* What the words are. */
+struct subject {
+    const char *node; /* NULL: to be found out */
+    const char *file; /* NULL: this machine */
+};
+
+/* With --compare, NODE FILE, or one of them: a file is there or has a slash in it. */
+static int take_words(const struct args *args, bool compares, struct subject *ret_subject)
+{
+    struct subject subject = {0};
+    const char *word = args->n_words ? args->words[0] : NULL;
+    if (args->n_words > 1 && !compares) {
+        fprintf(stderr, "nodisk: '%s' is one word too many; a node is named with --compare only\n",
+                args->words[1]);
+        return CLI_USAGE;
+    }
+    if (args->n_words > 1)
+        subject = (struct subject){.node = word, .file = args->words[1]};
+    else if (word && compares && !strchr(word, '/') && !str_eq(word, "-") && access(word, F_OK) < 0)
+        subject.node = word;
+    else
+        subject.file = word;
+    *ret_subject = subject;
+    return CLI_OK;
+}
+
+static int show_or_compare(const struct cli *cli, const struct args *args,
+                           const struct subject *subject, bool compares)
 {
     struct ibft ibft;
     struct ibft_source source;
@@ -62,23 +90,36 @@ static int show(const struct cli *cli, const struct args *args)
     struct error error;
     const char *format = args_value(args, "format");
     bool secrets = args_given(args, "secrets");
-    int r = args->n_words ? ibft_read_path(args->words[0], &ibft, &source, &faults, &error)
+    int r = subject->file ? ibft_read_path(subject->file, &ibft, &source, &faults, &error)
                           : ibft_read_machine("", &ibft, &source, &faults, &error);
     if (r < 0)
         return cli_fail(&error);
-    int status;
-    if (format) {
-        status = print_as(cli, &ibft, format, secrets);
-        tell_faults(&faults);
-    } else {
-        status = print_whole(cli, &ibft, &source, &faults, secrets);
+    if (!format && !compares) {
+        int status = print_whole(cli, &ibft, &source, &faults, secrets);
+        return status == CLI_OK && faults.error ? CLI_FAILED : status;
     }
+    int status = compares ? cli_ibft_compare(cli, &ibft, subject->node, !subject->file)
+                          : print_as(cli, &ibft, format, secrets);
+    tell_faults(&faults);
     return status == CLI_OK && faults.error ? CLI_FAILED : status;
+}
+
+static int show(const struct cli *cli, const struct args *args)
+{
+    struct subject subject;
+    bool compares = args_given(args, "compare");
+    if (compares && args_given(args, "format")) {
+        fprintf(stderr, "nodisk: --compare and --format do not go together\n");
+        return CLI_USAGE;
+    }
+    int status = take_words(args, compares, &subject);
+    return status == CLI_OK ? show_or_compare(cli, args, &subject, compares) : status;
 }
 
 static const struct cli_option options[] = {
     {"format", "FORMAT", "iscsistart, dracut, networkd or networkmanager: print it for them"},
     {"secrets", NULL, "print the CHAP secrets, too"},
+    {"compare", NULL, "tell how it differs from what the server intends for the node"},
 };
 
 static const char more[] =
@@ -87,11 +128,14 @@ static const char more[] =
     "/sys/firmware/ibft, or - for standard input. It needs no daemon. The exit status is 1 if\n"
     "something is wrong with the table.\n"
     "\n"
-    "  ssh root@web1 cat /sys/firmware/acpi/tables/iBFT | nodisk ibft -\n";
+    "  ssh root@web1 cat /sys/firmware/acpi/tables/iBFT | nodisk ibft --compare web1 -\n"
+    "\n"
+    "--compare: NODE is the one that has the table's card unless it is named. On a node, where no\n"
+    "daemon is, its own table is compared with what the machine has come to.\n";
 
 static const struct cli_verb verbs[] = {
-    {"", "[FILE]", 0, "What firmware has left for the operating system to boot by iSCSI", options,
-     ARRAY_SIZE(options), more, show, 1},
+    {"", "[[NODE] FILE]", 0, "What firmware has left for the operating system to boot by iSCSI",
+     options, ARRAY_SIZE(options), more, show, 2},
 };
 
 const struct cli_noun cli_ibft = {"ibft", "The boot firmware table of a machine", verbs,

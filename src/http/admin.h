@@ -46,6 +46,10 @@ struct admin_settings {
     int (*export_dhcp)(void *context, const char *format, char **ret_text, struct error *ret_error);
     /* Rules of nftables; *ret_text: free() it. Several threads at once. NULL: there are none. */
     int (*export_firewall)(void *context, char **ret_text, struct error *ret_error);
+    /* What the iBFT of a node should say, as a new object; what: its name, or a MAC; mac: the card,
+     * or NULL. Several threads at once. -ENOENT: there is no such node. NULL: nobody knows. */
+    int (*ibft)(void *context, const char *what, const struct mac_address *mac, json_t **ret_json,
+                struct error *ret_error);
     /* How the subnets' boot loaders are, as a new object. May wait; several threads at once. NULL:
      * there are none. */
     json_t *(*loaders)(void *context);

@@ -1,4 +1,4 @@
-/* /v1/groups and /v1/leases */
+/* /v1/groups, /v1/leases, and what is told of all nodes or one */
 #include "http/admin_internal.h"
 #include "http/body.h"
 
@@ -175,4 +175,24 @@ void admin_export_firewall(struct call *call)
         call_reply_error(call, &error);
     else
         call_reply(call, 200, json_pack("{s:s}", "text", text));
+}
+
+void admin_show_ibft(struct call *call)
+{
+    const struct admin_settings *settings = &call->admin->settings;
+    const char *text = http_query(call->request, "mac");
+    struct mac_address mac;
+    struct error error;
+    json_t *json;
+    int r = 0;
+    if (text && mac_parse(text, &mac) < 0)
+        r = error_set(&error, -EINVAL, "mac '%.32s' is none", text);
+    else if (!settings->ibft)
+        r = error_set(&error, -ENOENT, "nothing is known of boots here");
+    else
+        r = settings->ibft(settings->context, call->name, text ? &mac : NULL, &json, &error);
+    if (r < 0)
+        call_reply_error(call, &error);
+    else
+        call_reply(call, 200, json);
 }

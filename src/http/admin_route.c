@@ -42,6 +42,7 @@ static const struct route routes[] = {
     {"GET", "/v1/leases", admin_list_leases},
     {"DELETE", "/v1/leases/*", admin_release_lease},
     {"GET", "/v1/dhcp-exports/*", admin_export_dhcp},
+    {"GET", "/v1/ibft/*", admin_show_ibft},
     {"GET", "/v1/firewall", admin_export_firewall},
     {"GET", "/v1/loaders", admin_list_loaders},
     {"GET", "/v1/sessions", admin_list_sessions},

@@ -29,6 +29,7 @@
 #include "server/export_firewall.h"
 #include "server/file_limit.h"
 #include "server/http_log.h"
+#include "server/ibft_intent.h"
 #include "server/ipv4_side.h"
 #include "server/lease_release.h"
 #include "server/loaders_list.h"
@@ -658,6 +659,34 @@ static int export_for_dhcp(void *context, const char *format, char **ret_text,
     return r;
 }
 
+static uint32_t leased_to(void *context, struct mac_address mac)
+{
+    const struct server *server = context;
+    return server->stages.address_of(server->stages.context, mac);
+}
+
+static int describe_ibft(void *context, const char *what, const struct mac_address *mac,
+                         json_t **ret_json, struct error *ret_error)
+{
+    const struct server *server = context;
+    cleanup_catalog struct catalog *catalog = catalog_slot_get(server->catalog);
+    cleanup_free struct subnet *subnets = NULL;
+    size_t count;
+    if (addresses_copy(server->addresses, &subnets, &count) < 0)
+        return error_set(ret_error, -ENOMEM, "out of memory");
+    const struct ibft_site site = {
+        .catalog = catalog,
+        .subnets = subnets,
+        .n_subnets = count,
+        .ways = &server->config.boot_ways,
+        .redirects = &server->config.redirects,
+        .leased = leased_to,
+        .network = network_of,
+        .context = context,
+    };
+    return ibft_intent(&site, what, mac, ret_json, ret_error);
+}
+
 static json_t *describe_loaders(void *context)
 {
     const struct server *server = context;
@@ -719,6 +748,7 @@ static int start_admin(struct server *server, struct error *ret_error)
         .export_dhcp = export_for_dhcp,
         .export_firewall = export_for_firewall,
         .loaders = describe_loaders,
+        .ibft = describe_ibft,
         .wake = wake_node,
         .context = server,
     };
