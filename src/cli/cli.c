@@ -9,7 +9,7 @@
 
 static const struct cli_noun *const noun_list[] = {
     &cli_node,   &cli_image, &cli_volume,  &cli_group,  &cli_lease, &cli_session,
-    &cli_status, &cli_watch, &cli_loaders, &cli_export, &cli_ibft};
+    &cli_status, &cli_watch, &cli_loaders, &cli_export, &cli_ibft,  &cli_prepare};
 
 static const char head[] = "usage: nodisk [--socket PATH] [--json] NOUN VERB ...\n"
                            "       nodisk serve --config FILE [--check]\n";

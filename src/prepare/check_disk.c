@@ -1,0 +1,115 @@
+/* fstab, and what loads the kernel. */
+#include "prepare/check_rules.h"
+#include "prepare/edit.h"
+
+#define ERROR   CHECK_ERROR
+#define WARNING CHECK_WARNING
+
+static void check_root_line(struct check *check, const struct fstab_line *line)
+{
+    if (fstab_is_unstable(line->device))
+        check_found(check, ERROR, "fstab-root-device", "system", NULL,
+                    "/etc/fstab mounts %s as /: the disk may have another name on a node, and root "
+                    "stays read-only",
+                    line->device);
+    if (fstab_has_option(line->options, "_netdev"))
+        check_found(check, WARNING, "fstab-root-netdev", "shutdown", NULL,
+                    "/etc/fstab has _netdev for /: it is ordered behind the network, which is "
+                    "behind /");
+}
+
+static void check_other_line(struct check *check, const struct fstab_line *line)
+{
+    bool waits =
+        !fstab_has_option(line->options, "nofail") && !fstab_has_option(line->options, "noauto");
+    if (str_eq(line->type, "swap"))
+        check_found(check, WARNING, "fstab-swap", "up", NULL,
+                    "/etc/fstab has swap on %s: what is swapped out is across the network, and the "
+                    "machine stands still when the server is away",
+                    line->device);
+    else if (fstab_is_unstable(line->device) && waits)
+        check_found(check, WARNING, "fstab-device", "system",
+                    "name it by its UUID, or with the option nofail",
+                    "/etc/fstab wants %s at %s: a node that has no such disk waits for it",
+                    line->device, line->place);
+}
+
+void check_disk(struct check *check)
+{
+    struct fstab_line line;
+    bool root = false;
+    const char *text = plan_text(&check->plan, "etc/fstab");
+    while (text && fstab_next(&text, &line)) {
+        if (!line.is_entry)
+            continue;
+        if (str_eq(line.place, "/"))
+            check_root_line(check, &line);
+        else
+            check_other_line(check, &line);
+        root |= str_eq(line.place, "/");
+    }
+    if (!root)
+        check_found(check, ERROR, "fstab-no-root", "system",
+                    "nodisk prepare, with --root-uuid if this is no mounted disk",
+                    "/etc/fstab has no line for /: root stays read-only, and most services fail");
+}
+
+static void check_grub_default(struct check *check)
+{
+    char value[2 * EDIT_MAX_FIELD];
+    const char *text = plan_text(&check->plan, "etc/default/grub");
+    if (!text)
+        return;
+    if (variable_get(text, "GRUB_DISABLE_LINUX_UUID", value, sizeof(value)) &&
+        str_eq(value, "true"))
+        check_found(
+            check, WARNING, "grub-disable-uuid", "loader", NULL,
+            "/etc/default/grub has GRUB_DISABLE_LINUX_UUID: the next update-grub names root "
+            "by its device, which may have another name on a node");
+    bool given = variable_get(text, "GRUB_CMDLINE_LINUX", value, sizeof(value));
+    if (given && (str_has_prefix(value, "ip=") || strstr(value, " ip=")))
+        check_found(check, WARNING, "kernel-ip", "initramfs",
+                    "take ip= out of GRUB_CMDLINE_LINUX and run update-grub",
+                    "/etc/default/grub gives the kernel ip=: the initramfs configures a card by "
+                    "itself, perhaps another one, before the iBFT is read");
+}
+
+static void check_efi(struct check *check)
+{
+    struct plan *plan = &check->plan;
+    struct tree_names top = plan_list(plan, "boot/efi");
+    for (size_t i = 0; i < top.count; i++) {
+        if (strcasecmp(top.names[i], "EFI") != 0)
+            continue;
+        const char *path = plan_format(plan, "boot/efi/%s", top.names[i]);
+        struct tree_names names = plan_list(plan, path);
+        bool found = false;
+        for (size_t j = 0; j < names.count; j++) {
+            struct tree_names loaders = {NULL, 0};
+            if (strcasecmp(names.names[j], "BOOT") == 0)
+                loaders = plan_list(plan, plan_format(plan, "%s/%s", path, names.names[j]));
+            for (size_t k = 0; k < loaders.count; k++)
+                found |= strcasecmp(loaders.names[k], "BOOTX64.EFI") == 0 ||
+                         strcasecmp(loaders.names[k], "BOOTAA64.EFI") == 0;
+        }
+        if (!found)
+            check_found(check, ERROR, "efi-removable", "loader", NULL,
+                        "the EFI system partition has no \\EFI\\BOOT\\BOOTX64.EFI: UEFI finds no "
+                        "loader on a disk that it has no entry for");
+    }
+}
+
+void check_loader(struct check *check)
+{
+    struct plan *plan = &check->plan;
+    const char *config = plan_text(plan, "boot/grub/grub.cfg");
+    if (plan_exists(plan, "etc/default/grub") && !config)
+        check_found(check, ERROR, "grub-no-config", "loader", "update-grub",
+                    "GRUB is installed, but has no /boot/grub/grub.cfg: it stops at its prompt");
+    if (config && strstr(config, "root=/dev/"))
+        check_found(check, ERROR, "grub-root-device", "loader", NULL,
+                    "/boot/grub/grub.cfg gives the kernel root=/dev/...: the disk may have another "
+                    "name on a node, and the initramfs waits for it");
+    check_grub_default(check);
+    check_efi(check);
+}

@@ -1,0 +1,78 @@
+#include "prepare/recipe.h"
+
+#include <errno.h>
+
+/* Later steps see what earlier ones have planned; the initramfs is made of what all of them wrote.
+ */
+static const struct recipe_step steps[] = {
+    {"packages", "what the others need is installed: open-iscsi, busybox, zstd, libnss-myhostname",
+     step_packages},
+    {"initramfs",
+     "a script in the initramfs finds card, address, names and disk in the iBFT and logs in",
+     step_initramfs},
+    {"iscsid",
+     "the iSCSI daemon of the initramfs stays, in memory, and brings the disk back; nothing gives "
+     "it up",
+     step_files},
+    {"waits", "what waits for a disk whose server is away is not killed for it", step_files},
+    {"network",
+     "ifupdown, NetworkManager and cloud-init leave the boot card alone; systemd-networkd renews "
+     "its lease",
+     step_network},
+    {"resolver", "name servers are the node's own, from the iBFT", step_resolver},
+    {"up", "the node tells its server that it is up; nothing depends on it", step_up},
+    {"boot-record", "what GRUB boots is written down, so that the server can send it whole",
+     step_boot_record},
+    {"fstab", "root is found by its UUID and does not wait for the network; no swap across it",
+     step_fstab},
+    {"resume", "none looks for a hibernated system on the disk", step_resume},
+    {"grub", "the kernel finds root by its UUID, whatever the disk is called", step_grub},
+    {"efi", "UEFI finds a loader at the removable path, without an entry of its own", step_efi},
+    {"machine-id", "each node makes its own", step_machine_id},
+    {"host-name", "it comes from the iBFT at each boot", step_host_name},
+    {"ssh-keys", "each node makes its own host keys at its first boot", step_ssh_keys},
+    {"initiator-name", "it comes from the iBFT at each boot", step_initiator_name},
+    {"leases", "no node asks for another's address", step_leases},
+    {"card-names", "no name of a network card is bound to another machine's MAC", step_card_names},
+    {"random-seed", "no two nodes begin with the same one", step_random_seed},
+    {"initramfs-build", "the initramfs of each kernel has all of this in it", step_initramfs_build},
+};
+
+const struct recipe_step *recipe_steps(size_t *ret_count)
+{
+    *ret_count = ARRAY_SIZE(steps);
+    return steps;
+}
+
+/* Is it a system that the recipe is for? */
+static int check_system(const struct plan *plan, struct error *ret_error)
+{
+    const struct tree *tree = plan->tree;
+    if (!tree_exists(tree, "var/lib/dpkg/status"))
+        return error_set(ret_error, -EOPNOTSUPP,
+                         "%s is no Debian system (it has no /var/lib/dpkg/status): only Debian and "
+                         "what is made from it can be prepared so far",
+                         tree->path);
+    if (!tree_exists(tree, "usr/sbin/update-initramfs") && tree_exists(tree, "usr/bin/dracut"))
+        return error_set(ret_error, -EOPNOTSUPP,
+                         "%s makes its initramfs with dracut: only initramfs-tools is known so far",
+                         tree->path);
+    if (!tree_exists(tree, "lib/systemd/systemd"))
+        return error_set(ret_error, -EOPNOTSUPP,
+                         "%s has no systemd: only systems with it can be prepared so far",
+                         tree->path);
+    return 0;
+}
+
+int recipe_plan(struct plan *plan, struct error *ret_error)
+{
+    int r = check_system(plan, ret_error);
+    for (size_t i = 0; r == 0 && i < ARRAY_SIZE(steps); i++) {
+        plan->step = steps[i].name;
+        steps[i].plan(plan);
+        r = plan->error.code;
+        if (r < 0)
+            *ret_error = plan->error;
+    }
+    return r;
+}

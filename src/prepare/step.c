@@ -1,0 +1,111 @@
+/* Steps that put files of ours into the system. */
+#include "prepare/files.h"
+#include "prepare/packages.h"
+#include "prepare/recipe.h"
+
+#define UNITS "etc/systemd/system/"
+
+void step_packages(struct plan *plan)
+{
+    const char *argv[PACKAGES_MAX + 5] = {"apt-get", "install", "--yes", "--no-install-recommends"};
+    size_t count = 4;
+    const char *status = plan_text(plan, "var/lib/dpkg/status");
+    for (size_t i = 0; i < PACKAGES_MAX; i++)
+        if (!status || !packages_installed(status, packages_needed[i]))
+            argv[count++] = packages_needed[i];
+    if (count == 4)
+        return;
+    static const char *const update[] = {"apt-get", "update", NULL};
+    plan_command(plan, PLAN_BEFORE_FILES, "packages are missing", update);
+    plan_command(plan, PLAN_BEFORE_FILES, "packages are missing", argv);
+}
+
+/* All files of the step; those that an administrator may have changed (below keep) only if they are
+ * not there. */
+static void put_files(struct plan *plan, const char *keep)
+{
+    size_t count;
+    const struct prepare_file *files = prepare_files(&count);
+    for (size_t i = 0; i < count; i++) {
+        const struct prepare_file *file = &files[i];
+        if (!str_eq(file->step, plan->step))
+            continue;
+        if (keep && str_has_prefix(file->path, keep) && plan_exists(plan, file->path))
+            continue;
+        plan_file(plan, file->path, file->mode, file->data, file->size);
+    }
+}
+
+static void enable_for(struct plan *plan, const char *unit, const char *target, const char *where)
+{
+    plan_link(plan, plan_format(plan, UNITS "%s.wants/%s", target, unit),
+              plan_format(plan, "%s/%s", where, unit));
+}
+
+static void enable(struct plan *plan, const char *unit)
+{
+    enable_for(plan, unit, "multi-user.target", "/etc/systemd/system");
+}
+
+void step_files(struct plan *plan)
+{
+    put_files(plan, NULL);
+}
+
+/* The initramfs checks and mounts a file system whose type our file names. */
+static void set_file_system(struct plan *plan, const char *path)
+{
+    const char *type = packages_root_type(plan);
+    const char *text = plan_text(plan, path);
+    const char *line = text ? strstr(text, "FSTYPE=ext4\n") : NULL;
+    if (!line || str_eq(type, "ext4"))
+        return;
+    const char *edited = plan_format(plan, "%.*sFSTYPE=%s\n%s", (int)(line - text), text, type,
+                                     line + strlen("FSTYPE=ext4\n"));
+    plan_file(plan, path, 0, edited, strlen(edited));
+}
+
+void step_initramfs(struct plan *plan)
+{
+    put_files(plan, NULL);
+    set_file_system(plan, "etc/initramfs-tools/conf.d/nodisk");
+}
+
+void step_network(struct plan *plan)
+{
+    put_files(plan, NULL);
+    enable_for(plan, "systemd-networkd.service", "multi-user.target", "/lib/systemd/system");
+    enable_for(plan, "systemd-networkd.socket", "sockets.target", "/lib/systemd/system");
+    plan_link(plan, UNITS "dbus-org.freedesktop.network1.service",
+              "/lib/systemd/system/systemd-networkd.service");
+}
+
+void step_resolver(struct plan *plan)
+{
+    /* a link is somebody's who keeps it: systemd-resolved, NetworkManager, resolvconf */
+    const struct tree_entry *now = plan_get(plan, "etc/resolv.conf");
+    if (now->kind != TREE_LINK)
+        plan_link(plan, "etc/resolv.conf", "/run/nodisk/resolv.conf");
+}
+
+void step_up(struct plan *plan)
+{
+    put_files(plan, "etc/default/");
+    enable(plan, "nodisk-up.service");
+}
+
+void step_boot_record(struct plan *plan)
+{
+    put_files(plan, NULL);
+    enable(plan, "nodisk-boot-record.service");
+}
+
+void step_ssh_keys(struct plan *plan)
+{
+    struct tree_names names = plan_list(plan, "etc/ssh");
+    put_files(plan, NULL);
+    enable(plan, "nodisk-ssh-keys.service");
+    for (size_t i = 0; i < names.count; i++)
+        if (str_has_prefix(names.names[i], "ssh_host_") && strstr(names.names[i], "_key"))
+            plan_remove(plan, plan_format(plan, "etc/ssh/%s", names.names[i]));
+}

@@ -1,0 +1,117 @@
+/* Steps that see to it that loader, kernel and initramfs find the disk. */
+#include "prepare/edit.h"
+#include "prepare/initramfs.h"
+#include "prepare/kernels.h"
+#include "prepare/packages.h"
+#include "prepare/recipe.h"
+
+void step_fstab(struct plan *plan)
+{
+    const char *text = plan_text(plan, "etc/fstab") ?: "";
+    const struct fstab_wish wish = {.root_uuid = packages_root_uuid(plan),
+                                    .root_type = packages_root_type(plan),
+                                    .keep_swap = plan->settings.keep_swap};
+    struct fstab_line line;
+    bool has_root = false;
+    cleanup_free char *edited = fstab_edit(text, &wish);
+    if (edited)
+        plan_file(plan, "etc/fstab", 0, edited, strlen(edited));
+    for (const char *cursor = edited; cursor && fstab_next(&cursor, &line);)
+        has_root |= line.is_entry && str_eq(line.place, "/") && !fstab_is_unstable(line.device);
+    if (!has_root)
+        plan_note(plan, "the root file system's UUID is not known: say it with --root-uuid, or "
+                        "write / by its UUID into /etc/fstab");
+}
+
+void step_resume(struct plan *plan)
+{
+    static const char none[] = "RESUME=none\n";
+    if (plan_exists(plan, "etc/initramfs-tools/conf.d/resume"))
+        plan_file(plan, "etc/initramfs-tools/conf.d/resume", 0, none, strlen(none));
+}
+
+void step_grub(struct plan *plan)
+{
+    static const char *const update_grub[] = {"update-grub", NULL};
+    char value[EDIT_MAX_FIELD];
+    const char *text = plan_text(plan, "etc/default/grub");
+    const char *config = plan_text(plan, "boot/grub/grub.cfg");
+    if (!text || !tree_exists(plan->tree, "usr/sbin/update-grub"))
+        return;
+    bool by_name = variable_get(text, "GRUB_DISABLE_LINUX_UUID", value, sizeof(value));
+    cleanup_free char *edited = by_name ? variable_drop(text, "GRUB_DISABLE_LINUX_UUID") : NULL;
+    if (edited)
+        plan_file(plan, "etc/default/grub", 0, edited, strlen(edited));
+    if (!edited && config && !strstr(config, "root=/dev/"))
+        return;
+    if (packages_is_mounted(plan->tree))
+        plan_command(plan, PLAN_AFTER_FILES, "the kernel is to find root by its UUID", update_grub);
+    else
+        plan_note(plan, "run update-grub where this tree is the root of a disk: GRUB needs to see "
+                        "the file system that it is on");
+}
+
+/* A name on a FAT file system, whatever its case; NULL: it is not there. */
+static const char *find_name(struct plan *plan, const char *directory, const char *name)
+{
+    struct tree_names names = plan_list(plan, directory);
+    for (size_t i = 0; i < names.count; i++)
+        if (strcasecmp(names.names[i], name) == 0)
+            return plan_format(plan, "%s/%s", directory, names.names[i]);
+    return NULL;
+}
+
+void step_efi(struct plan *plan)
+{
+    static const char *const install[] = {
+        "grub-install", "--target=x86_64-efi", "--efi-directory=/boot/efi",
+        "--removable",  "--no-nvram",          NULL};
+    const char *efi = find_name(plan, "boot/efi", "EFI");
+    const char *boot = efi ? find_name(plan, efi, "BOOT") : NULL;
+    if (!efi || (boot && find_name(plan, boot, "BOOTX64.EFI")))
+        return;
+    if (tree_exists(plan->tree, "usr/lib/grub/x86_64-efi") && packages_is_mounted(plan->tree))
+        plan_command(plan, PLAN_AFTER_FILES, "the EFI system partition has no removable path",
+                     install);
+    else
+        plan_note(plan, "put a loader at \\EFI\\BOOT\\BOOTX64.EFI of the EFI system partition");
+}
+
+/* Does this kernel's initramfs have what the plan has written? */
+static bool is_current(struct plan *plan, const char *version)
+{
+    struct initramfs found;
+    cleanup_close int fd = -1;
+    const char *script = plan_text(plan, "etc/initramfs-tools/scripts/local-top/nodisk");
+    const char *conf = plan_text(plan, "etc/iscsi/iscsid.conf");
+    const char *path = plan_format(plan, "boot/initrd.img-%s", version);
+    if (tree_open_file(plan->tree, path, &fd) < 0 ||
+        initramfs_look(fd, packages_root_type(plan), &plan->arena, &found) < 0)
+        return false;
+    return found.our_script && script && str_eq(found.our_script, script) && found.iscsid_conf &&
+           conf && str_eq(found.iscsid_conf, conf) &&
+           (!found.resume || str_eq(found.resume, "none"));
+}
+
+static bool changes_initramfs(const struct plan *plan)
+{
+    for (size_t i = 0; i < plan->n_changes; i++)
+        if (str_has_prefix(plan->changes[i].path, "etc/initramfs-tools/"))
+            return true;
+    return false;
+}
+
+void step_initramfs_build(struct plan *plan)
+{
+    struct tree_names kernels = kernels_list(plan->tree, &plan->arena);
+    bool changed = changes_initramfs(plan);
+    if (kernels.count == 0)
+        plan_note(plan, "there is no kernel in /boot: install one, then prepare again");
+    for (size_t i = 0; i < kernels.count; i++) {
+        const char *version = kernels.names[i];
+        bool exists = tree_exists(plan->tree, plan_format(plan, "boot/initrd.img-%s", version));
+        const char *const argv[] = {"update-initramfs", exists ? "-u" : "-c", "-k", version, NULL};
+        if (changed || !is_current(plan, version))
+            plan_command(plan, PLAN_AFTER_FILES, "the initramfs is to have what was written", argv);
+    }
+}

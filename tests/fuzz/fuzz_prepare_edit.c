@@ -1,0 +1,35 @@
+/*
+ * Files of a system that are edited: fstab, hosts, variables of a shell. What was edited is right,
+ * so that it is not edited again.
+ */
+#include "prepare/edit.h"
+#include "prepare/packages.h"
+
+#include <assert.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void check_fstab(const char *text, const struct fstab_wish *wish)
+{
+    cleanup_free char *once = fstab_edit(text, wish);
+    cleanup_free char *twice = once ? fstab_edit(once, wish) : NULL;
+    assert(once && twice && str_eq(once, twice));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    char value[64];
+    cleanup_free char *text = calloc(1, size + 1);
+    if (size)
+        memcpy(text, data, size);
+    check_fstab(text, &(struct fstab_wish){.root_uuid = "1234-abcd"});
+    check_fstab(text, &(struct fstab_wish){.keep_swap = true});
+    cleanup_free char *hosts = hosts_edit(text), *again = hosts_edit(hosts);
+    assert(str_eq(hosts, again));
+    cleanup_free char *dropped = variable_drop(text, "A");
+    assert(!variable_get(dropped, "A", value, sizeof(value)));
+    if (variable_get(text, "A", value, sizeof(value)))
+        assert(strnlen(value, sizeof(value)) < sizeof(value));
+    (void)packages_installed(text, "A");
+    return 0;
+}

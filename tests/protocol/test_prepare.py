@@ -1,0 +1,431 @@
+"""`nodisk prepare` and its doctor, on trees that look like an installed Debian."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from daemon import NODISK
+from preparelab import KERNEL, MODULES, PACKERS, UUID, Tree, cpio, microcode, prepare
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: files of a system are root's")
+
+UNITS = "etc/systemd/system"
+
+
+@pytest.fixture
+def plain(tmp_path: Path) -> Tree:
+    return Tree(tmp_path / "root")
+
+
+@pytest.fixture
+def tree(plain: Tree) -> Tree:
+    """Prepared, with a good initramfs."""
+    plain.prepare()
+    plain.make_initramfs()
+    return plain
+
+
+def test_a_prepared_tree_has_what_a_node_needs(plain: Tree) -> None:
+    said = plain.prepare()
+    assert f"left to you: update-initramfs -u -k {KERNEL}" in said
+    root = plain.root
+    assert f"UUID={UUID}  /  ext4  errors=remount-ro,noatime  0 1\n" in plain.path("etc/fstab").read_text()
+    assert "\n# not across the network: /dev/sda5 none swap" in plain.path("etc/fstab").read_text()
+    assert "/dev/sr0 /media/cdrom0 udf user,noauto 0 0\n" in plain.path("etc/fstab").read_text()
+    assert plain.path("etc/hosts").read_text() == "127.0.0.1\tlocalhost\n"
+    assert plain.path("etc/machine-id").read_bytes() == b""
+    assert plain.path("etc/initramfs-tools/conf.d/resume").read_text() == "RESUME=none\n"
+    assert os.readlink(root / "etc/iscsi/initiatorname.iscsi") == "/run/nodisk/initiatorname.iscsi"
+    assert os.readlink(root / "etc/resolv.conf") == "/run/nodisk/resolv.conf"
+    for gone in ("etc/hostname", "etc/ssh/ssh_host_ed25519_key", "etc/ssh/ssh_host_ed25519_key.pub",
+                 "var/lib/dhcp/dhclient.eth0.leases", "var/lib/systemd/random-seed",
+                 "etc/udev/rules.d/70-persistent-net.rules"):
+        assert not os.path.lexists(root / gone), gone
+    for program in ("etc/initramfs-tools/hooks/nodisk", "etc/initramfs-tools/scripts/local-top/nodisk",
+                    "usr/lib/nodisk/up"):
+        assert (root / program).stat().st_mode & 0o777 == 0o755
+    for unit in ("nodisk-up", "nodisk-boot-record", "nodisk-ssh-keys", "systemd-networkd"):
+        assert (root / UNITS / f"multi-user.target.wants/{unit}.service").is_symlink()
+
+
+def test_the_files_are_those_of_the_golden_image(plain: Tree) -> None:
+    plain.prepare()
+    source = Path(__file__).resolve().parents[2] / "data/prepare/debian"
+    files = [path for path in source.rglob("*") if path.is_file()]
+    assert len(files) > 15
+    for path in files:
+        name = "/".join(path.relative_to(source).parts[1:])
+        assert plain.path(name).read_bytes() == path.read_bytes(), name
+
+
+def test_a_second_run_changes_nothing(tree: Tree) -> None:
+    before = tree.snapshot()
+    assert tree.run() == "nothing to do: it is prepared\n"
+    assert tree.snapshot() == before
+
+
+def test_a_dry_run_shows_all_and_changes_nothing(plain: Tree) -> None:
+    before = plain.snapshot()
+    said = plain.run("--dry-run", "--root-uuid", UUID)
+    assert plain.snapshot() == before
+    assert "--- a/etc/fstab\n+++ b/etc/fstab\n@@ -1,4 +1,4 @@\n # static\n-/dev/sda1 / ext4" in said
+    assert "--- /dev/null\n+++ b/etc/initramfs-tools/hooks/nodisk\n@@ -0,0 +1," in said
+    assert "--- a/etc/hostname\n+++ /dev/null\n@@ -1 +0,0 @@\n-old\n" in said
+    assert "link /etc/resolv.conf -> /run/nodisk/resolv.conf: made" in said
+    assert f"command: update-initramfs -u -k {KERNEL}" in said
+    assert "file /etc/ssh/ssh_host_ed25519_key: removed" in said and "SECRET" not in said
+
+
+def test_a_diff_is_one_that_patch_takes(plain: Tree, tmp_path: Path) -> None:
+    lines = [f"UUID={number} /mnt/{number} ext4 nofail 0 2\n" for number in range(40)]
+    lines[3], lines[20] = "/dev/sda1 / ext4 defaults 0 1\n", "/dev/sda2 none swap sw 0 0"
+    plain.put("etc/fstab", "".join(lines[:21]) + "\n" + "".join(lines[21:]).rstrip("\n"))
+    said = plain.run("--dry-run", "--root-uuid", UUID)
+    diff = said[said.index("--- a/etc/fstab"):]
+    begin = plain.path("etc/fstab").read_text()
+    plain.prepare()
+    other = tmp_path / "other"
+    (other / "etc").mkdir(parents=True)
+    (other / "etc/fstab").write_text(begin)
+    subprocess.run(["git", "apply", "--include=etc/fstab", "-"], input=diff[:diff.index("--- ", 5)],
+                   text=True, check=True, cwd=other)
+    assert (other / "etc/fstab").read_text() == plain.path("etc/fstab").read_text()
+
+
+def test_undo_gives_all_back(plain: Tree) -> None:
+    before = plain.snapshot()
+    plain.prepare()
+    assert plain.path("var/lib/nodisk-prepare").stat().st_mode & 0o777 == 0o700
+    plain.put("etc/iscsi/iscsid.conf", "x")
+    plain.prepare()  # the first state is what counts
+    plain.run("--undo", "--no-commands")
+    assert plain.snapshot() == before
+    assert "there is nothing to undo" in plain.run("--undo", "--no-commands", code=1)
+
+
+def test_undo_leaves_what_somebody_changed_since(plain: Tree) -> None:
+    before = plain.snapshot()
+    plain.prepare()
+    plain.put("etc/hosts", "127.0.0.1 localhost mine\n")
+    said = plain.run("--undo", "--no-commands", code=1)
+    assert "/etc/hosts: was changed since and stays" in said
+    after = plain.snapshot(but="var/lib/nodisk-prepare")
+    assert after.pop("etc/hosts")[4] == b"127.0.0.1 localhost mine\n"
+    assert after == {name: what for name, what in before.items() if name != "etc/hosts"}
+    plain.run("--undo", "--no-commands", "--force")
+    assert plain.snapshot() == before
+
+
+def test_undo_can_be_tried_and_forgotten(plain: Tree) -> None:
+    plain.prepare()
+    prepared = plain.snapshot()
+    assert "/etc/fstab: as it was" in plain.run("--undo", "--dry-run")
+    assert plain.snapshot() == prepared
+    plain.run("--forget-undo")
+    assert not plain.path("var/lib/nodisk-prepare").exists()
+    assert "there is nothing to undo" in plain.run("--undo", "--no-commands", code=1)
+
+
+def test_nothing_is_kept_if_that_is_wanted(plain: Tree) -> None:
+    plain.run("--no-commands", "--root-uuid", UUID, "--no-undo")
+    assert not plain.path("var/lib/nodisk-prepare").exists()
+    assert not plain.path("etc/hostname").exists()
+
+
+def test_a_command_that_fails_is_told(plain: Tree) -> None:
+    plain.path("usr/sbin/update-initramfs").unlink()
+    (plain.path("usr/sbin/update-initramfs")).symlink_to("/bin/false")
+    assert "update-initramfs failed in" in plain.run("--root-uuid", UUID, code=1)
+    assert not plain.path("etc/hostname").exists(), "what was done before stays"
+
+
+def test_links_do_not_lead_out_of_the_tree(plain: Tree, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "fstab").write_text("precious\n")
+    (outside / "hosts").write_text("precious\n")
+    plain.path("etc/fstab").unlink()
+    plain.path("etc/fstab").symlink_to(outside / "fstab")
+    plain.path("etc/hosts").unlink()
+    plain.path("etc/hosts").symlink_to("../" * 20 + str(outside / "hosts"))
+    plain.path("usr/lib/nodisk").symlink_to(outside)
+    plain.path("etc/cloud").symlink_to("../" * 20 + str(outside))
+    plain.run("--no-commands", "--root-uuid", UUID, code=1)
+    plain.path("usr/lib/nodisk").unlink()
+    plain.path("etc/cloud").unlink()
+    plain.prepare()
+    assert sorted(path.name for path in outside.iterdir()) == ["fstab", "hosts"]
+    assert {path.read_text() for path in outside.iterdir()} == {"precious\n"}
+    assert "/  ext4  errors=remount-ro" in plain.path("etc/fstab").read_text()
+
+
+def test_a_record_of_a_stranger_does_no_harm(plain: Tree, tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("precious\n")
+    up = "../" * 20 + str(precious)
+    entry = {"path": up, "kind": "absent", "mode": 0, "uid": 0, "gid": 0, "seconds": 0, "nanoseconds": 0,
+             "after": "x"}
+    for entries in ([entry], [{**entry, "path": str(precious)}], [{**entry, "kind": "file", "data": up}],
+                    [{**entry, "path": ".."}], [{}], [7]):
+        plain.put("var/lib/nodisk-prepare/undo.json", json.dumps({"paths": entries}))
+        subprocess.run([NODISK, "prepare", "--undo", "--force", "--no-commands", "--root", plain.root],
+                       check=False, timeout=60)
+        assert precious.read_text() == "precious\n"
+    plain.put("var/lib/nodisk-prepare/undo.json", "{")
+    assert "is damaged" in plain.run("--undo", "--no-commands", code=1)
+
+
+def test_what_is_no_file_is_told(plain: Tree) -> None:
+    os.mkfifo(plain.path("etc/default"), 0o600)
+    assert "cannot" in plain.run("--no-commands", "--root-uuid", UUID, code=1)
+    plain.path("etc/default").unlink()
+    plain.path("etc/resolv.conf").unlink()
+    os.mkfifo(plain.path("etc/resolv.conf"))
+    before = plain.snapshot()
+    assert "/etc/resolv.conf is no file" in plain.run("--no-commands", "--root-uuid", UUID, code=1)
+    assert plain.snapshot() == before
+
+
+def test_swap_stays_if_that_is_wanted(plain: Tree) -> None:
+    plain.run("--no-commands", "--root-uuid", UUID, "--keep-swap")
+    assert "\n/dev/sda5 none swap sw 0 0\n" in plain.path("etc/fstab").read_text()
+
+
+def test_a_root_whose_uuid_nobody_knows_is_left_to_a_person(plain: Tree) -> None:
+    assert "left to you: the root file system's UUID is not known" in plain.run("--no-commands")
+    assert "/dev/sda1  /  ext4  errors=remount-ro,noatime  0 1" in plain.path("etc/fstab").read_text()
+
+
+def test_another_root_file_system_is_for_the_initramfs_too(plain: Tree) -> None:
+    plain.change("etc/fstab", "ext4", "xfs")
+    plain.prepare()
+    assert "\nFSTYPE=xfs\n" in plain.path("etc/initramfs-tools/conf.d/nodisk").read_text()
+    plain.make_initramfs()
+    assert set(plain.findings()) == {"initramfs-file-system"}
+
+
+def test_packages_that_are_missing_are_installed_first(plain: Tree) -> None:
+    plain.change("var/lib/dpkg/status", "Package: open-iscsi\nStatus: install ok installed",
+                 "Package: open-iscsi\nStatus: deinstall ok config-files")
+    said = plain.run("--dry-run", "--root-uuid", UUID)
+    assert "command: apt-get install --yes --no-install-recommends open-iscsi (" in said
+
+
+def test_what_an_administrator_wrote_stays(plain: Tree) -> None:
+    plain.put("etc/default/nodisk", "NODISK_PORT=8080\n")
+    plain.path("etc/resolv.conf").unlink()
+    plain.path("etc/resolv.conf").symlink_to("../run/systemd/resolve/stub-resolv.conf")
+    plain.prepare()
+    assert plain.path("etc/default/nodisk").read_text() == "NODISK_PORT=8080\n"
+    assert os.readlink(plain.path("etc/resolv.conf")) == "../run/systemd/resolve/stub-resolv.conf"
+
+
+def test_grub_is_to_find_root_by_its_uuid(plain: Tree) -> None:
+    plain.put("usr/sbin/update-grub", "")
+    plain.put("etc/default/grub", "GRUB_TIMEOUT=5\nGRUB_DISABLE_LINUX_UUID=true\n")
+    plain.put("boot/grub/grub.cfg", "linux /vmlinuz root=/dev/sda1 ro\n")
+    assert {"grub-root-device", "grub-disable-uuid"} <= set(plain.findings())
+    said = plain.prepare()
+    assert plain.path("etc/default/grub").read_text() == "GRUB_TIMEOUT=5\n# GRUB_DISABLE_LINUX_UUID=true\n"
+    assert "left to you: run update-grub where this tree is the root of a disk" in said
+
+
+@pytest.mark.parametrize(("path", "reason"), [
+    ("var/lib/dpkg/status", "is no Debian system"),
+    ("usr/lib/systemd/systemd", "has no systemd"),
+])
+def test_other_systems_are_refused(plain: Tree, path: str, reason: str) -> None:
+    plain.path(path).unlink()
+    before = plain.snapshot()
+    assert reason in plain.run("--no-commands", code=1)
+    assert plain.snapshot() == before
+
+
+def test_dracut_is_refused(plain: Tree) -> None:
+    plain.path("usr/sbin/update-initramfs").unlink()
+    plain.put("usr/bin/dracut", "")
+    assert "makes its initramfs with dracut" in plain.run("--no-commands", code=1)
+
+
+def test_a_server_does_not_prepare_itself_by_mistake(tmp_path: Path) -> None:
+    (tmp_path / "sock").touch()
+    said = prepare("--socket", str(tmp_path / "sock"), "--no-commands", code=1)
+    assert "this machine is a nodisk server itself" in said
+
+
+def test_json_and_the_list_of_steps(plain: Tree) -> None:
+    answer = json.loads(plain.run("--json", "--no-commands", "--root-uuid", UUID))
+    assert answer["done"] and not answer["left"]
+    assert {"step": "host-name", "path": "/etc/hostname", "what": "removed"} in answer["changes"]
+    assert answer["commands"] == [{"step": "initramfs-build", "why": "the initramfs is to have what was written",
+                                   "command": ["update-initramfs", "-u", "-k", KERNEL]}]
+    steps = json.loads(prepare("--json", "--list"))["steps"]
+    assert {change["step"] for change in answer["changes"]} < {step["name"] for step in steps}
+    assert steps[0]["name"] == "packages" and "\nfstab  " in prepare("--list")
+
+
+# --- the doctor
+
+@pytest.mark.parametrize("packer", PACKERS)
+def test_nothing_is_found_in_a_prepared_tree(tree: Tree, packer: str) -> None:
+    tree.make_initramfs(packer=packer)
+    assert tree.run("--check") == "nothing found\n"
+    tree.make_initramfs(packer=packer, early=b"")
+    assert tree.findings() == {}
+
+
+def test_much_is_found_in_a_plain_one(plain: Tree) -> None:
+    found = plain.findings()
+    assert {"initramfs-no-script", "fstab-root-device", "fstab-swap", "machine-id", "ssh-host-keys", "host-name",
+            "initiator-name", "dhcp-leases", "card-names", "random-seed", "ifupdown", "networkd-off",
+            "iscsid-timeout", "iscsid-takes-over", "disk-timeout"} <= set(found)
+    for finding in found.values():
+        assert finding["severity"] in ("error", "warning") and finding["what"] and finding["fix"]
+        assert finding["stage"] in ("loader", "initramfs", "system", "up", "shutdown")
+
+
+def stock(tree: Tree, **files: bytes) -> None:
+    """Debian's own script, with or without what switches it on."""
+    tree.make_initramfs(without="nodisk", **{"scripts/local-top/iscsi": b"", "usr/sbin/iscsistart": b""}, **files)
+
+
+def unlink(*names: str):
+    def plant(tree: Tree) -> None:
+        for name in names:
+            tree.path(name).unlink()
+    return plant
+
+
+def put(name: str, text: str = "x"):
+    return lambda tree: tree.put(name, text)
+
+
+def change(name: str, old: str, new: str):
+    return lambda tree: tree.change(name, old, new)
+
+
+def without(name: str):
+    return lambda tree: tree.make_initramfs(without=name)
+
+
+def cloud_init(tree: Tree) -> None:
+    tree.put("usr/bin/cloud-init", "")
+    tree.path("etc/cloud/cloud.cfg.d/99-nodisk.cfg").unlink()
+
+
+FAULTS = [
+    ("no-kernel", "error", unlink(f"boot/vmlinuz-{KERNEL}")),
+    ("no-initramfs", "error", unlink(f"boot/initrd.img-{KERNEL}")),
+    ("no-initramfs", "error", put("boot/vmlinuz-7.0.0")),
+    ("initramfs-damaged", "error", put(f"boot/initrd.img-{KERNEL}", "")),
+    ("initramfs-damaged", "error", put(f"boot/initrd.img-{KERNEL}", "no archive at all")),
+    ("initramfs-iscsi-tcp", "error", without("iscsi_tcp")),
+    ("initramfs-iscsi-ibft", "error", without("iscsi_ibft")),
+    ("initramfs-sd-mod", "error", without("sd_mod")),
+    ("initramfs-file-system", "error", without("ext4")),
+    ("initramfs-no-card", "error", without("e1000")),
+    ("initramfs-no-script", "error", without("scripts/")),
+    ("initramfs-no-login-program", "error", without("sbin/iscsid")),
+    ("initramfs-no-login-program", "error", without("sbin/iscsiadm")),
+    ("initramfs-busybox", "error", without("busybox")),
+    ("initramfs-udev", "error", without("udevd")),
+    ("initramfs-iscsi-auto", "error", stock),
+    ("initramfs-nobody-reconnects", "warning",
+     lambda tree: stock(tree, **{"etc/iscsi.initramfs": b"ISCSI_AUTO=true\n"})),
+    ("initramfs-stale", "warning",
+     lambda tree: tree.make_initramfs(**{"scripts/local-top/nodisk": b"#!/bin/sh\n"})),
+    ("initramfs-stale", "warning",
+     change("etc/iscsi/iscsid.conf", "noop_out_interval = 5", "noop_out_interval = 6")),
+    ("initramfs-dracut", "warning",
+     lambda tree: tree.make_initramfs(without="scripts", **{"usr/lib/dracut/hooks/x": b""})),
+    ("resume", "warning", lambda tree: tree.make_initramfs(**{"conf/conf.d/resume": b"RESUME=UUID=abc\n"})),
+    ("fstab-no-root", "error", put("etc/fstab", "# nothing\n")),
+    ("fstab-root-device", "error", change("etc/fstab", f"UUID={UUID}", "/dev/sda1")),
+    ("fstab-root-netdev", "warning", change("etc/fstab", "remount-ro", "remount-ro,_netdev")),
+    ("fstab-swap", "warning", change("etc/fstab", "# not across the network: ", "")),
+    ("fstab-device", "warning", put("etc/fstab", f"UUID={UUID} / ext4 noatime\n/dev/vdb /srv xfs\n")),
+    ("machine-id", "error", put("etc/machine-id", "0123456789abcdef0123456789abcdef\n")),
+    ("host-name", "warning", put("etc/hostname", "old\n")),
+    ("ssh-host-keys", "error", put("etc/ssh/ssh_host_rsa_key")),
+    ("initiator-name", "error", put("etc/iscsi/initiatorname.iscsi")),
+    ("dhcp-leases", "warning", put("var/lib/dhcp/dhclient.leases")),
+    ("card-names", "warning", put("etc/udev/rules.d/70-persistent-net.rules")),
+    ("card-link-file", "warning",
+     put("etc/systemd/network/10-lan.link", "[Match]\nMACAddress=52:54:00:00:00:01\n[Link]\nName=lan\n")),
+    ("random-seed", "warning", put("var/lib/systemd/random-seed")),
+    ("iscsid-timeout", "warning",
+     change("etc/iscsi/iscsid.conf", "replacement_timeout = -1", "replacement_timeout = 120")),
+    ("ifupdown", "error", unlink(f"{UNITS}/networking.service.d/nodisk.conf")),
+    ("ifupdown", "error", unlink(f"{UNITS}/ifup@.service.d/nodisk.conf")),
+    ("ifupdown-bridge", "warning",
+     put("etc/network/interfaces.d/br0", "iface br0 inet dhcp\n  bridge_ports eth0\n")),
+    ("network-manager-unmanaged", "warning",
+     lambda tree: [tree.put("usr/sbin/NetworkManager", ""),
+                   tree.put("etc/NetworkManager/conf.d/x.conf", "[keyfile]\nunmanaged-devices=mac:1\n")]),
+    ("networkd-file", "warning", put("etc/systemd/network/00-all.network", "[Match]\nName=*\n")),
+    ("networkd-off", "warning", unlink(f"{UNITS}/multi-user.target.wants/systemd-networkd.service")),
+    ("cloud-init", "error", cloud_init),
+    ("netplan-bridge", "warning", put("etc/netplan/01.yaml", "network:\n  bridges:\n    br0: {}\n")),
+    ("iscsid-takes-over", "warning", unlink(f"{UNITS}/iscsid.service")),
+    ("disk-timeout", "warning", unlink("etc/udev/rules.d/60-nodisk-disk.rules")),
+    ("open-iscsi", "error", change("var/lib/dpkg/status", "Package: open-iscsi\n", "Package: other\n")),
+    ("no-systemd", "error", unlink("usr/lib/systemd/systemd")),
+    ("grub-no-config", "error", put("etc/default/grub", "GRUB_TIMEOUT=5\n")),
+    ("grub-root-device", "error", put("boot/grub/grub.cfg", "linux /vmlinuz root=/dev/sda1 ro\n")),
+    ("efi-removable", "error", put("boot/efi/EFI/debian/grubx64.efi")),
+]
+
+
+@pytest.mark.parametrize(("name", "severity", "plant"), FAULTS,
+                         ids=[f"{number}-{fault[0]}" for number, fault in enumerate(FAULTS)])
+def test_a_planted_fault_is_found(tree: Tree, name: str, severity: str, plant) -> None:
+    plant(tree)
+    if name == "iscsid-timeout":
+        tree.make_initramfs()
+    found = tree.findings()
+    assert set(found) == {name}
+    assert found[name]["severity"] == severity
+
+
+def test_words_on_the_command_line_of_the_kernel(tree: Tree) -> None:
+    tree.put("boot/grub/grub.cfg", "linux /vmlinuz root=UUID=x ro\n")
+    tree.put("etc/default/grub", 'GRUB_CMDLINE_LINUX="quiet ip=dhcp"\nGRUB_DISABLE_LINUX_UUID=true\n')
+    assert set(tree.findings()) == {"kernel-ip", "grub-disable-uuid"}
+
+
+def test_a_loader_at_the_removable_path_in_whatever_case(tree: Tree) -> None:
+    tree.put("boot/efi/efi/boot/bootx64.efi", "MZ")
+    assert tree.findings() == {}
+
+
+def test_a_module_that_is_built_in_is_not_missed(tree: Tree) -> None:
+    tree.make_initramfs(without="iscsi_tcp")
+    tree.put(f"usr/lib/modules/{KERNEL}/modules.builtin", "kernel/drivers/scsi/iscsi_tcp.ko\n")
+    assert tree.findings() == {}
+
+
+def test_an_initramfs_that_is_cut_off_anywhere_is_damaged(tree: Tree) -> None:
+    whole = tree.path(f"boot/initrd.img-{KERNEL}").read_bytes()
+    for size in range(0, len(whole) - 600, 997):
+        tree.put(f"boot/initrd.img-{KERNEL}", whole[:size])
+        # what is cut off between two archives is a whole one, with nothing in it
+        assert set(tree.findings()) & {"initramfs-damaged", "initramfs-no-script"}, size
+
+
+def test_several_archives_one_behind_the_other(tree: Tree) -> None:
+    """Debian 13's: modules plain, the rest packed."""
+    files = tree.contents()
+    modules = {name: data for name, data in files.items() if MODULES in name}
+    rest = {name: data for name, data in files.items() if name not in modules}
+    tree.put(f"boot/initrd.img-{KERNEL}", microcode() + cpio(modules) + PACKERS["xz"](cpio(rest)))
+    assert tree.findings() == {}
+
+
+def test_a_message_for_people(tree: Tree) -> None:
+    tree.put("etc/hostname", "old\n")
+    assert tree.run("--check") == (
+        "warning: host-name (stage system)\n"
+        '  /etc/hostname says "old": all nodes are called that, whatever their iBFT says\n'
+        "  mend it: nodisk prepare\n")
