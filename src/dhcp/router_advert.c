@@ -1,4 +1,4 @@
-/* RFC 4861 4.1, 4.2, 6.1; RFC 8200 3 and 8.1 (checksum). */
+/* RFC 4861 4.1, 4.2, 4.6.2, 6.1; RFC 8200 3 and 8.1 (checksum). */
 #include "dhcp/router_advert.h"
 
 #include "dhcp/frame.h"
@@ -9,6 +9,7 @@
 #define HOP_LIMIT     255 /* RFC 4861 6.1: proof that nothing routed it */
 #define RA_FIXED_SIZE 16
 #define RS_FIXED_SIZE 8
+#define FOREVER       UINT32_MAX
 
 /* Answers per interface: a rack that powers on at once needs a few hundred in some seconds. */
 #define ALLOWANCE_MAX        500
@@ -32,8 +33,17 @@ void router_advert_init(struct router_advert *ra, struct router_advert_counters 
     ra->allowance = ALLOWANCE_MAX;
 }
 
+void router_advert_set_prefixes(struct router_advert *ra, const struct network6 *prefixes,
+                                size_t count)
+{
+    ra->n_prefixes = MIN(count, (size_t)ROUTER_ADVERT_PREFIXES);
+    for (size_t i = 0; i < ra->n_prefixes; i++)
+        ra->prefixes[i] = prefixes[i];
+}
+
 struct neighbour_message {
     uint8_t type;
+    uint8_t flags;         /* of an advertisement */
     const uint8_t *source; /* address, 16 bytes */
 };
 
@@ -82,10 +92,12 @@ static bool parse(const uint8_t *packet, size_t size, struct neighbour_message *
         return false;
     uint8_t type = wire_get_u8(&body);
     uint8_t code = wire_get_u8(&body);
-    wire_skip(&body, (type == ND_ROUTER_ADVERT ? RA_FIXED_SIZE : RS_FIXED_SIZE) - 2);
+    wire_skip(&body, 3); /* checksum; hop limit */
+    uint8_t flags = wire_get_u8(&body);
+    wire_skip(&body, (type == ND_ROUTER_ADVERT ? RA_FIXED_SIZE : RS_FIXED_SIZE) - 6);
     if (!wire_reader_ok(&body) || code != 0 || !options_add_up(&body))
         return false;
-    *ret_message = (struct neighbour_message){.type = type, .source = source};
+    *ret_message = (struct neighbour_message){.type = type, .flags = flags, .source = source};
     return true;
 }
 
@@ -103,10 +115,8 @@ static bool take_allowance(struct router_advert *ra, uint64_t now)
     return true;
 }
 
-/* A message of nothing but its type and zeros, which all mean "unspecified", "none" or "no". No
- * link-layer address either: nobody need keep us in mind. */
-static void build(uint8_t *packet, size_t body_size, uint8_t type, const uint8_t from[16],
-                  const uint8_t to[16])
+static struct wire_writer begin(uint8_t *packet, size_t body_size, const uint8_t from[16],
+                                const uint8_t to[16])
 {
     struct wire_writer w = wire_writer_of(packet, IPV6_SIZE + body_size);
     wire_put_be32(&w, 6U << 28);
@@ -115,8 +125,12 @@ static void build(uint8_t *packet, size_t body_size, uint8_t type, const uint8_t
     wire_put_u8(&w, HOP_LIMIT);
     wire_put_bytes(&w, from, 16);
     wire_put_bytes(&w, to, 16);
-    wire_put_u8(&w, type);
-    wire_put_zeros(&w, body_size - 1);
+    return w;
+}
+
+/* The body is whole. */
+static void end(uint8_t *packet, size_t body_size)
+{
     struct wire_writer checksum = wire_writer_of(packet + IPV6_SIZE + 2, 2);
     wire_put_be16(&checksum, icmp_checksum(packet, body_size));
 }
@@ -124,15 +138,48 @@ static void build(uint8_t *packet, size_t body_size, uint8_t type, const uint8_t
 void router_advert_solicit(uint8_t ret_packet[static ROUTER_SOLICIT_SIZE])
 {
     static const uint8_t unspecified[16];
-    build(ret_packet, RS_FIXED_SIZE, ND_ROUTER_SOLICIT, unspecified, all_routers);
+    struct wire_writer w = begin(ret_packet, RS_FIXED_SIZE, unspecified, all_routers);
+    wire_put_u8(&w, ND_ROUTER_SOLICIT);
+    wire_put_zeros(&w, RS_FIXED_SIZE - 1);
+    end(ret_packet, RS_FIXED_SIZE);
 }
 
-static void hear_router(struct router_advert *ra, const uint8_t source[16], uint64_t now)
+static void put_prefix(struct wire_writer *w, const struct network6 *network)
+{
+    wire_put_u8(w, ND_OPT_PREFIX_INFORMATION);
+    wire_put_u8(w, ROUTER_ADVERT_PREFIX / 8);
+    wire_put_u8(w, (uint8_t)network->bits);
+    wire_put_u8(w, ND_OPT_PI_FLAG_ONLINK);
+    wire_put_be32(w, FOREVER); /* valid... */
+    wire_put_be32(w, FOREVER); /* ...and preferred */
+    wire_put_be32(w, 0);
+    wire_put_bytes(w, &network->prefix, sizeof(network->prefix));
+}
+
+/* What is zero means "unspecified", "none" or "no". No link-layer address either: nobody need keep
+ * us in mind. */
+static size_t build_advert(const struct router_advert *ra, const uint8_t to[16], uint8_t *packet)
+{
+    size_t body_size = RA_FIXED_SIZE + ra->n_prefixes * ROUTER_ADVERT_PREFIX;
+    struct wire_writer w = begin(packet, body_size, ra->address, to);
+    wire_put_u8(&w, ND_ROUTER_ADVERT);
+    wire_put_zeros(&w, 4); /* code, checksum, hop limit */
+    wire_put_u8(&w, ra->n_prefixes ? ND_RA_FLAG_MANAGED | ND_RA_FLAG_OTHER : 0);
+    wire_put_zeros(&w, RA_FIXED_SIZE - 6); /* lifetime of the router, times */
+    for (size_t i = 0; i < ra->n_prefixes; i++)
+        put_prefix(&w, &ra->prefixes[i]);
+    end(packet, body_size);
+    return IPV6_SIZE + body_size;
+}
+
+static void hear_router(struct router_advert *ra, const struct neighbour_message *message,
+                        uint64_t now)
 {
     counter_add(&ra->counters->from_routers, 1);
     ra->quiet_until = MAX(ra->quiet_until, now + ROUTER_HOLD_TIME);
     ra->router_heard = true;
-    memcpy(ra->router_address, source, sizeof(ra->router_address));
+    ra->router_for_dhcp = message->flags & (ND_RA_FLAG_MANAGED | ND_RA_FLAG_OTHER);
+    memcpy(ra->router_address, message->source, sizeof(ra->router_address));
 }
 
 /* May this solicitation be answered? Its sender must have an address already: an answer to "::"
@@ -154,26 +201,25 @@ static bool may_answer(struct router_advert *ra, const struct neighbour_message 
     return true;
 }
 
-bool router_advert_receive(struct router_advert *ra, const void *packet, size_t size,
-                           struct mac_address sender, uint64_t now,
-                           uint8_t ret_advert[static ROUTER_ADVERT_SIZE])
+size_t router_advert_receive(struct router_advert *ra, const void *packet, size_t size,
+                             struct mac_address sender, uint64_t now,
+                             uint8_t ret_advert[static ROUTER_ADVERT_MAX_SIZE])
 {
     struct neighbour_message message;
     if (!parse(packet, size, &message)) {
         counter_add(&ra->counters->malformed, 1);
-        return false;
+        return 0;
     }
     if (message.type == ND_ROUTER_ADVERT) {
         if (is_link_local(message.source))
-            hear_router(ra, message.source, now);
-        return false;
+            hear_router(ra, &message, now);
+        return 0;
     }
     if (message.type != ND_ROUTER_SOLICIT)
-        return false;
+        return 0;
     counter_add(&ra->counters->solicitations, 1);
     if (!may_answer(ra, &message, sender, now))
-        return false;
-    build(ret_advert, RA_FIXED_SIZE, ND_ROUTER_ADVERT, ra->address, message.source);
+        return 0;
     counter_add(&ra->counters->answered, 1);
-    return true;
+    return build_advert(ra, message.source, ret_advert);
 }

@@ -6,6 +6,12 @@
  * no prefix, no flags (RFC 4861 4.2), so that whoever hears it configures nothing; and only the
  * node that asked hears it.
  *
+ * Where nodes boot over IPv6, it says what they need to know for that, and still makes nobody a
+ * router: that addresses and all else are to be had by DHCPv6 (M and O: without one of them iPXE
+ * does not ask), and which networks are on this wire (prefixes with L, without A: nobody makes an
+ * address of his own), for an address by DHCPv6 says nothing of its neighbours (RFC 5942 4). The
+ * prefixes have no end, since nothing repeats them: the system of a node may live on this one.
+ *
  * It must never stand beside a real router's: from a router's own address, lifetime 0 would
  * withdraw its default route, and with a real router about, nobody waits. So: only for known
  * nodes, only unicast, never while another router advertises on this interface, and not in the
@@ -24,8 +30,11 @@
  * (RFC 4861 10). */
 #define ROUTER_LISTEN_TIME (4 * USEC_PER_SEC)
 
-#define ROUTER_ADVERT_SIZE  56 /* bytes of IPv6 packet: header and advertisement, no options */
-#define ROUTER_SOLICIT_SIZE 48
+#define ROUTER_ADVERT_SIZE     56 /* bytes of IPv6 packet: header and advertisement, no options */
+#define ROUTER_ADVERT_PREFIX   32 /* and for each prefix */
+#define ROUTER_ADVERT_PREFIXES 4
+#define ROUTER_ADVERT_MAX_SIZE (ROUTER_ADVERT_SIZE + ROUTER_ADVERT_PREFIXES * ROUTER_ADVERT_PREFIX)
+#define ROUTER_SOLICIT_SIZE    48
 
 struct router_advert_counters {
     struct counter solicitations; /* received from anybody */
@@ -45,7 +54,10 @@ struct router_advert {
     uint64_t quiet_until;       /* monotonic usec: another router advertises, or may do so */
     bool router_heard;          /* ... does; told once by whoever owns this */
     uint8_t router_address[16]; /* who */
-    uint64_t allowance_at;      /* token bucket of answers */
+    bool router_for_dhcp;       /* and tells machines to use DHCPv6, for addresses or the rest */
+    struct network6 prefixes[ROUTER_ADVERT_PREFIXES]; /* that nodes boot in */
+    size_t n_prefixes;
+    uint64_t allowance_at; /* token bucket of answers */
     uint32_t allowance;
     struct router_advert_counters *counters; /* of all interfaces together */
 };
@@ -55,11 +67,16 @@ struct router_advert {
 void router_advert_init(struct router_advert *ra, struct router_advert_counters *counters,
                         const uint8_t address[16], struct mac_address mac, uint64_t now);
 
-/* Takes an IPv6 packet that came from this hardware address. True if *ret_advert,
- * ROUTER_ADVERT_SIZE bytes of IPv6 packet, is to be sent back there. */
-bool router_advert_receive(struct router_advert *ra, const void *packet, size_t size,
-                           struct mac_address sender, uint64_t now,
-                           uint8_t ret_advert[static ROUTER_ADVERT_SIZE]);
+/* The networks on this wire in which nodes boot over IPv6; more than there is room for are left
+ * out. */
+void router_advert_set_prefixes(struct router_advert *ra, const struct network6 *prefixes,
+                                size_t count);
+
+/* Takes an IPv6 packet that came from this hardware address. If *ret_advert, an IPv6 packet, is to
+ * be sent back there, its size; else 0. */
+size_t router_advert_receive(struct router_advert *ra, const void *packet, size_t size,
+                             struct mac_address sender, uint64_t now,
+                             uint8_t ret_advert[static ROUTER_ADVERT_MAX_SIZE]);
 
 /* The solicitation with which to look for routers, to ff02::2 (33:33:00:00:00:02); from "::", so
  * that they answer everybody. */

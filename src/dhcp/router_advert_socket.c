@@ -29,7 +29,7 @@ struct router_advert_socket {
     int packet;
     int group; /* keeps the membership of ff02::2; -1: none */
     sd_event_source *source;
-    bool told_router, told_forwarding;
+    bool told_router, told_forwarding, told_no_dhcp;
 };
 
 static int send_to(const struct router_advert_socket *socket, struct mac_address to,
@@ -57,6 +57,21 @@ static void tell_router(struct router_advert_socket *socket)
     socket->told_router = socket->ra.router_heard;
 }
 
+/* What machines that want to boot over IPv6 miss with that router. */
+static void tell_flags(struct router_advert_socket *socket)
+{
+    char address[INET6_ADDRSTRLEN];
+    const struct router_advert *ra = &socket->ra;
+    bool lacks = ra->router_heard && !ra->router_for_dhcp && ra->n_prefixes > 0;
+    if (lacks && !socket->told_no_dhcp)
+        log_warning("%s: router %s tells machines to do without DHCPv6 (neither M nor O in its "
+                    "advertisements): iPXE finds no script over IPv6 there, and the systems of "
+                    "nodes get no address; set one of them on that router",
+                    socket->interface,
+                    inet_ntop(AF_INET6, ra->router_address, address, sizeof(address)));
+    socket->told_no_dhcp = lacks;
+}
+
 /* This host is a router itself, then: whoever runs it decides what it advertises. */
 static bool may_send(struct router_advert_socket *socket)
 {
@@ -72,15 +87,17 @@ static bool may_send(struct router_advert_socket *socket)
 static void receive(struct router_advert_socket *socket, const uint8_t *packet, size_t size,
                     const struct sockaddr_ll *from)
 {
-    uint8_t advert[ROUTER_ADVERT_SIZE];
+    uint8_t advert[ROUTER_ADVERT_MAX_SIZE];
     struct mac_address sender;
     if (from->sll_halen != sizeof(sender.bytes))
         return;
     memcpy(sender.bytes, from->sll_addr, sizeof(sender.bytes));
-    if (router_advert_receive(&socket->ra, packet, size, sender, clock_monotonic_usec(), advert) &&
-        may_send(socket))
-        (void)send_to(socket, sender, advert, sizeof(advert)); /* it will ask again */
+    size_t n =
+        router_advert_receive(&socket->ra, packet, size, sender, clock_monotonic_usec(), advert);
+    if (n > 0 && may_send(socket))
+        (void)send_to(socket, sender, advert, n); /* it will ask again */
     tell_router(socket);
+    tell_flags(socket);
 }
 
 static int on_readable(sd_event_source *source, int fd, uint32_t revents, void *userdata)
@@ -195,6 +212,13 @@ int router_advert_open(sd_event *loop, const struct link_info *link,
     solicit(s);
     *ret_socket = s;
     return 0;
+}
+
+void router_advert_boot_in(struct router_advert_socket *socket, const struct network6 *networks,
+                           size_t count)
+{
+    router_advert_set_prefixes(&socket->ra, networks, count);
+    tell_flags(socket);
 }
 
 void router_advert_close(struct router_advert_socket *socket)

@@ -15,5 +15,8 @@ int router_advert_open(sd_event *loop, const struct link_info *link,
                        bool (*is_known_node)(void *context, struct mac_address mac), void *context,
                        struct router_advert_socket **ret_socket,
                        struct error *ret_error) MUST_CHECK;
+/* The networks there in which nodes boot over IPv6. */
+void router_advert_boot_in(struct router_advert_socket *socket, const struct network6 *networks,
+                           size_t count);
 /* NULL: no-op. */
 void router_advert_close(struct router_advert_socket *socket);

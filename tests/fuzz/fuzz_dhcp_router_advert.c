@@ -33,9 +33,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct router_advert ra;
     struct router_advert_counters counters = {0};
     uint64_t now = 1000 * USEC_PER_SEC;
-    uint8_t advert[ROUTER_ADVERT_SIZE], packet[255];
+    uint8_t advert[ROUTER_ADVERT_MAX_SIZE], packet[255];
     router_advert_init(&ra, &counters, NULL, (struct mac_address){{2, 0, 0, 0, 0, 1}}, 0);
     ra.is_known_node = is_known_node;
+    static const struct network6 networks[4] = {
+        {{{{0xfd, 1}}}, 64}, {{{{0xfd, 2}}}, 48}, {{{{0xfd, 3}}}, 16}, {{{{0xfd, 4}}}, 64}};
+    router_advert_set_prefixes(&ra, networks, size % 5);
     while (wire_reader_left(&r) > 0) {
         uint8_t last = wire_get_u8(&r);
         size_t n = wire_get_u8(&r);
@@ -47,8 +50,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             break;
         if (last & 0x80)
             fix_checksum(packet, n);
-        if (!router_advert_receive(&ra, packet, n, sender, now, advert))
+        size_t sent = router_advert_receive(&ra, packet, n, sender, now, advert);
+        if (sent == 0)
             continue;
+        assert(sent == 56 + size % 5 * 32 && (size_t)(advert[4] << 8 | advert[5]) == sent - 40);
         assert((last & 1) && n >= 48);
         assert(advert[40] == 134 && memcmp(advert + 24, packet + 8, 16) == 0);
         assert(packet[8] == 0xfe); /* never to all, never to a routed address */

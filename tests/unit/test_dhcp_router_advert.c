@@ -20,7 +20,7 @@ struct lab {
     uint64_t now;
     uint8_t packet[256];
     size_t size;
-    uint8_t advert[ROUTER_ADVERT_SIZE];
+    uint8_t advert[ROUTER_ADVERT_MAX_SIZE];
 };
 
 static int set_up(void **state)
@@ -78,7 +78,7 @@ static void make_solicitation(struct lab *lab)
     make(lab, 133, 8, node_address, all_routers);
 }
 
-static bool receive(struct lab *lab, struct mac_address sender)
+static size_t receive(struct lab *lab, struct mac_address sender)
 {
     return router_advert_receive(&lab->ra, lab->packet, lab->size, sender, lab->now, lab->advert);
 }
@@ -88,7 +88,7 @@ static void a_node_gets_an_advertisement_that_promises_nothing(void **state)
     struct lab *lab = *state;
     static const uint8_t body[16] = {134}; /* all "unspecified" */
     make_solicitation(lab);
-    assert_true(receive(lab, node_mac));
+    assert_int_equal(receive(lab, node_mac), 56);
     const uint8_t *a = lab->advert;
     assert_memory_equal(a, "\x60\0\0\0\0\x10\x3a\xff", 8);
     assert_memory_equal(a + 8, "\xfe\x80\0\0\0\0\0\0\x50\x54\0\xff\xfe\0\0\x01", 16);
@@ -98,6 +98,29 @@ static void a_node_gets_an_advertisement_that_promises_nothing(void **state)
     uint16_t addresses = (uint16_t)~frame_checksum(a + 8, 32, 16 + 58);
     assert_int_equal(frame_checksum(a + 40, 16, addresses), 0);
     assert_int_equal(counter_get(&lab->counters.answered), 1);
+}
+
+/* RFC 4861 4.6.2. */
+static void where_it_boots_over_ipv6_it_is_sent_to_dhcp(void **state)
+{
+    struct lab *lab = *state;
+    struct network6 networks[6];
+    static const uint8_t option[32] = {3,    4, 56, 0x80, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+                                       0xff, 0, 0,  0,    0,    0x20, 0x01, 0x0d, 0xb8, 0,    7};
+    for (size_t i = 0; i < 6; i++)
+        assert_int_equal(network6_parse(i == 1 ? "2001:db8:7::/56" : "fd00::/64", &networks[i]), 0);
+    router_advert_set_prefixes(&lab->ra, networks, 2);
+    make_solicitation(lab);
+    assert_int_equal(receive(lab, node_mac), 56 + 2 * 32);
+    const uint8_t *a = lab->advert;
+    assert_int_equal(a[4] << 8 | a[5], 16 + 2 * 32);
+    assert_int_equal(a[45], 0xc0);          /* M and O */
+    assert_memory_equal(a + 46, "\0\0", 2); /* but no router */
+    assert_memory_equal(a + 56 + 32, option, sizeof(option));
+    uint16_t addresses = (uint16_t)~frame_checksum(a + 8, 32, 80 + 58);
+    assert_int_equal(frame_checksum(a + 40, 80, addresses), 0);
+    router_advert_set_prefixes(&lab->ra, networks, 6); /* more than there is room for */
+    assert_int_equal(receive(lab, node_mac), ROUTER_ADVERT_MAX_SIZE);
 }
 
 static void the_hosts_own_address_is_used_if_it_has_one(void **state)
@@ -136,6 +159,19 @@ static void nothing_is_sent_while_routers_may_answer(void **state)
     assert_false(receive(lab, node_mac));
     lab->now++;
     assert_true(receive(lab, node_mac));
+}
+
+static void it_is_seen_whether_a_router_wants_dhcp(void **state)
+{
+    struct lab *lab = *state;
+    static const uint8_t flags[] = {0, 0x80, 0x40, 0x3f};
+    for (size_t i = 0; i < sizeof(flags); i++) {
+        make(lab, 134, 16, router_address, all_nodes);
+        lab->packet[45] = flags[i];
+        fix_checksum(lab);
+        assert_int_equal(receive(lab, stranger_mac), 0);
+        assert_int_equal(lab->ra.router_for_dhcp, (flags[i] & 0xc0) != 0);
+    }
 }
 
 static void nothing_is_sent_beside_a_router(void **state)
@@ -215,7 +251,7 @@ static void answers_are_limited(void **state)
     unsigned answered = 0;
     make_solicitation(lab);
     for (int i = 0; i < 10000; i++)
-        answered += receive(lab, node_mac);
+        answered += receive(lab, node_mac) > 0;
     assert_in_range(answered, 250, 1000); /* a rack, but no flood */
     lab->now += 10 * SECOND;
     assert_true(receive(lab, node_mac));
@@ -240,6 +276,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         LAB_TEST(a_node_gets_an_advertisement_that_promises_nothing),
+        LAB_TEST(where_it_boots_over_ipv6_it_is_sent_to_dhcp),
+        LAB_TEST(it_is_seen_whether_a_router_wants_dhcp),
         LAB_TEST(the_hosts_own_address_is_used_if_it_has_one),
         LAB_TEST(strangers_get_none),
         LAB_TEST(who_has_no_address_yet_gets_none),
