@@ -38,10 +38,9 @@ static bool has_loader(const struct subnet *subnet, uint16_t architecture)
     return loader != DHCP_LOADERS && subnet->loaders[loader][0];
 }
 
-/* Option 93 is a list: the first entry that we can serve, else the first. */
-static uint16_t listed_architecture(const struct dhcp_option *option, const struct subnet *subnet)
+uint16_t dhcp_client_architecture(const uint8_t *data, size_t size, const struct subnet *subnet)
 {
-    struct wire_reader r = wire_reader_of(option->data, option->size);
+    struct wire_reader r = wire_reader_of(data, size);
     uint16_t first = DHCP_ARCH_UNKNOWN;
     while (wire_reader_left(&r) >= 2) {
         uint16_t architecture = wire_get_be16(&r);
@@ -88,7 +87,7 @@ struct dhcp_client dhcp_client_of(const struct dhcp_message *message, const stru
     const struct dhcp_option *class = dhcp_message_option(message, DHCP_OPTION_VENDOR_CLASS);
     struct dhcp_client client = {.kind = kind_of(message), .architecture = DHCP_ARCH_UNKNOWN};
     if (list && list->size >= 2)
-        client.architecture = listed_architecture(list, subnet);
+        client.architecture = dhcp_client_architecture(list->data, list->size, subnet);
     else if (client.kind == DHCP_CLIENT_PXE)
         client.architecture = class_architecture(class, "PXEClient:Arch:", ARCHITECTURE_BIOS);
     else if (client.kind == DHCP_CLIENT_HTTP)
@@ -119,19 +118,20 @@ const char *dhcp_client_word(const struct dhcp_client *client)
 }
 
 /* "http://10.0.0.1:8080"; its length. */
-static size_t put_base_url(char *buffer, size_t size, uint32_t server, uint16_t port)
+static size_t put_base_url(char *buffer, size_t size, const char *host, uint16_t port)
 {
-    char host[IPV4_TEXT_SIZE], colon_port[8] = "";
+    char colon_port[8] = "";
     if (port != 80)
         snprintf(colon_port, sizeof(colon_port), ":%u", port);
-    snprintf(buffer, size, "http://%s%s", ipv4_format(server, host), colon_port);
+    snprintf(buffer, size, "http://%s%s", host, colon_port);
     return strlen(buffer);
 }
 
-static void script_url(char *buffer, size_t size, const struct dhcp_boot_place *place)
+void dhcp_boot_script_url(char *buffer, size_t size, const char *host, uint16_t port,
+                          struct mac_address mac)
 {
-    const uint8_t *b = place->mac.bytes;
-    size_t n = put_base_url(buffer, size, place->server, place->http_port);
+    const uint8_t *b = mac.bytes;
+    size_t n = put_base_url(buffer, size, host, port);
     snprintf(buffer + n, size - n, "/boot.ipxe?mac=%02x-%02x-%02x-%02x-%02x-%02x", b[0], b[1], b[2],
              b[3], b[4], b[5]);
 }
@@ -143,17 +143,38 @@ static bool is_plain(char c)
            (c && strchr("-._~/", c));
 }
 
-/* "" if it does not fit: half a name is none. */
+/* Half a name is none. */
+bool dhcp_boot_put_path(char *buffer, size_t used, size_t size, const char *file)
+{
+    for (; *file && used < size; file++)
+        used += (size_t)snprintf(buffer + used, size - used, is_plain(*file) ? "%c" : "%%%02X",
+                                 (unsigned char)*file);
+    if (used >= size)
+        buffer[0] = '\0';
+    return used < size;
+}
+
+bool dhcp_boot_loader_url(char *buffer, size_t size, const char *host, uint16_t port,
+                          const char *file)
+{
+    size_t n = put_base_url(buffer, size, host, port);
+    n += (size_t)snprintf(buffer + n, size - n, "/loaders/");
+    return dhcp_boot_put_path(buffer, n, size, file);
+}
+
+static void script_url(char *buffer, size_t size, const struct dhcp_boot_place *place)
+{
+    char host[IPV4_TEXT_SIZE];
+    dhcp_boot_script_url(buffer, size, ipv4_format(place->server, host), place->http_port,
+                         place->mac);
+}
+
 static void loader_url(char *buffer, size_t size, const struct dhcp_boot_place *place,
                        const char *file)
 {
-    size_t n = put_base_url(buffer, size, place->server, place->http_port);
-    n += (size_t)snprintf(buffer + n, size - n, "/loaders/");
-    for (; *file && n < size; file++)
-        n += (size_t)snprintf(buffer + n, size - n, is_plain(*file) ? "%c" : "%%%02X",
-                              (unsigned char)*file);
-    if (n >= size)
-        buffer[0] = '\0';
+    char host[IPV4_TEXT_SIZE];
+    (void)dhcp_boot_loader_url(buffer, size, ipv4_format(place->server, host), place->http_port,
+                               file);
 }
 
 /* --- option 175 --- */

@@ -28,6 +28,10 @@ struct dhcp_client {
 
 struct dhcp_client dhcp_client_of(const struct dhcp_message *message, const struct subnet *subnet);
 
+/* Of a list of codes, two bytes each, the first that the subnet has a loader for, else the first;
+ * or _UNKNOWN. */
+uint16_t dhcp_client_architecture(const uint8_t *data, size_t size, const struct subnet *subnet);
+
 /* Is it firmware that boots from what it is told here? */
 bool dhcp_client_wants_loader(const struct dhcp_client *client);
 /* Its loader in this subnet; "": there is none. */
@@ -35,6 +39,15 @@ const char *dhcp_client_loader(const struct dhcp_client *client, const struct su
 
 /* "PXE", "HTTP", "iPXE", "system"; for messages. */
 const char *dhcp_client_word(const struct dhcp_client *client);
+
+/* URLs for an address of ours, as it stands in one: "10.0.0.1", "[2001:db8::1]". */
+void dhcp_boot_script_url(char *buffer, size_t size, const char *host, uint16_t port,
+                          struct mac_address mac);
+/* False and "" if it does not fit. */
+bool dhcp_boot_loader_url(char *buffer, size_t size, const char *host, uint16_t port,
+                          const char *file);
+/* Adds a file's name, encoded, behind `used` bytes of a URL; likewise. */
+bool dhcp_boot_put_path(char *buffer, size_t used, size_t size, const char *file);
 
 #define DHCP_MAX_BOOT_FILE 255
 
