@@ -338,6 +338,13 @@ struct endpoint endpoint_of_ipv4(uint32_t address, uint16_t port)
         .v4 = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(address), .sin_port = htons(port)}};
 }
 
+struct endpoint endpoint_of_ipv6(const struct in6_addr *address, uint16_t port)
+{
+    return (struct endpoint){
+        .v6 = {.sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_addr = *address},
+    };
+}
+
 struct endpoint endpoint_with_port(const struct endpoint *endpoint, uint16_t port)
 {
     struct endpoint e = *endpoint;

@@ -93,6 +93,7 @@ const char *endpoint_format_portal(const struct endpoint *endpoint,
                                    char buffer[static ENDPOINT_TEXT_SIZE]);
 uint16_t endpoint_port(const struct endpoint *endpoint);
 struct endpoint endpoint_of_ipv4(uint32_t address, uint16_t port);
+struct endpoint endpoint_of_ipv6(const struct in6_addr *address, uint16_t port);
 /* The same address with another port. */
 struct endpoint endpoint_with_port(const struct endpoint *endpoint, uint16_t port);
 socklen_t endpoint_size(const struct endpoint *endpoint);

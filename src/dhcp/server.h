@@ -52,6 +52,8 @@ struct dhcp_network {
     uint32_t server;         /* our address as its machines see it */
     struct in6_addr server6; /* likewise in network6; "::": we have none, or it has no network6 */
     uint16_t http_port;      /* of the boot scripts */
+    uint16_t http_port6;     /* likewise, at server6 */
+    struct mac_address mac;  /* of the interface */
 };
 
 /* What the registry knows of a node. Strings and arrays need to live until the call into the

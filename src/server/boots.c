@@ -4,12 +4,18 @@
 
 #define NOT_IN_IBFT ", over IPv6: the iBFT cannot say that"
 
+static void sign_of(struct boots *boots, const struct dhcp_client *client, struct mac_address mac,
+                    const char *detail)
+{
+    if (dhcp_client_wants_loader(client))
+        boot_tracker_sign_of_mac(boots->tracker, mac, BOOT_SIGN_FIRMWARE_DHCP, detail);
+    else if (client->kind == DHCP_CLIENT_IPXE)
+        boot_tracker_sign_of_mac(boots->tracker, mac, BOOT_SIGN_IPXE_DHCP, detail);
+}
+
 static void sign_of_dhcp(struct boots *boots, const struct dhcp_event *event, const char *detail)
 {
-    if (dhcp_client_wants_loader(&event->client))
-        boot_tracker_sign_of_mac(boots->tracker, event->mac, BOOT_SIGN_FIRMWARE_DHCP, detail);
-    else if (event->client.kind == DHCP_CLIENT_IPXE)
-        boot_tracker_sign_of_mac(boots->tracker, event->mac, BOOT_SIGN_IPXE_DHCP, detail);
+    sign_of(boots, &event->client, event->mac, detail);
 }
 
 void boots_dhcp_event(struct boots *boots, const struct dhcp_event *event)
@@ -31,6 +37,26 @@ void boots_dhcp_event(struct boots *boots, const struct dhcp_event *event)
     if (event->unprivileged)
         return;
     sign_of_dhcp(boots, event, ipv4_format(event->address, address));
+}
+
+/* What boots here without having its address from here is told only what to boot. */
+static bool says_what_boots(const struct dhcp6_event *event)
+{
+    return event->request == DHCP6_INFORMATION_REQUEST || event->subnet->mode == SUBNET_PROXY;
+}
+
+void boots_dhcp6_event(struct boots *boots, const struct dhcp6_event *event)
+{
+    char address[INET6_ADDRSTRLEN];
+    const char *detail = "from another server";
+    if (event->unprivileged)
+        return;
+    if (!says_what_boots(event)) {
+        if (event->type != DHCP6_REPLY || IN6_IS_ADDR_UNSPECIFIED(&event->address))
+            return;
+        detail = ipv6_format(&event->address, address);
+    }
+    sign_of(boots, &event->client, event->mac, detail);
 }
 
 void boots_tftp_event(struct boots *boots, const struct tftp_event *event)

@@ -7,6 +7,7 @@
 #include "boot/tracker.h"
 #include "core/ratelimit.h"
 #include "dhcp/server.h"
+#include "dhcp6/server.h"
 #include "server/targets.h"
 #include "tftp/server.h"
 
@@ -26,5 +27,6 @@ struct boots {
 enum boot_sign boots_sign_of_login(const struct iscsi_login_traits *traits);
 
 void boots_dhcp_event(struct boots *boots, const struct dhcp_event *event);
+void boots_dhcp6_event(struct boots *boots, const struct dhcp6_event *event);
 void boots_tftp_event(struct boots *boots, const struct tftp_event *event);
 void boots_session_event(struct boots *boots, const struct session_event *event);

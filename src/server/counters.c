@@ -41,6 +41,36 @@ static const struct entry dhcp_odd[] = {
 
 _Static_assert(ARRAY_SIZE(dhcp_odd) == DHCP_ODDITIES, "one entry for each");
 
+static const struct entry dhcp6_received[] = {
+    {"solicit", offsetof(struct dhcp6_counters, received[DHCP6_SOLICIT])},
+    {"request", offsetof(struct dhcp6_counters, received[DHCP6_REQUEST])},
+    {"confirm", offsetof(struct dhcp6_counters, received[DHCP6_CONFIRM])},
+    {"renew", offsetof(struct dhcp6_counters, received[DHCP6_RENEW])},
+    {"rebind", offsetof(struct dhcp6_counters, received[DHCP6_REBIND])},
+    {"release", offsetof(struct dhcp6_counters, received[DHCP6_RELEASE])},
+    {"decline", offsetof(struct dhcp6_counters, received[DHCP6_DECLINE])},
+    {"information_request", offsetof(struct dhcp6_counters, received[DHCP6_INFORMATION_REQUEST])},
+};
+
+static const struct entry dhcp6_sent[] = {
+    {"advertise", offsetof(struct dhcp6_counters, sent[DHCP6_ADVERTISE])},
+    {"reply", offsetof(struct dhcp6_counters, sent[DHCP6_REPLY])},
+};
+
+static const struct entry dhcp6_odd[] = {
+    {"malformed", offsetof(struct dhcp6_counters, oddities[DHCP6_ODD_MALFORMED])},
+    {"no_subnet", offsetof(struct dhcp6_counters, oddities[DHCP6_ODD_NO_SUBNET])},
+    {"no_mac", offsetof(struct dhcp6_counters, oddities[DHCP6_ODD_NO_MAC])},
+    {"stranger", offsetof(struct dhcp6_counters, oddities[DHCP6_ODD_STRANGER])},
+    {"ignored", offsetof(struct dhcp6_counters, oddities[DHCP6_ODD_IGNORED])},
+    {"no_loader", offsetof(struct dhcp6_counters, oddities[DHCP6_ODD_NO_LOADER])},
+    {"taken", offsetof(struct dhcp6_counters, oddities[DHCP6_ODD_TAKEN])},
+    {"foreign_server", offsetof(struct dhcp6_counters, oddities[DHCP6_ODD_FOREIGN_SERVER])},
+    {"too_large", offsetof(struct dhcp6_counters, oddities[DHCP6_ODD_TOO_LARGE])},
+};
+
+_Static_assert(ARRAY_SIZE(dhcp6_odd) == DHCP6_ODDITIES, "one entry for each");
+
 static const struct entry router_adverts[] = {
     {"solicitations", offsetof(struct router_advert_counters, solicitations)},
     {"answered", offsetof(struct router_advert_counters, answered)},
@@ -97,9 +127,11 @@ static json_t *to_json(const struct entry *entries, size_t count, const void *ba
 
 json_t *counters_to_json(const struct counters *c)
 {
-    return json_pack("{s:{s:o, s:o, s:o}, s:o, s:o, s:o, s:o}", "dhcp", "received",
-                     TO_JSON(dhcp_received, c->dhcp), "sent", TO_JSON(dhcp_sent, c->dhcp), "odd",
-                     TO_JSON(dhcp_odd, c->dhcp), "router_advertisements",
-                     TO_JSON(router_adverts, c->router_adverts), "tftp", TO_JSON(tftp, c->tftp),
-                     "http", TO_JSON(http, c->http), "iscsi", TO_JSON(iscsi, c->iscsi));
+    return json_pack(
+        "{s:{s:o, s:o, s:o}, s:{s:o, s:o, s:o}, s:o, s:o, s:o, s:o}", "dhcp", "received",
+        TO_JSON(dhcp_received, c->dhcp), "sent", TO_JSON(dhcp_sent, c->dhcp), "odd",
+        TO_JSON(dhcp_odd, c->dhcp), "dhcp6", "received", TO_JSON(dhcp6_received, c->dhcp6), "sent",
+        TO_JSON(dhcp6_sent, c->dhcp6), "odd", TO_JSON(dhcp6_odd, c->dhcp6), "router_advertisements",
+        TO_JSON(router_adverts, c->router_adverts), "tftp", TO_JSON(tftp, c->tftp), "http",
+        TO_JSON(http, c->http), "iscsi", TO_JSON(iscsi, c->iscsi));
 }

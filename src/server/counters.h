@@ -3,6 +3,7 @@
 
 #include "dhcp/router_advert.h"
 #include "dhcp/server.h"
+#include "dhcp6/server.h"
 #include "http/nodes.h"
 #include "iscsi/portal.h"
 #include "tftp/server.h"
@@ -11,6 +12,7 @@
 
 struct counters {
     const struct dhcp_counters *dhcp;
+    const struct dhcp6_counters *dhcp6;
     const struct router_advert_counters *router_adverts;
     const struct tftp_counters *tftp;
     const struct node_http_counters *http;

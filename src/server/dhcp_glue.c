@@ -7,6 +7,7 @@
 
 #include "core/list.h"
 #include "core/log.h"
+#include "server/dhcp6_log.h"
 #include "server/dhcp_log.h"
 #include "server/dhcp_plan.h"
 #include "server/link_watch.h"
@@ -31,6 +32,9 @@ struct dhcp_glue {
     struct router_advert_counters router_adverts;
     struct dhcp_log log;
     struct dhcp_answer answer; /* the one being made: large, so not on the stack */
+    struct dhcp6_server server6;
+    struct dhcp6_log log6;
+    struct dhcp6_answer answer6;
 };
 
 static struct dhcp_clock clock_now(void)
@@ -177,6 +181,45 @@ static void on_datagram(void *context, const struct dhcp_arrival *arrival, const
     if (send)
         send_answer(glue);
     set_timer(glue);
+}
+
+/* --- DHCPv6 --- */
+
+static void on_event6(void *context, const struct dhcp6_event *event)
+{
+    const struct dhcp_glue *glue = context;
+    if (glue->settings.event6)
+        glue->settings.event6(glue->settings.context, event);
+}
+
+static void on_oddity6(void *context, const struct dhcp6_oddity *oddity)
+{
+    struct dhcp_glue *glue = context;
+    dhcp6_log_oddity(&glue->log6, oddity);
+}
+
+static void send_answer6(struct dhcp_glue *glue)
+{
+    for (size_t i = 0; i < glue->plan->n_links; i++) {
+        const struct served_link *link = &glue->plan->links[i];
+        if (link->info.index != glue->answer6.link || !link->socket6)
+            continue;
+        int r = dhcp6_socket_send(link->socket6, &glue->answer6);
+        if (r < 0)
+            dhcp6_log_send_failure(&glue->log6, &glue->answer6, r);
+    }
+}
+
+static void on_datagram6(void *context, const struct dhcp6_arrival *arrival, const void *data,
+                         size_t size)
+{
+    struct dhcp_glue *glue = context;
+    begin(glue);
+    bool send = dhcp6_server_receive(&glue->server6, glue->plan->networks, glue->plan->n_networks,
+                                     arrival, data, size, &glue->answer6);
+    end(glue);
+    if (send)
+        send_answer6(glue);
 }
 
 static bool is_known_node(void *context, struct mac_address mac)
@@ -328,6 +371,9 @@ static int open_link(struct dhcp_glue *glue, const struct dhcp_plan *plan, struc
                              ret_error);
     if (r >= 0 && dhcp_plan_has_proxy(plan, link))
         r = dhcp_socket_set_boot_server(link->socket, &link->info, true, ret_error);
+    if (r >= 0 && !link->socket6 && dhcp_plan_wants_dhcp6(plan, link))
+        r = dhcp6_socket_open(glue->settings.loop, &link->info, on_datagram6, glue, &link->socket6,
+                              ret_error);
     if (r >= 0 && !link->router_advert && dhcp_plan_wants_router_advert(plan, link))
         r = router_advert_open(glue->settings.loop, &link->info, &glue->router_adverts,
                                is_known_node, glue, &link->router_advert, ret_error);
@@ -338,6 +384,7 @@ static void close_plan(struct dhcp_plan *plan)
 {
     for (size_t i = 0; plan && i < plan->n_links; i++) {
         dhcp_socket_close(plan->links[i].socket);
+        dhcp6_socket_close(plan->links[i].socket6);
         router_advert_close(plan->links[i].router_advert);
     }
     free(plan);
@@ -352,10 +399,21 @@ static void move_sockets(struct dhcp_plan *from, struct dhcp_plan *to)
         if (!new || new->info.index != old->info.index)
             continue;
         new->socket = take_ptr(old->socket);
+        new->socket6 = take_ptr(old->socket6);
         new->router_advert = take_ptr(old->router_advert);
     }
 }
 
+/* What is told to nodes there. */
+static void set_advertised(const struct dhcp_plan *plan, const struct served_link *link)
+{
+    struct network6 networks[CONFIG_MAX_SUBNETS];
+    size_t count = dhcp_plan_networks6(plan, link, networks);
+    if (link->router_advert)
+        router_advert_boot_in(link->router_advert, networks, count);
+}
+
+/* And sees to it that what is wanted is as this plan has it. */
 static void drop_unwanted(struct dhcp_plan *plan)
 {
     for (size_t i = 0; i < plan->n_links; i++) {
@@ -363,6 +421,9 @@ static void drop_unwanted(struct dhcp_plan *plan)
         struct error ignored; /* closing a port does not fail */
         if (!dhcp_plan_wants_router_advert(plan, link))
             router_advert_close(take_ptr(link->router_advert));
+        if (!dhcp_plan_wants_dhcp6(plan, link))
+            dhcp6_socket_close(take_ptr(link->socket6));
+        set_advertised(plan, link);
         if (link->socket && !dhcp_plan_has_proxy(plan, link))
             (void)!dhcp_socket_set_boot_server(link->socket, &link->info, false, &ignored);
     }
@@ -406,7 +467,7 @@ static void tell_problems(const struct dhcp_plan *plan, const struct dhcp_plan *
 
 static bool lacks_address6(const struct dhcp_network *network)
 {
-    return network->settings.network6.bits && IN6_IS_ADDR_UNSPECIFIED(&network->server6);
+    return network->settings.network6.bits && !dhcp_network_has_ipv6(network);
 }
 
 static bool lacked_address6(const struct dhcp_plan *old, const char *subnet)
@@ -430,13 +491,13 @@ static void warn_without_address6(const struct dhcp_plan *plan, const struct dhc
     }
 }
 
-static void warn_unreachable(const struct dhcp_network *network, const char *section,
-                             const struct listen_list *list, uint16_t only_port)
+static void warn_unreachable(const struct dhcp_network *network, const struct endpoint *address,
+                             const char *section, const struct listen_list *list,
+                             uint16_t only_port)
 {
-    char text[IPV4_TEXT_SIZE];
-    struct endpoint address = endpoint_of_ipv4(network->server, 0);
-    const struct endpoint *found = listen_list_find(list, &address);
-    ipv4_format(network->server, text);
+    char text[ENDPOINT_TEXT_SIZE];
+    const struct endpoint *found = listen_list_find(list, address);
+    endpoint_format_address(address, text);
     if (!found)
         log_warning("[subnet %s]: its machines know this server as %s, where nothing of [%s] "
                     "listens: they cannot boot",
@@ -450,9 +511,16 @@ static void warn_unreachable(const struct dhcp_network *network, const char *sec
 static void warn_of_unreachable(const struct dhcp_plan *plan, const struct listeners *listeners)
 {
     for (size_t i = 0; i < plan->n_networks; i++) {
-        warn_unreachable(&plan->networks[i], "iscsi", &listeners->iscsi, 0);
-        warn_unreachable(&plan->networks[i], "http", &listeners->http, 0);
-        warn_unreachable(&plan->networks[i], "tftp", &listeners->tftp, 69);
+        const struct dhcp_network *n = &plan->networks[i];
+        struct endpoint address = endpoint_of_ipv4(n->server, 0);
+        warn_unreachable(n, &address, "iscsi", &listeners->iscsi, 0);
+        warn_unreachable(n, &address, "http", &listeners->http, 0);
+        warn_unreachable(n, &address, "tftp", &listeners->tftp, 69);
+        if (!dhcp_network_has_ipv6(n))
+            continue;
+        address = endpoint_of_ipv6(&n->server6, 0);
+        warn_unreachable(n, &address, "http", &listeners->http, 0);
+        warn_unreachable(n, &address, "tftp", &listeners->tftp, 69);
     }
 }
 
@@ -533,6 +601,12 @@ static int prepare(struct dhcp_glue *glue, struct error *ret_error)
         .event = on_event,
         .oddity = on_oddity,
     };
+    glue->server6.policy = (struct dhcp6_policy){
+        .context = glue,
+        .node_by_mac = node_by_mac,
+        .event = on_event6,
+        .oddity = on_oddity6,
+    };
     uint64_t seed = 0;
     (void)!getrandom(&seed, sizeof(seed), 0);
     glue->server = dhcp_server_new(&policy, seed);
@@ -594,4 +668,9 @@ const struct dhcp_counters *dhcp_glue_counters(const struct dhcp_glue *glue)
 const struct router_advert_counters *dhcp_glue_router_adverts(const struct dhcp_glue *glue)
 {
     return &glue->router_adverts;
+}
+
+const struct dhcp6_counters *dhcp_glue_counters6(const struct dhcp_glue *glue)
+{
+    return &glue->server6.counters;
 }

@@ -7,6 +7,7 @@
 #include "core/mailbox.h"
 #include "dhcp/router_advert.h"
 #include "dhcp/server.h"
+#include "dhcp6/server.h"
 #include "registry/registry.h"
 #include "server/config.h"
 #include "server/duplicates.h"
@@ -25,6 +26,8 @@ struct dhcp_glue_settings {
     bool (*node_is_up)(void *context, const struct catalog_node *node);
     /* An OFFER, ACK or NAK goes out. On the loop's thread; must not block. NULL: nobody cares. */
     void (*event)(void *context, const struct dhcp_event *event);
+    /* The same of DHCPv6, of every answer. */
+    void (*event6)(void *context, const struct dhcp6_event *event);
     void *context;
 };
 
@@ -47,3 +50,4 @@ void dhcp_glue_stop(struct dhcp_glue *glue);
 /* Live as long as it; any thread may read them. */
 const struct dhcp_counters *dhcp_glue_counters(const struct dhcp_glue *glue);
 const struct router_advert_counters *dhcp_glue_router_adverts(const struct dhcp_glue *glue);
+const struct dhcp6_counters *dhcp_glue_counters6(const struct dhcp_glue *glue);

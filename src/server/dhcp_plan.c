@@ -4,11 +4,16 @@
 
 #include <errno.h>
 
+static uint16_t http_port_at(const struct endpoint *address, const struct listen_list *http)
+{
+    const struct endpoint *found = listen_list_find(http, address);
+    return found ? endpoint_port(found) : 80;
+}
+
 static uint16_t http_port_for(uint32_t server, const struct listen_list *http)
 {
     struct endpoint address = endpoint_of_ipv4(server, 0);
-    const struct endpoint *found = listen_list_find(http, &address);
-    return found ? endpoint_port(found) : 80;
+    return http_port_at(&address, http);
 }
 
 struct served_link *dhcp_plan_find_link(struct dhcp_plan *plan, const char *name)
@@ -33,6 +38,31 @@ static uint32_t relay_side_address(const struct config *config, const struct lin
     return 0;
 }
 
+/* Likewise of a network6 that is only behind a relay. */
+static struct in6_addr relay_side_address6(const struct config *config,
+                                           const struct link_info *link)
+{
+    struct in6_addr address = {0};
+    for (size_t i = 0; i < config->n_subnets; i++) {
+        const struct subnet *s = &config->subnets[i];
+        if (str_eq(s->interface, link->name) && link_address6_in(link, &s->network6, &address))
+            break;
+    }
+    return address;
+}
+
+/* Without an address in its network6, its machines boot over IPv4 all the same. */
+static void add_ipv6(struct dhcp_network *network, const struct config *config,
+                     const struct link_info *link, const struct listen_list *http)
+{
+    const struct network6 *network6 = &network->settings.network6;
+    if (network6->bits && !link_address6_in(link, network6, &network->server6))
+        network->server6 = relay_side_address6(config, link);
+    struct endpoint address = endpoint_of_ipv6(&network->server6, 0);
+    network->http_port6 = http_port_at(&address, http);
+    network->mac = link->mac;
+}
+
 static int add_network(struct dhcp_plan *plan, const struct config *config,
                        const struct subnet *subnet, const struct link_info *link,
                        const struct listen_list *http, struct error *ret_error)
@@ -53,8 +83,7 @@ static int add_network(struct dhcp_plan *plan, const struct config *config,
         log_info("[subnet %s]: %s has no address in it: served through relays only", subnet->name,
                  link->name);
     }
-    /* Without one, its machines boot over IPv4 all the same. */
-    (void)link_address6_in(link, &subnet->network6, &network->server6);
+    add_ipv6(network, config, link, http);
     network->http_port = http_port_for(network->server, http);
     plan->n_networks++;
     return 0;
@@ -108,6 +137,32 @@ bool dhcp_plan_wants_router_advert(const struct dhcp_plan *plan, const struct se
             plan->networks[i].settings.router_advertisement)
             return true;
     return false;
+}
+
+bool dhcp_network_has_ipv6(const struct dhcp_network *network)
+{
+    return !IN6_IS_ADDR_UNSPECIFIED(&network->server6);
+}
+
+bool dhcp_plan_wants_dhcp6(const struct dhcp_plan *plan, const struct served_link *link)
+{
+    for (size_t i = 0; i < plan->n_networks; i++)
+        if (plan->networks[i].link == link->info.index && dhcp_network_has_ipv6(&plan->networks[i]))
+            return true;
+    return false;
+}
+
+size_t dhcp_plan_networks6(const struct dhcp_plan *plan, const struct served_link *link,
+                           struct network6 ret_networks[static CONFIG_MAX_SUBNETS])
+{
+    size_t count = 0;
+    for (size_t i = 0; i < plan->n_networks; i++) {
+        const struct dhcp_network *n = &plan->networks[i];
+        if (n->link == link->info.index && n->settings.mode == SUBNET_SERVER &&
+            network6_contains(&n->settings.network6, &n->server6))
+            ret_networks[count++] = n->settings.network6;
+    }
+    return count;
 }
 
 bool dhcp_plan_same_links(const struct dhcp_plan *a, const struct dhcp_plan *b)

@@ -5,12 +5,14 @@
 #include "dhcp/router_advert_socket.h"
 #include "dhcp/server.h"
 #include "dhcp/socket.h"
+#include "dhcp6/socket.h"
 #include "server/config.h"
 
 /* An interface that is served. */
 struct served_link {
     struct link_info info;
     struct dhcp_socket *socket;
+    struct dhcp6_socket *socket6;               /* or NULL */
     struct router_advert_socket *router_advert; /* or NULL */
 };
 
@@ -36,5 +38,12 @@ bool dhcp_plan_same_links(const struct dhcp_plan *a, const struct dhcp_plan *b);
 struct served_link *dhcp_plan_find_link(struct dhcp_plan *plan, const char *name);
 /* Are we the proxy of another server's network there? */
 bool dhcp_plan_has_proxy(const struct dhcp_plan *plan, const struct served_link *link);
+/* Does anything boot over IPv6 there? */
+bool dhcp_plan_wants_dhcp6(const struct dhcp_plan *plan, const struct served_link *link);
+/* The networks on that wire itself for which we are the DHCPv6 server; how many. */
+size_t dhcp_plan_networks6(const struct dhcp_plan *plan, const struct served_link *link,
+                           struct network6 ret_networks[static CONFIG_MAX_SUBNETS]);
+/* Do we have an address that its machines know us by over IPv6? */
+bool dhcp_network_has_ipv6(const struct dhcp_network *network);
 /* Does any subnet of the interface want router solicitations answered? */
 bool dhcp_plan_wants_router_advert(const struct dhcp_plan *plan, const struct served_link *link);

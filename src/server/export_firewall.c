@@ -33,6 +33,8 @@ static void put_dhcp(FILE *out, const struct subnet *subnets, size_t count)
         fprintf(out, "\t\tiifname \"%s\" udp dport 67 jump dhcp\n", subnets[i].interface);
         if (subnets[i].mode == SUBNET_PROXY)
             fprintf(out, "\t\tiifname \"%s\" udp dport 4011 jump ours\n", subnets[i].interface);
+        if (subnets[i].network6.bits)
+            fprintf(out, "\t\tiifname \"%s\" udp dport 547 jump ours\n", subnets[i].interface);
     }
 }
 

@@ -457,6 +457,12 @@ static void on_dhcp(void *context, const struct dhcp_event *event)
     newcomers_dhcp_event(&server->newcomers, event);
 }
 
+static void on_dhcp6(void *context, const struct dhcp6_event *event)
+{
+    struct server *server = context;
+    boots_dhcp6_event(&server->boots, event);
+}
+
 static void on_tftp(void *context, const struct tftp_event *event)
 {
     struct server *server = context;
@@ -593,6 +599,7 @@ static int start_firmware_services(struct server *server, struct error *ret_erro
         .registry = server->registry,
         .node_is_up = node_is_up,
         .event = on_dhcp,
+        .event6 = on_dhcp6,
         .context = server,
     };
     int r = tftp_glue_start(&tftp, &server->config, &server->tftp, ret_error);
@@ -607,6 +614,7 @@ static json_t *count(void *context)
     const struct server *server = context;
     const struct counters counters = {
         .dhcp = dhcp_glue_counters(server->dhcp),
+        .dhcp6 = dhcp_glue_counters6(server->dhcp),
         .router_adverts = dhcp_glue_router_adverts(server->dhcp),
         .tftp = tftp_glue_counters(server->tftp),
         .http = node_http_counters(server->node_http),

@@ -1,0 +1,127 @@
+#include "server/dhcp6_log.h"
+
+#include "core/log.h"
+
+#define TEXT_SIZE 512
+
+static struct endpoint source_of(const struct in6_addr *address)
+{
+    return (struct endpoint){.v6 = {.sin6_family = AF_INET6, .sin6_addr = *address}};
+}
+
+static int level_of(enum dhcp6_oddity_kind kind)
+{
+    switch (kind) {
+    case DHCP6_ODD_TAKEN:
+    case DHCP6_ODD_FOREIGN_SERVER:
+    case DHCP6_ODD_TOO_LARGE:
+        return LOG_WARNING;
+    case DHCP6_ODD_STRANGER: /* as there are many in a network of all sorts of machines */
+        return LOG_DEBUG;
+    default:
+        return LOG_NOTICE;
+    }
+}
+
+struct words {
+    char mac[MAC_TEXT_SIZE], source[INET6_ADDRSTRLEN], address[INET6_ADDRSTRLEN];
+    const char *subnet;
+};
+
+static void describe_no_loader(const struct dhcp6_oddity *o, const struct words *w,
+                               char text[static TEXT_SIZE])
+{
+    enum dhcp_loader loader = dhcp_architecture_loader(o->client.architecture);
+    if (loader == DHCP_LOADERS)
+        snprintf(text, TEXT_SIZE,
+                 "%s boots by %s and calls itself architecture %u, which is not known here: it "
+                 "gets nothing to boot",
+                 w->mac, dhcp_client_word(&o->client), o->client.architecture);
+    else
+        snprintf(text, TEXT_SIZE,
+                 "%s boots by %s and is %s (architecture %u), for which there is no loader: it "
+                 "gets nothing to boot; put one into the loaders directory and name it by `%s` of "
+                 "[subnet %s]",
+                 w->mac, dhcp_client_word(&o->client), dhcp_loader_kind(loader)->word,
+                 o->client.architecture, dhcp_loader_kind(loader)->key, w->subnet);
+}
+
+static void describe(const struct dhcp6_oddity *o, const struct words *w,
+                     char text[static TEXT_SIZE])
+{
+    switch (o->kind) {
+    case DHCP6_ODD_MALFORMED:
+        snprintf(text, TEXT_SIZE, "malformed message from %s: dropped", w->source);
+        break;
+    case DHCP6_ODD_NO_SUBNET:
+        snprintf(text, TEXT_SIZE,
+                 "a relay asks for the network of %s, which is `network6` of no [subnet] of that "
+                 "interface: add one",
+                 w->source);
+        break;
+    case DHCP6_ODD_NO_MAC:
+        snprintf(text, TEXT_SIZE,
+                 "%s asks, and which machine that is cannot be told: its link-local address is not "
+                 "made from its MAC; no answer",
+                 w->source);
+        break;
+    case DHCP6_ODD_STRANGER:
+        snprintf(text, TEXT_SIZE, "%s is no node and does not boot: no answer", w->mac);
+        break;
+    case DHCP6_ODD_IGNORED:
+        snprintf(text, TEXT_SIZE,
+                 "%s boots by %s and is no node: not answered, as [subnet %s] has unknown = ignore",
+                 w->mac, dhcp_client_word(&o->client), w->subnet);
+        break;
+    case DHCP6_ODD_NO_LOADER:
+        describe_no_loader(o, w, text);
+        break;
+    case DHCP6_ODD_TAKEN:
+        snprintf(text, TEXT_SIZE,
+                 "%s finds its address %s in use by another machine: find that one, it has the "
+                 "same MAC or an address that somebody has set by hand",
+                 w->mac, w->address);
+        break;
+    case DHCP6_ODD_FOREIGN_SERVER:
+        snprintf(text, TEXT_SIZE,
+                 "another DHCPv6 server answers machines of [subnet %s] (%s chose it): stop it, or "
+                 "nodes will boot from it at random",
+                 w->subnet, w->mac);
+        break;
+    case DHCP6_ODD_TOO_LARGE:
+        snprintf(text, TEXT_SIZE,
+                 "the answer for %s is larger than a datagram: no answer; set fewer names by "
+                 "`domain-search`",
+                 w->mac);
+        break;
+    case DHCP6_ODDITIES:
+        break;
+    }
+}
+
+void dhcp6_log_oddity(struct dhcp6_log *log, const struct dhcp6_oddity *oddity)
+{
+    struct words words = {.subnet = oddity->subnet ? oddity->subnet : "?"};
+    char text[TEXT_SIZE] = "", more[48] = "";
+    uint32_t suppressed;
+    struct endpoint source = source_of(&oddity->source);
+    if (!ratelimit_allow(&log->limits[oddity->kind], &source, clock_monotonic_usec(), &suppressed))
+        return;
+    mac_format(oddity->mac, words.mac);
+    ipv6_format(&oddity->source, words.source);
+    ipv6_format(&oddity->address, words.address);
+    describe(oddity, &words, text);
+    if (suppressed)
+        snprintf(more, sizeof(more), " (and %u times more before)", suppressed);
+    log_write(level_of(oddity->kind), oddity->node, "dhcp6: %s%s", text, more);
+}
+
+void dhcp6_log_send_failure(struct dhcp6_log *log, const struct dhcp6_answer *answer, int error)
+{
+    char to[INET6_ADDRSTRLEN];
+    uint32_t suppressed;
+    struct endpoint source = source_of(&answer->to);
+    if (ratelimit_allow(&log->send_failures, &source, clock_monotonic_usec(), &suppressed))
+        log_warning("dhcp6: cannot send an answer to %s: %s", ipv6_format(&answer->to, to),
+                    strerror(-error));
+}
