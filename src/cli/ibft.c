@@ -16,7 +16,14 @@ static void tell_faults(const struct ibft_faults *faults)
         fprintf(stderr, "nodisk: and %zu more\n", faults->more);
 }
 
-static int print_as(const struct cli *cli, const struct ibft *ibft, const char *format,
+static int save_files(const struct ibft_output *output, const char *directory)
+{
+    struct error error;
+    int r = ibft_output_save(output, directory, &error);
+    return r < 0 ? cli_fail(&error) : CLI_OK;
+}
+
+static int print_as(const struct ibft *ibft, const char *format, const char *directory,
                     bool secrets)
 {
     cleanup_ibft_output struct ibft_output output = {0};
@@ -27,6 +34,8 @@ static int print_as(const struct cli *cli, const struct ibft *ibft, const char *
                              "is none; there are iscsistart, dracut, networkd, networkmanager");
     if (r < 0)
         return cli_fail(&error);
+    if (directory)
+        return save_files(&output, directory);
     for (size_t i = 0; i < output.n_files; i++) {
         if (output.n_files > 1)
             printf("%s### %s\n", i ? "\n" : "", output.files[i].name);
@@ -99,7 +108,7 @@ static int show_or_compare(const struct cli *cli, const struct args *args,
         return status == CLI_OK && faults.error ? CLI_FAILED : status;
     }
     int status = compares ? cli_ibft_compare(cli, &ibft, subject->node, !subject->file)
-                          : print_as(cli, &ibft, format, secrets);
+                          : print_as(&ibft, format, args_value(args, "output"), secrets);
     tell_faults(&faults);
     return status == CLI_OK && faults.error ? CLI_FAILED : status;
 }
@@ -108,6 +117,10 @@ static int show(const struct cli *cli, const struct args *args)
 {
     struct subject subject;
     bool compares = args_given(args, "compare");
+    if (args_given(args, "output") && !args_given(args, "format")) {
+        fprintf(stderr, "nodisk: --output needs --format networkd or networkmanager\n");
+        return CLI_USAGE;
+    }
     if (compares && args_given(args, "format")) {
         fprintf(stderr, "nodisk: --compare and --format do not go together\n");
         return CLI_USAGE;
@@ -118,6 +131,7 @@ static int show(const struct cli *cli, const struct args *args)
 
 static const struct cli_option options[] = {
     {"format", "FORMAT", "iscsistart, dracut, networkd or networkmanager: print it for them"},
+    {"output", "DIRECTORY", "of networkd and networkmanager: write the files there"},
     {"secrets", NULL, "print the CHAP secrets, too"},
     {"compare", NULL, "tell how it differs from what the server intends for the node"},
 };

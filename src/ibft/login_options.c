@@ -63,7 +63,7 @@ int ibft_write_iscsistart(struct ibft_writer *w, struct error *ret_error)
     char address[IBFT_IP_TEXT_SIZE];
     int r = need_login(w, ret_error);
     if (r >= 0)
-        r = ibft_writer_begin(w, NULL, ret_error);
+        r = ibft_writer_begin(w, NULL, 0, ret_error);
     if (r < 0)
         return r;
     put_shell(w->out, "--initiatorname", w->ibft->initiator.name);
@@ -177,7 +177,7 @@ int ibft_write_dracut(struct ibft_writer *w, struct error *ret_error)
         return error_set(ret_error, -ENOENT, "the table has no card");
     if (ibft_lun_number(w->target->lun) < 0)
         return error_set(ret_error, -EBADMSG, "the target's LUN is no plain number");
-    r = ibft_writer_begin(w, NULL, ret_error);
+    r = ibft_writer_begin(w, NULL, 0, ret_error);
     if (r < 0)
         return r;
     put_card(w->out, w->nic);

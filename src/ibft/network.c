@@ -58,7 +58,7 @@ static void put_lines(FILE *out, const struct ibft_nic *nic)
 static int put_card(struct ibft_writer *w, struct error *ret_error)
 {
     char mac[MAC_TEXT_SIZE];
-    int r = ibft_writer_begin(w, "05-ibft.network", ret_error);
+    int r = ibft_writer_begin(w, "05-ibft.network", 0644, ret_error);
     if (r < 0)
         return r;
     /* its permanent one: a VLAN, a bridge or a bond on it has its MAC, too */
@@ -75,14 +75,14 @@ static int put_card(struct ibft_writer *w, struct error *ret_error)
 
 static int put_vlan(struct ibft_writer *w, struct error *ret_error)
 {
-    int r = ibft_writer_begin(w, "05-ibft-vlan.netdev", ret_error);
+    int r = ibft_writer_begin(w, "05-ibft-vlan.netdev", 0644, ret_error);
     if (r < 0)
         return r;
     fprintf(w->out, "%s[NetDev]\nName=ibft-vlan\nKind=vlan\n\n[VLAN]\nId=%u\n", about,
             w->nic->vlan);
     r = ibft_writer_end(w, ret_error);
     if (r >= 0)
-        r = ibft_writer_begin(w, "05-ibft-vlan.network", ret_error);
+        r = ibft_writer_begin(w, "05-ibft-vlan.network", 0644, ret_error);
     if (r < 0)
         return r;
     fprintf(w->out, "%s[Match]\nName=ibft-vlan\n\n[Network]\n", about);
@@ -152,7 +152,7 @@ int ibft_write_networkmanager(struct ibft_writer *w, struct error *ret_error)
     const struct ibft_nic *nic = w->nic;
     int r = need_card(w, ret_error);
     if (r >= 0)
-        r = ibft_writer_begin(w, "ibft.nmconnection", ret_error);
+        r = ibft_writer_begin(w, "ibft.nmconnection", 0600, ret_error);
     if (r < 0)
         return r;
     fprintf(w->out, "%s[connection]\nid=iBFT\n", about);

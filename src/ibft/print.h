@@ -18,6 +18,7 @@ json_t *ibft_to_json(const struct ibft *ibft, const struct ibft_source *source,
 struct ibft_output {
     struct {
         const char *name; /* of the file, without a directory; NULL: words for a command line */
+        unsigned mode;    /* of the file */
         char *text;
     } files[IBFT_MAX_FILES];
     size_t n_files;
@@ -35,6 +36,9 @@ struct ibft_output {
  */
 int ibft_write(const struct ibft *ibft, const char *format, bool secrets,
                struct ibft_output *ret_output, struct error *ret_error) MUST_CHECK;
+/* Writes its files into a directory, each whole or not at all. -EINVAL: they are no files. */
+int ibft_output_save(const struct ibft_output *output, const char *directory,
+                     struct error *ret_error) MUST_CHECK;
 void ibft_output_free(struct ibft_output *output);
 #define cleanup_ibft_output __attribute__((cleanup(ibft_output_free)))
 
@@ -51,8 +55,8 @@ struct ibft_writer {
     size_t size;
 };
 
-/* The next file; name as in struct ibft_output. Its text goes to writer->out. -ENOMEM. */
-int ibft_writer_begin(struct ibft_writer *writer, const char *name,
+/* The next file; name and mode as in struct ibft_output. Its text goes to writer->out. -ENOMEM. */
+int ibft_writer_begin(struct ibft_writer *writer, const char *name, unsigned mode,
                       struct error *ret_error) MUST_CHECK;
 int ibft_writer_end(struct ibft_writer *writer, struct error *ret_error) MUST_CHECK;
 

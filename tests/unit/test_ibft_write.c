@@ -1,7 +1,9 @@
 #include "ibft/print.h"
 #include "ibft_tables.h"
+#include "scratch_dir.h"
 
 #include <errno.h>
+#include <sys/stat.h>
 
 static void assert_written(const struct ibft *ibft, const char *format, bool secrets, size_t file,
                            const char *text)
@@ -148,6 +150,49 @@ static void a_card_for_networkmanager(void **state)
                          "\n[ipv6]\nmethod=auto\nmay-fail=true\n");
 }
 
+static void read_back(const char *directory, const char *name, unsigned mode,
+                      char text[static 1024])
+{
+    char path[PATH_MAX];
+    struct stat st;
+    snprintf(path, sizeof(path), "%s/%s", directory, name);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 07777, mode);
+    FILE *f = fopen(path, "r");
+    assert_non_null(f);
+    text[fread(text, 1, 1023, f)] = '\0';
+    fclose(f);
+}
+
+static void files_are_written_whole(void **state)
+{
+    static const struct {
+        const char *format, *name;
+        unsigned mode;
+    } files[] = {{"networkd", "05-ibft.network", 0644},
+                 {"networkd", "05-ibft-vlan.netdev", 0644},
+                 {"networkd", "05-ibft-vlan.network", 0644},
+                 {"networkmanager", "ibft.nmconnection", 0600}};
+    char *directory = scratch_dir_make(), text[1024];
+    struct ibft ibft = ibft_table();
+    struct error error;
+    ibft.nics[0].vlan = 42;
+    for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+        cleanup_ibft_output struct ibft_output output = {0};
+        assert_int_equal(ibft_write(&ibft, files[i].format, false, &output, &error), 0);
+        assert_int_equal(ibft_output_save(&output, directory, &error), 0);
+        read_back(directory, files[i].name, files[i].mode, text);
+        assert_string_equal(text, output.files[i < 3 ? i : 0].text);
+    }
+    cleanup_ibft_output struct ibft_output words = {0};
+    assert_int_equal(ibft_write(&ibft, "iscsistart", true, &words, &error), 0);
+    assert_int_equal(ibft_output_save(&words, directory, &error), -EINVAL);
+    cleanup_ibft_output struct ibft_output output = {0};
+    assert_int_equal(ibft_write(&ibft, "networkd", true, &output, &error), 0);
+    assert_int_equal(ibft_output_save(&output, "/nowhere/at-all", &error), -ENOENT);
+    scratch_dir_remove(directory);
+}
+
 static void what_is_missing_is_told(void **state)
 {
     struct ibft ibft = ibft_table();
@@ -166,9 +211,11 @@ static void what_is_missing_is_told(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(options_of_iscsistart),     TEST(arguments_for_dracut),    TEST(addresses_of_ipv6),
-        TEST(secrets_are_left_out),      TEST(a_card_for_networkd),     TEST(a_vlan_for_networkd),
+        TEST(options_of_iscsistart),     TEST(arguments_for_dracut),
+        TEST(addresses_of_ipv6),         TEST(secrets_are_left_out),
+        TEST(a_card_for_networkd),       TEST(a_vlan_for_networkd),
         TEST(a_card_for_networkmanager), TEST(what_is_missing_is_told),
+        TEST(files_are_written_whole),
     };
     return RUN_TESTS(tests);
 }
