@@ -4,7 +4,7 @@
  */
 #include "dhcp/server_internal.h"
 
-static bool is_own_server_address(const struct network *network, uint32_t address)
+bool assign_is_ours(const struct network *network, uint32_t address)
 {
     const struct subnet *s = &network->config.settings;
     if (address == network->config.server)
@@ -23,7 +23,7 @@ static bool may_use(void *context, uint32_t address)
     const struct exchange *x = context;
     const struct dhcp_policy *policy = &x->server->policy;
     struct dhcp_node node;
-    return !is_own_server_address(x->network, address) &&
+    return !assign_is_ours(x->network, address) &&
            !policy->node_by_address(policy->context, address, &node);
 }
 
@@ -154,7 +154,7 @@ static bool may_go_on(const struct exchange *x, const struct lease *lease)
 {
     const struct dhcp_policy *policy = &x->server->policy;
     struct dhcp_node owner;
-    return x->known && !is_own_server_address(x->network, lease->address) &&
+    return x->known && !assign_is_ours(x->network, lease->address) &&
            (lease->address == x->reserved ||
             !policy->node_by_address(policy->context, lease->address, &owner)) &&
            lease_available(x->network->leases, lease->address, x->request->mac, x->now->monotonic);

@@ -38,7 +38,7 @@ static void send_record(struct dhcp_server *server, const struct network *networ
     lease->storing = policy->store(policy->context, &record);
 }
 
-static void store(struct dhcp_server *server, const struct network *network, struct lease *lease,
+void commit_store(struct dhcp_server *server, const struct network *network, struct lease *lease,
                   const struct dhcp_clock *now)
 {
     if (lease->storing)
@@ -92,7 +92,7 @@ static bool wait_for_store(struct exchange *x, const struct lease *lease,
 bool commit_lease(struct exchange *x, struct lease *lease, struct dhcp_answer *answer)
 {
     bool promised = lease->stored || lease->address == x->reserved;
-    store(x->server, x->network, lease, x->now);
+    commit_store(x->server, x->network, lease, x->now);
     if (promised)
         return true;
     if (lease->storing && wait_for_store(x, lease, answer))
@@ -103,7 +103,7 @@ bool commit_lease(struct exchange *x, struct lease *lease, struct dhcp_answer *a
 
 void commit_end(struct exchange *x, struct lease *lease)
 {
-    store(x->server, x->network, lease, x->now);
+    commit_store(x->server, x->network, lease, x->now);
 }
 
 static struct lease *find_lease(const struct network *network, uint32_t address,

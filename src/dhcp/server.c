@@ -242,6 +242,8 @@ static bool hold(struct exchange *x, uint32_t address)
                                        now + LEASE_OFFER_TIME, now);
     if (lease)
         lease->reserved = x->reserved;
+    if (lease && address != x->reserved)
+        conflicts_offered(x, address);
     return lease || address == x->reserved;
 }
 

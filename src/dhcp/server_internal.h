@@ -1,8 +1,10 @@
 /* Shared by the parts of the server: server.c (messages), networks.c (subnets and their leases),
  * assign.c (which address), answer.c (what an answer holds), commit.c (leases on their way to the
- * disk), proxy.c (networks of another server), duplicates.c (what is there twice). */
+ * disk), proxy.c (networks of another server), duplicates.c (what is there twice), conflicts.c
+ * (addresses in use). */
 #pragma once
 
+#include "dhcp/conflicts.h"
 #include "dhcp/server.h"
 
 #define MAX_WAITING 64
@@ -25,6 +27,33 @@ struct waiting {
     struct dhcp_answer answer;
 };
 
+/* See conflicts.h. */
+struct claimant {
+    struct mac_address mac;
+    uint64_t seen_at;
+    uint32_t addresses[DHCP_CLAIMS_MAX];
+    size_t count;
+};
+
+struct offered {
+    unsigned link;
+    uint32_t address;
+};
+
+struct conflicts {
+    uint64_t next_at;           /* when it goes on (monotonic) */
+    uint64_t round_at;          /* when this round has begun, or will; 0: none yet */
+    uint64_t rounds;            /* that are over */
+    size_t network;             /* where it is: the index of the network... */
+    uint32_t offset;            /* ...and the address in it, that was looked at last */
+    unsigned steps, probes;     /* so many more until next_at */
+    struct offered offered[16]; /* to be probed at once */
+    size_t n_offered;
+    uint64_t offers_at; /* in the second from here on... */
+    unsigned n_offers;  /* ...so many were */
+    struct claimant claimants[16];
+};
+
 struct dhcp_server {
     struct dhcp_policy policy;
     uint64_t seed;
@@ -33,6 +62,7 @@ struct dhcp_server {
     struct dhcp_counters counters;
     struct waiting waiting[MAX_WAITING];
     struct dhcp_doubles *doubles;
+    struct conflicts conflicts;
     uint64_t strangers;          /* messages of no nodes that may still come... */
     uint64_t strangers_at;       /* ...since this time (monotonic) */
     struct dhcp_message message; /* the one being handled: large, so not on the stack */
@@ -90,10 +120,17 @@ enum request_state {
     REQUEST_RENEWING, /* or rebinding */
 };
 
+/* The server's, a router's or a name server's? */
+bool assign_is_ours(const struct network *network, uint32_t address);
 /* The address to offer; false (told) if there is none. */
 bool assign_choose(struct exchange *x, uint32_t *ret_address);
 /* May the client have the address that it asks for? */
 enum verdict assign_judge(struct exchange *x, uint32_t address, enum request_state state);
+
+/* --- conflicts.c --- */
+
+/* This address of the pool is being offered. */
+void conflicts_offered(const struct exchange *x, uint32_t address);
 
 /* --- duplicates.c --- */
 
@@ -116,3 +153,6 @@ void answer_set_times(struct dhcp_answer *answer, uint32_t lease_time);
 bool commit_lease(struct exchange *x, struct lease *lease, struct dhcp_answer *answer);
 /* Sees to it that the disk learns that nobody has this lease any more: it is free or declined. */
 void commit_end(struct exchange *x, struct lease *lease);
+/* The same, of no message. */
+void commit_store(struct dhcp_server *server, const struct network *network, struct lease *lease,
+                  const struct dhcp_clock *now);

@@ -51,6 +51,7 @@ struct subnet {
     char domain[254];
     struct dhcp_options options; /* what has no key of its own here */
     uint32_t lease_time;         /* seconds */
+    bool conflict_detection;     /* look by ARP for machines in addresses of others */
     bool router_advertisement;   /* answer a booting node's router solicitation */
     char loaders[DHCP_LOADERS][LOADER_MAX_LEN + 1]; /* files in the loaders directory; "": none */
 };

@@ -503,6 +503,7 @@ static const struct key keys[] = {
     {"subnet", "routes", parse_routes, 0},
     {"subnet", "option", parse_option, 0, true},
     {"subnet", "lease-time", parse_lease_time, SUBNET(lease_time)},
+    {"subnet", "conflict-detection", parse_bool, SUBNET(conflict_detection)},
     {"subnet", "router-advertisement", parse_bool, SUBNET(router_advertisement)},
     {"subnet", "loader-bios", parse_loader, LOADER(BIOS)},
     {"subnet", "loader-uefi-ia32", parse_loader, LOADER(UEFI_IA32)},
@@ -519,7 +520,8 @@ _Static_assert(ARRAY_SIZE(keys) <= 64, "one bit each in parser.seen");
 
 static int subnet_init(struct subnet *subnet, const char *name)
 {
-    *subnet = (struct subnet){.lease_time = 3600, .router_advertisement = true};
+    *subnet = (struct subnet){
+        .lease_time = 3600, .conflict_detection = true, .router_advertisement = true};
     for (enum dhcp_loader i = 0; i < DHCP_LOADERS; i++)
         str_copy(subnet->loaders[i], sizeof(subnet->loaders[i]), dhcp_loader_kind(i)->file);
     return str_copy(subnet->name, sizeof(subnet->name), name) ? 0 : -ENAMETOOLONG;

@@ -7,6 +7,7 @@
 
 #include "core/list.h"
 #include "core/log.h"
+#include "dhcp/conflicts.h"
 #include "server/dhcp6_log.h"
 #include "server/dhcp_log.h"
 #include "server/dhcp_plan.h"
@@ -147,9 +148,21 @@ static void send_answer(struct dhcp_glue *glue)
     }
 }
 
+/* Asks by ARP for what is to be asked for now. */
+static void send_probes(struct dhcp_glue *glue, const struct dhcp_clock *now)
+{
+    unsigned link;
+    uint32_t address;
+    while (dhcp_server_next_probe(glue->server, now, &link, &address))
+        for (size_t i = 0; i < glue->plan->n_links; i++)
+            if (glue->plan->links[i].info.index == link && glue->plan->links[i].arp)
+                arp_socket_probe(glue->plan->links[i].arp, address);
+}
+
 static void set_timer(struct dhcp_glue *glue)
 {
-    uint64_t deadline = dhcp_server_deadline(glue->server);
+    uint64_t deadline =
+        MIN(dhcp_server_deadline(glue->server), dhcp_server_probe_time(glue->server));
     if (deadline == UINT64_MAX) {
         (void)sd_event_source_set_enabled(glue->timer, SD_EVENT_OFF);
         return;
@@ -165,6 +178,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
     begin(glue);
     while (dhcp_server_expire(glue->server, &now, &glue->answer))
         send_answer(glue);
+    send_probes(glue, &now);
     end(glue);
     set_timer(glue);
     return 0;
@@ -176,11 +190,20 @@ static void on_datagram(void *context, const struct dhcp_arrival *arrival, const
     struct dhcp_glue *glue = context;
     struct dhcp_clock now = clock_now();
     begin(glue);
-    bool send = dhcp_server_receive(glue->server, arrival, data, size, &now, &glue->answer);
-    end(glue);
-    if (send)
+    if (dhcp_server_receive(glue->server, arrival, data, size, &now, &glue->answer))
         send_answer(glue);
+    send_probes(glue, &now); /* after the answer, which waits for none of them */
+    end(glue);
     set_timer(glue);
+}
+
+static void on_claim(void *context, unsigned link, uint32_t address, struct mac_address mac)
+{
+    struct dhcp_glue *glue = context;
+    struct dhcp_clock now = clock_now();
+    begin(glue);
+    dhcp_server_claimed(glue->server, link, address, mac, &now);
+    end(glue);
 }
 
 /* --- DHCPv6 --- */
@@ -374,6 +397,9 @@ static int open_link(struct dhcp_glue *glue, const struct dhcp_plan *plan, struc
     if (r >= 0 && !link->socket6 && dhcp_plan_wants_dhcp6(plan, link))
         r = dhcp6_socket_open(glue->settings.loop, &link->info, on_datagram6, glue, &link->socket6,
                               ret_error);
+    if (r >= 0 && !link->arp && dhcp_plan_wants_arp(plan, link))
+        r = arp_socket_open(glue->settings.loop, &link->info, on_claim, glue, &link->arp,
+                            ret_error);
     if (r >= 0 && !link->router_advert && dhcp_plan_wants_router_advert(plan, link))
         r = router_advert_open(glue->settings.loop, &link->info, &glue->router_adverts,
                                is_known_node, glue, &link->router_advert, ret_error);
@@ -386,6 +412,7 @@ static void close_plan(struct dhcp_plan *plan)
         dhcp_socket_close(plan->links[i].socket);
         dhcp6_socket_close(plan->links[i].socket6);
         router_advert_close(plan->links[i].router_advert);
+        arp_socket_close(plan->links[i].arp);
     }
     free(plan);
 }
@@ -401,6 +428,7 @@ static void move_sockets(struct dhcp_plan *from, struct dhcp_plan *to)
         new->socket = take_ptr(old->socket);
         new->socket6 = take_ptr(old->socket6);
         new->router_advert = take_ptr(old->router_advert);
+        new->arp = take_ptr(old->arp);
     }
 }
 
@@ -424,6 +452,8 @@ static void drop_unwanted(struct dhcp_plan *plan)
         if (!dhcp_plan_wants_dhcp6(plan, link))
             dhcp6_socket_close(take_ptr(link->socket6));
         set_advertised(plan, link);
+        if (!dhcp_plan_wants_arp(plan, link))
+            arp_socket_close(take_ptr(link->arp));
         if (link->socket && !dhcp_plan_has_proxy(plan, link))
             (void)!dhcp_socket_set_boot_server(link->socket, &link->info, false, &ignored);
     }
@@ -454,6 +484,7 @@ static int put_in_force(struct dhcp_glue *glue, struct dhcp_plan *plan, struct e
     drop_unwanted(plan);
     close_plan(glue->plan);
     glue->plan = plan;
+    set_timer(glue);
     return 0;
 }
 

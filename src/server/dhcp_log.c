@@ -35,6 +35,10 @@ static struct endpoint source_of(const struct dhcp_oddity *o)
     case DHCP_ODD_NO_MEMORY:
     case DHCP_ODD_FLOOD:                           /* or of nobody known */
         return source_of_address(INADDR_LOOPBACK); /* it is our own fault, whoever asked */
+    case DHCP_ODD_FOUND:
+    case DHCP_ODD_USED_TWICE:
+    case DHCP_ODD_CLAIMS_ALL:
+        return source_of_mac(o->holder);
     default:
         return source_of_mac(o->mac);
     }
@@ -58,6 +62,9 @@ static int level_of(enum dhcp_oddity_kind kind)
     case DHCP_ODD_FLOOD:
     case DHCP_ODD_SAME_MAC:
     case DHCP_ODD_SAME_NAME:
+    case DHCP_ODD_FOUND:
+    case DHCP_ODD_USED_TWICE:
+    case DHCP_ODD_CLAIMS_ALL:
         return LOG_WARNING;
     default:
         return LOG_NOTICE;
@@ -116,6 +123,23 @@ static void describe_same_name(const struct dhcp_oddity *o, const struct words *
         "one name, or it is another card of that node; then: nodisk node set %s --mac with "
         "all of its MACs",
         w->mac, o->other_node, o->other_node);
+}
+
+static void describe_used_twice(const struct dhcp_oddity *o, const struct words *w, char *text,
+                                size_t size)
+{
+    if (o->node)
+        snprintf(
+            text, size,
+            "%s uses address %s of node '%s', and is none of its MACs: find that machine, or it "
+            "is a bridge or bond of that node; then: nodisk node set %s --mac with all of its "
+            "MACs",
+            w->holder, w->address, o->node, o->node);
+    else
+        snprintf(text, size,
+                 "%s uses address %s, which is leased to %s: find that machine, or it is a bridge "
+                 "or bond of the other one",
+                 w->holder, w->address, w->mac);
 }
 
 static void describe(const struct dhcp_oddity *o, const struct words *w, char *text, size_t size)
@@ -197,6 +221,22 @@ static void describe(const struct dhcp_oddity *o, const struct words *w, char *t
         break;
     case DHCP_ODD_SAME_NAME:
         describe_same_name(o, w, text, size);
+        break;
+    case DHCP_ODD_FOUND:
+        snprintf(
+            text, size,
+            "%s uses address %s of [subnet %s] without a lease of it: set aside for as long as "
+            "it does; give that machine another address, or take this one out of `range`",
+            w->holder, w->address, w->subnet);
+        break;
+    case DHCP_ODD_USED_TWICE:
+        describe_used_twice(o, w, text, size);
+        break;
+    case DHCP_ODD_CLAIMS_ALL:
+        snprintf(text, size,
+                 "%s answers ARP for one address of [subnet %s] after the other, %s now (a router "
+                 "with proxy ARP?): that it uses them is not believed",
+                 w->holder, w->subnet, w->address);
         break;
     case DHCP_ODD_SAME_UUID:
         snprintf(

@@ -165,6 +165,17 @@ size_t dhcp_plan_networks6(const struct dhcp_plan *plan, const struct served_lin
     return count;
 }
 
+bool dhcp_plan_wants_arp(const struct dhcp_plan *plan, const struct served_link *link)
+{
+    for (size_t i = 0; i < plan->n_networks; i++) {
+        const struct dhcp_network *n = &plan->networks[i];
+        if (n->link == link->info.index && n->local && n->settings.mode == SUBNET_SERVER &&
+            n->settings.conflict_detection)
+            return true;
+    }
+    return false;
+}
+
 bool dhcp_plan_same_links(const struct dhcp_plan *a, const struct dhcp_plan *b)
 {
     if (a->n_links != b->n_links || a->n_networks != b->n_networks)

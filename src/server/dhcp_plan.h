@@ -2,6 +2,7 @@
  * addresses in each network. */
 #pragma once
 
+#include "dhcp/arp_socket.h"
 #include "dhcp/router_advert_socket.h"
 #include "dhcp/server.h"
 #include "dhcp/socket.h"
@@ -14,6 +15,7 @@ struct served_link {
     struct dhcp_socket *socket;
     struct dhcp6_socket *socket6;               /* or NULL */
     struct router_advert_socket *router_advert; /* or NULL */
+    struct arp_socket *arp;                     /* or NULL */
 };
 
 /* What a configuration comes to on this machine. */
@@ -47,3 +49,5 @@ size_t dhcp_plan_networks6(const struct dhcp_plan *plan, const struct served_lin
 bool dhcp_network_has_ipv6(const struct dhcp_network *network);
 /* Does any subnet of the interface want router solicitations answered? */
 bool dhcp_plan_wants_router_advert(const struct dhcp_plan *plan, const struct served_link *link);
+/* Does any want machines to be found that use addresses of others? */
+bool dhcp_plan_wants_arp(const struct dhcp_plan *plan, const struct served_link *link);

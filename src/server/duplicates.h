@@ -1,7 +1,7 @@
 /*
  * What was found to be there twice and should be there once: a MAC, a node's name, a node's
- * identity, a machine's UUID, a DHCP server. Kept for the status, each once, until it was not seen
- * for DUPLICATES_KEPT; of more than DUPLICATES_MAX the one not seen for longest goes.
+ * identity, a machine's UUID, a DHCP server, an address. Kept for the status, each once, until it
+ * was not seen for DUPLICATES_KEPT; of more than DUPLICATES_MAX the one not seen for longest goes.
  */
 #pragma once
 
