@@ -24,6 +24,14 @@ struct admin_wake {
     uint32_t address; /* that it has, or was given last; 0: none that we know of */
 };
 
+/* An address that DHCP has offered to a machine, which has not asked for it yet. */
+struct admin_offer {
+    uint32_t address;
+    struct mac_address mac;
+    uint64_t expires_at; /* usec since 1970 */
+    char subnet[NAME_MAX_LEN + 1];
+};
+
 struct admin_settings {
     const char *socket; /* path of the Unix socket */
     const char *state_directory;
@@ -56,6 +64,9 @@ struct admin_settings {
     /* Frees an address, or what a node has. May wait; several threads at once. -ENOENT, -EBUSY with
      * the sentence. NULL: there are no leases. */
     int (*release_lease)(void *context, const char *address_or_node, struct error *ret_error);
+    /* Up to max of them, by no order. May wait; several threads at once. NULL: there are none. */
+    int (*offers)(void *context, struct admin_offer *offers, size_t max, size_t *ret_count,
+                  struct error *ret_error);
     /* Sends the magic packet out of the interfaces that the machine may be behind; they are told as
      * a new array. May wait; several threads at once. NULL: nothing can. */
     int (*wake)(void *context, const struct admin_wake *wake, json_t **ret_sent,

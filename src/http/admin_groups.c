@@ -95,53 +95,6 @@ void admin_remove_group(struct call *call)
         call_reply(call, 200, json_object());
 }
 
-struct lease_list {
-    const struct catalog *catalog;
-    json_t *list;
-};
-
-/* Nodes are found by MAC, as the DHCP server does. */
-static void add_lease(void *context, const struct registry_lease *lease)
-{
-    struct lease_list *l = context;
-    char address[IPV4_TEXT_SIZE], mac[MAC_TEXT_SIZE];
-    static const struct mac_address nobody;
-    const struct catalog_node *node = catalog_node_by_mac(l->catalog, lease->mac);
-    json_array_append_new(l->list,
-                          json_pack("{s:s, s:s?, s:s, s:s?, s:s, s:s, s:I}", "address",
-                                    ipv4_format(lease->address, address), "mac",
-                                    mac_eq(lease->mac, nobody) ? NULL : mac_format(lease->mac, mac),
-                                    "host_name", lease->host_name, "node", node ? node->name : NULL,
-                                    "subnet", lease->subnet, "state",
-                                    registry_lease_state_name(lease->state), "expires_at",
-                                    (json_int_t)lease->expires_at));
-}
-
-void admin_list_leases(struct call *call)
-{
-    struct error error;
-    cleanup_catalog struct catalog *catalog = catalog_slot_get(call->admin->settings.catalog);
-    struct lease_list list = {.catalog = catalog, .list = json_array()};
-    if (registry_lease_list(call->admin->settings.registry, add_lease, &list, &error) < 0) {
-        json_decref(list.list);
-        call_reply_error(call, &error);
-        return;
-    }
-    call_reply(call, 200, json_pack("{s:o}", "leases", list.list));
-}
-
-void admin_release_lease(struct call *call)
-{
-    const struct admin_settings *settings = &call->admin->settings;
-    struct error error;
-    int r = settings->release_lease ? settings->release_lease(settings->context, call->name, &error)
-                                    : error_set(&error, -ENOENT, "there are no leases here");
-    if (r < 0)
-        call_reply_error(call, &error);
-    else
-        call_reply(call, 200, json_object());
-}
-
 void admin_export_dhcp(struct call *call)
 {
     const struct admin_settings *settings = &call->admin->settings;

@@ -348,6 +348,11 @@ int dhcp_glue_release(struct dhcp_glue *glue, const struct dhcp_release *release
     return r;
 }
 
+void dhcp_glue_each_lease(struct dhcp_glue *glue, dhcp_lease_visitor *visit, void *context)
+{
+    dhcp_server_each_lease(glue->server, visit, context);
+}
+
 struct restoring {
     struct dhcp_glue *glue;
     struct dhcp_clock now;

@@ -43,6 +43,8 @@ int dhcp_glue_reload(struct dhcp_glue *glue, const struct config *config,
 /* On the loop's thread. As dhcp_server_release(), with the sentence. */
 int dhcp_glue_release(struct dhcp_glue *glue, const struct dhcp_release *release,
                       struct error *ret_error) MUST_CHECK;
+/* On the loop's thread: every lease, and what is only offered. */
+void dhcp_glue_each_lease(struct dhcp_glue *glue, dhcp_lease_visitor *visit, void *context);
 /* Stops answering. Records on their way to the registry go on; run the mailbox once more when the
  * registry has stopped. NULL: no-op. */
 void dhcp_glue_stop(struct dhcp_glue *glue);

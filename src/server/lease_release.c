@@ -1,42 +1,26 @@
-/*
- * The request is on the heap and belongs to both threads: one that stops does not run its mailbox
- * in time, and who waits then goes away first.
- */
 #include "server/lease_release.h"
 
-#include <errno.h>
-#include <semaphore.h>
+#include "server/control_call.h"
 
-#define PATIENCE 10 /* seconds */
+#include <errno.h>
+
 #define MAX_MACS 16
 
 struct request {
-    struct message message;
-    atomic_uint references;
-    sem_t done;
+    struct control_call call;
     struct dhcp_glue *const *glue;
     struct dhcp_release release;
     struct mac_address macs[MAX_MACS];
     struct error error;
 };
 
-static void unref(struct request *request)
+static void on_control(struct control_call *call)
 {
-    if (atomic_fetch_sub(&request->references, 1) != 1)
-        return;
-    sem_destroy(&request->done);
-    free(request);
-}
-
-static void on_control(struct message *message)
-{
-    struct request *request = container_of(message, struct request, message);
+    struct request *request = container_of(call, struct request, call);
     if (*request->glue)
         (void)!dhcp_glue_release(*request->glue, &request->release, &request->error);
     else
         (void)error_set(&request->error, -EAGAIN, "the server is being stopped");
-    sem_post(&request->done);
-    unref(request);
 }
 
 static int fill(struct request *request, const struct catalog *catalog, const char *what,
@@ -54,22 +38,6 @@ static int fill(struct request *request, const struct catalog *catalog, const ch
     return 0;
 }
 
-static int wait_for(struct request *request, struct error *ret_error)
-{
-    struct timespec until;
-    int r;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += PATIENCE;
-    do
-        r = sem_timedwait(&request->done, &until);
-    while (r < 0 && errno == EINTR);
-    if (r < 0)
-        return error_set(ret_error, -EAGAIN, "the server does not get to it, or is being stopped");
-    if (request->error.code)
-        *ret_error = request->error;
-    return request->error.code;
-}
-
 int lease_release_run(struct mailbox *mailbox, struct dhcp_glue *const *glue,
                       const struct catalog *catalog, const char *what, struct error *ret_error)
 {
@@ -81,12 +49,12 @@ int lease_release_run(struct mailbox *mailbox, struct dhcp_glue *const *glue,
         free(request);
         return r;
     }
-    request->message.run = on_control;
     request->glue = glue;
-    atomic_init(&request->references, 2);
-    sem_init(&request->done, 0, 0);
-    mailbox_post(mailbox, &request->message);
-    r = wait_for(request, ret_error);
-    unref(request);
+    r = control_call_run(&request->call, mailbox, on_control, ret_error);
+    if (r >= 0 && request->error.code) {
+        *ret_error = request->error;
+        r = request->error.code;
+    }
+    control_call_unref(&request->call);
     return r;
 }

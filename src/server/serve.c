@@ -31,6 +31,7 @@
 #include "server/http_log.h"
 #include "server/ibft_intent.h"
 #include "server/ipv4_side.h"
+#include "server/lease_offers.h"
 #include "server/lease_release.h"
 #include "server/loaders_list.h"
 #include "server/machine6.h"
@@ -623,6 +624,13 @@ static json_t *count(void *context)
     return counters_to_json(&counters);
 }
 
+static int list_offers(void *context, struct admin_offer *offers, size_t max, size_t *ret_count,
+                       struct error *ret_error)
+{
+    struct server *server = context;
+    return lease_offers_list(&server->mailbox, &server->dhcp, offers, max, ret_count, ret_error);
+}
+
 static int release_lease(void *context, const char *what, struct error *ret_error)
 {
     struct server *server = context;
@@ -753,6 +761,7 @@ static int start_admin(struct server *server, struct error *ret_error)
         .space = describe_space,
         .duplicates = list_duplicates,
         .release_lease = release_lease,
+        .offers = list_offers,
         .export_dhcp = export_for_dhcp,
         .export_firewall = export_for_firewall,
         .loaders = describe_loaders,

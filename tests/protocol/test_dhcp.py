@@ -831,3 +831,22 @@ def test_an_idle_daemon_does_nothing(daemon, wire):
     before = ticks()
     time.sleep(2)
     assert ticks() - before <= 1
+
+
+def test_an_offer_is_listed_as_one(daemon, wire):
+    """Until it is asked for; and in the place of what became of the address before."""
+    def listed() -> list[tuple[str, str, str]]:
+        return [(lease["address"], lease["mac"], lease["state"])
+                for lease in json.loads(daemon.ok("lease", "list", "--json"))["leases"]]
+
+    client = Client(wire, STRANGER)
+    offer = client.discover()
+    assert listed() == [(offer.yiaddr, STRANGER, "offered")]
+    assert " offered " in daemon.ok("lease", "list")
+    assert client.select(offer.yiaddr).kind == ACK
+    assert listed() == [(offer.yiaddr, STRANGER, "bound")]
+    release = client.message(RELEASE).set(54, SERVER)
+    release.ciaddr = offer.yiaddr
+    client.tell(release)
+    assert client.discover().yiaddr == offer.yiaddr
+    assert listed() == [(offer.yiaddr, STRANGER, "offered")]
