@@ -78,8 +78,10 @@ static bool may_send(struct router_advert_socket *socket)
     bool forwards = link_forwards_ipv6(socket->interface);
     if (forwards && !socket->told_forwarding)
         log_notice("%s: this server forwards IPv6 there, so that booting nodes get no router "
-                   "advertisement from it: iPXE waits 13 s for one at each start",
-                   socket->interface);
+                   "advertisement from it: iPXE waits 13 s for one at each start%s",
+                   socket->interface,
+                   socket->ra.n_prefixes ? ", and asks DHCPv6 for nothing if no router tells it to"
+                                         : "");
     socket->told_forwarding = forwards;
     return !forwards;
 }
