@@ -1,0 +1,74 @@
+#include "server/dhcp_warn.h"
+
+#include "core/log.h"
+
+static void tell_problems(const struct dhcp_plan *plan, const struct dhcp_plan *old)
+{
+    for (size_t i = 0; i < CONFIG_MAX_SUBNETS; i++)
+        if (plan->problems[i].code && (!old || old->problems[i].code != plan->problems[i].code))
+            log_error("dhcp: not served until that is mended: %s", plan->problems[i].text);
+}
+
+static bool lacks_address6(const struct dhcp_network *network)
+{
+    return network->settings.network6.bits && !dhcp_network_has_ipv6(network);
+}
+
+static bool lacked_address6(const struct dhcp_plan *old, const char *subnet)
+{
+    for (size_t i = 0; old && i < old->n_networks; i++)
+        if (str_eq(old->networks[i].settings.name, subnet))
+            return lacks_address6(&old->networks[i]);
+    return false;
+}
+
+static void warn_without_address6(const struct dhcp_plan *plan, const struct dhcp_plan *old)
+{
+    char text[NETWORK6_TEXT_SIZE];
+    for (size_t i = 0; i < plan->n_networks; i++) {
+        const struct subnet *subnet = &plan->networks[i].settings;
+        if (lacks_address6(&plan->networks[i]) && !lacked_address6(old, subnet->name))
+            log_warning("[subnet %s]: %s has no address in %s: nothing boots over IPv6 there; give "
+                        "it one, or correct `network6`",
+                        subnet->name, subnet->interface, network6_format(&subnet->network6, text));
+    }
+}
+
+void dhcp_warn_of_problems(const struct dhcp_plan *plan, const struct dhcp_plan *old)
+{
+    tell_problems(plan, old);
+    warn_without_address6(plan, old);
+}
+
+static void warn_unreachable(const struct dhcp_network *network, const struct endpoint *address,
+                             const char *section, const struct listen_list *list,
+                             uint16_t only_port)
+{
+    char text[ENDPOINT_TEXT_SIZE];
+    const struct endpoint *found = listen_list_find(list, address);
+    endpoint_format_address(address, text);
+    if (!found)
+        log_warning("[subnet %s]: its machines know this server as %s, where nothing of [%s] "
+                    "listens: they cannot boot",
+                    network->settings.name, text, section);
+    else if (only_port && endpoint_port(found) != only_port)
+        log_warning("[subnet %s]: [%s] listens on port %u of %s, but firmware asks port %u only: "
+                    "its machines cannot boot",
+                    network->settings.name, section, endpoint_port(found), text, only_port);
+}
+
+void dhcp_warn_of_unreachable(const struct dhcp_plan *plan, const struct listeners *listeners)
+{
+    for (size_t i = 0; i < plan->n_networks; i++) {
+        const struct dhcp_network *n = &plan->networks[i];
+        struct endpoint address = endpoint_of_ipv4(n->server, 0);
+        warn_unreachable(n, &address, "iscsi", &listeners->iscsi, 0);
+        warn_unreachable(n, &address, "http", &listeners->http, 0);
+        warn_unreachable(n, &address, "tftp", &listeners->tftp, 69);
+        if (!dhcp_network_has_ipv6(n))
+            continue;
+        address = endpoint_of_ipv6(&n->server6, 0);
+        warn_unreachable(n, &address, "http", &listeners->http, 0);
+        warn_unreachable(n, &address, "tftp", &listeners->tftp, 69);
+    }
+}
