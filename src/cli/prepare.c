@@ -109,6 +109,8 @@ static void print_dry_run(const struct plan *plan)
         printf(" (%s)\n", plan->commands[i].why);
     }
     print_left(plan, false);
+    if (!plan->n_changes && !plan->n_commands && !plan->n_notes)
+        puts("nothing to do: it is prepared");
 }
 
 static void print_done(const struct plan *plan, bool no_commands)

@@ -106,7 +106,13 @@ void check_loader(struct check *check)
     if (plan_exists(plan, "etc/default/grub") && !config)
         check_found(check, ERROR, "grub-no-config", "loader", "update-grub",
                     "GRUB is installed, but has no /boot/grub/grub.cfg: it stops at its prompt");
-    if (config && strstr(config, "root=/dev/"))
+    if (config && strstr(config, "root=/dev/mapper/"))
+        check_found(
+            check, WARNING, "root-mapper", "initramfs",
+            "put root on a partition of its own, without LVM or encryption",
+            "/boot/grub/grub.cfg gives the kernel root=/dev/mapper/...: the initramfs looks "
+            "for root on the disk's partitions for half a minute, before LVM is asked");
+    else if (config && strstr(config, "root=/dev/"))
         check_found(check, ERROR, "grub-root-device", "loader", NULL,
                     "/boot/grub/grub.cfg gives the kernel root=/dev/...: the disk may have another "
                     "name on a node, and the initramfs waits for it");

@@ -96,4 +96,9 @@ void check_identity(struct check *check)
         check_found(check, WARNING, "random-seed", "system", NULL,
                     "/var/lib/systemd/random-seed is there: all nodes begin with the same one");
     check_link_files(check);
+    if (plan_exists(&check->plan, "var/lib/cloud/instance"))
+        check_found(check, WARNING, "cloud-init-instance", "system",
+                    "cloud-init clean, or remove /var/lib/cloud",
+                    "/var/lib/cloud/instance is there: cloud-init takes each node for the machine "
+                    "that the image is from, and does nothing of a first boot");
 }

@@ -134,8 +134,59 @@ static void check_netplan(struct check *check)
     }
 }
 
+/* The first of the words that is in the text, at the beginning of a line but for blanks. */
+static const char *line_with(const char *text, const char *const *words, size_t count)
+{
+    for (const char *line = text; line && *line; line = next_line(line)) {
+        const char *begin = line + strspn(line, " \t-");
+        for (size_t i = 0; i < count; i++)
+            if (strncasecmp(begin, words[i], strlen(words[i])) == 0)
+                return words[i];
+    }
+    return NULL;
+}
+
+/* Addresses and MACs that are one machine's, in whatever configures the network. */
+static void check_fixed(struct check *check, const char *directory, const char *const *words,
+                        size_t count)
+{
+    struct plan *plan = &check->plan;
+    struct tree_names names = plan_list(plan, directory);
+    for (size_t i = 0; i < names.count; i++) {
+        const char *path = plan_format(plan, "%s/%s", directory, names.names[i]);
+        const char *text = strstr(names.names[i], ".link") ? NULL : plan_text(plan, path);
+        const char *word = line_with(text, words, count);
+        if (word)
+            check_found(check, WARNING, "fixed-address", "system",
+                        "take it out; each node has its address from the iBFT and from DHCP",
+                        "/%s has a line %s...: it is one machine's, and all nodes have it", path,
+                        word);
+    }
+}
+
+static void check_all_fixed(struct check *check)
+{
+    static const char *const networkd[] = {"Address=", "MACAddress=", "PermanentMACAddress="};
+    static const char *const manager[] = {"address1=", "mac-address=", "addresses="};
+    static const char *const netplan[] = {"macaddress:", "addresses:"};
+    static const char *const ifupdown[] = {"address ", "hwaddress "};
+    check_fixed(check, "etc/systemd/network", networkd, ARRAY_SIZE(networkd));
+    check_fixed(check, "etc/NetworkManager/system-connections", manager, ARRAY_SIZE(manager));
+    check_fixed(check, "etc/netplan", netplan, ARRAY_SIZE(netplan));
+    check_fixed(check, "etc/network/interfaces.d", ifupdown, ARRAY_SIZE(ifupdown));
+    const char *word = line_with(plan_text(&check->plan, "etc/network/interfaces"), ifupdown,
+                                 ARRAY_SIZE(ifupdown));
+    if (word)
+        check_found(check, WARNING, "fixed-address", "system",
+                    "take it out; each node has its address from the iBFT and from DHCP",
+                    "/etc/network/interfaces has a line %s...: it is one machine's, and all nodes "
+                    "have it",
+                    word);
+}
+
 void check_network(struct check *check)
 {
+    check_all_fixed(check);
     check_ifupdown(check);
     check_network_manager(check);
     check_networkd(check);

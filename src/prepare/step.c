@@ -38,8 +38,10 @@ static void put_files(struct plan *plan, const char *keep)
 
 static void enable_for(struct plan *plan, const char *unit, const char *target, const char *where)
 {
-    plan_link(plan, plan_format(plan, UNITS "%s.wants/%s", target, unit),
-              plan_format(plan, "%s/%s", where, unit));
+    const char *path = plan_format(plan, UNITS "%s.wants/%s", target, unit);
+    /* whoever enabled it may have written its place in another way */
+    if (plan_get(plan, path)->kind != TREE_LINK)
+        plan_link(plan, path, plan_format(plan, "%s/%s", where, unit));
 }
 
 static void enable(struct plan *plan, const char *unit)
@@ -76,8 +78,9 @@ void step_network(struct plan *plan)
     put_files(plan, NULL);
     enable_for(plan, "systemd-networkd.service", "multi-user.target", "/lib/systemd/system");
     enable_for(plan, "systemd-networkd.socket", "sockets.target", "/lib/systemd/system");
-    plan_link(plan, UNITS "dbus-org.freedesktop.network1.service",
-              "/lib/systemd/system/systemd-networkd.service");
+    if (plan_get(plan, UNITS "dbus-org.freedesktop.network1.service")->kind != TREE_LINK)
+        plan_link(plan, UNITS "dbus-org.freedesktop.network1.service",
+                  "/lib/systemd/system/systemd-networkd.service");
 }
 
 void step_resolver(struct plan *plan)

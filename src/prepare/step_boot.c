@@ -42,7 +42,8 @@ void step_grub(struct plan *plan)
     cleanup_free char *edited = by_name ? variable_drop(text, "GRUB_DISABLE_LINUX_UUID") : NULL;
     if (edited)
         plan_file(plan, "etc/default/grub", 0, edited, strlen(edited));
-    if (!edited && config && !strstr(config, "root=/dev/"))
+    bool by_device = config && strstr(config, "root=/dev/") && !strstr(config, "root=/dev/mapper/");
+    if (!edited && config && !by_device)
         return;
     if (packages_is_mounted(plan->tree))
         plan_command(plan, PLAN_AFTER_FILES, "the kernel is to find root by its UUID", update_grub);

@@ -13,6 +13,7 @@ import pytest
 from lab.capture import capturing
 from lab.disk import words_found
 from lab.netns import Namespace
+from lab.nodisk import find_binary
 from lab.peers import BASE_IQN, Node
 from lab.process import run, wait_until
 from lab.qemu import Machine
@@ -141,6 +142,17 @@ def test_image_is_nobody(golden: Path) -> None:
     assert "ssh_host" not in debugfs(golden, "ls -p /etc/ssh")
     assert "/run/nodisk/" in debugfs(golden, "stat /etc/iscsi/initiatorname.iscsi")
     assert words_found(golden, (NAME, MAC, ADDRESS, BASE_IQN)) == []
+
+
+@pytest.mark.full
+def test_the_doctor_finds_nothing(golden: Path, tmp_path: Path) -> None:
+    """The image is one that `nodisk prepare` has nothing to do with."""
+    root = tmp_path / "root"
+    root.mkdir()
+    debugfs(golden, f"rdump / {root}")
+    command = [find_binary(), "prepare", "--root", root]
+    assert run(*command, "--check").stdout == "nothing found\n"
+    assert run(*command, "--dry-run").stdout == "nothing to do: it is prepared\n"
 
 
 @pytest.mark.full

@@ -63,6 +63,7 @@ def test_the_files_are_those_of_the_golden_image(plain: Tree) -> None:
 def test_a_second_run_changes_nothing(tree: Tree) -> None:
     before = tree.snapshot()
     assert tree.run() == "nothing to do: it is prepared\n"
+    assert tree.run("--dry-run") == "nothing to do: it is prepared\n"
     assert tree.snapshot() == before
 
 
@@ -186,6 +187,43 @@ def test_what_is_no_file_is_told(plain: Tree) -> None:
     before = plain.snapshot()
     assert "/etc/resolv.conf is no file" in plain.run("--no-commands", "--root-uuid", UUID, code=1)
     assert plain.snapshot() == before
+
+
+def test_a_unit_that_is_enabled_in_another_way_stays(plain: Tree) -> None:
+    link = plain.path(f"{UNITS}/multi-user.target.wants/nodisk-up.service")
+    link.symlink_to("../nodisk-up.service")
+    plain.prepare()
+    assert os.readlink(link) == "../nodisk-up.service"
+
+
+OWN = """
+set -e
+mount -t tmpfs none "$1"
+mkdir "$1/upper" "$1/work" "$1/root"
+mount -t overlay overlay -o "lowerdir=/,upperdir=$1/upper,workdir=$1/work" "$1/root"
+mount -t proc proc "$1/root/proc"
+look() { cd "$1/upper"; find . -type f -o -type l -o -type c | sort; echo =; }
+chroot "$1/root" "$2" prepare --no-commands --root-uuid 1234-5678 >&2
+look "$1"
+chroot "$1/root" "$2" prepare --undo --no-commands >&2
+chroot "$1/root" "$2" prepare --check >&2 || true
+find . -name machine-id -size 0; cat ./etc/hostname
+"""
+
+
+@pytest.mark.skipif(not os.path.exists("/lib/systemd/systemd"), reason="this machine has no systemd")
+def test_this_machine_s_own_system(tmp_path: Path) -> None:
+    """Without --root; what is written goes to memory beside it, and is gone afterwards."""
+    result = subprocess.run(["unshare", "-m", "sh", "-c", OWN, "sh", tmp_path, NODISK], capture_output=True,
+                            text=True, timeout=120)
+    if "unknown filesystem type 'overlay'" in result.stderr:
+        pytest.skip("the kernel has no overlay file system")
+    assert result.returncode == 0, result.stderr
+    written, undone = result.stdout.split("=\n")
+    assert {"./etc/fstab", "./etc/machine-id", "./usr/lib/nodisk/up", "./var/lib/nodisk-prepare/undo.json"} \
+        <= set(written.splitlines())
+    assert undone == Path("/etc/hostname").read_text()
+    assert not os.path.exists("/var/lib/nodisk-prepare")
 
 
 def test_swap_stays_if_that_is_wanted(plain: Tree) -> None:
@@ -374,6 +412,17 @@ FAULTS = [
     ("no-systemd", "error", unlink("usr/lib/systemd/systemd")),
     ("grub-no-config", "error", put("etc/default/grub", "GRUB_TIMEOUT=5\n")),
     ("grub-root-device", "error", put("boot/grub/grub.cfg", "linux /vmlinuz root=/dev/sda1 ro\n")),
+    ("root-mapper", "warning", put("boot/grub/grub.cfg", "linux /vmlinuz root=/dev/mapper/vg-root ro\n")),
+    ("cloud-init-instance", "warning", put("var/lib/cloud/instance/datasource")),
+    ("fixed-address", "warning",
+     put("etc/network/interfaces.d/lan", "iface eth1 inet static\n\taddress 192.0.2.7/24\n")),
+    ("fixed-address", "warning",
+     put("etc/network/interfaces", "iface eth1 inet static\n  address 192.0.2.7/24\n")),
+    ("fixed-address", "warning", put("etc/systemd/network/10-lan.network", "[Network]\nAddress=192.0.2.7/24\n")),
+    ("fixed-address", "warning",
+     put("etc/NetworkManager/system-connections/lan.nmconnection", "[ipv4]\naddress1=192.0.2.7/24\n")),
+    ("fixed-address", "warning",
+     put("etc/netplan/01.yaml", "network:\n  ethernets:\n    lan:\n      match:\n        macaddress: 00:00:00:00:00:01\n")),
     ("efi-removable", "error", put("boot/efi/EFI/debian/grubx64.efi")),
 ]
 
