@@ -54,7 +54,7 @@ static const char *what_of(const struct plan_change *change)
                                                   : "written";
 }
 
-static json_t *plan_json(const struct plan *plan, bool done)
+static json_t *plan_json(const struct plan *plan, bool done, bool ran)
 {
     json_t *changes = json_array(), *commands = json_array(), *notes = json_array();
     for (size_t i = 0; i < plan->n_changes; i++) {
@@ -70,8 +70,8 @@ static json_t *plan_json(const struct plan *plan, bool done)
     for (size_t i = 0; i < plan->n_notes; i++)
         json_array_append_new(notes, json_pack("{s:s, s:s}", "step", plan->notes[i].step, "text",
                                                plan->notes[i].text));
-    return json_pack("{s:b, s:o, s:o, s:o}", "done", done, "changes", changes, "commands", commands,
-                     "left", notes);
+    return json_pack("{s:b, s:b, s:o, s:o, s:o}", "done", done, "ran", ran, "changes", changes,
+                     "commands", commands, "left", notes);
 }
 
 /* What is left to a person: of a run without commands, these, too. */
@@ -139,7 +139,7 @@ static int prepare(const struct cli *cli, const struct args *args, const struct 
     if (r < 0)
         r = cli_fail(&error);
     else if (cli->json)
-        r = show_json(plan_json(&plan, !dry));
+        r = show_json(plan_json(&plan, !dry, !dry && !no_commands));
     else if (dry)
         print_dry_run(&plan);
     else
@@ -253,6 +253,11 @@ static bool is_uuid(const char *text)
     return size > 0 && size <= 64 && strspn(text, "0123456789abcdefABCDEF-") == size;
 }
 
+static int count_modes(const struct args *args)
+{
+    return args_given(args, "check") + args_given(args, "undo") + args_given(args, "forget-undo");
+}
+
 /* A server is not to lose its own names because somebody forgot --root. */
 static bool is_server(const struct cli *cli, const struct tree *tree)
 {
@@ -266,6 +271,10 @@ static int run(const struct cli *cli, const struct args *args)
     const char *uuid = args_value(args, "root-uuid");
     if (args_given(args, "list"))
         return list(cli);
+    if (count_modes(args) > 1) {
+        fprintf(stderr, "nodisk: only one of --check, --undo and --forget-undo makes sense\n");
+        return CLI_USAGE;
+    }
     if (uuid && !is_uuid(uuid))
         return cli_bad_value("--root-uuid", uuid, "it is no UUID of a file system");
     if (tree_open(args_value(args, "root") ?: "/", &tree, &error) < 0)

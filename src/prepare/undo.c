@@ -104,11 +104,31 @@ static json_t *find(const json_t *paths, const char *path)
     return NULL;
 }
 
+static bool is_number(const char *text)
+{
+    return text && text[0] && strspn(text, "0123456789") == strlen(text) && strlen(text) < 9;
+}
+
+/* A name for a file beside the record that none has: after an undo in part, some are kept. */
+static unsigned long free_number(const json_t *paths)
+{
+    unsigned long number = 0;
+    size_t i;
+    const json_t *one;
+    json_array_foreach(paths, i, one)
+    {
+        const char *data = json_string_value(json_object_get(one, "data"));
+        if (is_number(data))
+            number = MAX(number, strtoul(data, NULL, 10) + 1);
+    }
+    return number;
+}
+
 /* A new one, with what the path is now; its data in a file beside the record. */
 static int note_new(struct plan *plan, json_t *paths, const struct plan_change *change)
 {
     const struct tree_entry *before = &change->before;
-    const char *number = plan_format(plan, "%zu", json_array_size(paths));
+    const char *number = plan_format(plan, "%lu", free_number(paths));
     json_t *one =
         json_pack("{s:s, s:s, s:i, s:i, s:i, s:I, s:I}", "path", change->path, "kind",
                   kind_names[before->kind], "mode", (int)before->mode, "uid", (int)before->uid,
@@ -158,11 +178,6 @@ int undo_note(struct plan *plan, struct error *ret_error)
                          "): %s; nothing was changed",
                          strerror(-r));
     return 0;
-}
-
-static bool is_number(const char *text)
-{
-    return text && text[0] && strspn(text, "0123456789") == strlen(text) && strlen(text) < 10;
 }
 
 /* A path's first state, out of the record. */

@@ -115,6 +115,7 @@ def test_undo_leaves_what_somebody_changed_since(plain: Tree) -> None:
     after = plain.snapshot(but="var/lib/nodisk-prepare")
     assert after.pop("etc/hosts")[4] == b"127.0.0.1 localhost mine\n"
     assert after == {name: what for name, what in before.items() if name != "etc/hosts"}
+    plain.prepare()  # what is kept of it is not mixed up with what is new
     plain.run("--undo", "--no-commands", "--force")
     assert plain.snapshot() == before
 
@@ -281,6 +282,12 @@ def test_other_systems_are_refused(plain: Tree, path: str, reason: str) -> None:
     assert plain.snapshot() == before
 
 
+def test_wrong_usage(plain: Tree) -> None:
+    assert "only one of" in plain.run("--check", "--undo", code=2)
+    assert "it is no UUID" in plain.run("--root-uuid", "x y", code=2)
+    assert "cannot open /no/such/place" in prepare("--root", "/no/such/place", code=1)
+
+
 def test_dracut_is_refused(plain: Tree) -> None:
     plain.path("usr/sbin/update-initramfs").unlink()
     plain.put("usr/bin/dracut", "")
@@ -295,7 +302,7 @@ def test_a_server_does_not_prepare_itself_by_mistake(tmp_path: Path) -> None:
 
 def test_json_and_the_list_of_steps(plain: Tree) -> None:
     answer = json.loads(plain.run("--json", "--no-commands", "--root-uuid", UUID))
-    assert answer["done"] and not answer["left"]
+    assert answer["done"] and not answer["ran"] and not answer["left"]
     assert {"step": "host-name", "path": "/etc/hostname", "what": "removed"} in answer["changes"]
     assert answer["commands"] == [{"step": "initramfs-build", "why": "the initramfs is to have what was written",
                                    "command": ["update-initramfs", "-u", "-k", KERNEL]}]
