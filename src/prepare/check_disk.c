@@ -1,12 +1,25 @@
 /* fstab, and what loads the kernel. */
 #include "prepare/check_rules.h"
 #include "prepare/edit.h"
+#include "prepare/packages.h"
 
 #define ERROR   CHECK_ERROR
 #define WARNING CHECK_WARNING
 
+static void check_root_uuid(struct check *check, const char *said)
+{
+    const char *uuid = packages_root_uuid(&check->plan);
+    if (uuid && strcasecmp(uuid, said) != 0)
+        check_found(check, ERROR, "fstab-root-uuid", "system", NULL,
+                    "/etc/fstab mounts UUID=%s as /, but this file system's is %s: root stays "
+                    "read-only",
+                    said, uuid);
+}
+
 static void check_root_line(struct check *check, const struct fstab_line *line)
 {
+    if (str_has_prefix(line->device, "UUID="))
+        check_root_uuid(check, line->device + strlen("UUID="));
     if (fstab_is_unstable(line->device))
         check_found(check, ERROR, "fstab-root-device", "system", NULL,
                     "/etc/fstab mounts %s as /: the disk may have another name on a node, and root "

@@ -113,9 +113,19 @@ static void put_root_options(FILE *file, const char *options)
         fprintf(file, "%snoatime", separator);
 }
 
+/* Is root named by something else than the UUID that it has? */
+static bool is_misnamed(const struct fstab_line *line, const struct fstab_wish *wish)
+{
+    if (!wish->root_uuid)
+        return false;
+    if (str_has_prefix(line->device, "UUID="))
+        return strcasecmp(line->device + strlen("UUID="), wish->root_uuid) != 0;
+    return fstab_is_unstable(line->device);
+}
+
 static void put_root(FILE *file, const struct fstab_line *line, const struct fstab_wish *wish)
 {
-    bool replace = wish->root_uuid && fstab_is_unstable(line->device);
+    bool replace = is_misnamed(line, wish);
     fprintf(file, "%s%s  /  %s  ", replace ? "UUID=" : "", replace ? wish->root_uuid : line->device,
             line->type);
     put_root_options(file, line->options);
@@ -127,7 +137,7 @@ static bool root_is_good(const struct fstab_line *line, const struct fstab_wish 
 {
     cleanup_free char *options = NULL;
     size_t size;
-    if (wish->root_uuid && fstab_is_unstable(line->device))
+    if (is_misnamed(line, wish))
         return false;
     FILE *file = open_memstream(&options, &size);
     if (!file)

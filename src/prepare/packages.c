@@ -1,9 +1,11 @@
 #include "prepare/packages.h"
 
 #include "prepare/edit.h"
+#include "prepare/filesystem.h"
 
-#include <dirent.h>
+#include <fcntl.h>
 #include <linux/magic.h>
+#include <sys/sysmacros.h>
 #include <sys/vfs.h>
 
 #define XFS_MAGIC 0x58465342
@@ -69,20 +71,30 @@ const char *packages_root_type(struct plan *plan)
     return type_of_mounted(plan->tree);
 }
 
-/* The name in /dev/disk/by-uuid of this device; NULL: it has none. */
+/* The name in /dev of this block device. False: it has none (btrfs, NFS, overlay). */
+static bool device_name(dev_t device, char name[static 64])
+{
+    char path[64], line[128];
+    bool found = false;
+    snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/uevent", major(device), minor(device));
+    cleanup_fclose FILE *file = fopen(path, "re");
+    while (file && !found && fgets(line, sizeof(line), file))
+        found = sscanf(line, "DEVNAME=%63[a-zA-Z0-9!_-]", name) == 1;
+    return found;
+}
+
+/* What the superblock on this device says, in the plan's memory; NULL: nothing. */
 static const char *uuid_of(struct plan *plan, dev_t device)
 {
-    const char *uuid = NULL;
-    const struct dirent *entry;
-    struct stat st;
-    DIR *directory = opendir("/dev/disk/by-uuid");
-    while (directory && !uuid && (entry = readdir(directory)))
-        if (fstatat(dirfd(directory), entry->d_name, &st, 0) == 0 && S_ISBLK(st.st_mode) &&
-            st.st_rdev == device)
-            uuid = arena_strdup(&plan->arena, entry->d_name);
-    if (directory)
-        closedir(directory);
-    return uuid;
+    char name[64], path[80], uuid[FILESYSTEM_UUID_SIZE];
+    uint8_t head[FILESYSTEM_HEAD_SIZE];
+    if (!device_name(device, name))
+        return NULL;
+    snprintf(path, sizeof(path), "/dev/%s", name);
+    cleanup_close int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    ssize_t size = fd < 0 ? -1 : pread(fd, head, sizeof(head), 0);
+    return size > 0 && filesystem_uuid(head, (size_t)size, uuid) ? arena_strdup(&plan->arena, uuid)
+                                                                 : NULL;
 }
 
 const char *packages_root_uuid(struct plan *plan)

@@ -197,6 +197,29 @@ def test_a_unit_that_is_enabled_in_another_way_stays(plain: Tree) -> None:
     assert os.readlink(link) == "../nodisk-up.service"
 
 
+MOUNTED = """
+set -e
+truncate -s 64M "$1/disk"
+mkfs.ext4 -q -F -U 0a0b0c0d-1111-2222-3333-444455556666 "$1/disk"
+mkdir "$1/mounted"
+mount -o loop "$1/disk" "$1/mounted"
+cp -a "$1/root/." "$1/mounted"
+"$2" prepare --root "$1/mounted" --check || true
+"$2" prepare --root "$1/mounted" --no-commands >&2
+cat "$1/mounted/etc/fstab"
+"""
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/loop0"), reason="there are no loop devices")
+def test_a_mounted_disk_tells_its_uuid(plain: Tree, tmp_path: Path) -> None:
+    plain.change("etc/fstab", "/dev/sda1", "UUID=12345678-1111-2222-3333-444455556666")
+    result = subprocess.run(["unshare", "-m", "sh", "-c", MOUNTED, "sh", tmp_path, NODISK], capture_output=True,
+                            text=True, timeout=120)
+    assert result.returncode == 0, result.stderr
+    assert "error: fstab-root-uuid (stage system)\n" in result.stdout
+    assert "\nUUID=0a0b0c0d-1111-2222-3333-444455556666  /  ext4  errors=remount-ro,noatime  0 1\n" in result.stdout
+
+
 OWN = """
 set -e
 mount -t tmpfs none "$1"

@@ -18,16 +18,17 @@ static void root_is_named_by_its_uuid(void **state)
     check_fstab("/dev/sda1 / ext4 errors=remount-ro 0 1\n",
                 "UUID=0-1  /  ext4  errors=remount-ro,noatime  0 1\n");
     check_fstab("  /dev/nvme0n1p2\t/\text4\n", "UUID=0-1  /  ext4  defaults,noatime\n");
-    check_fstab("UUID=9 / ext4 relatime 0 1\n", "UUID=9 / ext4 relatime 0 1\n");
+    check_fstab("UUID=0-1 / ext4 relatime 0 1\n", "UUID=0-1 / ext4 relatime 0 1\n");
+    check_fstab("UUID=9 / ext4 relatime\n", "UUID=0-1  /  ext4  relatime\n");
     check_fstab("/dev/mapper/vg-root  /  ext4  noatime\n",
                 "/dev/mapper/vg-root  /  ext4  noatime\n");
 }
 
 static void root_does_not_wait_for_the_network(void **state)
 {
-    check_fstab("UUID=9 / ext4 _netdev,noatime,x-systemd.requires=network-online.target 0 1\n",
-                "UUID=9  /  ext4  noatime  0 1\n");
-    check_fstab("UUID=9 / ext4 _netdev\n", "UUID=9  /  ext4  noatime\n");
+    check_fstab("UUID=0-1 / ext4 _netdev,noatime,x-systemd.requires=network-online.target 0 1\n",
+                "UUID=0-1  /  ext4  noatime  0 1\n");
+    check_fstab("UUID=0-1 / ext4 _netdev\n", "UUID=0-1  /  ext4  noatime\n");
 }
 
 static void a_root_that_is_missing_is_added(void **state)
@@ -39,8 +40,9 @@ static void a_root_that_is_missing_is_added(void **state)
 
 static void swap_becomes_a_comment(void **state)
 {
-    static const char text[] = "UUID=9 / ext4 noatime\nUUID=8 none swap sw 0 0\n";
-    check_fstab(text, "UUID=9 / ext4 noatime\n# not across the network: UUID=8 none swap sw 0 0\n");
+    static const char text[] = "UUID=0-1 / ext4 noatime\nUUID=8 none swap sw 0 0\n";
+    check_fstab(text,
+                "UUID=0-1 / ext4 noatime\n# not across the network: UUID=8 none swap sw 0 0\n");
     cleanup_free char *kept = fstab_edit(text, &(struct fstab_wish){.keep_swap = true});
     assert_string_equal(kept, text);
 }
@@ -57,8 +59,8 @@ static void what_is_no_entry_stays(void **state)
     assert_true(fstab_next(&cursor, &found));
     assert_false(found.is_entry);
     assert_false(fstab_next(&cursor, &found));
-    check_fstab("#/dev/sda1 / ext4\n\n  \nword\nUUID=9 / ext4 noatime\n",
-                "#/dev/sda1 / ext4\n\n  \nword\nUUID=9 / ext4 noatime\n");
+    check_fstab("#/dev/sda1 / ext4\n\n  \nword\nUUID=0-1 / ext4 noatime\n",
+                "#/dev/sda1 / ext4\n\n  \nword\nUUID=0-1 / ext4 noatime\n");
 }
 
 static void options_are_whole_words(void **state)
