@@ -8,8 +8,10 @@
 #define UNKNOWN_SECONDS 10
 /* Between two questions of one that waits to become a node. */
 #define PENDING_SECONDS 3
-/* iPXE's retries, about 5 s each, of a disk that it has lost while firmware or GRUB reads it. */
-#define SAN_RETRIES     120
+/* iPXE's retries of a disk that it has lost while firmware or GRUB reads it: about 5 s each if
+ * nobody answers, so that four hours are survived; but a moment if the disk answers with an error.
+ */
+#define SAN_RETRIES     2880
 
 /* The disk's number in firmware, which is iPXE's own choice, too. */
 #define DRIVE         "0x80"
@@ -32,7 +34,7 @@ static void put_url(FILE *f, const char *path, struct mac_address mac, const cha
 static void put_retry(FILE *f, struct mac_address mac, const struct boot_site *site,
                       const char *again)
 {
-    fprintf(f, "sleep %u\nchain --replace ", RETRY_SECONDS);
+    fprintf(f, "sleep %u\nchain --timeout " FETCH_TIMEOUT " --replace ", RETRY_SECONDS);
     put_url(f, "boot.ipxe", mac, site->base_url);
     fprintf(f, " || goto %s\n", again);
 }
@@ -268,7 +270,7 @@ static void put_volume(FILE *f, const struct plan *plan, struct mac_address mac,
     else if (site->ipv4_way == BOOT_IPV4_USE)
         put_origin(f, mac, site->ways.ibft_origin);
     put_chap(f, plan_chap(plan));
-    fprintf(f, "set san-retries %u\n", SAN_RETRIES);
+    fprintf(f, "set san-retries:int32 %u\n", SAN_RETRIES); /* it has a byte otherwise */
     if (plan->volume->elsewhere)
         put_elsewhere(f, plan, site);
     else
@@ -284,6 +286,22 @@ static void put_wait(FILE *f, const char *node, const char *sentence, struct mac
     put_retry(f, mac, site, "again");
 }
 
+/* The card that it boots from asks, alone if it is among the first: on the network of another one
+ * there may be another server, and iPXE stops at the first that answers. It is not closed for that:
+ * a switch may let nothing through for 45 s when its link comes up again (spanning tree). */
+static void put_dhcp(FILE *f, struct mac_address mac)
+{
+    char text[MAC_TEXT_SIZE];
+    mac_format(mac, text);
+    fputs("clear card ||\n", f);
+    for (size_t i = 0; i < ARRAY_SIZE(interface_names); i++)
+        fprintf(f, "iseq ${%s/mac} %s && set card %s ||\n", interface_names[i], text,
+                interface_names[i]);
+    fputs("isset ${card} || goto any\ndhcp ${card} || goto again\ngoto fetch\n"
+          ":any\ndhcp || goto again\n:fetch\n",
+          f);
+}
+
 /* From its address on. */
 static void put_start_over(FILE *f, unsigned seconds, struct mac_address mac,
                            const struct boot_site *site)
@@ -291,7 +309,9 @@ static void put_start_over(FILE *f, unsigned seconds, struct mac_address mac,
     put_origin(f, mac, IBFT_ORIGIN_DHCP); /* what was set would hide the new one */
     if (site->ipv4_way != BOOT_IPV4_USE)
         put_no_ipv4(f, mac);
-    fprintf(f, "sleep %u\nifclose\ndhcp || goto again\nchain --replace ", seconds);
+    fprintf(f, "sleep %u\n", seconds);
+    put_dhcp(f, mac);
+    fputs("chain --timeout " FETCH_TIMEOUT " --replace ", f);
     put_url(f, "boot.ipxe", mac, site->base_url);
     fprintf(f, " || goto again\n");
 }
@@ -311,7 +331,7 @@ static void put_stranger(FILE *f, struct mac_address mac, const struct boot_site
 /* Asks with all that it knows of itself. */
 static void put_telling(FILE *f, struct mac_address mac, const struct boot_site *site)
 {
-    fputs("chain --replace ", f);
+    fputs("chain --timeout " FETCH_TIMEOUT " --replace ", f);
     put_url(f, "boot.ipxe", mac, site->base_url);
     fprintf(f, "%s || goto again\n", facts_query);
 }

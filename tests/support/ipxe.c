@@ -74,6 +74,8 @@ static char *expand(const struct script *s, char *token, char room[static MAC_TE
     char number;
     if (is_path_setting(token))
         return s->ipxe->path1;
+    if (str_eq(token, "${card}"))
+        return s->ipxe->card;
     const char *name = is_setting(token) ? interface_setting(token + 2, &number) : NULL;
     if (!name)
         return token;
@@ -199,6 +201,7 @@ static char *text_setting(struct ipxe *ipxe, const char *name)
         {"reverse-username", ipxe->reverse_username},
         {"reverse-password", ipxe->reverse_password},
         {"path1", ipxe->path1},
+        {"card", ipxe->card},
     };
     for (size_t i = 0; i < ARRAY_SIZE(settings); i++)
         if (str_eq(name, settings[i].name))
@@ -234,6 +237,8 @@ static bool do_set(struct script *s, int argc, char **argv)
         return set_interface(s, argv[1], argv[2]);
     if (argv[2][0] == '-')
         return broken(s, "set %s %s: that is an option", argv[1], argv[2]);
+    if (type && str_eq(argv[1], "san-retries") && str_eq(type, "int32"))
+        type = NULL;
     if (type && (!text || !str_eq(type, "hexraw") || !put_hex(text, argv[2])))
         return broken(s, "%s cannot be set to %s", argv[1], argv[2]);
     if (type)
@@ -395,7 +400,8 @@ static const char *fetched_url(struct script *s, int argc, char **argv)
     if (argc < 4 || !str_eq(argv[1], "--timeout") || strtoul(argv[2], &end, 10) < 1000 || *end ||
         s->ipxe->closed)
         return NULL;
-    const char *url = str_eq(argv[3], "--name") && argc >= 6 ? argv[5] : argv[3];
+    bool named = str_eq(argv[3], "--name") && argc >= 6;
+    const char *url = argv[named ? 5 : str_eq(argv[3], "--replace") && argc == 5 ? 4 : 3];
     return str_has_prefix(url, "http://") ? url : NULL;
 }
 
@@ -454,32 +460,30 @@ static bool do_chain(struct script *s, int argc, char **argv)
 {
     struct ipxe *ipxe = s->ipxe;
     const char *url = fetched_url(s, argc, argv);
-    if (url)
+    bool replace = argc == 5 && str_eq(argv[3], "--replace");
+    if (!url || (argc != 4 && !replace))
+        return broken(s, "chain takes --timeout, --replace or not, and a URL, and a network");
+    if (!replace)
         return chain_and_return(s, url);
-    if (argc != 3 || !str_eq(argv[1], "--replace") || !str_has_prefix(argv[2], "http://"))
-        return broken(s, "chain takes --replace and a URL");
-    if (ipxe->closed)
-        return broken(s, "chain without a network");
     ipxe->chains++;
-    str_copy(ipxe->url, sizeof(ipxe->url), argv[2]);
+    str_copy(ipxe->url, sizeof(ipxe->url), url);
     return ipxe->outcome(ipxe, argv[0]) == IPXE_WORKS ? finish(s, IPXE_REPLACED) : false;
-}
-
-static bool do_ifclose(struct script *s, int argc, char **argv)
-{
-    s->ipxe->closed = true;
-    return argc == 1 || broken(s, "ifclose takes nothing");
 }
 
 static bool do_dhcp(struct script *s, int argc, char **argv)
 {
     struct ipxe *ipxe = s->ipxe;
-    if (argc != 1)
-        return broken(s, "dhcp takes nothing");
+    if (argc != 2 || (!str_eq(argv[1], "netX") && !str_eq(argv[1], "net1")))
+        return broken(s, "dhcp not with the interface that it boots from");
     ipxe->dhcps++;
     bool ok = ipxe->outcome(ipxe, argv[0]) == IPXE_WORKS;
-    ipxe->closed &= !ok;
+    ipxe->closed = !ok; /* "to avoid memory exhaustion" */
     return ok;
+}
+
+static bool do_isset(struct script *s, int argc, char **argv)
+{
+    return argc == 2 ? argv[1][0] != '\0' : broken(s, "isset takes a value");
 }
 
 static bool do_iseq(struct script *s, int argc, char **argv)
@@ -501,12 +505,15 @@ static bool run_command(struct script *s, int argc, char **argv)
         const char *name;
         bool (*run)(struct script *s, int argc, char **argv);
     } commands[] = {
-        {"echo", do_echo},       {"set", do_set},         {"sleep", do_sleep},
-        {"goto", do_goto},       {"exit", do_exit},       {"ifclose", do_ifclose},
-        {"dhcp", do_dhcp},       {"sanboot", do_sanboot}, {"chain", do_chain},
-        {"clear", do_clear},     {"sanhook", do_sanhook}, {"sanunhook", do_sanunhook},
-        {"kernel", do_kernel},   {"initrd", do_initrd},   {"boot", do_boot},
-        {"imgfree", do_imgfree}, {"iseq", do_iseq},       {"ifopen", do_ifopen},
+        {"echo", do_echo},           {"set", do_set},
+        {"sleep", do_sleep},         {"goto", do_goto},
+        {"exit", do_exit},           {"dhcp", do_dhcp},
+        {"sanboot", do_sanboot},     {"chain", do_chain},
+        {"clear", do_clear},         {"sanhook", do_sanhook},
+        {"sanunhook", do_sanunhook}, {"kernel", do_kernel},
+        {"initrd", do_initrd},       {"boot", do_boot},
+        {"imgfree", do_imgfree},     {"iseq", do_iseq},
+        {"ifopen", do_ifopen},       {"isset", do_isset},
     };
     for (size_t i = 0; argc > 0 && i < ARRAY_SIZE(commands); i++)
         if (str_eq(argv[0], commands[i].name))
