@@ -5,30 +5,41 @@
 
 /*
  * For iPXE that is burnt into a card, or on a stick: every card in turn, for ever, until one of
- * them is given a boot script and that can be fetched. A port that needs 45 seconds before it lets
- * anything through (spanning tree), and a server that is away for hours, are waited for so.
+ * them is given a boot script and that can be fetched. A server that is away for hours is waited
+ * for so. A port that lets nothing through at first (spanning tree, 45 seconds) is one that iPXE
+ * itself waits for if the switch says so. If it does not, and the card takes its link down when it
+ * is closed, which iPXE does after each DHCP without an answer, asking quickly would never end: so
+ * in one round of a hundred the links are up for longer than that before; the first time after ten.
  *
  * For iPXE of 2019 (Debian 12) and newer.
  */
 static const char until_a_card[] =
     "#!ipxe\n"
     "# Boots from nodisk, whichever card its network is on: tries them all, again and again.\n"
+    "set round:int32 90\n"
     ":again\n"
     "set nic:int32 0\n"
     ":card\n"
     "isset ${net${nic}/mac} || goto wait\n"
-    "echo nodisk: asking for an address with net${nic} (${net${nic}/mac})\n"
-    "ifclose ||\n";
+    "echo nodisk: asking for an address with net${nic} (${net${nic}/mac})\n";
 
 static const char after_dhcp[] =
-    "isset ${filename} || goto next\n"
-    "chain --replace ${filename} || goto next\n"
+    "isset ${filename} && chain --timeout 30000 --replace ${filename} ||\n"
+    "ifclose ||\n"
     ":next\n"
     "inc nic\n"
     "goto card\n"
     ":wait\n"
+    "inc round\n"
+    "iseq ${round} 100 && goto patient ||\n"
     "echo nodisk: no card has got a boot script; trying again in 5 seconds\n"
     "sleep 5\n"
+    "goto again\n"
+    ":patient\n"
+    "set round:int32 0\n"
+    "echo nodisk: no card has got a boot script; trying again in 50 seconds (spanning tree?)\n"
+    "ifopen ||\n"
+    "sleep 50\n"
     "goto again\n";
 
 #define MAX_VLAN 4094 /* IEEE 802.1Q */
