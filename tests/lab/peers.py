@@ -74,6 +74,7 @@ class Today:
                            13 seconds at each DHCP (few people know to do it)
     crowd                  how many come at once, if they are many: the limits of all three
                            are raised to that, and not every message is logged
+    disks                  whether tgt runs, too
     """
 
     namespace: Namespace
@@ -81,6 +82,7 @@ class Today:
     lease_seconds: int = 3600
     address: str = ADDRESS
     crowd: int = 0
+    disks: bool = True
     nodes: list[Node] = field(default_factory=list, init=False)
     _daemons: dict[str, Process] = field(default_factory=dict, init=False)
 
@@ -112,7 +114,8 @@ class Today:
             raise LabError("the server runs already")
         self.folder.mkdir(parents=True, exist_ok=True)
         try:
-            self._start_tgt()
+            if self.disks:
+                self._start_tgt()
             self._start_nginx()
             self._start_dnsmasq()
         except BaseException:

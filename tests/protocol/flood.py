@@ -39,7 +39,7 @@ def main() -> int:
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as sender:
         sender.bind((sys.argv[1], 0))
         frames = [frame(rng, "malformed" in sys.argv and i % 2 == 1) for i in range(FRAMES)]
-        rate, sent, begin = int(sys.argv[2]), 0, time.monotonic()
+        rate, sent, told, begin = int(sys.argv[2]), 0, False, time.monotonic()
         while not stopped:
             for one in frames:
                 at = 14 + 28 + 28 + 3  # chaddr behind the headers, its last three bytes
@@ -52,7 +52,8 @@ def main() -> int:
                 sent += 1
                 if sent % 64 == 0:
                     time.sleep(max(0.0, begin + sent / rate - time.monotonic()))
-            if sent == len(frames):
+            if not told and sent >= len(frames) // 2:
+                told = True
                 print("flooding", flush=True)
     print(sent, flush=True)
     return 0

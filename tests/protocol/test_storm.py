@@ -1,5 +1,6 @@
 """The replayer of bench/storm: twenty nodes boot at once as a real one did, and none of them needs a second try."""
 
+import json
 import os
 import subprocess
 import sys
@@ -89,3 +90,16 @@ def test_a_trace_that_is_none(tmp_path, line):
     done = subprocess.run([find_replayer(), "--trace", trace, "--interface", "lo"], capture_output=True, text=True,
                           timeout=60, check=False)
     assert done.returncode == 1 and f"{trace}, line 3" in done.stderr
+
+
+def test_the_measurement_of_addresses(tmp_path):
+    """bench/dhcp, with few machines: all of them are served by nodisk, in the flood, too."""
+    bench = Path(__file__).resolve().parents[2] / "bench/dhcp"
+    done = subprocess.run([sys.executable, bench, "--nodes", "20", "--rounds", "1", "--flood-seconds", "1", "--rate", "2000",
+                           "--json"], capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    every = json.loads(done.stdout)
+    for kind in ("storm", "flood"):
+        assert [report["up"] for report in every[kind]["nodisk"]] == [NODES]
+        assert len(every[kind]["dnsmasq"]) == 1
+    assert every["flood"]["nodisk"][0]["flood_rate"] > 0
