@@ -98,7 +98,7 @@ static void put_ask_ipv4(FILE *f, struct mac_address mac, const struct boot_site
     fputs(":again\n", f);
     for (size_t i = 0; i < ARRAY_SIZE(interface_names); i++) {
         const char *name = interface_names[i];
-        fprintf(f, "iseq ${%s/mac} %s && chain --replace ", name, text);
+        fprintf(f, "iseq ${%s/mac} %s && chain --timeout " FETCH_TIMEOUT " --replace ", name, text);
         put_url(f, "boot.ipxe", mac, site->base_url);
         fprintf(f, "&" BOOT_IPV4_QUERY "=${%s/ip} ||\n", name);
     }
