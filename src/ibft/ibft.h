@@ -60,7 +60,7 @@ struct ibft_nic {
     struct ibft_ip gateway, dns[2], dhcp;
     uint16_t vlan; /* 0: none */
     struct mac_address mac;
-    uint16_t pci; /* bus, device (5 bits), function (3) */
+    uint16_t pci; /* bus, device (5 bits), function (3); 0: not known */
     char host_name[IBFT_TEXT_SIZE];
 };
 

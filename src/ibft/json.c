@@ -22,17 +22,20 @@ static void add_common(json_t *json, uint8_t index, uint8_t flags)
 
 static json_t *nic_to_json(const struct ibft_nic *nic)
 {
-    char mac[MAC_TEXT_SIZE], pci[16];
+    char mac[MAC_TEXT_SIZE], pci[16] = "";
     json_t *dns = json_array();
-    snprintf(pci, sizeof(pci), "%02x:%02x.%x", nic->pci >> 8, nic->pci >> 3 & 0x1f, nic->pci & 7);
+    if (nic->pci)
+        snprintf(pci, sizeof(pci), "%02x:%02x.%x", nic->pci >> 8, nic->pci >> 3 & 0x1f,
+                 nic->pci & 7);
     for (size_t i = 0; i < ARRAY_SIZE(nic->dns); i++)
         if (ibft_ip_is_set(&nic->dns[i]))
             json_array_append_new(dns, ip_to_json(&nic->dns[i]));
-    json_t *json = json_pack(
-        "{s:s, s:s, s:o, s:i, s:s, s:o, s:o, s:o, s:i, s:o}", "mac", mac_format(nic->mac, mac),
-        "pci", pci, "address", ip_to_json(&nic->address), "prefix", nic->prefix, "origin",
-        ibft_from_text(nic->from), "gateway", ip_to_json(&nic->gateway), "dns", dns, "dhcp_server",
-        ip_to_json(&nic->dhcp), "vlan", nic->vlan, "host_name", text_or_null(nic->host_name));
+    json_t *json = json_pack("{s:s, s:o, s:o, s:i, s:s, s:o, s:o, s:o, s:i, s:o}", "mac",
+                             mac_format(nic->mac, mac), "pci", text_or_null(pci), "address",
+                             ip_to_json(&nic->address), "prefix", nic->prefix, "origin",
+                             ibft_from_text(nic->from), "gateway", ip_to_json(&nic->gateway), "dns",
+                             dns, "dhcp_server", ip_to_json(&nic->dhcp), "vlan", nic->vlan,
+                             "host_name", text_or_null(nic->host_name));
     add_common(json, nic->index, nic->flags);
     return json;
 }

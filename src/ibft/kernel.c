@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sys/stat.h>
 
 struct place {
@@ -101,6 +102,22 @@ static void get_initiator(const struct place *place, struct ibft_initiator *init
     get_line(place, "initiator-name", initiator->name);
 }
 
+/* A link to the card: ".../0000:00:03.0". */
+static uint16_t get_pci(const struct place *place)
+{
+    char path[64], target[PATH_MAX];
+    unsigned bus, device, function;
+    snprintf(path, sizeof(path), "%s/device", place->name);
+    ssize_t size = readlinkat(place->directory, path, target, sizeof(target) - 1);
+    if (size < 0)
+        return 0;
+    target[size] = '\0';
+    const char *name = strrchr(target, '/');
+    if (!name || sscanf(name, "/%*4x:%2x:%2x.%1x", &bus, &device, &function) != 3)
+        return 0;
+    return (uint16_t)(bus << 8 | (device & 0x1f) << 3 | (function & 7));
+}
+
 static void get_nic(const struct place *place, struct ibft_nic *nic)
 {
     char mac[IBFT_TEXT_SIZE];
@@ -115,6 +132,7 @@ static void get_nic(const struct place *place, struct ibft_nic *nic)
     get_ip(place, "secondary-dns", &nic->dns[1]);
     get_ip(place, "dhcp", &nic->dhcp);
     nic->vlan = (uint16_t)get_number(place, "vlan", UINT16_MAX);
+    nic->pci = get_pci(place);
     get_line(place, "mac", mac);
     (void)!mac_parse(mac, &nic->mac); /* one that no card has is told of elsewhere */
     get_line(place, "hostname", nic->host_name);

@@ -31,10 +31,12 @@ static void print_dns(FILE *out, const struct ibft_nic *nic)
 
 static void print_nic(FILE *out, size_t number, const struct ibft_nic *nic)
 {
-    char name[16], mac[MAC_TEXT_SIZE], ip[IBFT_IP_TEXT_SIZE], text[128], vlan[8] = "";
+    char name[16], mac[MAC_TEXT_SIZE], ip[IBFT_IP_TEXT_SIZE], text[128], vlan[8] = "", pci[24] = "";
     snprintf(name, sizeof(name), "card %zu", number);
-    snprintf(text, sizeof(text), "%s, PCI %02x:%02x.%x%s", mac_format(nic->mac, mac), nic->pci >> 8,
-             nic->pci >> 3 & 0x1f, nic->pci & 7, marks(nic->flags));
+    if (nic->pci)
+        snprintf(pci, sizeof(pci), ", PCI %02x:%02x.%x", nic->pci >> 8, nic->pci >> 3 & 0x1f,
+                 nic->pci & 7);
+    snprintf(text, sizeof(text), "%s%s%s", mac_format(nic->mac, mac), pci, marks(nic->flags));
     field(out, name, text);
     ibft_ip_format(&nic->address, ip);
     snprintf(text, sizeof(text), "%s/%u, origin: %s", ip[0] ? ip : "none", nic->prefix,

@@ -61,9 +61,11 @@ static struct ibft read_kernel(const char *root, struct ibft_faults *ret_faults)
 
 static void what_the_kernel_shows_is_read(void **state)
 {
-    char *root = scratch_dir_make(), text[IBFT_IP_TEXT_SIZE];
+    char *root = scratch_dir_make(), text[IBFT_IP_TEXT_SIZE], link[PATH_MAX];
     struct ibft_faults faults;
     put_all(root);
+    snprintf(link, sizeof(link), "%s/ethernet0/device", root);
+    assert_int_equal(symlink("../../../devices/pci0000:00/0000:02:1f.3", link), 0);
     const struct ibft ibft = read_kernel(root, &faults);
     for (size_t i = 0; i < faults.count; i++)
         fail_msg("%s", faults.list[i].text);
@@ -74,6 +76,7 @@ static void what_the_kernel_shows_is_read(void **state)
     assert_int_equal(nic->prefix, 23);
     assert_int_equal(nic->from, IBFT_FROM_DHCP);
     assert_int_equal(nic->vlan, 7);
+    assert_int_equal(nic->pci, 0x02fb);
     assert_string_equal(nic->host_name, "web1");
     assert_int_equal(ibft_lun_number(target->lun), 1);
     assert_string_equal(target->secret, "a secret of 16 c");
