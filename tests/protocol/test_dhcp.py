@@ -142,6 +142,37 @@ def test_udhcpc_gets_and_releases(lab, daemon, tmp_path, program):
         time.sleep(0.05)
 
 
+def wait_for_file(path: Path, process, seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not path.exists():
+        assert time.monotonic() < deadline, process.output()
+        time.sleep(0.05)
+
+
+def start_dhcpcd(client, tmp_path, path):
+    """Its client id is a DUID with an IAID, not the MAC."""
+    config = tmp_path / "dhcpcd.conf"
+    config.write_text("duid\nrequire dhcp_server_identifier\noption routers, host_name, domain_name\nnoarp\nreboot 0\n")
+    return client.start("dhcpcd", "unshare", "--mount", "sh", "-c",
+                        "mount -t tmpfs none /run && mount -t tmpfs none /var/lib/dhcpcd && "
+                        f"exec dhcpcd -4 -B --nohook resolv.conf -f {config} -c {path} eth0")
+
+
+def test_dhcpcd_gets_and_renews(lab, daemon, tmp_path):
+    need("dhcpcd", "unshare")
+    client = lab.client(mac=NODE)
+    path = script(tmp_path, "dhcpcd-script")
+    daemon.ok("node", "add", "web1", "--mac", NODE, "--address", "10.0.0.11")
+    process = start_dhcpcd(client, tmp_path, path)
+    wait_for_file(path.with_name("dhcpcd-script.BOUND"), process)
+    bound = told(path, "BOUND")
+    assert bound["new_ip_address"] == "10.0.0.11" and bound["new_dhcp_server_identifier"] == SERVER
+    assert bound["new_host_name"] == "web1" and bound["new_routers"] == "10.0.0.254"
+    assert bound["new_domain_name"] == "lan.example"
+    process.stop()
+    assert "10.0.0.11" in daemon.ok("lease", "list")
+
+
 # --- nodes ---
 
 def test_a_node_has_its_address_and_name_in_every_stage(daemon, wire):
@@ -403,6 +434,27 @@ def test_behind_a_relay(lab, tmp_path):
     while not path.with_name("udhcpc-script.renew").exists():
         assert time.monotonic() < deadline, process.output()
         time.sleep(0.05)
+    assert told(path, "renew")["ip"] == "10.9.0.11"
+
+
+@pytest.mark.parametrize("option_82", [[], ["-a", "-m", "append"]], ids=["plain", "option 82"])
+def test_behind_iscs_relay(lab, tmp_path, option_82):
+    """dhcrelay across a router; with the option, it takes answers only that have it whole."""
+    need("dhcrelay", "udhcpc")
+    daemon = lab.daemon(SUBNET + FAR)
+    relay, far = far_lab(lab)
+    process = relay.start("dhcrelay", "dhcrelay", "-4", "-d", "--no-pid", *option_82, SERVER)
+    wait_until(lambda: "Sending on   Socket" in process.output(), "the relay listens", 30)
+    far.run("ip", "link", "set", "eth0", "address", NODE)
+    daemon.ok("node", "add", "far1", "--mac", NODE, "--address", "10.9.0.11")
+    path = script(tmp_path, "udhcpc-script")
+    client = far.start("udhcpc", "udhcpc", "-f", "-i", "eth0", "-s", path, "-t", "20", "-T", "1")
+    wait_for_file(path.with_name("udhcpc-script.bound"), client)
+    bound = told(path, "bound")
+    assert bound["ip"] == "10.9.0.11" and bound["router"] == "10.9.0.2" and bound["serverid"] == SERVER
+    far.run("ip", "route", "add", "default", "via", "10.9.0.2")
+    client.child.send_signal(10)
+    wait_for_file(path.with_name("udhcpc-script.renew"), client)
     assert told(path, "renew")["ip"] == "10.9.0.11"
 
 
