@@ -1,11 +1,13 @@
-"""iPXE with the script of `nodisk loaders script` in it, as on a USB stick or in a card."""
+"""iPXE with the script of `nodisk loaders script` in it, as on a USB stick or in a card, or beside the loader."""
 
+import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 from lab.netns import Namespace
-from lab.nodisk import Nodisk
+from lab.nodisk import CONFIG, Nodisk
 from lab.qemu import Machine
 
 IPXE = Path("/boot/ipxe.lkrn")  # of the package ipxe
@@ -30,4 +32,28 @@ def test_every_card_is_tried_until_the_server_is_there(namespace: Namespace) -> 
         daemon.cli("node", "add", NAME, "--mac", MAC, "--address", ADDRESS)
         daemon.wait_stage(NAME, "script", 300)
         machine.console.expect("stick1: has nothing to boot", 60)
+    daemon.stop()
+
+
+@pytest.mark.full
+def test_the_script_beside_a_newer_loader(namespace: Namespace, tmp_path: Path) -> None:
+    """UEFI; NODISK_NEWER_IPXE is a directory with snponly.efi, such as /usr/lib/ipxe of Debian 13."""
+    newer = os.environ.get("NODISK_NEWER_IPXE")
+    if not newer:
+        pytest.skip("NODISK_NEWER_IPXE does not name a directory with a newer snponly.efi")
+    loaders = tmp_path / "loaders"
+    loaders.mkdir()
+    for name in ("undionly.kpxe", "snponly.efi"):
+        shutil.copy(Path(newer) / name, loaders)
+    daemon = Nodisk(namespace, namespace.work / "nodisk", config=CONFIG + f"\n[tftp]\nloaders = {loaders}\n")
+    (loaders / "autoexec.ipxe").write_text(daemon.cli("loaders", "script").stdout)
+    daemon.start()
+    daemon.cli("node", "add", NAME, "--mac", MAC, "--address", ADDRESS)
+    with Machine(namespace, NAME, MAC, firmware="uefi") as machine:
+        machine.console.expect(rf"asking for an address with net0 \({MAC}\)", 300)
+        daemon.wait_stage(NAME, "script", 300)
+        machine.console.expect(f"{NAME}: has nothing to boot", 60)
+        before = len(machine.console.text)
+        daemon.kill()
+        machine.console.expect("has nothing to boot", 60, before)  # it asks in vain, and goes on
     daemon.stop()

@@ -461,3 +461,19 @@ def test_a_reload_takes_another_directory(client, daemon, tmp_path):
     daemon.reload()
     assert "not reloaded, the old one stays in force: loaders: cannot open /nonexistent" in daemon.output()
     assert fetch(client, "undionly.kpxe") == b"another loader"
+
+
+def test_the_script_beside_the_loaders(client, daemon, loaders, tmp_path):
+    """autoexec.ipxe, which newer iPXE for UEFI looks for where it came from: by TFTP, and by HTTP."""
+    need("tftp")
+    need("curl")
+    got = tmp_path / "got"
+    missing = client.run("tftp", "-m", "binary", SERVER, "-c", "get", "autoexec.ipxe", got, check=False)
+    assert "no such file" in (missing.stdout + missing.stderr).lower()  # at once: nobody waits for it
+    url = f"http://{SERVER}/loaders/autoexec.ipxe"
+    assert client.run("curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", url).stdout == "404"
+    script = daemon.ok("loaders", "script")
+    (loaders / "autoexec.ipxe").write_text(script)
+    client.run("tftp", "-m", "binary", SERVER, "-c", "get", "autoexec.ipxe", got)
+    assert got.read_text() == script
+    assert client.run("curl", "-sS", "--fail", url).stdout == script
