@@ -122,6 +122,19 @@ static bool locate(struct exchange6 *x, const struct dhcp_network *networks, siz
     return true;
 }
 
+static bool take_allowance(struct dhcp6_server *server, uint64_t now)
+{
+    uint64_t forgotten = (now - server->strangers_at) * DHCP6_STRANGERS_PER_SECOND / USEC_PER_SEC;
+    if (forgotten > 0) {
+        server->strangers -= MIN(forgotten, server->strangers);
+        server->strangers_at += forgotten * USEC_PER_SEC / DHCP6_STRANGERS_PER_SECOND;
+    }
+    if (server->strangers >= DHCP6_STRANGERS_AT_ONCE)
+        return false;
+    server->strangers++;
+    return true;
+}
+
 /* See server.h. */
 static bool may_answer(const struct exchange6 *x)
 {
@@ -133,6 +146,10 @@ static bool may_answer(const struct exchange6 *x)
     }
     if (x->network->settings.unknown == SUBNET_IGNORE) {
         report_client(x, DHCP6_ODD_IGNORED);
+        return false;
+    }
+    if (!take_allowance(x->server, x->now)) {
+        report_client(x, DHCP6_ODD_FLOOD);
         return false;
     }
     return true;
@@ -277,10 +294,10 @@ static bool is_of_client(enum dhcp6_type type)
 
 bool dhcp6_server_receive(struct dhcp6_server *server, const struct dhcp_network *networks,
                           size_t n_networks, const struct dhcp6_arrival *arrival, const void *data,
-                          size_t size, struct dhcp6_answer *answer)
+                          size_t size, uint64_t now, struct dhcp6_answer *answer)
 {
     struct dhcp6_message message;
-    struct exchange6 x = {.server = server, .arrival = arrival, .request = &message};
+    struct exchange6 x = {.server = server, .arrival = arrival, .request = &message, .now = now};
     if (dhcp6_message_parse(data, size, &message) < 0 || !is_of_client(message.type)) {
         report_client(&x, DHCP6_ODD_MALFORMED);
         return false;

@@ -6,7 +6,9 @@
  * Whom it answers, in a network where it is the server:
  *   - registered nodes, whatever program of theirs asks;
  *   - of other machines those that boot (firmware, iPXE), unless the subnet ignores them.
- * The systems of machines that are no nodes never hear of us.
+ * The systems of machines that are no nodes never hear of us. What such machines are answered is
+ * limited: each answer has the kernel look for another neighbour, and of those it keeps only some
+ * in mind.
  *
  * In a network whose addresses come from elsewhere (mode = proxy), it never gives one. It tells
  * boot clients what to boot: those that ask for information only, which is what iPXE does
@@ -19,6 +21,12 @@
 #include "core/counter.h"
 #include "dhcp/server.h"
 #include "dhcp6/client.h"
+
+/* So many answers go to machines that are no nodes in a second, and so many at once: more than
+ * unknown machines are switched on at a time, and less than fills the kernel's neighbour table
+ * (1024 entries by default, which live for seconds) for good. */
+#define DHCP6_STRANGERS_PER_SECOND 100
+#define DHCP6_STRANGERS_AT_ONCE    500
 
 /* Something is answered. */
 struct dhcp6_event {
@@ -41,6 +49,7 @@ enum dhcp6_oddity_kind {
     DHCP6_ODD_NO_LOADER,      /* `mac`, a `client` that boots, gets an address but no boot file */
     DHCP6_ODD_TAKEN,          /* `mac` found `address`, its own, in use */
     DHCP6_ODD_FOREIGN_SERVER, /* `mac` chose another server */
+    DHCP6_ODD_FLOOD,          /* more from machines that are no nodes than is answered */
     DHCP6_ODD_TOO_LARGE,      /* the answer for `mac` does not fit into a datagram */
     DHCP6_ODDITIES,
 };
@@ -83,14 +92,17 @@ struct dhcp6_answer {
     uint8_t data[DHCP6_MAX_SIZE];
 };
 
+/* Zeroed but for the policy: ready for use. */
 struct dhcp6_server {
     struct dhcp6_policy policy;
     struct dhcp6_counters counters;
+    uint64_t strangers;    /* answers to them that count... */
+    uint64_t strangers_at; /* ...at this time (monotonic): some are forgotten each second */
 };
 
 /* networks: those that are served (dhcp/server.h), of which the ones with an address of ours in
- * their network6 concern us. True if *answer is to be sent. The callbacks must not call back into
- * the server. */
+ * their network6 concern us. now: monotonic usec. True if *answer is to be sent. The callbacks must
+ * not call back into the server. */
 bool dhcp6_server_receive(struct dhcp6_server *server, const struct dhcp_network *networks,
                           size_t n_networks, const struct dhcp6_arrival *arrival, const void *data,
-                          size_t size, struct dhcp6_answer *answer);
+                          size_t size, uint64_t now, struct dhcp6_answer *answer);

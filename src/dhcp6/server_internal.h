@@ -8,6 +8,7 @@ struct exchange6 {
     struct dhcp6_server *server;
     const struct dhcp6_arrival *arrival;
     const struct dhcp6_message *request;
+    uint64_t now; /* monotonic usec */
     const struct dhcp_network *network;
     struct mac_address mac;
     bool known; /* a registered node's MAC */

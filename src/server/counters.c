@@ -69,6 +69,7 @@ static const struct entry dhcp6_odd[] = {
     {"no_loader", offsetof(struct dhcp6_counters, oddities[DHCP6_ODD_NO_LOADER])},
     {"taken", offsetof(struct dhcp6_counters, oddities[DHCP6_ODD_TAKEN])},
     {"foreign_server", offsetof(struct dhcp6_counters, oddities[DHCP6_ODD_FOREIGN_SERVER])},
+    {"flood", offsetof(struct dhcp6_counters, oddities[DHCP6_ODD_FLOOD])},
     {"too_large", offsetof(struct dhcp6_counters, oddities[DHCP6_ODD_TOO_LARGE])},
 };
 

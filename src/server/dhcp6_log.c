@@ -4,9 +4,15 @@
 
 #define TEXT_SIZE 512
 
-static struct endpoint source_of(const struct in6_addr *address)
+static struct endpoint endpoint_of(const struct in6_addr *address)
 {
     return (struct endpoint){.v6 = {.sin6_family = AF_INET6, .sin6_addr = *address}};
+}
+
+/* A flood has one source for the rate limit, whoever it says it is. */
+static struct endpoint source_of(const struct dhcp6_oddity *o)
+{
+    return endpoint_of(o->kind == DHCP6_ODD_FLOOD ? &in6addr_loopback : &o->source);
 }
 
 static int level_of(enum dhcp6_oddity_kind kind)
@@ -14,6 +20,7 @@ static int level_of(enum dhcp6_oddity_kind kind)
     switch (kind) {
     case DHCP6_ODD_TAKEN:
     case DHCP6_ODD_FOREIGN_SERVER:
+    case DHCP6_ODD_FLOOD:
     case DHCP6_ODD_TOO_LARGE:
         return LOG_WARNING;
     case DHCP6_ODD_STRANGER: /* as there are many in a network of all sorts of machines */
@@ -88,6 +95,12 @@ static void describe(const struct dhcp6_oddity *o, const struct words *w,
                  "nodes will boot from it at random",
                  w->subnet, w->mac);
         break;
+    case DHCP6_ODD_FLOOD:
+        snprintf(text, TEXT_SIZE,
+                 "more than %d machines a second that are no nodes want to boot: the others of "
+                 "them get no answer; find out who sends so many",
+                 DHCP6_STRANGERS_PER_SECOND);
+        break;
     case DHCP6_ODD_TOO_LARGE:
         snprintf(text, TEXT_SIZE,
                  "the answer for %s is larger than a datagram: no answer; set fewer names by "
@@ -104,7 +117,7 @@ void dhcp6_log_oddity(struct dhcp6_log *log, const struct dhcp6_oddity *oddity)
     struct words words = {.subnet = oddity->subnet ? oddity->subnet : "?"};
     char text[TEXT_SIZE] = "", more[48] = "";
     uint32_t suppressed;
-    struct endpoint source = source_of(&oddity->source);
+    struct endpoint source = source_of(oddity);
     if (!ratelimit_allow(&log->limits[oddity->kind], &source, clock_monotonic_usec(), &suppressed))
         return;
     mac_format(oddity->mac, words.mac);
@@ -120,7 +133,7 @@ void dhcp6_log_send_failure(struct dhcp6_log *log, const struct dhcp6_answer *an
 {
     char to[INET6_ADDRSTRLEN];
     uint32_t suppressed;
-    struct endpoint source = source_of(&answer->to);
+    struct endpoint source = endpoint_of(&answer->to);
     if (ratelimit_allow(&log->send_failures, &source, clock_monotonic_usec(), &suppressed))
         log_warning("dhcp6: cannot send an answer to %s: %s", ipv6_format(&answer->to, to),
                     strerror(-error));

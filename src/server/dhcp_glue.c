@@ -240,7 +240,7 @@ static void on_datagram6(void *context, const struct dhcp6_arrival *arrival, con
     struct dhcp_glue *glue = context;
     begin(glue);
     bool send = dhcp6_server_receive(&glue->server6, glue->plan->networks, glue->plan->n_networks,
-                                     arrival, data, size, &glue->answer6);
+                                     arrival, data, size, clock_monotonic_usec(), &glue->answer6);
     end(glue);
     if (send)
         send_answer6(glue);

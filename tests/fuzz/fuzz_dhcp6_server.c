@@ -25,6 +25,7 @@ struct world {
     uint8_t last[DHCP6_MAX_SIZE + 1];
     size_t last_size;
     struct dhcp6_answer answer;
+    uint64_t now;
     bool told; /* an event since the last message */
 };
 
@@ -102,8 +103,10 @@ static void receive(struct world *world, uint8_t kind)
     for (size_t i = 0; i < ARRAY_SIZE(world->networks); i++)
         world->networks[i].settings.unknown = kind & 0x40 ? SUBNET_IGNORE : SUBNET_LOCAL;
     world->told = false;
-    bool sent = dhcp6_server_receive(&world->server, world->networks, ARRAY_SIZE(world->networks),
-                                     &arrival, world->last, world->last_size, &world->answer);
+    world->now += kind & 0x80 ? USEC_PER_SEC : 100;
+    bool sent =
+        dhcp6_server_receive(&world->server, world->networks, ARRAY_SIZE(world->networks), &arrival,
+                             world->last, world->last_size, world->now, &world->answer);
     assert(sent == world->told);
     if (sent)
         assert(world->answer.size >= 4 && world->answer.size <= DHCP6_MAX_SIZE);

@@ -24,6 +24,7 @@ struct lab {
     struct dhcp6_answer answer;
     struct dhcp6_event event;
     enum dhcp6_oddity_kind oddity;
+    uint64_t now;
 };
 
 static bool node_by_mac(void *context, struct mac_address mac, struct dhcp_node *ret_node)
@@ -104,7 +105,7 @@ static bool ask(struct lab *lab)
     lab->event = (struct dhcp6_event){0};
     return dhcp6_server_receive(&lab->server, lab->networks, ARRAY_SIZE(lab->networks),
                                 &lab->arrival, lab->packet.bytes, packet6_end(&lab->packet),
-                                &lab->answer);
+                                lab->now, &lab->answer);
 }
 
 /* An option of the answer, which came through no relay. */
@@ -251,6 +252,27 @@ static void who_boots_is_answered_and_strangers_are_not(void **state)
     assert_int_equal(lab->oddity, DHCP6_ODD_NO_MAC);
 }
 
+static void a_flood_of_strangers_takes_nothing_from_nodes(void **state)
+{
+    struct lab *lab = *state;
+    unsigned answered = 0;
+    lab->now = 1000 * USEC_PER_SEC;
+    lab->arrival.source = ip6(STRANGER);
+    begin(lab, DHCP6_SOLICIT);
+    PACKET6_OPTION(&lab->packet, DHCP6_OPTION_USER_CLASS, IPXE);
+    for (int i = 0; i < 2000; i++)
+        answered += ask(lab);
+    assert_int_equal(answered, DHCP6_STRANGERS_AT_ONCE);
+    assert_int_equal(lab->oddity, DHCP6_ODD_FLOOD);
+    lab->arrival.source = ip6(NODE);
+    assert_true(ask(lab));
+    lab->arrival.source = ip6(STRANGER);
+    lab->now += USEC_PER_SEC / 2;
+    for (answered = 0; ask(lab); answered++)
+        ;
+    assert_int_equal(answered, DHCP6_STRANGERS_PER_SECOND / 2);
+}
+
 static void a_question_that_is_not_for_all_is_not_answered(void **state)
 {
     struct lab *lab = *state;
@@ -328,6 +350,7 @@ int main(void)
         LAB_TEST(what_may_not_be_is_malformed),
         LAB_TEST(confirm_tells_where_an_address_is),
         LAB_TEST(who_boots_is_answered_and_strangers_are_not),
+        LAB_TEST(a_flood_of_strangers_takes_nothing_from_nodes),
         LAB_TEST(a_question_that_is_not_for_all_is_not_answered),
         LAB_TEST(a_network_behind_a_relay_is_found),
         LAB_TEST(http_firmware_gets_its_class_back_behind_the_url),
