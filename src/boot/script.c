@@ -90,19 +90,27 @@ static void put_no_ipv4(FILE *f, struct mac_address mac)
                 interface_names[i]);
 }
 
-/* Asks for the same script, and says which IPv4 address it has. */
+/* Asks for the same script, and says which IPv4 address it has. Where DHCP would give it one, it
+ * asks for that before; all is asked for anew then, since an interface that cannot be configured is
+ * closed. */
 static void put_ask_ipv4(FILE *f, struct mac_address mac, const struct boot_site *site)
 {
     char text[MAC_TEXT_SIZE];
     mac_format(mac, text);
     fputs(":again\n", f);
+    if (site->ipv4.dhcp)
+        fprintf(f,
+                "isset ${netX/ip} && goto ask ||\n"
+                "iseq ${netX/mac} %s || goto ask\n"
+                "dhcp netX || goto wait\n:ask\n",
+                text);
     for (size_t i = 0; i < ARRAY_SIZE(interface_names); i++) {
         const char *name = interface_names[i];
         fprintf(f, "iseq ${%s/mac} %s && chain --timeout " FETCH_TIMEOUT " --replace ", name, text);
         put_url(f, "boot.ipxe", mac, site->base_url);
         fprintf(f, "&" BOOT_IPV4_QUERY "=${%s/ip} ||\n", name);
     }
-    fprintf(f, "sleep %u\ngoto again\n", RETRY_SECONDS);
+    fprintf(f, ":wait\nsleep %u\ngoto again\n", RETRY_SECONDS);
 }
 
 static void put_identity(FILE *f, const struct plan *plan, const struct boot_site *site)

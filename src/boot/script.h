@@ -31,6 +31,7 @@ enum boot_ipv4_way {
 
 struct boot_ipv4 {
     uint32_t address, mask, router; /* router 0: none */
+    bool dhcp;                      /* DHCP would give it one */
 };
 
 struct boot_site {

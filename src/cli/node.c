@@ -301,9 +301,12 @@ static void print_node(const json_t *node)
     cleanup_free char *macs = cli_join(json_object_get(node, "macs"));
     cleanup_free char *address = cli_node_address(node);
     cleanup_free char *paths = cli_join(json_object_get(node, "paths"));
+    cleanup_free char *addresses6 = cli_join(json_object_get(node, "addresses6"));
     print_field("node", print_text(node, "name"));
     print_field("mac", macs);
     print_field("address", address);
+    if (*addresses6)
+        print_field("ipv6", addresses6);
     if (*paths)
         print_field("paths", paths);
     print_field("group", print_text(node, "group"));

@@ -67,6 +67,9 @@ struct admin_settings {
     /* Up to max of them, by no order. May wait; several threads at once. NULL: there are none. */
     int (*offers)(void *context, struct admin_offer *offers, size_t max, size_t *ret_count,
                   struct error *ret_error);
+    /* The IPv6 addresses that a node has where we give them out, as a new array of texts. Several
+     * threads at once. NULL: it has none. */
+    json_t *(*addresses6)(void *context, const struct catalog_node *node);
     /* Sends the magic packet out of the interfaces that the machine may be behind; they are told as
      * a new array. May wait; several threads at once. NULL: nothing can. */
     int (*wake)(void *context, const struct admin_wake *wake, json_t **ret_sent,

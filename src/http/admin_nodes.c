@@ -50,6 +50,12 @@ static json_t *attachments_to_json(const struct catalog *catalog, const struct c
     return list;
 }
 
+static json_t *addresses6_to_json(const struct admin *admin, const struct catalog_node *node)
+{
+    const struct admin_settings *s = &admin->settings;
+    return s->addresses6 ? s->addresses6(s->context, node) : json_array();
+}
+
 json_t *node_to_json(struct admin *admin, const struct catalog *catalog,
                      const struct catalog_node *node)
 {
@@ -59,7 +65,7 @@ json_t *node_to_json(struct admin *admin, const struct catalog *catalog,
     return json_pack(
         "{s:s, s:o, s:o, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:o, s:o, s:s, s:s, s:s, "
         "s:b,"
-        " s:o, s:I}",
+        " s:o, s:o, s:I}",
         "name", node->name, "macs", macs_to_json(node), "paths", paths_to_json(node), "address",
         node->address ? ipv4_format(node->address, address) : NULL, "last_address",
         given ? ipv4_format(given, last) : NULL, "group", node->group, "volume", v ? v->name : NULL,
@@ -70,7 +76,8 @@ json_t *node_to_json(struct admin *admin, const struct catalog *catalog,
         chap_mode_name(node->chap ? node->chap->mode : CHAP_NONE), "direct",
         direct_way_name(node->ways.direct), "ibft_origin", ibft_origin_name(node->ways.ibft_origin),
         "wake_password_set", (int)node->wake_password.given, "options",
-        options_to_json(node->options), "created_at", (json_int_t)node->created_at);
+        options_to_json(node->options), "addresses6", addresses6_to_json(admin, node), "created_at",
+        (json_int_t)node->created_at);
 }
 
 void admin_list_nodes(struct call *call)

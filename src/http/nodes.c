@@ -197,7 +197,7 @@ static void reply_script(struct node_http *http, struct http_request *request,
                            : http->settings.ways,
         .base_iqn = base_iqn,
         .ipv4_way = way,
-        .ipv4 = {ipv4.address, ipv4.mask, ipv4.router},
+        .ipv4 = {ipv4.address, ipv4.mask, ipv4.router, ipv4.dhcp},
     };
     struct node_http_paths paths;
     const struct endpoint own = endpoint_of_ipv4(ipv4.address, 0);

@@ -75,6 +75,7 @@ struct node_http_ipv4 {
     struct endpoint portal;         /* where the target is, over IPv4 */
     uint32_t address, mask, router; /* that it is to have; router 0: none. Address 0: if it has got
                                        one, that is its own business */
+    bool dhcp;                      /* our DHCP would give it one */
 };
 
 struct node_http_settings {

@@ -131,13 +131,17 @@ static bool is_lost_to_system(const struct session_event *event)
            !endpoint_ipv4(&event->peer, &ignored);
 }
 
-static void log_lost_to_system(const char *node)
+static void log_lost_to_system(struct boots *boots, const char *node,
+                               const struct session_event *event)
 {
-    log_write(LOG_WARNING, node,
-              "its iPXE reads the disk over IPv6, and the iBFT that iPXE leaves has IPv4 addresses "
-              "only: its system finds the disk if it is told otherwise where it is; give the node "
-              "an IPv4 address (nodisk node set %s --address), or see DISKS OVER IPV6 in nodisk(1)",
-              node ? node : "NODE");
+    uint32_t suppressed;
+    if (ratelimit_allow(&boots->lost, &event->peer, clock_monotonic_usec(), &suppressed))
+        log_write(
+            LOG_WARNING, node,
+            "its iPXE reads the disk over IPv6, and the iBFT that iPXE leaves has IPv4 addresses "
+            "only: its system finds the disk if it is told otherwise where it is; give the node "
+            "an IPv4 address (nodisk node set %s --address), or see DISKS OVER IPV6 in nodisk(1)",
+            node ? node : "NODE");
 }
 
 /* Anybody may discover, as often as he likes. */
@@ -178,7 +182,7 @@ void boots_session_event(struct boots *boots, const struct session_event *event)
         log_write(is_news(boots, event) ? LOG_INFO : LOG_DEBUG, name, "%s login of %s from %s%s",
                   login_word(event), event->initiator, peer, proof_word(&event->traits));
         if (is_lost_to_system(event)) {
-            log_lost_to_system(name);
+            log_lost_to_system(boots, name, event);
             str_copy(peer + strlen(peer), sizeof(peer) - strlen(peer), NOT_IN_IBFT);
         }
         if (*event->target)

@@ -20,7 +20,7 @@ struct boots {
     /* The machine that has an IPv6 address, see machine6.h. NULL: nobody knows. */
     bool (*machine6)(void *context, const struct endpoint *peer, struct mac_address *ret_mac);
     void *context;
-    struct ratelimit refusals, violations, discoveries;
+    struct ratelimit refusals, violations, discoveries, lost;
 };
 
 /* Which program of a boot logs in? */

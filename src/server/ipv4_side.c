@@ -38,6 +38,7 @@ bool ipv4_side_find(struct addresses *addresses, const struct listen_list *porta
         ipv4.mask = subnet.mask;
         ipv4.router = subnet.n_routers ? subnet.routers[0] : 0;
     }
+    ipv4.dhcp = subnet.mode == SUBNET_SERVER && (own || subnet.n_ranges > 0);
     *ret_ipv4 = ipv4;
     return true;
 }

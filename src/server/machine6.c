@@ -45,3 +45,31 @@ bool machine6_find(struct addresses *addresses, const struct endpoint *address,
     }
     return false;
 }
+
+static bool is_in(const struct subnet *subnet, const struct catalog_node *node,
+                  struct mac_address mac)
+{
+    uint32_t own = catalog_node_address_of(node, mac);
+    return subnet->mode == SUBNET_SERVER && subnet->network6.bits &&
+           (!own || (own & subnet->mask) == subnet->network);
+}
+
+json_t *machine6_addresses(struct addresses *addresses, const struct catalog_node *node)
+{
+    cleanup_free struct subnet *subnets = NULL;
+    size_t count;
+    char text[INET6_ADDRSTRLEN];
+    json_t *list = json_array();
+    if (addresses_copy(addresses, &subnets, &count) < 0)
+        return list;
+    for (size_t i = 0; i < node->n_macs; i++) {
+        for (size_t k = 0; k < count; k++) {
+            if (!is_in(&subnets[k], node, node->macs[i]))
+                continue;
+            const struct in6_addr address =
+                net_address6_of_mac(&subnets[k].network6.prefix, node->macs[i]);
+            json_array_append_new(list, json_string(ipv6_format(&address, text)));
+        }
+    }
+    return list;
+}

@@ -738,6 +738,12 @@ static json_t *list_duplicates(void *context)
     return duplicates_to_json(server->duplicates, clock_wall_usec());
 }
 
+static json_t *addresses6_of(void *context, const struct catalog_node *node)
+{
+    const struct server *server = context;
+    return machine6_addresses(server->addresses, node);
+}
+
 static int wake_node(void *context, const struct admin_wake *wake, json_t **ret_sent,
                      struct error *ret_error)
 {
@@ -766,6 +772,7 @@ static int start_admin(struct server *server, struct error *ret_error)
         .export_firewall = export_for_firewall,
         .loaders = describe_loaders,
         .ibft = describe_ibft,
+        .addresses6 = addresses6_of,
         .wake = wake_node,
         .context = server,
     };

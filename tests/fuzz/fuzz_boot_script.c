@@ -3,6 +3,8 @@
  * byte), what comes of each command (8 bytes, used round), MAC (6), port (2), then the node's, the
  * volume's and the site's name, each made into one that is a name, and whether the node has CHAP.
  * Then, for a disk elsewhere: its URI, a user name and a secret, each a size (1 byte) and bytes.
+ * Then how it comes to IPv4 (1 byte): the way, whether DHCP gives an address, whether it has none;
+ * and its address, netmask and router (4 each).
  */
 #include "ipxe.h"
 
@@ -96,6 +98,35 @@ static struct boot_ways ways_of(unsigned bits)
                               .ibft_origin = bits / 2 % 3};
 }
 
+static void take_ipv4(struct wire_reader *r, struct ipxe *ipxe, struct boot_site *site)
+{
+    uint8_t way = wire_get_u8(r);
+    site->ipv4_way = way % (BOOT_IPV4_NONE + 1);
+    if (site->ipv4_way == BOOT_IPV4_USE)
+        return;
+    site->base_url = "http://[2001:db8::1]:8080";
+    if (site->ipv4_way == BOOT_IPV4_NONE)
+        site->portal = "[2001:db8::1]";
+    site->ipv4.dhcp = way & 0x40;
+    ipxe->no_ipv4 = way & 0x80;
+    site->ipv4.address = wire_get_be32(r);
+    site->ipv4.mask = wire_get_be32(r);
+    site->ipv4.router = wire_get_be32(r);
+}
+
+/* Is the address of the interface one that was set? */
+static bool is_manual(const struct boot_site *site)
+{
+    switch (site->ipv4_way) {
+    case BOOT_IPV4_USE:
+        return site->ways.ibft_origin != IBFT_ORIGIN_DHCP;
+    case BOOT_IPV4_SET:
+        return true;
+    default:
+        return false;
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char labels[] = "abcdefghijklmnopqrstuvwxyz0123456789-";
@@ -128,16 +159,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct chap_credentials there = {.mode = CHAP_NONE};
     struct iscsi_uri uri;
     take_elsewhere(&r, &uri, &there, &volume);
-    const struct boot_site site = {.portal = "10.0.0.1",
-                                   .portal_port = port ? port : 3260,
-                                   .base_url = "http://10.0.0.1:8080",
-                                   .base_iqn = iqn,
-                                   .ways = ways_of(kind / (PLAN_VOLUME + 1))};
+    struct boot_site site = {.portal = "10.0.0.1",
+                             .portal_port = port ? port : 3260,
+                             .base_url = "http://10.0.0.1:8080",
+                             .base_iqn = iqn,
+                             .ways = ways_of(kind / (PLAN_VOLUME + 1))};
     run.ipxe.mac = mac;
+    take_ipv4(&r, &run.ipxe, &site);
     char *script = boot_script_render(&plan, mac, &site);
     check_end(&run, plan.kind, ipxe_run(&run.ipxe, script));
     if (run.ipxe.sanboots || run.ipxe.sanhooks)
-        assert(run.ipxe.manual == (site.ways.ibft_origin != IBFT_ORIGIN_DHCP));
+        assert(run.ipxe.manual == is_manual(&site));
     check_chap(&run.ipxe, volume.elsewhere ? volume.chap : &chap);
     free(script);
     return 0;

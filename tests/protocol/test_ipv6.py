@@ -253,6 +253,18 @@ def test_a_node_has_its_script_at_its_own_address_alone(lab6, nodes):
     assert "is not known here" in boot_script(client, STRANGER)
 
 
+def test_the_addresses_of_nodes_are_shown(lab6, loaders):
+    other = ("[subnet other]\ninterface = br0\nnetwork = 10.1.0.0/24\nnetwork6 = fd00:2::/64\nmode = server\n"
+             "[subnet proxied]\ninterface = br0\nnetwork = 10.2.0.0/24\nnetwork6 = fd00:3::/64\nmode = proxy\n")
+    lab6.server.run("ip", "addr", "add", "10.1.0.1/24", "dev", "br0")
+    lab6.server.run("ip", "addr", "add", "10.2.0.1/24", "dev", "br0")
+    daemon = add_nodes(lab6.daemon(SUBNET6 + other, loaders=str(loaders), **EVERYWHERE))
+    assert daemon.get("/v1/nodes/web1").json["addresses6"] == ["2001:db8:1:0:5054:ff:fe06:1"]
+    pool1 = ["2001:db8:1:0:5054:ff:fe06:2", "fd00:2::5054:ff:fe06:2"]
+    assert daemon.get("/v1/nodes/pool1").json["addresses6"] == pool1
+    assert "2001:db8:1:0:5054:ff:fe06:1" in daemon.ok("node", "show", "web1")
+
+
 def test_a_foreign_address_is_nobodys(lab6, nodes):
     client = machine(lab6, NODE, f"fd00:2::{identifier(NODE)}/64")
     assert STRANGE in boot_script(client, NODE, host="[fd00:2::1]")

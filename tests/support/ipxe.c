@@ -84,7 +84,7 @@ static char *expand(const struct script *s, char *token, char room[static MAC_TE
         mac_format(s->ipxe->other, room);
     else if (str_has_prefix(name, "mac}") && number != '3')
         mac_format(is_booted_from(number) ? s->ipxe->mac : nobody, room);
-    else if (is_booted_from(number))
+    else if (is_booted_from(number) && !s->ipxe->no_ipv4)
         str_copy(room, MAC_TEXT_SIZE, ADDRESS);
     return room;
 }
@@ -478,6 +478,7 @@ static bool do_dhcp(struct script *s, int argc, char **argv)
     ipxe->dhcps++;
     bool ok = ipxe->outcome(ipxe, argv[0]) == IPXE_WORKS;
     ipxe->closed = !ok; /* "to avoid memory exhaustion" */
+    ipxe->no_ipv4 &= !ok;
     return ok;
 }
 

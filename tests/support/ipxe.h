@@ -33,7 +33,8 @@ struct ipxe {
     struct mac_address other; /* of net2; 0: 02:00:00:00:00:00, as net0 */
 
     /* What has happened */
-    bool manual; /* the address of that interface was set, and hides DHCP's */
+    bool no_ipv4; /* DHCP has given that interface no IPv4 address yet */
+    bool manual;  /* the address of that interface was set, and hides DHCP's */
     char ip[IPV4_TEXT_SIZE], netmask[IPV4_TEXT_SIZE], gateway[IPV4_TEXT_SIZE]; /* as set there */
     char screen[8192]; /* what was echoed, the last part of it */
     char hostname[256];

@@ -518,6 +518,22 @@ static void one_that_may_have_an_ipv4_address_is_asked_for_it(void **state)
     assert_null(strstr(ipxe.url, "ip="));
 }
 
+static void where_dhcp_would_give_it_one_it_asks_for_that_before(void **state)
+{
+    struct boot_site where = {SITE6, .ipv4_way = BOOT_IPV4_ASK, .ipv4 = {.dhcp = true}};
+    struct plan plan = plan_of(PLAN_VOLUME);
+    assert_int_equal(run(&plan, &where, "w", "w"), IPXE_REPLACED);
+    assert_int_equal(ipxe.dhcps, 0); /* it has one */
+    cleanup_free char *script = boot_script_render(&plan, mac, &where);
+    ipxe = (struct ipxe){.outcome = outcome, .mac = mac, .no_ipv4 = true};
+    chain_plan = "w";
+    dhcp_plan = "ffw";
+    assert_int_equal(ipxe_run(&ipxe, script), IPXE_REPLACED);
+    assert_int_equal(ipxe.dhcps, 3);
+    assert_int_equal(ipxe.chains, 1);
+    assert_false(ipxe.no_ipv4);
+}
+
 static void without_ipv4_its_disk_is_there_over_ipv6(void **state)
 {
     static const struct boot_site only_ipv6 = {.portal = "[2001:db8::1]",
@@ -580,6 +596,7 @@ int main(void)
         TEST(a_card_that_the_loader_does_not_see_is_none),
         TEST(one_that_asks_over_ipv6_sets_its_ipv4_address),
         TEST(one_that_may_have_an_ipv4_address_is_asked_for_it),
+        TEST(where_dhcp_would_give_it_one_it_asks_for_that_before),
         TEST(without_ipv4_its_disk_is_there_over_ipv6),
         TEST(who_starts_over_lets_go_of_the_ipv4_that_was_set),
         TEST(a_node_logs_in_and_then_asks_what_it_boots),
