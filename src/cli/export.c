@@ -24,7 +24,7 @@ static int firewall(const struct cli *cli, const struct args *args)
 }
 
 static const struct cli_option dhcp_options[] = {
-    {"format", "dnsmasq|kea|isc", "the server that is to read it"},
+    {"format", "dnsmasq|kea|isc|networkd", "the server that is to read it"},
 };
 
 static const struct cli_verb verbs[] = {

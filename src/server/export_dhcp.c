@@ -9,6 +9,7 @@ static const struct export_format {
     {"dnsmasq", export_dnsmasq},
     {"kea", export_kea},
     {"isc", export_isc},
+    {"networkd", export_networkd},
 };
 
 const char *export_url(const struct export_network *network, const char *path,

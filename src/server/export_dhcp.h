@@ -15,7 +15,8 @@ struct export_network {
     uint16_t http_port; /* of the boot scripts */
 };
 
-/* format: "dnsmasq", "kea", "isc". *ret_text: free() it. -EINVAL: there is no such format; -ENOMEM.
+/* format: "dnsmasq", "kea", "isc", "networkd". *ret_text: free() it. -EINVAL: there is no such
+ * format; -ENOMEM.
  */
 int export_dhcp(const char *format, const struct export_network *networks, size_t n_networks,
                 const struct catalog *catalog, char **ret_text, struct error *ret_error) MUST_CHECK;

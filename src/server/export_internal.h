@@ -16,6 +16,7 @@ struct export_job {
 int export_dnsmasq(const struct export_job *job) MUST_CHECK;
 int export_kea(const struct export_job *job) MUST_CHECK;
 int export_isc(const struct export_job *job) MUST_CHECK;
+int export_networkd(const struct export_job *job) MUST_CHECK;
 
 #define EXPORT_URL_SIZE (LOADER_MAX_LEN + 48)
 

@@ -157,6 +157,51 @@ def test_dhclient_through_it(lab, other, tmp_path):
     assert bound["new_domain_search"] in ("lan.example. example.", "lan.example example")
 
 
+NETWORKD = "/lib/systemd/systemd-networkd"
+NETWORKD_START = """set -e
+mount -t tmpfs tmpfs /run
+mkdir -p /run/systemd/netif/links /run/systemd/netif/leases /run/systemd/netif/lldp /run/systemd/network
+chown -R systemd-network: /run/systemd/netif
+cp {config} /run/systemd/network/50-nodisk-br0.network
+mount -o remount,ro /sys
+exec {networkd}
+"""
+
+
+def test_networkd(lab, daemon, tmp_path):
+    """What it can do; its comments say what it cannot."""
+    if not os.path.exists(NETWORKD):
+        pytest.skip("systemd-networkd is not installed")
+    text = daemon.ok("export", "dhcp", "--format", "networkd")
+    assert "# web1: another MAC has 10.0.0.11 already; 52:54:00:00:00:11 gets one of the pool" in text
+    assert "# web1: its own options and its group's cannot be told" in text
+    config = tmp_path / "50-nodisk-br0.network"
+    config.write_text(text)
+    lab.server.run("ip", "addr", "flush", "dev", "br0", "scope", "global")  # it is networkd's to set
+    process = lab.server.start("networkd", "sh", "-c", NETWORKD_START.format(config=config, networkd=NETWORKD))
+    wire = Wire(lab.client())
+    client = Client(wire, NODE)
+    wait_until(lambda: client.discover(wait=1), "networkd serves", 60)
+    for mac, expected in ((NODE, "10.0.0.11"), (MEMBER, "10.0.0.12"), (POOLED, None), (NODE_B, None)):
+        client = Client(wire, mac)
+        client.extra = {93: b"\0\0", 60: b"PXEClient:Arch:00000:UNDI:002001"}
+        offer = client.discover(wait=60)
+        ack = client.select(offer.yiaddr, server=offer.address(54), wait=60)
+        assert ack.kind == ACK and ack.yiaddr == offer.yiaddr
+        assert ack.yiaddr == expected or not expected and 100 <= int(ack.yiaddr.split(".")[3]) <= 199
+        assert ack.address(3) == "10.0.0.254" and ack.address(6) == "10.0.0.53" and 101 not in ack.options
+        assert ack.options[15] == b"lan.example" and ack.number(26) == 1400 and ack.options[23] == b"\x40"
+        assert ack.options[42] == bytes([10, 0, 0, 5, 10, 0, 0, 6])
+        assert ack.options[121] == bytes([16, 10, 7, 10, 0, 0, 2, 0, 10, 0, 0, 254])
+        assert ack.options[119].startswith(b"\x03lan\x07example\x00") and ack.options[224] == b"\x0a\x0b\x0c"
+        assert ack.number(51) == 3600 and ack.siaddr == SERVER and boot_file(ack) == b"undionly.kpxe"
+        script = b"ifopen net0 && chain http://10.0.0.1/boot.ipxe?mac=${net0/mac:hexhyp} || autoboot"
+        assert ack.options[175] == b"\xb0\x01\x01" + bytes([81, len(script)]) + script
+    wire.close()
+    words = ("Unknown", "Failed to parse", "Invalid", "ignoring")
+    assert not [line for line in process.output().splitlines() if any(word in line for word in words)]
+
+
 def test_what_cannot_be_exported_is_said(daemon):
     assert "there is no format 'nonsense'" in daemon.refused("export", "dhcp", "--format", "nonsense")
     assert "say for which server" in daemon.usage("export", "dhcp")
