@@ -188,3 +188,13 @@ bool dhcp_doubles_see_uuid(struct dhcp_doubles *doubles, struct mac_address mac,
     i->seen_at = now;
     return other;
 }
+
+/* A name is kept as what it comes to, beside the UUIDs. */
+bool dhcp_doubles_see_name(struct dhcp_doubles *doubles, struct mac_address mac, const char *name,
+                           uint64_t now, struct mac_address *ret_other)
+{
+    const uint64_t key[] = {hash(doubles->seed, name, strlen(name)),
+                            hash(~doubles->seed, name, strlen(name))};
+    _Static_assert(sizeof(key) == DHCP_UUID_SIZE, "as large as a UUID");
+    return dhcp_doubles_see_uuid(doubles, mac, (const uint8_t *)key, now, ret_other);
+}

@@ -1,6 +1,6 @@
 /*
  * What is there twice and should be there once, told by DHCP messages alone: one MAC at two places
- * at the same time, one SMBIOS UUID at two MACs.
+ * at the same time, one SMBIOS UUID or host name at two MACs.
  *
  * Two places are two machines only if they speak in turn: DHCP_DOUBLE_RETURNS times within
  * DHCP_DOUBLE_WINDOW, a MAC must be back at where it was before. A machine that is moved stops
@@ -44,3 +44,6 @@ bool dhcp_doubles_see(struct dhcp_doubles *doubles, struct mac_address mac, uint
 bool dhcp_doubles_see_uuid(struct dhcp_doubles *doubles, struct mac_address mac,
                            const uint8_t uuid[static DHCP_UUID_SIZE], uint64_t now,
                            struct mac_address *ret_other);
+/* The same of a host name. */
+bool dhcp_doubles_see_name(struct dhcp_doubles *doubles, struct mac_address mac, const char *name,
+                           uint64_t now, struct mac_address *ret_other);

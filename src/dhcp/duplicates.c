@@ -64,14 +64,42 @@ static bool has_mac(const struct dhcp_node *node, struct mac_address mac)
     return false;
 }
 
+static bool has_lease(const struct exchange *x, struct mac_address mac)
+{
+    for (size_t i = 0; i < x->server->n_networks; i++) {
+        const struct lease *lease = lease_by_mac(x->server->networks[i].leases, mac);
+        if (lease && lease->state == LEASE_BOUND && lease_is_live(lease, x->now->monotonic))
+            return true;
+    }
+    return false;
+}
+
+/* Of two machines that are no nodes. */
+static void look_at_namesake(const struct exchange *x, const char *name)
+{
+    const struct dhcp_policy *policy = &x->server->policy;
+    struct mac_address other;
+    struct dhcp_node node;
+    if (!x->known && x->request->type == DHCP_REQUEST &&
+        dhcp_doubles_see_name(x->server->doubles, x->request->mac, name, x->now->monotonic,
+                              &other) &&
+        !policy->node_by_mac(policy->context, other, &node) && has_lease(x, other))
+        exchange_report_duplicate(
+            x,
+            &(struct dhcp_oddity){.kind = DHCP_ODD_NAMESAKE, .holder = other, .host_name = name});
+}
+
 static void look_at_name(const struct exchange *x)
 {
     const struct dhcp_policy *policy = &x->server->policy;
     const struct dhcp_option *option = dhcp_message_option(x->request, DHCP_OPTION_HOST_NAME);
     char name[NAME_MAX_LEN + 1];
     struct dhcp_node owner;
-    if (option && policy->node_by_name && read_host_name(option, name) &&
-        policy->node_by_name(policy->context, name, &owner) && !has_mac(&owner, x->request->mac))
+    if (!option || !policy->node_by_name || !read_host_name(option, name))
+        return;
+    if (!policy->node_by_name(policy->context, name, &owner))
+        look_at_namesake(x, name);
+    else if (!has_mac(&owner, x->request->mac))
         exchange_report_duplicate(
             x, &(struct dhcp_oddity){.kind = DHCP_ODD_SAME_NAME, .other_node = owner.name});
 }
@@ -87,25 +115,35 @@ static void format_uuid(const uint8_t *u, char text[static FACTS_UUID_SIZE])
              u[15]);
 }
 
-/* Cards of one node have one machine's, of course. */
-static void look_at_uuid(const struct exchange *x)
+/* May two MACs have it? Those of one node, of course; and one of a node and one of none. */
+static bool is_odd(const struct exchange *x, struct mac_address other, struct dhcp_node *ret_node)
 {
     const struct dhcp_policy *policy = &x->server->policy;
+    bool known = policy->node_by_mac(policy->context, other, ret_node);
+    return known == x->known && !(known && str_eq(ret_node->name, x->node.name));
+}
+
+/* Of machines that are no nodes it matters where they may become some. */
+static void look_at_uuid(const struct exchange *x)
+{
     const struct dhcp_option *option = dhcp_message_option(x->request, DHCP_OPTION_UUID);
+    bool waits = x->network->config.settings.unknown == SUBNET_REGISTER;
     char text[FACTS_UUID_SIZE];
     struct mac_address other;
     struct dhcp_node node;
-    if (!x->known || !option || option->size != 1 + DHCP_UUID_SIZE || option->data[0] != 0)
+    if (!(x->known || waits) || !option || option->size != 1 + DHCP_UUID_SIZE ||
+        option->data[0] != 0)
         return;
     format_uuid(option->data + 1, text);
     if (facts_uuid_is_unique(text) &&
         dhcp_doubles_see_uuid(x->server->doubles, x->request->mac, option->data + 1,
                               x->now->monotonic, &other) &&
-        policy->node_by_mac(policy->context, other, &node) && !str_eq(node.name, x->node.name))
-        exchange_report_duplicate(x, &(struct dhcp_oddity){.kind = DHCP_ODD_SAME_UUID,
-                                                           .holder = other,
-                                                           .other_node = node.name,
-                                                           .uuid = text});
+        is_odd(x, other, &node))
+        exchange_report_duplicate(x,
+                                  &(struct dhcp_oddity){.kind = DHCP_ODD_SAME_UUID,
+                                                        .holder = other,
+                                                        .other_node = x->known ? node.name : NULL,
+                                                        .uuid = text});
 }
 
 void duplicates_look(const struct exchange *x)

@@ -86,6 +86,7 @@ void exchange_report_duplicate(const struct exchange *x, const struct dhcp_oddit
     oddity.place = found->place;
     oddity.other_place = found->other_place;
     oddity.uuid = found->uuid;
+    oddity.host_name = found->host_name;
     tell_oddity(x, &oddity);
 }
 

@@ -110,11 +110,12 @@ enum dhcp_oddity_kind {
     DHCP_ODD_STORE_LATE,     /* short lease: the registry did not store it in time */
     DHCP_ODD_STORE_FAILED,   /* short lease: the registry could not store it */
     DHCP_ODD_NO_MEMORY,
-    DHCP_ODD_FLOOD,      /* more from machines that are no nodes than are answered */
-    DHCP_ODD_SAME_MAC,   /* `mac` speaks at `place` and at `other_place` in turn: see doubles.h */
-    DHCP_ODD_SAME_NAME,  /* `mac` calls itself `other_node`, which it is none of the MACs of */
-    DHCP_ODD_SAME_UUID,  /* `mac` of `node` and `holder` of `other_node` both have `uuid` */
-    DHCP_ODD_FOUND,      /* `holder` uses `address` of the pool without a lease: set aside */
+    DHCP_ODD_FLOOD,     /* more from machines that are no nodes than are answered */
+    DHCP_ODD_SAME_MAC,  /* `mac` speaks at `place` and at `other_place` in turn: see doubles.h */
+    DHCP_ODD_SAME_NAME, /* `mac` calls itself `other_node`, which it is none of the MACs of */
+    DHCP_ODD_SAME_UUID, /* `mac` of `node` and `holder` of `other_node` (or both of none): `uuid` */
+    DHCP_ODD_NAMESAKE,  /* `mac` and `holder`, both no nodes, have leases as `host_name` */
+    DHCP_ODD_FOUND,     /* `holder` uses `address` of the pool without a lease: set aside */
     DHCP_ODD_USED_TWICE, /* `holder` uses `address`, which is `mac`'s, of `node` if it is one */
     DHCP_ODD_CLAIMS_ALL, /* `holder` claims `address`, too, after many others: it is not believed */
     DHCP_ODDITIES,
@@ -133,6 +134,7 @@ struct dhcp_oddity {
     const char *other_node;                       /* these four: NULL of other kinds */
     const struct dhcp_place *place, *other_place; /* while the callback runs */
     const char *uuid;
+    const char *host_name;
 };
 
 struct dhcp_policy {

@@ -36,6 +36,7 @@ static const struct entry dhcp_odd[] = {
     {"flood", offsetof(struct dhcp_counters, oddities[DHCP_ODD_FLOOD])},
     {"same_mac", offsetof(struct dhcp_counters, oddities[DHCP_ODD_SAME_MAC])},
     {"same_name", offsetof(struct dhcp_counters, oddities[DHCP_ODD_SAME_NAME])},
+    {"namesake", offsetof(struct dhcp_counters, oddities[DHCP_ODD_NAMESAKE])},
     {"found", offsetof(struct dhcp_counters, oddities[DHCP_ODD_FOUND])},
     {"used_twice", offsetof(struct dhcp_counters, oddities[DHCP_ODD_USED_TWICE])},
     {"claims_all", offsetof(struct dhcp_counters, oddities[DHCP_ODD_CLAIMS_ALL])},

@@ -238,7 +238,21 @@ static void describe(const struct dhcp_oddity *o, const struct words *w, char *t
                  "with proxy ARP?): that it uses them is not believed",
                  w->holder, w->subnet, w->address);
         break;
+    case DHCP_ODD_NAMESAKE:
+        snprintf(
+            text, size,
+            "a hint: %s and %s, which are no nodes, both have a lease and call themselves '%s'",
+            w->mac, w->holder, o->host_name);
+        break;
     case DHCP_ODD_SAME_UUID:
+        if (!o->node) {
+            snprintf(
+                text, size,
+                "a hint: %s and %s, which are no nodes, say that they are of one machine (UUID "
+                "%s): two cards of it, to be one node, or a maker or a copy gave two the same",
+                w->mac, w->holder, o->uuid);
+            break;
+        }
         snprintf(
             text, size,
             "a hint: %s of node '%s' and %s of node '%s' say that they are of one machine (UUID "

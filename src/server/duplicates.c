@@ -139,10 +139,10 @@ json_t *duplicates_to_json(struct duplicates *d, uint64_t now)
 /* --- of DHCP --- */
 
 static const char *const dhcp_kinds[DHCP_ODDITIES] = {
-    [DHCP_ODD_SAME_MAC] = "mac",         [DHCP_ODD_SAME_NAME] = "host_name",
-    [DHCP_ODD_SAME_UUID] = "uuid",       [DHCP_ODD_FOREIGN_SERVER] = "dhcp_server",
-    [DHCP_ODD_FOUND] = "address",        [DHCP_ODD_USED_TWICE] = "address",
-    [DHCP_ODD_CLAIMS_ALL] = "proxy_arp",
+    [DHCP_ODD_SAME_MAC] = "mac",       [DHCP_ODD_SAME_NAME] = "host_name",
+    [DHCP_ODD_SAME_UUID] = "uuid",     [DHCP_ODD_FOREIGN_SERVER] = "dhcp_server",
+    [DHCP_ODD_NAMESAKE] = "host_name", [DHCP_ODD_FOUND] = "address",
+    [DHCP_ODD_USED_TWICE] = "address", [DHCP_ODD_CLAIMS_ALL] = "proxy_arp",
 };
 
 bool duplicates_is_one(enum dhcp_oddity_kind kind)
@@ -157,7 +157,7 @@ bool duplicates_note_dhcp(struct duplicates *d, const struct dhcp_oddity *oddity
     bool server = oddity->kind == DHCP_ODD_FOREIGN_SERVER;
     bool claimed = oddity->kind == DHCP_ODD_FOUND || oddity->kind == DHCP_ODD_USED_TWICE;
     struct duplicate found = {.kind = dhcp_kinds[oddity->kind], .message = message};
-    found.hint = oddity->kind == DHCP_ODD_SAME_UUID;
+    found.hint = oddity->kind == DHCP_ODD_SAME_UUID || oddity->kind == DHCP_ODD_NAMESAKE;
     if (server || claimed) /* one server, whichever machines it answers */
         found.address = ipv4_format(oddity->address, address);
     if (claimed || oddity->kind == DHCP_ODD_CLAIMS_ALL) {
@@ -168,7 +168,7 @@ bool duplicates_note_dhcp(struct duplicates *d, const struct dhcp_oddity *oddity
         found.node = oddity->node;
         found.other_node = oddity->other_node;
     }
-    if (oddity->kind == DHCP_ODD_SAME_UUID)
+    if (found.hint)
         found.other_mac = mac_format(oddity->holder, holder);
     return duplicates_note(d, &found, now);
 }

@@ -122,8 +122,10 @@ static void on_oddity(void *context, const struct dhcp_oddity *oddity)
     assert((oddity->kind == DHCP_ODD_SAME_UUID) == (oddity->uuid != NULL));
     if (oddity->kind == DHCP_ODD_SAME_MAC)
         assert(memchr(oddity->place->port_text, 0, sizeof(oddity->place->port_text)));
+    assert((oddity->kind == DHCP_ODD_NAMESAKE) == (oddity->host_name != NULL));
     if (oddity->kind == DHCP_ODD_SAME_UUID)
-        assert(!str_eq(oddity->node, oddity->other_node));
+        assert(!oddity->node == !oddity->other_node &&
+               (!oddity->node || !str_eq(oddity->node, oddity->other_node)));
 }
 
 static struct dhcp_network network(uint32_t address, unsigned link, bool local)

@@ -109,6 +109,35 @@ static void long_names_are_nobodys(void **state)
     }
 }
 
+/* One that does not call itself a node. */
+static void get_lease_as(struct lab *lab, struct mac_address mac, const char *name)
+{
+    uint32_t address = discover(lab, mac);
+    struct packet *p = begin(lab, DHCP_REQUEST, mac);
+    packet_u32(p, DHCP_OPTION_SERVER_ID, ip(SERVER));
+    packet_u32(p, DHCP_OPTION_REQUESTED_ADDRESS, address);
+    packet_text(p, DHCP_OPTION_HOST_NAME, name);
+    (void)deliver(lab);
+    (void)stored(lab, true);
+}
+
+static void two_strangers_of_one_name_are_a_hint(void **state)
+{
+    struct lab *lab = *state;
+    get_lease_as(lab, STRANGER, "lap1");
+    get_lease_as(lab, STRANGER, "lap1");
+    get_lease_as(lab, OTHER, "lap2");
+    assert_int_equal(times_told(lab, DHCP_ODD_NAMESAKE), 0);
+    get_lease_as(lab, OTHER, "LAP1.lan.example");
+    assert_int_equal(times_told(lab, DHCP_ODD_NAMESAKE), 1);
+    assert_true(mac_eq(lab->last_oddity.mac, OTHER) && mac_eq(lab->last_oddity.holder, STRANGER));
+    pass(lab, 2 * 3600);
+    get_lease_as(lab, STRANGER, "lap1"); /* the other one's lease is over */
+    assert_int_equal(times_told(lab, DHCP_ODD_NAMESAKE), 1);
+    get_lease_as(lab, WEB2, "lap1"); /* a node has its own name */
+    assert_int_equal(times_told(lab, DHCP_ODD_NAMESAKE), 1);
+}
+
 /* --- UUIDs --- */
 
 static size_t ask_with(struct lab *lab, struct mac_address mac, uint8_t fill, uint8_t size)
@@ -136,6 +165,21 @@ static void one_machine_that_is_two_nodes_is_a_hint(void **state)
     assert_true(mac_eq(lab->last_oddity.holder, WEB1_A));
 }
 
+/* Who cannot become one has no identity here. */
+static void one_machine_that_would_be_two_nodes_is_a_hint(void **state)
+{
+    struct lab *lab = *state;
+    assert_int_equal(ask_with(lab, STRANGER, 7, 17), 0);
+    assert_int_equal(ask_with(lab, OTHER, 7, 17), 0);
+    lab->networks[0].settings.unknown = SUBNET_REGISTER;
+    assert_int_equal(dhcp_server_set_networks(lab->server, lab->networks, 3), 0);
+    assert_int_equal(ask_with(lab, STRANGER, 7, 17), 0);
+    assert_int_equal(ask_with(lab, STRANGER, 7, 17), 0);
+    assert_int_equal(ask_with(lab, OTHER, 7, 17), 1);
+    assert_true(mac_eq(lab->last_oddity.holder, STRANGER) && !lab->last_oddity.node &&
+                !lab->last_oddity.other_node);
+}
+
 static void uuids_of_nothing_say_nothing(void **state)
 {
     struct lab *lab = *state;
@@ -159,6 +203,8 @@ int main(void)
         LAB_TEST(a_nodes_name_is_its_own),
         LAB_TEST(long_names_are_nobodys),
         LAB_TEST(one_machine_that_is_two_nodes_is_a_hint),
+        LAB_TEST(two_strangers_of_one_name_are_a_hint),
+        LAB_TEST(one_machine_that_would_be_two_nodes_is_a_hint),
         LAB_TEST(uuids_of_nothing_say_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
