@@ -61,7 +61,7 @@ static void remove_files(int root)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    char path[] = "/tmp/nodisk-fuzz-XXXXXX";
+    char path[] = "/dev/shm/nodisk-fuzz-XXXXXX"; /* in memory */
     struct ibft ibft;
     struct ibft_faults faults = {0};
     struct error error;
