@@ -902,3 +902,28 @@ def test_an_offer_is_listed_as_one(daemon, wire):
     client.tell(release)
     assert client.discover().yiaddr == offer.yiaddr
     assert listed() == [(offer.yiaddr, STRANGER, "offered")]
+
+
+def test_an_interface_of_a_vlan(lab, tmp_path):
+    """By its usual name, which has a dot. (That it is one needs a kernel with VLANs, which tests here have not.)"""
+    lab.server.add_bridge("10.20.0.1/24", "fe80::1/64", name="eth1.20")
+    vlan = SUBNET.replace("10.0.0.", "10.20.0.").replace("[subnet lab]", "[subnet vlan20]").replace("br0", "eth1.20")
+    daemon = lab.daemon(SUBNET + vlan, http="0.0.0.0:80")
+    daemon.ok("node", "add", "web1", "--mac", NODE, "--address", "10.20.0.11")
+    machine = lab.client(mac=NODE)
+    lab.server.run("ip", "link", "set", f"c{lab.count}", "master", "eth1.20")
+    wire = Wire(machine)
+    client = Client(wire, NODE)
+    client.extra = {60: b"PXEClient:Arch:00000:UNDI:002001", 93: b"\0\0"}
+    offer = client.discover(wait=60)
+    ack = client.select(offer.yiaddr, server="10.20.0.1", wait=60)
+    assert ack.kind == ACK and ack.yiaddr == "10.20.0.11" and ack.siaddr == "10.20.0.1"
+    assert ack.file.rstrip(b"\0") == b"undionly.kpxe"
+    wire.close()
+    machine.run("ip", "addr", "add", "10.20.0.11/24", "dev", "eth0")
+    script = machine.run("curl", "-fsS", f"http://10.20.0.1/boot.ipxe?mac={NODE.replace(':', '-')}", timeout=120).stdout
+    assert "web1" in script
+    assert 'iifname "eth1.20" ip saddr 10.20.0.0/24' in daemon.ok("export", "firewall")
+    lab.server.run("ip", "link", "set", "eth1.20", "down")
+    lab.server.run("ip", "link", "delete", "eth1.20")
+    wait_until(lambda: "eth1.20" in daemon.output() and "not served" in daemon.output(), "the log names it", 60)
