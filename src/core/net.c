@@ -452,7 +452,7 @@ bool net_takes_ipv4(const struct endpoint *list, size_t count, size_t which)
     uint32_t ignored;
     if (endpoint_ipv4(e, &ignored))
         return true;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; endpoint_port(e) && i < count; i++)
         if (endpoint_ipv4(&list[i], &ignored) && endpoint_port(&list[i]) == endpoint_port(e))
             return false;
     return endpoint_is_any(e);

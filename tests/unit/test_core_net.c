@@ -186,6 +186,7 @@ static void the_wildcard_of_ipv6_is_for_both_unless_that_is_in_the_way(void **st
     assert_false(takes_ipv4("[::]:80", "10.0.0.1:80"));
     assert_false(takes_ipv4("[::]:80", "0.0.0.0:80"));
     assert_true(takes_ipv4("0.0.0.0:80", "[::]:80"));
+    assert_true(takes_ipv4("[::]:0", "0.0.0.0:0")); /* the system chooses two */
     assert_false(takes_ipv4("[2001:db8::1]:80", "[::]:81"));
     assert_true(takes_ipv4("[::ffff:10.0.0.1]:80", "[::]:81"));
 }
