@@ -8,7 +8,7 @@ import pytest
 from daemon import BASE_IQN, wait_until
 from iscsilab import MIB
 from lab.iscsi import INITIATOR, Session, discover
-from netlab import SERVER, SUBNET, LabDaemon, inside
+from netlab import SERVER, SUBNET, Client, LabDaemon, Wire, inside
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for network namespaces")
 
@@ -241,7 +241,7 @@ def test_a_node_has_its_script_at_its_own_address_alone(lab6, nodes):
     client = machine(lab6, NODE, "2001:db8:1::66/64", f"{computed(POOL_NODE)}/64")
     script = boot_script(client, NODE, source=computed(NODE))
     assert "set hostname web1" in script
-    assert f"chain --replace http://[{SERVER6}]/boot.ipxe?mac=52-54-00-06-00-01 ||" in script
+    assert f"--replace http://[{SERVER6}]/boot.ipxe?mac=52-54-00-06-00-01 ||" in script
     assert STRANGE in boot_script(client, NODE, source=computed(POOL_NODE))
     # the address is not made from a MAC: the wire says whose it is
     assert "set hostname web1" in boot_script(client, NODE, source="2001:db8:1::66")
@@ -263,6 +263,26 @@ def test_the_addresses_of_nodes_are_shown(lab6, loaders):
     pool1 = ["2001:db8:1:0:5054:ff:fe06:2", "fd00:2::5054:ff:fe06:2"]
     assert daemon.get("/v1/nodes/pool1").json["addresses6"] == pool1
     assert "2001:db8:1:0:5054:ff:fe06:1" in daemon.ok("node", "show", "web1")
+
+
+def test_secrets_go_to_a_node_that_boots_at_its_own_address(lab6, nodes):
+    nodes.ok("node", "set", "web1", "--chap", "mutual")
+    client = machine(lab6, NODE, "2001:db8:1::66/64")
+    assert "password" not in boot_script(client, NODE, source=computed(NODE))  # it does not boot
+    wire = Wire(client)
+    lab6.stack.callback(wire.close)
+    firmware = Client(wire, NODE)
+    firmware.extra = {60: b"PXEClient:Arch:00000:UNDI:002001", 93: b"\0\0"}
+    assert firmware.lease() == NODE_ADDRESS
+    script = boot_script(client, NODE, source=computed(NODE))
+    assert "set username web1" in script and "set reverse-password" in script
+    other = lab6.client(f"{computed(POOL_NODE)}/64", mac=POOL_NODE)
+    assert "password" not in boot_script(other, NODE)
+    up = ["curl", "-gsS", "-o", "/dev/null", "-w", "%{http_code}", "-X", "POST"]
+    url = f"http://[{SERVER6}]/up?mac={NODE.replace(':', '-')}"
+    assert other.run(*up, url).stdout == "403"
+    assert client.run(*up, "--interface", computed(NODE), url).stdout == "200"
+    assert "password" not in boot_script(client, NODE, source=computed(NODE))
 
 
 def test_a_foreign_address_is_nobodys(lab6, nodes):
