@@ -95,8 +95,8 @@ def test_a_trace_that_is_none(tmp_path, line):
 def test_the_measurement_of_addresses(tmp_path):
     """bench/dhcp, with few machines: all of them are served by nodisk, in the flood, too."""
     bench = Path(__file__).resolve().parents[2] / "bench/dhcp"
-    done = subprocess.run([sys.executable, bench, "--nodes", "20", "--rounds", "1", "--flood-seconds", "1", "--rate", "2000",
-                           "--json"], capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run([sys.executable, bench, "--nodes", "20", "--rounds", "1", "--flood-seconds", "1",
+                           "--rate", "2000", "--json"], capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     every = json.loads(done.stdout)
     for kind in ("storm", "flood"):

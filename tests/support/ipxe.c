@@ -100,7 +100,7 @@ static char *ipv4_setting(struct ipxe *ipxe, const char *name)
 
 static bool set_interface(struct script *s, const char *setting, const char *value)
 {
-    char number;
+    char number = '\0';
     const char *name = interface_setting(setting, &number);
     uint32_t address;
     if (number == '2' && ipv4_parse(value, &address) == 0 && str_eq(name, "ip"))
