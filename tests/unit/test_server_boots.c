@@ -145,6 +145,61 @@ static void other_messages_are_no_sign(void **state)
     }
 }
 
+/* --- DHCPv6 --- */
+
+static const struct subnet proxied = {.mode = SUBNET_PROXY}, served = {.mode = SUBNET_SERVER};
+
+static struct dhcp6_event reply(enum dhcp_client_kind kind)
+{
+    struct dhcp6_event event = {.type = DHCP6_REPLY,
+                                .request = DHCP6_REQUEST,
+                                .mac = site_mac(1),
+                                .subnet = &served,
+                                .client = {.kind = kind}};
+    assert_int_equal(ipv6_parse("2001:db8::7", &event.address), 0);
+    return event;
+}
+
+static void a_boot_begins_with_its_ipv6_address(void **state)
+{
+    struct bench *b = *state;
+    static const enum dhcp_client_kind kinds[] = {DHCP_CLIENT_PXE, DHCP_CLIENT_HTTP,
+                                                  DHCP_CLIENT_IPXE};
+    for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+        struct dhcp6_event event = reply(kinds[i]);
+        boots_dhcp6_event(&b->boots, &event);
+        assert_stage(b, "address", "2001:db8::7");
+        boot_tracker_sign_of_mac(b->boots.tracker, site_mac(1), BOOT_SIGN_SCRIPT, "");
+    }
+}
+
+static void who_is_only_told_what_boots_has_its_address_from_elsewhere(void **state)
+{
+    struct bench *b = *state;
+    struct dhcp6_event event = reply(DHCP_CLIENT_HTTP);
+    event.type = DHCP6_ADVERTISE;
+    event.request = DHCP6_SOLICIT;
+    event.subnet = &proxied;
+    event.address = (struct in6_addr){0};
+    boots_dhcp6_event(&b->boots, &event);
+    assert_stage(b, "address", "from another server");
+}
+
+/* Nothing was given yet, or to a system, or to a program that is no firmware. */
+static void other_dhcpv6_is_no_sign(void **state)
+{
+    struct bench *b = *state;
+    struct dhcp6_event events[] = {reply(DHCP_CLIENT_PXE), reply(DHCP_CLIENT_OTHER),
+                                   reply(DHCP_CLIENT_IPXE), reply(DHCP_CLIENT_IPXE)};
+    events[0].type = DHCP6_ADVERTISE;
+    events[2].unprivileged = true;
+    events[3].address = (struct in6_addr){0}; /* a RELEASE */
+    for (size_t i = 0; i < ARRAY_SIZE(events); i++) {
+        boots_dhcp6_event(&b->boots, &events[i]);
+        assert_stage(b, "", "");
+    }
+}
+
 /* --- TFTP --- */
 
 static void a_loader_counts_when_it_has_arrived(void **state)
@@ -316,6 +371,9 @@ static void a_connection_without_a_login_is_not_worth_a_line(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        BOOTS_TEST(a_boot_begins_with_its_ipv6_address),
+        BOOTS_TEST(who_is_only_told_what_boots_has_its_address_from_elsewhere),
+        BOOTS_TEST(other_dhcpv6_is_no_sign),
         BOOTS_TEST(firmware_and_ipxe_begin_a_boot_with_their_address),
         BOOTS_TEST(a_boot_beside_another_server),
         BOOTS_TEST(a_loader_counts_for_the_neighbour_that_fetched_it),
