@@ -10,7 +10,19 @@ static bool find_subnet(struct addresses *addresses, const struct endpoint *peer
                : addresses_find6(addresses, peer, ret_subnet) == 0;
 }
 
-/* Ours in that network, with the port of the portal that listens there. */
+/* One that is for IPv4 elsewhere, as on a storage network: its router knows the way. */
+static const struct endpoint *find_elsewhere(const struct listen_list *portals)
+{
+    uint32_t ignored;
+    for (size_t i = 0; i < portals->count; i++) {
+        const struct endpoint *e = &portals->endpoints[i];
+        if (endpoint_ipv4(e, &ignored) && !endpoint_is_any(e) && !endpoint_is_loopback(e))
+            return e;
+    }
+    return NULL;
+}
+
+/* Ours in that network, with the port of the portal that listens there; else another one. */
 static bool find_portal(const struct subnet *subnet, const struct listen_list *portals,
                         struct endpoint *ret_portal)
 {
@@ -21,9 +33,12 @@ static bool find_portal(const struct subnet *subnet, const struct listen_list *p
     uint32_t address = link_address_in(&link, subnet->network, subnet->mask);
     struct endpoint ours = endpoint_of_ipv4(address, 0);
     const struct endpoint *portal = address ? listen_list_find(portals, &ours) : NULL;
+    const struct endpoint *other = portal ? NULL : find_elsewhere(portals);
     if (portal)
         *ret_portal = endpoint_with_port(&ours, endpoint_port(portal));
-    return portal != NULL;
+    else if (other)
+        *ret_portal = *other;
+    return portal || other;
 }
 
 bool ipv4_side_find(struct addresses *addresses, const struct listen_list *portals,

@@ -316,6 +316,14 @@ def test_where_dhcp_is_to_be_the_origin_it_is_asked_first(lab6, nodes):
     assert f"set netX/ip {NODE_ADDRESS}" in boot_script(client, NODE, query="&ip=")
 
 
+def test_a_portal_on_a_storage_network_is_reached_over_ipv4(lab6, loaders):
+    lab6.server.run("ip", "addr", "add", "10.9.0.1/24", "dev", "br0")
+    keys = {**EVERYWHERE, "iscsi": "127.0.0.1:3260 10.9.0.1:3261"}
+    add_nodes(lab6.daemon(SUBNET6, loaders=str(loaders), **keys))
+    script = boot_script(machine(lab6, NODE), NODE)
+    assert f"set netX/ip {NODE_ADDRESS}" in script and f"iscsi:10.9.0.1::3261:0:{BASE_IQN}:disk1" in script
+
+
 def test_without_a_portal_for_ipv4_the_disk_is_there_over_ipv6(lab6, loaders):
     add_nodes(lab6.daemon(SUBNET6, loaders=str(loaders), **{**EVERYWHERE, "iscsi": "[2001:db8:1::1]:3260"}))
     client = machine(lab6, NODE)
