@@ -2,7 +2,7 @@
 
 #include <sys/epoll.h>
 
-#define PATIENCE_USEC 1000
+#define PATIENCE_USEC 5000
 
 /* Enabled: the timer, or else the descriptor. */
 static int gather(struct patient_mailbox *patient, bool gathers)

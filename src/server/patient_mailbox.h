@@ -1,9 +1,10 @@
 /*
  * A mailbox of the control thread for what need not be known at once.
  *
- * The first message is run when it comes. After that, messages gather for a millisecond, and so on
- * until one passes without any: when much happens at once (logins, after a loss of power), a
- * wake-up of the thread is for many of them. With little to do it is a mailbox like any other.
+ * The first message is run when it comes. After that, messages gather for 5 ms, as they do in the
+ * log, and so on until those pass without any: when much happens at once (logins, after a loss of
+ * power), a wake-up of the thread is for many of them. With little to do it is a mailbox like any
+ * other.
  */
 #pragma once
 
