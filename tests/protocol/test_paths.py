@@ -7,6 +7,8 @@
 
 import json
 import os
+import re
+import shutil
 import struct
 import urllib.request
 from collections.abc import Iterator
@@ -222,6 +224,19 @@ def test_a_reservation_is_of_a_path(paths):
         assert out(second, REGISTER, 0, 0x11).good
         second.write(0, block)
         assert len(full_status(first)) == 2
+
+
+@pytest.mark.skipif(not shutil.which("iscsi-test-cu"), reason="libiscsi-bin is not installed")
+def test_libiscsi_is_content_with_the_two_paths(paths):
+    """Its own tests of a LUN with two paths. What it calls another initiator is another name of the node."""
+    paths.use_addresses()
+    urls = [f"iscsi://{portal}:3260/{BASE_IQN}:disk/0" for portal in PORTALS]
+    said = paths.namespace.run("iscsi-test-cu", "--dataloss", "--initiator-name", f"{BASE_IQN}:web1",
+                               "--initiator-name-2", f"{BASE_IQN}:{CARDS[0].replace(':', '-')}", "--verbose", "--test",
+                               "ALL.MultipathIO", *urls, timeout=300, check=False).stdout
+    passed = re.findall(r"Test: (\w+) \.\.\.(?:(?!Test:).)*?passed", said, re.DOTALL)
+    assert set(passed) >= {"Simple", "Reset", "CompareAndWrite"}, said
+    assert "FAILED" not in said and "SKIPPED" not in said, said
 
 
 @pytest.mark.parametrize("format", ["dnsmasq", "kea", "isc"])
