@@ -94,5 +94,5 @@ def test_a_node_in_a_vlan(machine: Machine, daemon: Nodisk) -> None:
     wait_until("the node phoning home", lambda: daemon.stage(NAME) == "up", 60)
     machine.run("systemctl restart systemd-networkd; sleep 3; echo 3 >/proc/sys/vm/drop_caches; sync")
     assert f"inet {ADDRESS}/24" in machine.run(f"ip -4 addr show dev {card}").output
-    machine.run("systemctl stop systemd-networkd; echo 3 >/proc/sys/vm/drop_caches; ls -R /usr >/dev/null; sync")
+    machine.run("systemctl stop systemd-networkd; echo 3 >/proc/sys/vm/drop_caches; ls -R /usr >/dev/null; sync", timeout=300)
     assert f"inet {ADDRESS}/24" in machine.run(f"ip -4 addr show dev {card}").output
