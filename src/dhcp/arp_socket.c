@@ -104,7 +104,7 @@ void arp_socket_close(struct arp_socket *socket)
  */
 static bool own_mac(const struct arp_socket *socket, struct mac_address *ret_mac)
 {
-    struct sockaddr_ll own;
+    struct sockaddr_ll own = {0};
     socklen_t size = sizeof(own);
     if (getsockname(socket->fd, (struct sockaddr *)&own, &size) < 0 ||
         own.sll_halen != sizeof(ret_mac->bytes))

@@ -66,18 +66,18 @@ void admin_list_leases(struct call *call)
     struct error error;
     cleanup_catalog struct catalog *catalog = catalog_slot_get(call->admin->settings.catalog);
     cleanup_free struct lease_list *l = calloc(1, sizeof(*l));
-    int r = l ? 0 : error_set(&error, -ENOMEM, "out of memory");
-    if (r >= 0) {
-        l->catalog = catalog;
-        l->list = json_array();
-        r = fill(call, l, &error);
+    if (!l) {
+        (void)error_set(&error, -ENOMEM, "out of memory");
+        call_reply_error(call, &error);
+        return;
     }
-    if (r >= 0) {
+    l->catalog = catalog;
+    l->list = json_array();
+    if (fill(call, l, &error) >= 0) {
         call_reply(call, 200, json_pack("{s:o}", "leases", l->list));
         return;
     }
-    if (l)
-        json_decref(l->list);
+    json_decref(l->list);
     call_reply_error(call, &error);
 }
 
