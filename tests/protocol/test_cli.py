@@ -130,7 +130,7 @@ def test_help_at_every_level_needs_no_daemon(tmp_path, words):
 
 def test_the_script_for_loaders_needs_no_daemon():
     shown = subprocess.run([NODISK, "loaders", "script"], capture_output=True, text=True, check=True).stdout
-    assert shown.startswith("#!ipxe\n") and "chain --replace ${filename} || goto next\n" in shown
+    assert shown.startswith("#!ipxe\n") and "chain --timeout 30000 --replace ${filename} ||\n" in shown
     program = subprocess.run([NODISK, "--json", "loaders", "script"], capture_output=True, text=True, check=True)
     assert json.loads(program.stdout) == {"script": shown}
 
