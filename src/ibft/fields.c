@@ -117,17 +117,21 @@ const struct ibft_nic *ibft_boot_nic(const struct ibft *ibft)
     return first;
 }
 
+/* iPXE marks all paths to a disk, whose targets need not be in the order of their cards. */
 const struct ibft_target *ibft_boot_target(const struct ibft *ibft)
 {
-    const struct ibft_target *first = NULL;
+    const struct ibft_nic *nic = ibft_boot_nic(ibft);
+    const struct ibft_target *first = NULL, *chosen = NULL;
     for (size_t i = 0; i < IBFT_PAIRS; i++) {
         const struct ibft_target *target = &ibft->targets[i];
-        if (target->present && target->flags & IBFT_BOOT)
-            return target;
+        bool boots = target->present && target->flags & IBFT_BOOT;
+        bool is_led_to = boots && nic && target->nic == nic->index;
+        if (boots && (!chosen || (is_led_to && chosen->nic != nic->index)))
+            chosen = target;
         if (target->present && !first)
             first = target;
     }
-    return first;
+    return chosen ? chosen : first;
 }
 
 void ibft_fault(struct ibft_faults *faults, enum ibft_severity severity, const char *format, ...)

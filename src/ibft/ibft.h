@@ -155,7 +155,8 @@ int ibft_read_kernel(const char *directory, struct ibft *ret_ibft, struct ibft_f
 /* --- what it says --- */
 
 /* The card and the target that firmware has booted by; the first ones if none is marked; NULL:
- * there are none. As open-iscsi chooses: by the flag alone. */
+ * there are none. As open-iscsi chooses: by the flag alone. Of several targets that are marked (two
+ * paths to a disk), the first that this card leads to. */
 const struct ibft_nic *ibft_boot_nic(const struct ibft *ibft);
 const struct ibft_target *ibft_boot_target(const struct ibft *ibft);
 

@@ -64,7 +64,8 @@ static void put_network(struct intent *in)
     uint32_t list[DNS_SHOWN];
     size_t count = addresses_of(in, DHCP_OPTION_ROUTER, s->routers, s->n_routers, list);
     set(in, "prefix", json_integer(__builtin_popcount(s->mask)));
-    set(in, "gateway", address_to_json(count ? list[0] : 0));
+    if (in->node->n_paths == 0) /* else only the card has one through which the machine starts */
+        set(in, "gateway", address_to_json(count ? list[0] : 0));
     json_t *dns = json_array();
     count = addresses_of(in, DHCP_OPTION_DNS, s->dns, s->n_dns, list);
     for (size_t i = 0; i < count; i++)

@@ -54,12 +54,32 @@ static void what_a_table_lacks_is_a_difference(void **state)
     assert_int_equal(list[1].field, IBFT_FIELD_HOST_NAME);
 }
 
+/* As iPXE leaves them: all are marked, the cards in their order, the targets in another one. */
+static void of_two_paths_a_card_and_its_target_are_shown(void **state)
+{
+    struct ibft ibft = ibft_table();
+    ibft.nics[1] = ibft.nics[0];
+    ibft.nics[1].index = 1;
+    ibft.nics[1].address = ibft_ip_of_v4(0x0a010b11);
+    ibft.targets[1] = ibft.targets[0];
+    ibft.targets[1].index = 1;
+    ibft.targets[0].nic = 1;
+    ibft.targets[0].address = ibft_ip_of_v4(0x0a010a05);
+    const struct ibft_view view = view_of(&ibft);
+    assert_string_equal(view.text[IBFT_FIELD_ADDRESS], "10.0.11.17");
+    assert_string_equal(view.text[IBFT_FIELD_PORTAL], "10.0.10.5");
+    ibft.targets[1].flags = 1; /* not marked: the other one is */
+    const struct ibft_view other = view_of(&ibft);
+    assert_string_equal(other.text[IBFT_FIELD_PORTAL], "10.1.10.5");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_table_is_like_itself),
         TEST(each_difference_is_found),
         TEST(what_a_table_lacks_is_a_difference),
+        TEST(of_two_paths_a_card_and_its_target_are_shown),
     };
     return RUN_TESTS(tests);
 }

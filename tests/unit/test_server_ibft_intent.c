@@ -164,6 +164,21 @@ static void what_is_the_nodes_own_comes_first(void **state)
     json_decref(json);
 }
 
+/* Which of its cards has a gateway, is for the one to say through which it was started. */
+static void of_a_node_with_paths_no_gateway_is_told(void **state)
+{
+    struct site_lab lab = lab_new();
+    struct catalog_node node = node_new();
+    const struct catalog_path path = {.mac = macs[1], .address = 0x0a000112};
+    node.paths = &path;
+    node.n_paths = 1;
+    cleanup_catalog struct catalog *catalog = catalog_with(&node, &disk);
+    json_t *json = told(&lab, catalog, "web1", &macs[1]);
+    assert_member(json, "address", "\"10.0.1.18\"");
+    assert_member(json, "gateway", NULL);
+    json_decref(json);
+}
+
 static void what_is_not_known_is_not_told(void **state)
 {
     struct site_lab lab = lab_new();
@@ -236,6 +251,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_node_with_everything),
         TEST(what_is_the_nodes_own_comes_first),
+        TEST(of_a_node_with_paths_no_gateway_is_told),
         TEST(what_is_not_known_is_not_told),
         TEST(a_disk_that_is_elsewhere),
         TEST(a_disk_that_another_portal_serves),
