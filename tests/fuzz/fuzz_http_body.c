@@ -14,6 +14,7 @@ static void try_node(const char *text, size_t size, struct body *body)
     struct error error = {0};
     struct body_node node;
     const struct mac_address *macs;
+    const struct catalog_path *paths;
     char image[64];
     uint32_t number;
     struct wake_password password;
@@ -22,6 +23,7 @@ static void try_node(const char *text, size_t size, struct body *body)
     if (r < 0)
         return;
     check(body_parse_macs(body, &node.macs, &macs, &error), &error);
+    check(body_parse_paths(body, &node.paths, &paths, &error), &error);
     check(body_parse_address(&node.address, &number, &error), &error);
     check(body_parse_wake_password(&node.wake_password, &password, &error), &error);
     if (node.image.given)

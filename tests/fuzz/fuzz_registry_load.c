@@ -71,6 +71,9 @@ static const char *const columns[][2] = {
     {"node_options", "setting"},
     {"group_options", "setting"},
     {"volume_allow_from", "source"},
+    {"node_paths", "node_id"},
+    {"node_paths", "mac"},
+    {"node_paths", "address"},
 };
 
 static const char rows[] =
@@ -104,6 +107,8 @@ static const char rows[] =
     "INSERT INTO node_options VALUES (1, 26, 'mtu=9000');"
     "INSERT INTO group_options VALUES (1, 42, 'always:ntp=10.0.0.5');"
     "INSERT INTO node_macs VALUES ('52:54:00:00:00:01', 1, 0);"
+    "INSERT INTO node_macs VALUES ('52:54:00:00:00:04', 1, 1);"
+    "INSERT INTO node_paths VALUES (1, '52:54:00:00:00:04', '10.1.0.11');"
     "INSERT INTO node_macs VALUES ('52:54:00:00:00:02', 2, 0);"
     "INSERT INTO node_macs VALUES ('52:54:00:00:00:03', 2, 1);";
 
