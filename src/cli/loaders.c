@@ -6,17 +6,18 @@
 /*
  * For iPXE that is burnt into a card, or on a stick: every card in turn, for ever, until one of
  * them is given a boot script and that can be fetched. A server that is away for hours is waited
- * for so. A port that lets nothing through at first (spanning tree, 45 seconds) is one that iPXE
- * itself waits for if the switch says so. If it does not, and the card takes its link down when it
- * is closed, which iPXE does after each DHCP without an answer, asking quickly would never end: so
- * in one round of a hundred the links are up for longer than that before; the first time after ten.
+ * for so. A port that lets nothing through for 30 to 50 seconds (spanning tree) is one that iPXE
+ * itself waits for if it says so by RSTP; of STP (802.1D) iPXE understands nothing (net/stp.c). If
+ * the card also takes its link down when it is closed, which iPXE does after each DHCP without an
+ * answer, asking quickly would never end: so in the third round, and then in each thirtieth, the
+ * links are up for longer than that before.
  *
  * For iPXE of 2019 (Debian 12) and newer.
  */
 static const char until_a_card[] =
     "#!ipxe\n"
     "# Boots from nodisk, whichever card its network is on: tries them all, again and again.\n"
-    "set round:int32 90\n"
+    "set round:int32 27\n"
     ":again\n"
     "set nic:int32 0\n"
     ":card\n"
@@ -31,7 +32,7 @@ static const char after_dhcp[] =
     "goto card\n"
     ":wait\n"
     "inc round\n"
-    "iseq ${round} 100 && goto patient ||\n"
+    "iseq ${round} 30 && goto patient ||\n"
     "echo nodisk: no card has got a boot script; trying again in 5 seconds\n"
     "sleep 5\n"
     "goto again\n"
