@@ -905,7 +905,7 @@ def test_an_offer_is_listed_as_one(daemon, wire):
 
 
 def test_an_interface_of_a_vlan(lab, tmp_path):
-    """By its usual name, which has a dot. (That it is one needs a kernel with VLANs, which tests here have not.)"""
+    """By its usual name, which has a dot. (That it is one: tests/boot/test_vlan_server.py.)"""
     lab.server.add_bridge("10.20.0.1/24", "fe80::1/64", name="eth1.20")
     vlan = SUBNET.replace("10.0.0.", "10.20.0.").replace("[subnet lab]", "[subnet vlan20]").replace("br0", "eth1.20")
     daemon = lab.daemon(SUBNET + vlan, http="0.0.0.0:80")
