@@ -71,7 +71,7 @@ def test_a_node_gets_its_own_script(daemon, machine, wire):
     # this laboratory's target listens on loopback only
     assert re.search(rf"sanhook --drive 0x80 iscsi:127\.0\.0\.1::\d+:0:{IQN}:disk1 ", script)
     assert "where nothing of [iscsi] listens: they cannot boot" in daemon.output()
-    assert f"chain --replace http://{SERVER}/boot.ipxe?mac={NODE.replace(':', '-')}" in script
+    assert f"chain --timeout 30000 --replace http://{SERVER}/boot.ipxe?mac={NODE.replace(':', '-')}" in script
     node = next(n for n in daemon.get("/v1/status").json["nodes"] if n["name"] == "web1")
     assert node["boot"] is None  # somebody only had a look
     assert curl(machine, script_path(NODE), "-A", "iPXE/1.21.1+")[1] == script

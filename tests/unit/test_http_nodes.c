@@ -216,7 +216,7 @@ static void a_node_gets_its_own_script(void **state)
     assert_contains(script, "set initiator-iqn " SITE_IQN ":web1\n");
     assert_contains(script, "sanboot iscsi:127.0.0.1::3260:0:" SITE_IQN ":disk1 ");
     snprintf(url, sizeof(url),
-             "chain --replace http://127.0.0.1:%u/boot.ipxe?mac=52-54-00-00-00-01 ",
+             "chain --timeout 30000 --replace http://127.0.0.1:%u/boot.ipxe?mac=52-54-00-00-00-01 ",
              endpoint_port(&b->where));
     assert_contains(script, url);
     assert_int_equal(COUNT(b, scripts), 1);
@@ -234,7 +234,9 @@ static void the_usual_port_is_left_out_of_urls(void **state)
     node_http_stop(take_ptr(b->http));
     start_http(b, "127.0.0.1:80");
     cleanup_free char *script = get_script(b, "127.0.0.11", 1);
-    assert_contains(script, "chain --replace http://127.0.0.1/boot.ipxe?mac=52-54-00-00-00-01 ");
+    assert_contains(
+        script,
+        "chain --timeout 30000 --replace http://127.0.0.1/boot.ipxe?mac=52-54-00-00-00-01 ");
 }
 
 static void a_node_without_a_volume_is_told_to_wait(void **state)
