@@ -219,7 +219,7 @@ static void check_iscsid(struct check *check)
 void check_services(struct check *check)
 {
     struct plan *plan = &check->plan;
-    const char *status = plan_text(plan, "var/lib/dpkg/status");
+    const char *status = tree_large_text(plan->tree, &plan->arena, "var/lib/dpkg/status");
     if (!status || !packages_installed(status, "open-iscsi"))
         check_found(check, ERROR, "open-iscsi", "initramfs", NULL,
                     "open-iscsi is not installed: nothing can log in to the disk");

@@ -121,11 +121,23 @@ static void put_parents(struct plan *plan, const char *path)
     }
 }
 
+/* A change that another step took back is none. */
+static void drop(struct plan *plan, struct plan_change *change)
+{
+    size_t behind = (size_t)(plan->changes + plan->n_changes - (change + 1));
+    memmove(change, change + 1, behind * sizeof(*change));
+    plan->n_changes--;
+}
+
 static void put(struct plan *plan, const char *path, const struct tree_entry *after)
 {
     struct plan_change *change = find(plan, path);
     if (plan->error.code)
         return;
+    if (change && tree_entry_same(&change->before, after)) {
+        drop(plan, change);
+        return;
+    }
     if (change) {
         change->after = *after;
         return;

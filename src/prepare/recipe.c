@@ -26,7 +26,6 @@ static const struct recipe_step steps[] = {
     {"fstab", "root is found by its UUID and does not wait for the network; no swap across it",
      step_fstab},
     {"resume", "none looks for a hibernated system on the disk", step_resume},
-    {"grub", "the kernel finds root by its UUID, whatever the disk is called", step_grub},
     {"efi", "UEFI finds a loader at the removable path, without an entry of its own", step_efi},
     {"machine-id", "each node makes its own", step_machine_id},
     {"host-name", "it comes from the iBFT at each boot", step_host_name},
@@ -36,6 +35,8 @@ static const struct recipe_step steps[] = {
     {"card-names", "no name of a network card is bound to another machine's MAC", step_card_names},
     {"random-seed", "no two nodes begin with the same one", step_random_seed},
     {"initramfs-build", "the initramfs of each kernel has all of this in it", step_initramfs_build},
+    /* behind it: of a kernel without an initramfs GRUB writes down neither that nor a UUID */
+    {"grub", "the kernel finds root by its UUID, whatever the disk is called", step_grub},
 };
 
 const struct recipe_step *recipe_steps(size_t *ret_count)

@@ -9,7 +9,7 @@ void step_packages(struct plan *plan)
 {
     const char *argv[PACKAGES_MAX + 5] = {"apt-get", "install", "--yes", "--no-install-recommends"};
     size_t count = 4;
-    const char *status = plan_text(plan, "var/lib/dpkg/status");
+    const char *status = tree_large_text(plan->tree, &plan->arena, "var/lib/dpkg/status");
     for (size_t i = 0; i < PACKAGES_MAX; i++)
         if (!status || !packages_installed(status, packages_needed[i]))
             argv[count++] = packages_needed[i];

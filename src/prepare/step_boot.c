@@ -30,6 +30,17 @@ void step_resume(struct plan *plan)
         plan_file(plan, "etc/initramfs-tools/conf.d/resume", 0, none, strlen(none));
 }
 
+/* Is a kernel to get an initramfs that had none? */
+static bool makes_initramfs(const struct plan *plan)
+{
+    for (size_t i = 0; i < plan->n_commands; i++) {
+        const char *const *argv = plan->commands[i].argv;
+        if (str_eq(argv[0], "update-initramfs") && argv[1] && str_eq(argv[1], "-c"))
+            return true;
+    }
+    return false;
+}
+
 void step_grub(struct plan *plan)
 {
     static const char *const update_grub[] = {"update-grub", NULL};
@@ -43,7 +54,7 @@ void step_grub(struct plan *plan)
     if (edited)
         plan_file(plan, "etc/default/grub", 0, edited, strlen(edited));
     bool by_device = config && strstr(config, "root=/dev/") && !strstr(config, "root=/dev/mapper/");
-    if (!edited && config && !by_device)
+    if (!edited && config && !by_device && !makes_initramfs(plan))
         return;
     if (packages_is_mounted(plan->tree))
         plan_command(plan, PLAN_AFTER_FILES, "the kernel is to find root by its UUID", update_grub);

@@ -70,10 +70,10 @@ static enum tree_kind kind_of(mode_t mode)
 }
 
 /* All of fd into the arena, with a 0 behind it. */
-static int read_all(int fd, struct arena *arena, size_t size, const char **ret_data,
+static int read_all(int fd, struct arena *arena, size_t size, size_t limit, const char **ret_data,
                     size_t *ret_size)
 {
-    if (size > TREE_MAX_FILE)
+    if (size > limit)
         return -EFBIG;
     char *data = arena_alloc(arena, size + 1);
     size_t done = 0;
@@ -115,7 +115,7 @@ static int read_file(int parent, const char *name, struct arena *arena, struct t
         openat(parent, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (fd < 0)
         return -errno;
-    return read_all(fd, arena, (size_t)size, &entry->data, &entry->size);
+    return read_all(fd, arena, (size_t)size, TREE_MAX_FILE, &entry->data, &entry->size);
 }
 
 int tree_read(const struct tree *tree, struct arena *arena, const char *path,
@@ -189,16 +189,27 @@ bool tree_exists(const struct tree *tree, const char *path)
     return tree_stat(tree, path, &st) == 0;
 }
 
-const char *tree_text(const struct tree *tree, struct arena *arena, const char *path)
+static const char *read_text(const struct tree *tree, struct arena *arena, const char *path,
+                             size_t limit)
 {
     cleanup_close int fd = -1;
     struct stat st;
     const char *data = NULL;
     size_t size;
     if (tree_open_file(tree, path, &fd) < 0 || fstat(fd, &st) < 0 ||
-        read_all(fd, arena, (size_t)st.st_size, &data, &size) < 0)
+        read_all(fd, arena, (size_t)st.st_size, limit, &data, &size) < 0)
         return NULL;
     return data;
+}
+
+const char *tree_text(const struct tree *tree, struct arena *arena, const char *path)
+{
+    return read_text(tree, arena, path, TREE_MAX_FILE);
+}
+
+const char *tree_large_text(const struct tree *tree, struct arena *arena, const char *path)
+{
+    return read_text(tree, arena, path, TREE_MAX_LARGE);
 }
 
 static bool is_plain(const char *name)

@@ -16,6 +16,9 @@
 /* No file that is read or written whole is larger: -EFBIG. */
 #define TREE_MAX_FILE ((size_t)4 * 1024 * 1024)
 
+/* But for files that are known to grow, such as dpkg's status: of a desktop some 7 MB. */
+#define TREE_MAX_LARGE ((size_t)64 * 1024 * 1024)
+
 struct tree {
     int fd;
     bool live; /* it is what this machine runs */
@@ -45,6 +48,8 @@ int tree_read(const struct tree *tree, struct arena *arena, const char *path,
 /* The text of a regular file, links followed inside the tree; NULL: there is none that can be read.
  */
 const char *tree_text(const struct tree *tree, struct arena *arena, const char *path);
+/* The same of a file up to TREE_MAX_LARGE. */
+const char *tree_large_text(const struct tree *tree, struct arena *arena, const char *path);
 /* Is it there, links followed? */
 bool tree_exists(const struct tree *tree, const char *path);
 /* Opens a regular file for reading, links followed inside the tree. */

@@ -266,6 +266,7 @@ def test_another_root_file_system_is_for_the_initramfs_too(plain: Tree) -> None:
     assert "\nFSTYPE=xfs\n" in plain.path("etc/initramfs-tools/conf.d/nodisk").read_text()
     plain.make_initramfs()
     assert set(plain.findings()) == {"initramfs-file-system"}
+    assert plain.run() == "nothing to do: it is prepared\n"
 
 
 def test_packages_that_are_missing_are_installed_first(plain: Tree) -> None:
@@ -273,6 +274,13 @@ def test_packages_that_are_missing_are_installed_first(plain: Tree) -> None:
                  "Package: open-iscsi\nStatus: deinstall ok config-files")
     said = plain.run("--dry-run", "--root-uuid", UUID)
     assert "command: apt-get install --yes --no-install-recommends open-iscsi (" in said
+
+
+def test_a_large_list_of_packages_is_read(tree: Tree) -> None:
+    other = "Package: other\nStatus: install ok installed\nDescription: " + "x" * 100_000 + "\n\n"
+    tree.put("var/lib/dpkg/status", other * 50 + tree.path("var/lib/dpkg/status").read_text())
+    assert tree.run() == "nothing to do: it is prepared\n"
+    assert tree.findings() == {}
 
 
 def test_what_an_administrator_wrote_stays(plain: Tree) -> None:
@@ -292,6 +300,29 @@ def test_grub_is_to_find_root_by_its_uuid(plain: Tree) -> None:
     said = plain.prepare()
     assert plain.path("etc/default/grub").read_text() == "GRUB_TIMEOUT=5\n# GRUB_DISABLE_LINUX_UUID=true\n"
     assert "left to you: run update-grub where this tree is the root of a disk" in said
+
+
+ON_A_DISK = """
+set -e
+mkdir "$1/mounted"
+mount -t tmpfs none "$1/mounted"
+cp -a "$1/root/." "$1/mounted"
+"$2" prepare --root "$1/mounted" --dry-run --root-uuid 1234-5678
+"""
+
+
+@pytest.mark.parametrize("device", ["/dev/sda1", "UUID=1234-5678"])
+def test_grub_is_told_of_an_initramfs_that_is_new(tree: Tree, tmp_path: Path, device: str) -> None:
+    tree.put("usr/sbin/update-grub", "")
+    tree.put("etc/default/grub", "GRUB_TIMEOUT=5\n")
+    tree.put("boot/grub/grub.cfg", f"linux /vmlinuz root={device} ro\n")
+    tree.path(f"boot/initrd.img-{KERNEL}").unlink()
+    result = subprocess.run(["unshare", "-m", "sh", "-c", ON_A_DISK, "sh", tmp_path, NODISK], capture_output=True,
+                            text=True, timeout=60)
+    assert result.returncode == 0, result.stderr
+    commands = [line.split()[1:3] for line in result.stdout.splitlines() if line.startswith("command: ")]
+    assert [command[0] for command in commands] == ["update-initramfs", "update-grub"]
+    assert commands[0][1] == "-c"
 
 
 @pytest.mark.parametrize(("path", "reason"), [
