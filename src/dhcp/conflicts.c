@@ -194,19 +194,43 @@ static bool claims_all(struct conflicts *c, struct mac_address mac, uint32_t add
     return false;
 }
 
-static void set_aside(struct dhcp_server *server, struct network *network, uint32_t address,
-                      struct mac_address mac, const struct dhcp_clock *now)
+/* May one more be set aside in this minute? */
+static bool spend(struct conflicts *c, uint64_t now)
+{
+    if (now - c->set_aside_at >= 60 * USEC_PER_SEC) {
+        c->set_aside_at = now;
+        c->n_set_aside = 0;
+    }
+    if (c->n_set_aside == DHCP_SET_ASIDE_MAX)
+        return false;
+    c->n_set_aside++;
+    return true;
+}
+
+/* False: it is free to be given, or will be before long. */
+static bool set_aside(struct dhcp_server *server, struct network *network, uint32_t address,
+                      const struct dhcp_clock *now)
+{
+    struct lease *lease = lease_by_address(network->leases, address);
+    if (lease && lease->state == LEASE_DECLINED &&
+        now->monotonic - lease->changed_at < DHCP_SET_ASIDE_AGAIN)
+        return true;
+    if (!spend(&server->conflicts, now->monotonic) ||
+        !lease_decline_address(network->leases, address, now->monotonic))
+        return false;
+    commit_store(server, network, lease_by_address(network->leases, address), now);
+    return true;
+}
+
+/* Of the pool, and nobody's by a lease. */
+static void found(struct dhcp_server *server, struct network *network, uint32_t address,
+                  struct mac_address mac, const struct dhcp_clock *now)
 {
     static const struct mac_address nobody;
-    if (claims_all(&server->conflicts, mac, address, now->monotonic)) {
-        report(server, network, DHCP_ODD_CLAIMS_ALL, address, NULL, nobody, mac);
-        return;
-    }
-    lease_decline_address(network->leases, address, now->monotonic);
-    struct lease *declined = lease_by_address(network->leases, address);
-    if (declined)
-        commit_store(server, network, declined, now);
-    report(server, network, DHCP_ODD_FOUND, address, NULL, nobody, mac);
+    enum dhcp_oddity_kind kind = DHCP_ODD_CLAIMS_ALL;
+    if (!claims_all(&server->conflicts, mac, address, now->monotonic))
+        kind = set_aside(server, network, address, now) ? DHCP_ODD_FOUND : DHCP_ODD_NOT_SET_ASIDE;
+    report(server, network, kind, address, NULL, nobody, mac);
 }
 
 static struct network *watched_network(const struct dhcp_server *server, unsigned link,
@@ -242,5 +266,5 @@ void dhcp_server_claimed(struct dhcp_server *server, unsigned link, uint32_t add
         report(server, n, DHCP_ODD_USED_TWICE, address, known ? node.name : NULL, lease->mac, mac);
         return;
     }
-    set_aside(server, n, address, mac, now);
+    found(server, n, address, mac, now);
 }

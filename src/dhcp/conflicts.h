@@ -19,6 +19,11 @@
 #define DHCP_OFFER_PROBES      50
 /* One MAC that has claimed more of the pool than this answers for everybody (proxy ARP). */
 #define DHCP_CLAIMS_MAX        4
+/* So many are set aside in a minute, whoever claims them: a flood of forged MACs takes that much
+ * of the pool for LEASE_DECLINED_TIME. What is found again while it is, is set aside anew after
+ * DHCP_SET_ASIDE_AGAIN, as one of these. */
+#define DHCP_SET_ASIDE_MAX     16
+#define DHCP_SET_ASIDE_AGAIN   (60 * USEC_PER_SEC)
 
 /* When to call dhcp_server_next_probe() (monotonic usec); UINT64_MAX: never. */
 uint64_t dhcp_server_probe_time(const struct dhcp_server *server);

@@ -264,14 +264,16 @@ void lease_decline(struct lease_table *table, struct lease *lease, uint64_t now)
     enter_state(table, lease, LEASE_DECLINED);
 }
 
-void lease_decline_address(struct lease_table *table, uint32_t address, uint64_t now)
+bool lease_decline_address(struct lease_table *table, uint32_t address, uint64_t now)
 {
     static const struct mac_address nobody;
     struct lease *lease = lease_by_address(table, address);
     if (!lease)
         lease = add(table, nobody, address, false);
-    if (lease)
-        lease_decline(table, lease, now);
+    if (!lease)
+        return false;
+    lease_decline(table, lease, now);
+    return true;
 }
 
 static void expire_state(struct lease_table *table, enum lease_state state, uint64_t now)

@@ -87,8 +87,9 @@ struct lease *lease_assign(struct lease_table *table, struct mac_address mac, ui
                            enum lease_state state, uint64_t expires, uint64_t now);
 void lease_release(struct lease_table *table, struct lease *lease, uint64_t now);
 void lease_decline(struct lease_table *table, struct lease *lease, uint64_t now);
-/* Sets an address aside that nobody has a lease of, too. */
-void lease_decline_address(struct lease_table *table, uint32_t address, uint64_t now);
+/* Sets an address aside that nobody has a lease of, too. False if the table is full or there is no
+ * memory: it is not. */
+bool lease_decline_address(struct lease_table *table, uint32_t address, uint64_t now);
 void lease_forget(struct lease_table *table, struct lease *lease);
 
 /* Turns what has expired by now into free leases and addresses. Cheap to call for every message:

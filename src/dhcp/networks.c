@@ -42,7 +42,7 @@ static void copy_lease(void *context, struct lease *old)
     struct move *move = context;
     struct lease_table *table = table_for(move, old->address);
     if (old->state == LEASE_DECLINED) {
-        lease_decline_address(table, old->address, old->changed_at);
+        (void)lease_decline_address(table, old->address, old->changed_at);
         return;
     }
     struct lease *lease =
@@ -147,11 +147,8 @@ bool dhcp_server_restore(struct dhcp_server *server, const struct dhcp_lease_rec
     uint64_t left = record->expires_at > now->wall ? record->expires_at - now->wall : 0;
     if (!network || lease_by_address(network->leases, record->address))
         return false;
-    if (record->state == LEASE_DECLINED) {
-        if (left > 0)
-            lease_decline_address(network->leases, record->address, now->monotonic);
-        return left > 0;
-    }
+    if (record->state == LEASE_DECLINED)
+        return left > 0 && lease_decline_address(network->leases, record->address, now->monotonic);
     /* The wall clock may have been set back: no lease is longer than those we give. */
     left = MIN(left, network->config.settings.lease_time * USEC_PER_SEC);
     return restore_lease(server, network, record, left, now);

@@ -350,7 +350,7 @@ static bool on_decline(struct exchange *x)
     if (has_it)
         lease_decline(x->network->leases, own, x->now->monotonic);
     else
-        lease_decline_address(x->network->leases, address, x->now->monotonic);
+        (void)lease_decline_address(x->network->leases, address, x->now->monotonic);
     struct lease *declined = lease_by_address(x->network->leases, address);
     if (declined)
         commit_end(x, declined); /* it must not be forgotten by a restart, and be seen */

@@ -116,7 +116,8 @@ enum dhcp_oddity_kind {
     DHCP_ODD_SAME_UUID, /* `mac` of `node` and `holder` of `other_node` (or both of none): `uuid` */
     DHCP_ODD_NAMESAKE,  /* `mac` and `holder`, both no nodes, have leases as `host_name` */
     DHCP_ODD_FOUND,     /* `holder` uses `address` of the pool without a lease: set aside */
-    DHCP_ODD_USED_TWICE, /* `holder` uses `address`, which is `mac`'s, of `node` if it is one */
+    DHCP_ODD_USED_TWICE,    /* `holder` uses `address`, which is `mac`'s, of `node` if it is one */
+    DHCP_ODD_NOT_SET_ASIDE, /* as FOUND, but too many are, or the table of leases is full */
     DHCP_ODD_CLAIMS_ALL, /* `holder` claims `address`, too, after many others: it is not believed */
     DHCP_ODDITIES,
 };

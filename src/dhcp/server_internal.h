@@ -52,6 +52,8 @@ struct conflicts {
     uint64_t offers_at; /* in the second from here on... */
     unsigned n_offers;  /* ...so many were */
     struct claimant claimants[16];
+    uint64_t set_aside_at; /* in the minute from here on... */
+    unsigned n_set_aside;  /* ...so many were */
 };
 
 struct dhcp_server {

@@ -39,6 +39,7 @@ static const struct entry dhcp_odd[] = {
     {"namesake", offsetof(struct dhcp_counters, oddities[DHCP_ODD_NAMESAKE])},
     {"found", offsetof(struct dhcp_counters, oddities[DHCP_ODD_FOUND])},
     {"used_twice", offsetof(struct dhcp_counters, oddities[DHCP_ODD_USED_TWICE])},
+    {"not_set_aside", offsetof(struct dhcp_counters, oddities[DHCP_ODD_NOT_SET_ASIDE])},
     {"claims_all", offsetof(struct dhcp_counters, oddities[DHCP_ODD_CLAIMS_ALL])},
     {"same_uuid", offsetof(struct dhcp_counters, oddities[DHCP_ODD_SAME_UUID])},
 };

@@ -1,6 +1,7 @@
 #include "server/dhcp_log.h"
 
 #include "core/log.h"
+#include "dhcp/conflicts.h"
 
 #include <net/if.h>
 
@@ -33,7 +34,8 @@ static struct endpoint source_of(const struct dhcp_oddity *o)
     case DHCP_ODD_STORE_LATE:
     case DHCP_ODD_STORE_FAILED:
     case DHCP_ODD_NO_MEMORY:
-    case DHCP_ODD_FLOOD:                           /* or of nobody known */
+    case DHCP_ODD_FLOOD: /* or of nobody known */
+    case DHCP_ODD_NOT_SET_ASIDE:
         return source_of_address(INADDR_LOOPBACK); /* it is our own fault, whoever asked */
     case DHCP_ODD_FOUND:
     case DHCP_ODD_USED_TWICE:
@@ -64,6 +66,7 @@ static int level_of(enum dhcp_oddity_kind kind)
     case DHCP_ODD_SAME_NAME:
     case DHCP_ODD_FOUND:
     case DHCP_ODD_USED_TWICE:
+    case DHCP_ODD_NOT_SET_ASIDE:
     case DHCP_ODD_CLAIMS_ALL:
         return LOG_WARNING;
     default:
@@ -228,6 +231,14 @@ static void describe(const struct dhcp_oddity *o, const struct words *w, char *t
             "%s uses address %s of [subnet %s] without a lease of it: set aside for as long as "
             "it does; give that machine another address, or take this one out of `range`",
             w->holder, w->address, w->subnet);
+        break;
+    case DHCP_ODD_NOT_SET_ASIDE:
+        snprintf(
+            text, size,
+            "%s says that it uses address %s of [subnet %s] without a lease of it, which is not "
+            "set aside: more than %d were within a minute, or there are too many leases; find "
+            "out who claims so many by ARP",
+            w->holder, w->address, w->subnet, DHCP_SET_ASIDE_MAX);
         break;
     case DHCP_ODD_USED_TWICE:
         describe_used_twice(o, w, text, size);

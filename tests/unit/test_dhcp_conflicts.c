@@ -235,6 +235,73 @@ static void who_claims_all_is_not_believed(void **state)
         assert_int_not_equal(lease(lab, mac_of((uint8_t)(100 + i))), 0);
 }
 
+/* What the disk is told is bounded, too. */
+static void what_is_set_aside_already_is_stored_once_a_minute(void **state)
+{
+    struct lab *lab = *state;
+    for (uint8_t i = 0; i < 100; i++)
+        claim(lab, ip("10.0.0.100"), mac_of((uint8_t)(100 + i)));
+    assert_int_equal(lab->n_records, 1);
+    assert_int_equal(times_told(lab, DHCP_ODD_FOUND), 100);
+    (void)stored(lab, true);
+    pass(lab, 60);
+    claim(lab, ip("10.0.0.100"), intruder);
+    assert_int_equal(lab->n_records, 2);
+}
+
+static void widen(struct lab *lab)
+{
+    lab->networks[0].settings.ranges[0].last = ip("10.0.0.249");
+    assert_int_equal(dhcp_server_set_networks(lab->server, lab->networks, 3), 0);
+}
+
+/* Each a MAC of its own, and an address of its own. */
+static void flood(struct lab *lab)
+{
+    for (uint8_t i = 0; i < 130; i++)
+        claim(lab, ip("10.0.0.110") + i, mac_of((uint8_t)(100 + i)));
+}
+
+static void a_flood_of_machines_leaves_most_of_the_pool(void **state)
+{
+    struct lab *lab = *state;
+    widen(lab);
+    for (size_t minutes = 1; minutes <= 3; minutes++) {
+        flood(lab);
+        assert_int_equal(times_told(lab, DHCP_ODD_FOUND), minutes * DHCP_SET_ASIDE_MAX);
+        assert_in_range(lab->n_records, DHCP_SET_ASIDE_MAX, minutes * DHCP_SET_ASIDE_MAX);
+        assert_int_equal(times_told(lab, DHCP_ODD_NOT_SET_ASIDE),
+                         minutes * (130 - DHCP_SET_ASIDE_MAX));
+        pass(lab, 60);
+    }
+}
+
+static void occupy(struct lab *lab, uint32_t count)
+{
+    struct dhcp_lease_record record = {.state = LEASE_BOUND};
+    record.expires_at = lab->now.wall + 7000 * SECOND;
+    for (uint32_t i = 0; i < count; i++) {
+        record.address = ip("10.1.0.0") + i;
+        record.mac =
+            (struct mac_address){{2, 1, 0, (uint8_t)(i >> 16), (uint8_t)(i >> 8), (uint8_t)i}};
+        assert_true(dhcp_server_restore(lab->server, &record, &lab->now));
+    }
+}
+
+static void with_a_full_table_none_is_said_to_be_set_aside(void **state)
+{
+    struct lab *lab = *state;
+    struct subnet *s = &lab->networks[0].settings;
+    s->network = ip("10.0.0.0");
+    s->mask = 0xff000000;
+    assert_int_equal(dhcp_server_set_networks(lab->server, lab->networks, 1), 0);
+    occupy(lab, LEASE_TABLE_MAX);
+    claim(lab, ip("10.0.0.100"), intruder);
+    assert_int_equal(times_told(lab, DHCP_ODD_FOUND), 0);
+    assert_int_equal(times_told(lab, DHCP_ODD_NOT_SET_ASIDE), 1);
+    assert_int_equal(lab->n_records, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -252,6 +319,9 @@ int main(void)
         WATCHED_TEST(cards_of_one_node_are_one),
         WATCHED_TEST(what_is_not_to_be_given_is_nobodys_concern),
         WATCHED_TEST(who_claims_all_is_not_believed),
+        WATCHED_TEST(what_is_set_aside_already_is_stored_once_a_minute),
+        WATCHED_TEST(a_flood_of_machines_leaves_most_of_the_pool),
+        WATCHED_TEST(with_a_full_table_none_is_said_to_be_set_aside),
     };
     return RUN_TESTS(tests);
 }
