@@ -71,6 +71,16 @@ static void end_round(struct conflicts *c, uint64_t now)
     c->round_at = c->next_at;
 }
 
+void conflicts_begin_again(struct dhcp_server *server)
+{
+    struct conflicts *c = &server->conflicts;
+    c->next_at = c->round_at = c->rounds = 0;
+    c->network = 0;
+    c->offset = 0;
+    c->steps = c->probes = 0;
+    c->n_offered = 0;
+}
+
 static void begin_second(struct conflicts *c, uint64_t now)
 {
     if (now < c->next_at)

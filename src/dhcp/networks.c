@@ -114,7 +114,7 @@ int dhcp_server_set_networks(struct dhcp_server *server, const struct dhcp_netwo
     networks_free(server->networks, server->n_networks);
     server->networks = networks;
     server->n_networks = with_old;
-    server->conflicts = (struct conflicts){0}; /* a round from the beginning */
+    conflicts_begin_again(server);
     return 0;
 }
 

@@ -131,6 +131,8 @@ enum verdict assign_judge(struct exchange *x, uint32_t address, enum request_sta
 
 /* --- conflicts.c --- */
 
+/* The networks are others now: a round from the beginning. Who claimed what is not forgotten. */
+void conflicts_begin_again(struct dhcp_server *server);
 /* This address of the pool is being offered. */
 void conflicts_offered(const struct exchange *x, uint32_t address);
 

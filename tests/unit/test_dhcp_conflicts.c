@@ -235,6 +235,20 @@ static void who_claims_all_is_not_believed(void **state)
         assert_int_not_equal(lease(lab, mac_of((uint8_t)(100 + i))), 0);
 }
 
+/* The router must not take four more of the pool with each reload. */
+static void a_reload_forgets_nobody_who_claims_all(void **state)
+{
+    struct lab *lab = *state;
+    for (uint32_t k = 0; k < DHCP_CLAIMS_MAX; k++)
+        claim(lab, ip("10.0.0.100") + k + (k == 3), intruder);
+    assert_int_equal(dhcp_server_set_networks(lab->server, lab->networks, 3), 0);
+    assert_int_equal(dhcp_server_probe_time(lab->server), 0); /* a round from the beginning */
+    claim(lab, ip("10.0.0.100"), intruder);
+    claim(lab, ip("10.0.0.109"), intruder);
+    assert_int_equal(times_told(lab, DHCP_ODD_FOUND), DHCP_CLAIMS_MAX + 1);
+    assert_int_equal(times_told(lab, DHCP_ODD_CLAIMS_ALL), 1);
+}
+
 /* What the disk is told is bounded, too. */
 static void what_is_set_aside_already_is_stored_once_a_minute(void **state)
 {
@@ -319,6 +333,7 @@ int main(void)
         WATCHED_TEST(cards_of_one_node_are_one),
         WATCHED_TEST(what_is_not_to_be_given_is_nobodys_concern),
         WATCHED_TEST(who_claims_all_is_not_believed),
+        WATCHED_TEST(a_reload_forgets_nobody_who_claims_all),
         WATCHED_TEST(what_is_set_aside_already_is_stored_once_a_minute),
         WATCHED_TEST(a_flood_of_machines_leaves_most_of_the_pool),
         WATCHED_TEST(with_a_full_table_none_is_said_to_be_set_aside),
