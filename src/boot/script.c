@@ -177,44 +177,61 @@ static void put_portal_path(FILE *f, const char *portal, uint16_t port, const st
 /* A further path is there if its card is: a loader that knows the one card only which it was loaded
  * through (undionly, snponly) goes without. It must not be named then: iPXE cannot make an iBFT for
  * a target that no card leads to. The card needs no cable for that, though. */
-static void put_path(FILE *f, size_t number, const struct boot_path *path, const struct plan *plan,
+static void put_path(FILE *f, const struct boot_path *path, const struct plan *plan,
                      const struct boot_site *site)
 {
     char mac[MAC_TEXT_SIZE], address[IPV4_TEXT_SIZE], mask[IPV4_TEXT_SIZE];
     mac_format(path->mac, mac);
     ipv4_format(path->address, address);
     ipv4_format(path->mask, mask);
-    fprintf(f, "clear path%zu ||\n", number);
     for (size_t i = 1; i < ARRAY_SIZE(interface_names); i++) {
         const char *name = interface_names[i];
         fprintf(f,
-                "iseq ${%s/mac} %s && set %s/ip %s && set %s/netmask %s && ifopen %s && set "
-                "path%zu ",
-                name, mac, name, address, name, mask, name, number);
+                "iseq ${%s/mac} %s && set %s/ip %s && set %s/netmask %s && ifopen %s && "
+                "inc paths && set path${paths} ",
+                name, mac, name, address, name, mask, name);
         put_portal_path(f, path->portal, path->portal_port, plan, site);
         fputs(" ||\n", f);
     }
 }
 
+/* Of those that are there: ${path1}, ${path2}, ..., as many as ${paths} says. */
 static void put_paths(FILE *f, const struct plan *plan, const struct boot_site *site)
 {
+    if (site->n_paths > 0)
+        fputs("set paths:int32 0\n", f);
     for (size_t i = 0; i < site->n_paths; i++)
-        put_path(f, i + 1, &site->paths[i], plan, site);
+        put_path(f, &site->paths[i], plan, site);
 }
 
-/* Behind the first root path: the others that there are. */
-static void put_further_root_paths(FILE *f, const struct boot_site *site)
+/* The command with all root paths that there are, and once for each number of them: a setting that
+ * is not there would be an empty root path, which iPXE takes for the URL of the script (its
+ * src/core/exec.c and open.c), and not for none. */
+static void put_with_root_paths(FILE *f, const char *command, const struct plan *plan,
+                                const struct boot_site *site)
 {
-    for (size_t i = 0; i < site->n_paths; i++)
-        fprintf(f, " ${path%zu}", i + 1);
+    if (site->n_paths > 0)
+        fputs("goto boot${paths}\n", f);
+    for (size_t n = 0; n <= site->n_paths; n++) {
+        if (site->n_paths > 0)
+            fprintf(f, ":boot%zu\n", n);
+        fprintf(f, "%s ", command);
+        put_root_path(f, plan, site);
+        for (size_t i = 1; i <= n; i++)
+            fprintf(f, " ${path%zu}", i);
+        fputs(" || goto failed\n", f);
+        if (n < site->n_paths)
+            fputs("goto booted\n", f);
+    }
+    if (site->n_paths > 0)
+        fputs(":booted\n", f);
 }
 
 static void put_sanboot(FILE *f, const struct plan *plan, const struct boot_site *site)
 {
-    fputs(":boot\nsanboot ", f);
-    put_root_path(f, plan, site);
-    put_further_root_paths(f, site);
-    fputs(" || goto failed\n:failed\n", f);
+    fputs(":boot\n", f);
+    put_with_root_paths(f, "sanboot", plan, site);
+    fputs(":failed\n", f);
 }
 
 /* The disk is logged in to first: what is to become of it at this boot, has become of it then. If
@@ -222,10 +239,9 @@ static void put_sanboot(FILE *f, const struct plan *plan, const struct boot_site
 static void put_direct(FILE *f, const struct plan *plan, struct mac_address mac,
                        const struct boot_site *site)
 {
-    fputs(":boot\nsanhook --drive " DRIVE " ", f);
-    put_root_path(f, plan, site);
-    put_further_root_paths(f, site);
-    fputs(" || goto failed\nchain --timeout " FETCH_TIMEOUT " ", f);
+    fputs(":boot\n", f);
+    put_with_root_paths(f, "sanhook --drive " DRIVE, plan, site);
+    fputs("chain --timeout " FETCH_TIMEOUT " ", f);
     put_url(f, "direct.ipxe", mac, site->base_url);
     fputs(" || goto loader\n:loader\nsanboot --drive " DRIVE " || goto failed\n"
           ":failed\nsanunhook --drive " DRIVE " ||\n",

@@ -117,8 +117,9 @@ def test_the_script_names_both_targets(paths, card):
     script = paths.script(card)
     here, there = PORTALS[card], PORTALS[1 - card]
     assert f"sanhook --drive 0x80 iscsi:{here}::3260:0:{BASE_IQN}:disk ${{path1}} || goto failed" in script
+    assert f"sanhook --drive 0x80 iscsi:{here}::3260:0:{BASE_IQN}:disk || goto failed" in script
     assert (f"iseq ${{net1/mac}} {CARDS[1 - card]} && set net1/ip {ADDRESSES[1 - card]} && set net1/netmask "
-            f"255.255.255.0 && ifopen net1 && set path1 iscsi:{there}::3260:0:{BASE_IQN}:disk ||") in script
+            f"255.255.255.0 && ifopen net1 && inc paths && set path${{paths}} iscsi:{there}::3260:0:{BASE_IQN}:disk ||") in script
     paths.daemon.ok("node", "set", "web1", "--path", "none")
     if card == 0:
         assert not any("path1" in line for line in paths.script(card))

@@ -49,12 +49,6 @@ static const char *interface_setting(const char *text, char *ret_number)
     return text + 5;
 }
 
-/* The value of a setting of ours, which is a token or none. */
-static bool is_path_setting(const char *text)
-{
-    return str_eq(text, "${path1}");
-}
-
 static bool is_setting(const char *text)
 {
     char number;
@@ -72,8 +66,13 @@ static char *expand(const struct script *s, char *token, char room[static MAC_TE
 {
     static const struct mac_address nobody = {{0x02}};
     char number;
-    if (is_path_setting(token))
+    if (str_eq(token, "${path1}"))
         return s->ipxe->path1;
+    char *paths = strstr(token, "${paths}");
+    if (paths) {
+        snprintf(room, MAC_TEXT_SIZE, "%.*s%u", (int)(paths - token), token, s->ipxe->paths);
+        return room;
+    }
     if (str_eq(token, "${card}"))
         return s->ipxe->card;
     const char *name = is_setting(token) ? interface_setting(token + 2, &number) : NULL;
@@ -237,7 +236,8 @@ static bool do_set(struct script *s, int argc, char **argv)
         return set_interface(s, argv[1], argv[2]);
     if (argv[2][0] == '-')
         return broken(s, "set %s %s: that is an option", argv[1], argv[2]);
-    if (type && str_eq(argv[1], "san-retries") && str_eq(type, "int32"))
+    if (type && str_eq(type, "int32") &&
+        (str_eq(argv[1], "san-retries") || str_eq(argv[1], "paths")))
         type = NULL;
     if (type && (!text || !str_eq(type, "hexraw") || !put_hex(text, argv[2])))
         return broken(s, "%s cannot be set to %s", argv[1], argv[2]);
@@ -245,10 +245,20 @@ static bool do_set(struct script *s, int argc, char **argv)
         return true;
     if (text)
         str_copy(text, 256, argv[2]);
+    else if (str_eq(argv[1], "paths"))
+        ipxe->paths = (unsigned)strtoul(argv[2], NULL, 10);
     else if (str_eq(argv[1], "san-retries"))
         ipxe->san_retries = (unsigned)strtoul(argv[2], NULL, 10);
     else
         return broken(s, "there is no setting %s", argv[1]);
+    return true;
+}
+
+static bool do_inc(struct script *s, int argc, char **argv)
+{
+    if (argc != 2 || !str_eq(argv[1], "paths"))
+        return broken(s, "inc what?");
+    s->ipxe->paths++;
     return true;
 }
 
@@ -506,15 +516,25 @@ static bool run_command(struct script *s, int argc, char **argv)
         const char *name;
         bool (*run)(struct script *s, int argc, char **argv);
     } commands[] = {
-        {"echo", do_echo},           {"set", do_set},
-        {"sleep", do_sleep},         {"goto", do_goto},
-        {"exit", do_exit},           {"dhcp", do_dhcp},
-        {"sanboot", do_sanboot},     {"chain", do_chain},
-        {"clear", do_clear},         {"sanhook", do_sanhook},
-        {"sanunhook", do_sanunhook}, {"kernel", do_kernel},
-        {"initrd", do_initrd},       {"boot", do_boot},
-        {"imgfree", do_imgfree},     {"iseq", do_iseq},
-        {"ifopen", do_ifopen},       {"isset", do_isset},
+        {"echo", do_echo},
+        {"set", do_set},
+        {"sleep", do_sleep},
+        {"goto", do_goto},
+        {"exit", do_exit},
+        {"dhcp", do_dhcp},
+        {"sanboot", do_sanboot},
+        {"chain", do_chain},
+        {"clear", do_clear},
+        {"sanhook", do_sanhook},
+        {"sanunhook", do_sanunhook},
+        {"kernel", do_kernel},
+        {"initrd", do_initrd},
+        {"boot", do_boot},
+        {"imgfree", do_imgfree},
+        {"iseq", do_iseq},
+        {"ifopen", do_ifopen},
+        {"isset", do_isset},
+        {"inc", do_inc},
     };
     for (size_t i = 0; argc > 0 && i < ARRAY_SIZE(commands); i++)
         if (str_eq(argv[0], commands[i].name))
@@ -532,22 +552,28 @@ static int count_arguments(char **tokens)
     return n;
 }
 
+/* The settings in a command are expanded when it is run; an empty one is an argument, too. */
+static bool run_tokens(struct script *s, int argc, char **tokens)
+{
+    char *argv[MAX_TOKENS + 1] = {NULL}, values[MAX_TOKENS][MAC_TEXT_SIZE];
+    for (int i = 0; i < argc; i++)
+        argv[i] = expand(s, tokens[i], values[i]);
+    return run_command(s, argc, argv);
+}
+
 static void run_line(struct script *s, const char *line)
 {
     char copy[MAX_LINE + 1], *tokens[MAX_TOKENS + 1] = {NULL}, *rest = NULL;
-    char values[MAX_TOKENS][MAC_TEXT_SIZE];
     size_t count = 0;
     bool ok = true, process = true;
     str_copy(copy, sizeof(copy), skip_label(line));
     for (char *t = strtok_r(copy, " ", &rest); t && count < MAX_TOKENS;
-         t = strtok_r(NULL, " ", &rest)) {
-        tokens[count] = expand(s, t, values[count]);
-        count += tokens[count][0] || !is_path_setting(t);
-    }
+         t = strtok_r(NULL, " ", &rest))
+        tokens[count++] = t;
     for (char **at = tokens;;) {
         int argc = count_arguments(at);
         if (process)
-            ok = run_command(s, argc, at);
+            ok = run_tokens(s, argc, at);
         const char *terminator = at[argc];
         if (s->over || s->jumped || !terminator || terminator[0] == '#')
             break;

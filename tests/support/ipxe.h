@@ -44,6 +44,7 @@ struct ipxe {
     char second_ip[16], second_mask[16]; /* of net2, as they were set */
     bool second_open;
     char path1[256];       /* the setting */
+    unsigned paths;        /* likewise */
     char card[256];        /* likewise */
     char second_path[256]; /* the further root path of the last sanboot or sanhook; "": none */
     unsigned sanboots, sanhooks, chains, dhcps;

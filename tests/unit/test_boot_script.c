@@ -111,7 +111,8 @@ static void run_with_path(struct mac_address other, enum direct_way direct)
     with.ways.direct = direct;
     struct plan plan = plan_of(PLAN_VOLUME);
     cleanup_free char *script = boot_script_render(&plan, mac, &with);
-    ipxe = (struct ipxe){.outcome = outcome, .mac = mac, .other = other, .path1 = "an older one"};
+    ipxe = (struct ipxe){
+        .outcome = outcome, .mac = mac, .other = other, .path1 = "an older one", .paths = 1};
     sanboot_plan = sanhook_plan = direct_plan = "w";
     if (ipxe_run(&ipxe, script) != IPXE_BOOTED)
         fail_msg("%s\n%s", ipxe.problem, script);
