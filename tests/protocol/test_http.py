@@ -265,7 +265,8 @@ def test_wrong_requests_are_refused_and_counted(daemon, lab, path, words, status
     machine = lab.client("10.0.0.50/24")
     assert curl(machine, path, *words)[0] == status
     assert counters(daemon)["refused"] == 1
-    assert "which makes no sense here: refused" in daemon.output()
+    told = "which makes no sense here: refused"
+    wait_until(lambda: told in daemon.output(), told)
 
 
 NONSENSE = [b"", b"\0" * 100, b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
