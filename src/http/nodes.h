@@ -8,8 +8,8 @@
  *
  * Who asks is known by the address that DHCP gave to its MAC: a node's own script goes to nobody
  * else. Where another server gives out the addresses and we are its proxy, it is known by the MAC
- * that answers ARP for its address. Over IPv6 it is known by its address, which follows from its
- * MAC.
+ * that answers ARP for its address. Over IPv6 it is known likewise, and
+ * behind a relay by its address, which follows from its MAC.
  *
  * A disk is looked for over IPv4 where that can be done, since iPXE can leave the system no IPv6
  * address of it: see struct node_http_ipv4.

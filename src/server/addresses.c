@@ -144,7 +144,8 @@ bool addresses_find(struct addresses *a, uint32_t address, struct subnet *ret_su
 static bool has_machine6(const struct subnet *subnet, const struct endpoint *address)
 {
     if (endpoint_is_link_local(address))
-        return if_nametoindex(subnet->interface) == address->v6.sin6_scope_id;
+        return (subnet->network6.bits || subnet->mode != SUBNET_SERVER) &&
+               if_nametoindex(subnet->interface) == address->v6.sin6_scope_id;
     return network6_contains(&subnet->network6, &address->v6.sin6_addr);
 }
 

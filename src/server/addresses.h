@@ -24,7 +24,8 @@ int addresses_check(struct addresses *addresses, uint32_t address,
 bool addresses_find(struct addresses *addresses, uint32_t address, struct subnet *ret_subnet);
 
 /* The subnet that a machine with this IPv6 address is in: by `network6`, or by the interface of a
- * link-local address. -ENOENT: in none; -ENOTCONN: there are no subnets that we serve. Any thread.
+ * link-local address (but one that gives out addresses over IPv4 alone has none). -ENOENT: in none;
+ * -ENOTCONN: there are no subnets that we serve. Any thread.
  */
 int addresses_find6(struct addresses *addresses, const struct endpoint *address,
                     struct subnet *ret_subnet) MUST_CHECK;

@@ -34,8 +34,9 @@ bool machine6_find(struct addresses *addresses, const struct endpoint *address,
         return r == -ENOENT;
     switch (subnet.mode) {
     case SUBNET_SERVER:
-        if (!is_computed(&subnet, address, ret_mac) &&
-            !neighbour_mac6(subnet.interface, bytes, ret_mac))
+        /* Whoever is on the wire itself may take the address that follows from another's MAC. */
+        if (!neighbour_mac6(subnet.interface, bytes, ret_mac) &&
+            !is_computed(&subnet, address, ret_mac))
             *ret_mac = nobody;
         return true;
     case SUBNET_PROXY:

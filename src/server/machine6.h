@@ -7,9 +7,9 @@
 #include <jansson.h>
 
 /* The machine with this IPv6 address, as far as anybody here can know: where we give out addresses,
- * by the address itself, which follows from the MAC, and else by what the wire says; beside another
- * server by the wire alone. A MAC of zeros: a machine that has no business to have it. False:
- * nobody can know. Any thread; never waits. */
+ * by what the wire says, and where it says nothing, behind a relay, by the address itself, which
+ * follows from the MAC; beside another server by the wire alone. A MAC of zeros: a machine that has
+ * no business to have it. False: nobody can know. Any thread; never waits. */
 bool machine6_find(struct addresses *addresses, const struct endpoint *address,
                    struct mac_address *ret_mac);
 

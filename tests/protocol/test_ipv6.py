@@ -237,15 +237,15 @@ def boot_script(client, mac: str, host: str = f"[{SERVER6}]", source: str = "", 
 STRANGE = "does not ask from the address that was given to it"
 
 
-def test_a_node_has_its_script_at_its_own_address_alone(lab6, nodes):
+def test_a_node_has_its_script_alone(lab6, nodes):
     client = machine(lab6, NODE, "2001:db8:1::66/64", f"{computed(POOL_NODE)}/64")
     script = boot_script(client, NODE, source=computed(NODE))
     assert "set hostname web1" in script
     assert f"--replace http://[{SERVER6}]/boot.ipxe?mac=52-54-00-06-00-01 ||" in script
-    assert STRANGE in boot_script(client, NODE, source=computed(POOL_NODE))
-    # the address is not made from a MAC: the wire says whose it is
-    assert "set hostname web1" in boot_script(client, NODE, source="2001:db8:1::66")
-    assert STRANGE in boot_script(client, POOL_NODE, source="2001:db8:1::66")
+    # whatever the address is: the wire says whose it is
+    for address in ("2001:db8:1::66", computed(POOL_NODE)):
+        assert "set hostname web1" in boot_script(client, NODE, source=address)
+        assert STRANGE in boot_script(client, POOL_NODE, source=address)
     # nor is that of a link-local address, which its own firmware makes
     script = boot_script(client, NODE, host=f"[{LINK_LOCAL}%25eth0]")
     assert "set hostname web1" in script and f"http://[{LINK_LOCAL}]/boot.ipxe" in script
@@ -283,6 +283,26 @@ def test_secrets_go_to_a_node_that_boots_at_its_own_address(lab6, nodes):
     assert other.run(*up, url).stdout == "403"
     assert client.run(*up, "--interface", computed(NODE), url).stdout == "200"
     assert "password" not in boot_script(client, NODE, source=computed(NODE))
+
+
+@pytest.mark.parametrize("host, prefix", [(f"[{SERVER6}]", "2001:db8:1:"), (f"[{LINK_LOCAL}%25eth0]", "fe80:")])
+def test_who_takes_a_nodes_address_gets_no_secrets(lab6, nodes, host, prefix):
+    nodes.ok("node", "set", "web1", "--chap", "one-way")
+    wire = Wire(lab6.client(mac=NODE))
+    lab6.stack.callback(wire.close)
+    firmware = Client(wire, NODE)
+    firmware.extra = {60: b"PXEClient:Arch:00000:UNDI:002001", 93: b"\0\0"}
+    assert firmware.lease() == NODE_ADDRESS  # it boots
+    thief = lab6.client(mac=STRANGER)
+    thief.run("ip", "-6", "addr", "flush", "dev", "eth0")
+    thief.run("ip", "addr", "add", f"{prefix}{'0' if prefix[0] == '2' else ''}:{identifier(NODE)}/64",
+              "dev", "eth0", "nodad")
+    assert STRANGE in boot_script(thief, NODE, host=host)
+
+
+def test_a_link_local_address_is_nobodys_without_network6(lab6, loaders):
+    add_nodes(lab6.daemon(SUBNET, loaders=str(loaders), **EVERYWHERE))
+    assert STRANGE in boot_script(lab6.client(mac=NODE), NODE, host=f"[{LINK_LOCAL}%25eth0]")
 
 
 def test_a_foreign_address_is_nobodys(lab6, nodes):
