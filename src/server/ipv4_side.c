@@ -2,12 +2,34 @@
 
 #include "dhcp/link.h"
 
-/* By its own address, else by where it is: both are of one [subnet]. */
-static bool find_subnet(struct addresses *addresses, const struct endpoint *peer, uint32_t own,
+/* Is a machine that asks from `place` on the wire of the subnet that its IPv4 address is in?
+ * Several are on one wire if we have an address in each there: otherwise a relay is between. */
+static bool is_on_wire(const struct subnet *own, const struct subnet *place,
+                       const struct endpoint *peer)
+{
+    struct link_info link;
+    struct error ignored;
+    struct in6_addr ours;
+    if (network6_contains(&own->network6, &peer->v6.sin6_addr))
+        return true;
+    return str_eq(own->interface, place->interface) &&
+           link_read(place->interface, &link, &ignored) >= 0 &&
+           link_address_in(&link, own->network, own->mask) &&
+           (endpoint_is_link_local(peer) || link_address6_in(&link, &place->network6, &ours));
+}
+
+/* Where it is; or the subnet of its own address, if that is of use there. Elsewhere it has none. */
+static bool find_subnet(struct addresses *addresses, const struct endpoint *peer, uint32_t *own,
                         struct subnet *ret_subnet)
 {
-    return own ? addresses_find(addresses, own, ret_subnet)
-               : addresses_find6(addresses, peer, ret_subnet) == 0;
+    struct subnet of_own;
+    if (addresses_find6(addresses, peer, ret_subnet) < 0)
+        return false;
+    if (*own && addresses_find(addresses, *own, &of_own) && is_on_wire(&of_own, ret_subnet, peer))
+        *ret_subnet = of_own;
+    else
+        *own = 0;
+    return true;
 }
 
 /* One that is for IPv4 elsewhere, as on a storage network: its router knows the way. */
@@ -46,7 +68,8 @@ bool ipv4_side_find(struct addresses *addresses, const struct listen_list *porta
 {
     struct subnet subnet;
     struct node_http_ipv4 ipv4 = {.address = 0};
-    if (!find_subnet(addresses, peer, own, &subnet) || !find_portal(&subnet, portals, &ipv4.portal))
+    if (!find_subnet(addresses, peer, &own, &subnet) ||
+        !find_portal(&subnet, portals, &ipv4.portal))
         return false;
     if (own && subnet.mode == SUBNET_SERVER) {
         ipv4.address = own;

@@ -5,7 +5,7 @@
 #include "server/addresses.h"
 
 /* What IPv4 is for a machine with this IPv6 address, whose own IPv4 address is `own` (0: it has
- * none): the address that it is to set where we are the ones to give it, and the portal by which it
- * reaches us there, one of these. False: there is none. Any thread. */
+ * none): the address that it is to set where we are the ones to give it and it is in that network,
+ * and the portal by which it reaches us there, one of these. False: there is none. Any thread. */
 bool ipv4_side_find(struct addresses *addresses, const struct listen_list *portals,
                     const struct endpoint *peer, uint32_t own, struct node_http_ipv4 *ret_ipv4);

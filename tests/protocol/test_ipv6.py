@@ -317,6 +317,21 @@ def test_a_node_with_an_address_hooks_its_disk_over_ipv4(lab6, nodes):
     assert f"iscsi:{SERVER}::3260:0:{BASE_IQN}:disk1" in script
 
 
+def test_a_node_sets_no_address_of_another_network_than_it_is_in(lab6, loaders):
+    """Its own is behind another card of the server."""
+    lab6.server.run("ip", "link", "add", "other0", "type", "bridge")
+    lab6.server.run("ip", "addr", "add", "10.5.0.1/24", "dev", "other0")
+    lab6.server.run("ip", "link", "set", "other0", "up")
+    other = "[subnet other]\ninterface = other0\nnetwork = 10.5.0.0/24\n"
+    daemon = add_nodes(lab6.daemon(SUBNET6 + other, loaders=str(loaders), **EVERYWHERE))
+    daemon.ok("node", "set", "web1", "--address", "10.5.0.11")
+    client = machine(lab6, NODE)
+    for host in (f"[{SERVER6}]", f"[{LINK_LOCAL}%25eth0]"):
+        asking = boot_script(client, NODE, host=host)
+        assert "&ip=${netX/ip}" in asking and "10.5.0.11" not in asking
+    assert f"iscsi:{SERVER}::3260:0:{BASE_IQN}:disk1" in boot_script(client, NODE, query="&ip=10.0.0.100")
+
+
 def test_a_node_without_one_says_whether_it_has_got_one(lab6, nodes):
     client = machine(lab6, POOL_NODE)
     asking = boot_script(client, POOL_NODE)
