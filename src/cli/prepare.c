@@ -190,14 +190,17 @@ static int check(const struct cli *cli, const struct tree *tree)
     return r;
 }
 
-static void tell_undone(void *context, const char *path, enum undo_result result)
+static void tell_undone(void *context, const char *path, int result)
 {
     const struct cli *cli = context;
     if (cli->json || result == UNDO_WAS_SO)
         return;
-    printf("/%s: %s\n", path,
-           result == UNDO_RESTORED ? "as it was"
-                                   : "was changed since and stays (--force: as it was, too)");
+    if (result < 0)
+        printf("/%s: stays as it is: %s\n", path, strerror(-result));
+    else
+        printf("/%s: %s\n", path,
+               result == UNDO_RESTORED ? "as it was"
+                                       : "was changed since and stays (--force: as it was, too)");
 }
 
 static int undo(const struct cli *cli, const struct args *args, const struct tree *tree)

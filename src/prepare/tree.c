@@ -171,6 +171,15 @@ int tree_open_directory(const struct tree *tree, const char *path, int *ret_fd)
     return 0;
 }
 
+int tree_enter(const struct tree *tree, const char *path, struct tree *ret_tree)
+{
+    int fd = open_in(tree, path, O_PATH | O_DIRECTORY | O_NOFOLLOW);
+    if (fd < 0)
+        return fd;
+    *ret_tree = (struct tree){.fd = fd, .path = tree->path};
+    return 0;
+}
+
 int tree_stat(const struct tree *tree, const char *path, struct stat *ret_stat)
 {
     struct stat st;

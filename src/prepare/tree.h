@@ -56,6 +56,8 @@ bool tree_exists(const struct tree *tree, const char *path);
 int tree_open_file(const struct tree *tree, const char *path, int *ret_fd) MUST_CHECK;
 /* The descriptor of a directory (O_PATH), links followed inside the tree. */
 int tree_open_directory(const struct tree *tree, const char *path, int *ret_fd) MUST_CHECK;
+/* A directory, itself and no link, as a tree of its own. */
+int tree_enter(const struct tree *tree, const char *path, struct tree *ret_tree) MUST_CHECK;
 /* stat(), links followed inside the tree. */
 int tree_stat(const struct tree *tree, const char *path, struct stat *ret_stat) MUST_CHECK;
 

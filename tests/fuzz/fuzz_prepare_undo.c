@@ -28,7 +28,7 @@ static void remove_tree(const struct tree *tree)
     unlinkat(tree->fd, "var", AT_REMOVEDIR);
 }
 
-static void told(void *context, const char *path, enum undo_result result)
+static void told(void *context, const char *path, int result)
 {
     (void)context;
     if (!path || result > UNDO_CHANGED_SINCE)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -99,7 +100,7 @@ def test_undo_gives_all_back(plain: Tree) -> None:
     before = plain.snapshot()
     plain.prepare()
     assert plain.path("var/lib/nodisk-prepare").stat().st_mode & 0o777 == 0o700
-    plain.put("etc/iscsi/iscsid.conf", "x")
+    plain.path("etc/iscsi/iscsid.conf").unlink()
     plain.prepare()  # the first state is what counts
     plain.run("--undo", "--no-commands")
     assert plain.snapshot() == before
@@ -118,6 +119,58 @@ def test_undo_leaves_what_somebody_changed_since(plain: Tree) -> None:
     plain.prepare()  # what is kept of it is not mixed up with what is new
     plain.run("--undo", "--no-commands", "--force")
     assert plain.snapshot() == before
+
+
+def test_undo_leaves_what_was_changed_between_two_runs(plain: Tree) -> None:
+    before = plain.snapshot()
+    plain.prepare()
+    plain.put("etc/fstab", plain.path("etc/fstab").read_text() + "UUID=77 /srv ext4 nofail 0 2\n/dev/vdb1 none swap\n")
+    plain.prepare()
+    plain.prepare()
+    written = plain.path("etc/fstab").read_text()
+    assert "\nUUID=77 /srv" in written and "\n# not across the network: /dev/vdb1 none swap" in written
+    assert "/etc/fstab: was changed since and stays" in plain.run("--undo", "--no-commands", code=1)
+    assert plain.path("etc/fstab").read_text() == written
+    plain.run("--undo", "--no-commands", "--force")
+    assert plain.snapshot() == before
+
+
+def test_undo_of_a_run_that_was_cut_off(plain: Tree) -> None:
+    """What is noted and not written is nobody else's."""
+    before = plain.snapshot()
+    plain.prepare()
+    plain.put("etc/hosts", before["etc/hosts"][4])
+    os.utime(plain.path("etc/hosts"), ns=(0, before["etc/hosts"][3]))
+    plain.prepare()
+    plain.run("--undo", "--no-commands")
+    assert plain.snapshot() == before
+
+
+def test_undo_goes_on_after_what_it_cannot_give_back(plain: Tree) -> None:
+    before = {name: what for name, what in plain.snapshot().items() if not name.startswith("etc/ssh")}
+    plain.prepare()
+    shutil.rmtree(plain.path("etc/ssh"))
+    said = plain.run("--undo", "--no-commands", code=1)
+    assert "/etc/ssh/ssh_host_ed25519_key: stays as it is: No such file or directory\n" in said
+    assert plain.snapshot(but="var/lib/nodisk-prepare") == before
+    plain.path("etc/ssh").mkdir()
+    plain.run("--undo", "--no-commands")
+    assert plain.path("etc/ssh/ssh_host_ed25519_key").read_text() == "SECRET-OF-ONE-MACHINE\n"
+
+
+def test_a_record_is_not_there_without_its_data(plain: Tree) -> None:
+    """Whatever ends its removal."""
+    plain.prepare()
+    plain.put("var/lib/nodisk-prepare/99-mine/file", "")
+    assert "cannot remove /var/lib/nodisk-prepare" in plain.run("--undo", "--no-commands", code=1)
+    assert not plain.path("var/lib/nodisk-prepare/undo.json").exists()
+    assert not plain.path("var/lib/nodisk-prepare/1").exists()
+    shutil.rmtree(plain.path("var/lib/nodisk-prepare/99-mine"))
+    before = plain.snapshot()
+    plain.prepare()
+    plain.run("--undo", "--no-commands")
+    assert plain.snapshot(but="var/lib/nodisk-prepare") == {
+        name: what for name, what in before.items() if not name.startswith("var/lib/nodisk-prepare")}
 
 
 def test_undo_can_be_tried_and_forgotten(plain: Tree) -> None:
@@ -177,6 +230,47 @@ def test_a_record_of_a_stranger_does_no_harm(plain: Tree, tmp_path: Path) -> Non
         assert precious.read_text() == "precious\n"
     plain.put("var/lib/nodisk-prepare/undo.json", "{")
     assert "is damaged" in plain.run("--undo", "--no-commands", code=1)
+
+
+def give_to_a_stranger(path: Path) -> None:
+    os.chown(path, 65534, 65534)
+
+
+def link_elsewhere(path: Path) -> None:
+    path.rename(path.with_name("elsewhere"))
+    path.symlink_to("elsewhere")
+
+
+@pytest.mark.parametrize("name", ["", "undo.json", "data"])
+@pytest.mark.parametrize("turn", [give_to_a_stranger, lambda path: path.chmod(0o770), lambda path: path.chmod(0o702),
+                                  link_elsewhere], ids=["owner", "group", "others", "link"])
+def test_what_a_stranger_can_write_is_not_believed(plain: Tree, name: str, turn) -> None:
+    plain.prepare()
+    store = plain.path("var/lib/nodisk-prepare")
+    if name == "data":
+        paths = json.loads((store / "undo.json").read_text())["paths"]
+        name = next(one["data"] for one in paths if one["path"] == "etc/fstab")
+    turn(store / name)
+    prepared = plain.path("etc/fstab").read_bytes()
+    said = plain.run("--undo", "--no-commands", "--force", code=1)
+    assert "is not root's alone" in said or "/etc/fstab: stays as it is: Operation not permitted" in said
+    assert plain.path("etc/fstab").read_bytes() == prepared
+    if not name.isdigit():
+        plain.put("etc/hosts", "127.0.1.1 old\n")
+        assert "is not root's alone: move it away" in plain.run("--no-commands", code=1)
+        assert plain.path("etc/hosts").read_text() == "127.0.1.1 old\n"
+
+
+def test_undo_makes_nothing_that_runs_as_its_owner(plain: Tree) -> None:
+    plain.prepare()
+    record = plain.path("var/lib/nodisk-prepare/undo.json")
+    text = json.loads(record.read_text())
+    for one in text["paths"]:
+        one["mode"] |= 0o6000
+    record.write_text(json.dumps(text))
+    plain.run("--undo", "--no-commands")
+    assert plain.path("etc/fstab").read_text().startswith("# static\n/dev/sda1 / ext4")
+    assert [name for name, what in plain.snapshot().items() if what[0] & 0o6000] == []
 
 
 def test_what_is_no_file_is_told(plain: Tree) -> None:
