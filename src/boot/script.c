@@ -90,6 +90,18 @@ static void put_no_ipv4(FILE *f, struct mac_address mac)
                 interface_names[i]);
 }
 
+/* interface: whose address; NULL: none has this MAC, as far as iPXE shows it, so it has none. */
+static void put_telling_ipv4(FILE *f, struct mac_address mac, const struct boot_site *site,
+                             const char *interface)
+{
+    fputs("chain --timeout " FETCH_TIMEOUT " --replace ", f);
+    put_url(f, "boot.ipxe", mac, site->base_url);
+    fputs("&" BOOT_IPV4_QUERY "=", f);
+    if (interface)
+        fprintf(f, "${%s/ip}", interface);
+    fputs(" || goto wait\n", f);
+}
+
 /* Asks for the same script, and says which IPv4 address it has. Where DHCP would give it one, it
  * asks for that before; all is asked for anew then, since an interface that cannot be configured is
  * closed. */
@@ -106,11 +118,15 @@ static void put_ask_ipv4(FILE *f, struct mac_address mac, const struct boot_site
                 text);
     for (size_t i = 0; i < ARRAY_SIZE(interface_names); i++) {
         const char *name = interface_names[i];
-        fprintf(f, "iseq ${%s/mac} %s && chain --timeout " FETCH_TIMEOUT " --replace ", name, text);
-        put_url(f, "boot.ipxe", mac, site->base_url);
-        fprintf(f, "&" BOOT_IPV4_QUERY "=${%s/ip} ||\n", name);
+        fprintf(f, "iseq ${%s/mac} %s || goto not%zu\n", name, text, i);
+        put_telling_ipv4(f, mac, site, name);
+        fprintf(f, ":not%zu\n", i);
     }
-    fprintf(f, ":wait\nsleep %u\ngoto again\n", RETRY_SECONDS);
+    put_telling_ipv4(f, mac, site, NULL);
+    fprintf(f,
+            ":wait\necho nodisk: no IPv4 address from DHCP, or no script from %s; trying again in "
+            "%u seconds\nsleep %u\ngoto again\n",
+            site->base_url, RETRY_SECONDS, RETRY_SECONDS);
 }
 
 static void put_identity(FILE *f, const struct plan *plan, const struct boot_site *site)

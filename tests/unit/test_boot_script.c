@@ -519,6 +519,19 @@ static void one_that_may_have_an_ipv4_address_is_asked_for_it(void **state)
     assert_null(strstr(ipxe.url, "ip="));
 }
 
+/* net4 and up, which no script names, while another one was opened after it. */
+static void one_whose_card_is_not_found_has_none(void **state)
+{
+    static const struct boot_site asking = {SITE6, .ipv4_way = BOOT_IPV4_ASK};
+    struct plan plan = plan_of(PLAN_VOLUME);
+    cleanup_free char *script = boot_script_render(&plan, mac, &asking);
+    ipxe = (struct ipxe){.outcome = outcome, .mac = {{2, 0, 0, 0, 0, 9}}};
+    chain_plan = "fw";
+    assert_int_equal(ipxe_run(&ipxe, script), IPXE_REPLACED);
+    assert_string_equal(ipxe.url, "http://[2001:db8::1]:8080/boot.ipxe?mac=52-54-00-ab-cd-0f&ip=");
+    assert_shown("no script from http://[2001:db8::1]:8080; trying again in 5 seconds");
+}
+
 static void where_dhcp_would_give_it_one_it_asks_for_that_before(void **state)
 {
     struct boot_site where = {SITE6, .ipv4_way = BOOT_IPV4_ASK, .ipv4 = {.dhcp = true}};
@@ -597,6 +610,7 @@ int main(void)
         TEST(a_card_that_the_loader_does_not_see_is_none),
         TEST(one_that_asks_over_ipv6_sets_its_ipv4_address),
         TEST(one_that_may_have_an_ipv4_address_is_asked_for_it),
+        TEST(one_whose_card_is_not_found_has_none),
         TEST(where_dhcp_would_give_it_one_it_asks_for_that_before),
         TEST(without_ipv4_its_disk_is_there_over_ipv6),
         TEST(who_starts_over_lets_go_of_the_ipv4_that_was_set),
