@@ -75,7 +75,7 @@ static bool has_vendor_class(const struct dhcp6_message *message, const char *te
 }
 
 /* iPXE first: it may say the other things, too. */
-static enum dhcp_client_kind kind_of(const struct dhcp6_message *message)
+enum dhcp_client_kind dhcp6_client_kind(const struct dhcp6_message *message)
 {
     if (has_user_class(message, "iPXE"))
         return DHCP_CLIENT_IPXE;
@@ -90,7 +90,7 @@ struct dhcp_client dhcp6_client_of(const struct dhcp6_message *message, const st
 {
     const struct dhcp6_option *list = &message->architectures;
     return (struct dhcp_client){
-        .kind = kind_of(message),
+        .kind = dhcp6_client_kind(message),
         .architecture = dhcp_client_architecture(list->data, list->size, subnet),
     };
 }

@@ -18,7 +18,9 @@
 bool dhcp6_client_mac(const struct dhcp6_message *message, const struct in6_addr *source,
                       struct mac_address *ret_mac);
 
-/* The program that asks, and its architecture (see boot_options.h). */
+/* The program that asks. */
+enum dhcp_client_kind dhcp6_client_kind(const struct dhcp6_message *message);
+/* The same, and its architecture (see boot_options.h). */
 struct dhcp_client dhcp6_client_of(const struct dhcp6_message *message,
                                    const struct subnet *subnet);
 

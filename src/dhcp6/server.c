@@ -105,6 +105,7 @@ static bool identify(struct exchange6 *x)
 {
     const struct dhcp6_policy *policy = &x->server->policy;
     if (!dhcp6_client_mac(x->request, &x->arrival->source, &x->mac)) {
+        x->client.kind = dhcp6_client_kind(x->request);
         report_client(x, DHCP6_ODD_NO_MAC);
         return false;
     }

@@ -41,13 +41,13 @@ struct dhcp6_event {
 };
 
 enum dhcp6_oddity_kind {
-    DHCP6_ODD_MALFORMED,      /* bytes that are no DHCPv6 message, from `source` */
-    DHCP6_ODD_NO_SUBNET,      /* relayed from (`source`) a network that we do not serve */
-    DHCP6_ODD_NO_MAC,         /* `source` asks, and nothing tells its MAC */
-    DHCP6_ODD_STRANGER,       /* a system that is no node's: not answered */
-    DHCP6_ODD_IGNORED,        /* `mac`, a `client` that boots, is no node: `subnet` ignores it */
-    DHCP6_ODD_NO_LOADER,      /* `mac`, a `client` that boots, gets an address but no boot file */
-    DHCP6_ODD_TAKEN,          /* `mac` found `address`, its own, in use */
+    DHCP6_ODD_MALFORMED, /* bytes that are no DHCPv6 message, from `source` */
+    DHCP6_ODD_NO_SUBNET, /* relayed from (`source`) a network that we do not serve */
+    DHCP6_ODD_NO_MAC,    /* `source` asks, a `client` of that kind, and nothing tells its MAC */
+    DHCP6_ODD_STRANGER,  /* a system that is no node's: not answered */
+    DHCP6_ODD_IGNORED,   /* `mac`, a `client` that boots, is no node: `subnet` ignores it */
+    DHCP6_ODD_NO_LOADER, /* `mac`, a `client` that boots, gets an address but no boot file */
+    DHCP6_ODD_TAKEN,     /* `mac` found `address`, its own, in use */
     DHCP6_ODD_FOREIGN_SERVER, /* `mac` chose another server */
     DHCP6_ODD_FLOOD,          /* more from machines that are no nodes than is answered */
     DHCP6_ODD_TOO_LARGE,      /* the answer for `mac` does not fit into a datagram */

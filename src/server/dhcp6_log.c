@@ -15,9 +15,9 @@ static struct endpoint source_of(const struct dhcp6_oddity *o)
     return endpoint_of(o->kind == DHCP6_ODD_FLOOD ? &in6addr_loopback : &o->source);
 }
 
-static int level_of(enum dhcp6_oddity_kind kind)
+static int level_of(const struct dhcp6_oddity *o)
 {
-    switch (kind) {
+    switch (o->kind) {
     case DHCP6_ODD_TAKEN:
     case DHCP6_ODD_FOREIGN_SERVER:
     case DHCP6_ODD_FLOOD:
@@ -25,6 +25,8 @@ static int level_of(enum dhcp6_oddity_kind kind)
         return LOG_WARNING;
     case DHCP6_ODD_STRANGER: /* as there are many in a network of all sorts of machines */
         return LOG_DEBUG;
+    case DHCP6_ODD_NO_MAC: /* likewise: systems like to make up their addresses */
+        return o->client.kind == DHCP_CLIENT_OTHER ? LOG_DEBUG : LOG_NOTICE;
     default:
         return LOG_NOTICE;
     }
@@ -118,7 +120,9 @@ void dhcp6_log_oddity(struct dhcp6_log *log, const struct dhcp6_oddity *oddity)
     char text[TEXT_SIZE] = "", more[48] = "";
     uint32_t suppressed;
     struct endpoint source = source_of(oddity);
-    if (!ratelimit_allow(&log->limits[oddity->kind], &source, clock_monotonic_usec(), &suppressed))
+    int level = level_of(oddity);
+    struct ratelimit *limit = level == LOG_DEBUG ? &log->quiet : &log->limits[oddity->kind];
+    if (!ratelimit_allow(limit, &source, clock_monotonic_usec(), &suppressed))
         return;
     mac_format(oddity->mac, words.mac);
     ipv6_format(&oddity->source, words.source);
@@ -126,7 +130,7 @@ void dhcp6_log_oddity(struct dhcp6_log *log, const struct dhcp6_oddity *oddity)
     describe(oddity, &words, text);
     if (suppressed)
         snprintf(more, sizeof(more), " (and %u times more before)", suppressed);
-    log_write(level_of(oddity->kind), oddity->node, "dhcp6: %s%s", text, more);
+    log_write(level, oddity->node, "dhcp6: %s%s", text, more);
 }
 
 void dhcp6_log_send_failure(struct dhcp6_log *log, const struct dhcp6_answer *answer, int error)

@@ -6,6 +6,7 @@
 
 struct dhcp6_log {
     struct ratelimit limits[DHCP6_ODDITIES]; /* zeroed: ready for use */
+    struct ratelimit quiet;                  /* of what is shown with log-level = debug only */
     struct ratelimit send_failures;
 };
 
