@@ -107,15 +107,31 @@ static int read_link(int parent, const char *name, struct arena *arena, struct t
     return 0;
 }
 
+/* Opens for reading what the descriptor (O_PATH) stands for, if it is a regular file: to open a
+ * device may do something already. */
+static int open_regular(int place, int *ret_fd)
+{
+    char path[64];
+    struct stat st;
+    if (fstat(place, &st) < 0)
+        return -errno;
+    if (!S_ISREG(st.st_mode))
+        return -EISDIR;
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", place);
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    *ret_fd = fd;
+    return 0;
+}
+
 static int read_file(int parent, const char *name, struct arena *arena, struct tree_entry *entry,
                      off_t size)
 {
-    /* non-blocking: it may have become a FIFO since we looked */
-    cleanup_close int fd =
-        openat(parent, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    return read_all(fd, arena, (size_t)size, TREE_MAX_FILE, &entry->data, &entry->size);
+    /* it may have become something else since we looked */
+    cleanup_close int place = openat(parent, name, O_PATH | O_NOFOLLOW | O_CLOEXEC), fd = -1;
+    int r = place < 0 ? -errno : open_regular(place, &fd);
+    return r < 0 ? r : read_all(fd, arena, (size_t)size, TREE_MAX_FILE, &entry->data, &entry->size);
 }
 
 int tree_read(const struct tree *tree, struct arena *arena, const char *path,
@@ -150,16 +166,8 @@ int tree_read(const struct tree *tree, struct arena *arena, const char *path,
 
 int tree_open_file(const struct tree *tree, const char *path, int *ret_fd)
 {
-    struct stat st;
-    cleanup_close int fd = open_in(tree, path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
-    if (fd < 0)
-        return fd;
-    if (fstat(fd, &st) < 0)
-        return -errno;
-    if (!S_ISREG(st.st_mode))
-        return -EISDIR;
-    *ret_fd = take_fd(&fd);
-    return 0;
+    cleanup_close int place = open_in(tree, path, O_PATH);
+    return place < 0 ? place : open_regular(place, ret_fd);
 }
 
 int tree_open_directory(const struct tree *tree, const char *path, int *ret_fd)

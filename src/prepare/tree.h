@@ -52,7 +52,8 @@ const char *tree_text(const struct tree *tree, struct arena *arena, const char *
 const char *tree_large_text(const struct tree *tree, struct arena *arena, const char *path);
 /* Is it there, links followed? */
 bool tree_exists(const struct tree *tree, const char *path);
-/* Opens a regular file for reading, links followed inside the tree. */
+/* Opens a regular file for reading, links followed inside the tree; nothing else is opened, not
+ * even for a moment: -EISDIR. Needs /proc. */
 int tree_open_file(const struct tree *tree, const char *path, int *ret_fd) MUST_CHECK;
 /* The descriptor of a directory (O_PATH), links followed inside the tree. */
 int tree_open_directory(const struct tree *tree, const char *path, int *ret_fd) MUST_CHECK;

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/sysmacros.h>
 
 struct lab {
     char *directory;
@@ -133,6 +134,19 @@ static void what_is_no_file_is_not_waited_for(void **state)
     assert_int_equal(entry.kind, TREE_OTHER);
 }
 
+/* A driver may do something when its device is opened; this one, that there is none. */
+static void a_device_is_not_even_opened(void **state)
+{
+    struct lab *lab = *state;
+    char path[PATH_MAX + 16];
+    int fd = -1;
+    snprintf(path, sizeof(path), "%s/device", lab->root);
+    if (mknod(path, S_IFCHR | 0600, makedev(4000, 0)) < 0)
+        skip();
+    assert_int_equal(tree_open_file(&lab->tree, "device", &fd), -EISDIR);
+    assert_int_equal(fd, -1);
+}
+
 static void names_are_sorted_and_plain(void **state)
 {
     struct lab *lab = *state;
@@ -182,6 +196,7 @@ int main(void)
         LAB_TEST(links_stay_inside),
         LAB_TEST(a_link_is_replaced_and_not_followed),
         LAB_TEST(what_is_no_file_is_not_waited_for),
+        LAB_TEST(a_device_is_not_even_opened),
         LAB_TEST(names_are_sorted_and_plain),
         LAB_TEST(a_directory_in_use_stays),
         LAB_TEST(a_file_that_is_too_large_is_not_read),
