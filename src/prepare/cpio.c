@@ -9,12 +9,28 @@ struct header {
     uint32_t mode, size, name_size;
 };
 
+/* What is in the buffer, which is filled if it is empty. 0: the source has ended. */
+static ssize_t take(struct cpio_source *source, char *buffer, size_t size)
+{
+    if (source->begin == source->end) {
+        ssize_t n = source->read(source->context, source->buffer, sizeof(source->buffer));
+        if (n <= 0)
+            return n;
+        source->begin = 0;
+        source->end = (size_t)n;
+    }
+    size_t some = MIN(size, source->end - source->begin);
+    memcpy(buffer, source->buffer + source->begin, some);
+    source->begin += some;
+    return (ssize_t)some;
+}
+
 /* All of size bytes; 0 if the source ends before the first, -EBADMSG if after it. */
 static int read_exactly(struct cpio_source *source, char *buffer, size_t size)
 {
     size_t done = 0;
     while (done < size) {
-        ssize_t n = source->read(source->context, buffer + done, size - done);
+        ssize_t n = take(source, buffer + done, size - done);
         if (n < 0)
             return (int)n;
         if (n == 0)
@@ -119,9 +135,10 @@ static int read_entry(struct cpio_source *source, const struct header *header,
 /* The zeros between archives, and the first four bytes behind them. 0: the source ended. */
 static int skip_zeros(struct cpio_source *source, char bytes[static 4])
 {
+    const uint64_t begin = source->position;
     int r;
     do {
-        r = read_exactly(source, bytes, 4);
+        r = source->position - begin > CPIO_MAX_ZEROS ? -E2BIG : read_exactly(source, bytes, 4);
     } while (r > 0 && memcmp(bytes, "\0\0\0\0", 4) == 0);
     /* padding need not be a multiple of 4 */
     return r == -EBADMSG ? 0 : r;

@@ -12,6 +12,8 @@
 #define CPIO_MAX_ENTRIES 200000
 /* What is unpacked, at most. */
 #define CPIO_MAX_BYTES   ((uint64_t)2 * GIB)
+/* Zeros between two archives, at most: some tools fill up to a block of theirs. */
+#define CPIO_MAX_ZEROS   ((uint64_t)16 * MIB)
 /* A file that is handed out whole is not larger. */
 #define CPIO_MAX_KEPT    65536
 
@@ -19,7 +21,9 @@ struct cpio_source {
     /* Reads at most size bytes. 0 at the end; negative errno. */
     ssize_t (*read)(void *context, void *buffer, size_t size);
     void *context;
-    uint64_t position; /* of what was read; begins at 0 */
+    uint64_t position; /* of what was taken; begins at 0, as do the others */
+    size_t begin, end; /* of what was read and not taken yet */
+    char buffer[16384];
 };
 
 struct cpio_entry {
@@ -35,7 +39,8 @@ struct cpio_visitor {
     void *context;
 };
 
-/* Reads archives to the end of the source, or to something that is none. ret_at: where that begins,
+/* Reads archives to the end of the source, or to something that is none; the source itself may be
+ * read further. ret_at: where that begins,
  * or where the source ends. 1: it ended; 0: something else begins there. -EBADMSG: an archive is
  * cut off or damaged; -E2BIG: more than one can believe; or as read() fails. */
 int cpio_read(struct cpio_source *source, const struct cpio_visitor *visitor,

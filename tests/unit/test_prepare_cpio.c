@@ -131,6 +131,35 @@ static void a_size_that_nobody_has_ends(void **state)
     assert_int_equal(read_it(archive_size, &at), -EBADMSG);
 }
 
+struct zeros {
+    uint64_t left;
+    unsigned calls;
+};
+
+static ssize_t read_zeros(void *context, void *buffer, size_t size)
+{
+    struct zeros *zeros = context;
+    size_t some = MIN(size, zeros->left);
+    memset(buffer, 0, some);
+    zeros->left -= some;
+    zeros->calls++;
+    return (ssize_t)some;
+}
+
+static void zeros_are_skipped_in_large_pieces_and_not_without_end(void **state)
+{
+    static const struct cpio_visitor visitor = {.wants = wants, .entry = entry};
+    uint64_t at;
+    struct zeros some = {.left = MIB}, many = {.left = CPIO_MAX_BYTES};
+    struct cpio_source source = {.read = read_zeros, .context = &some};
+    assert_int_equal(cpio_read(&source, &visitor, &at), 1);
+    assert_int_equal(at, MIB);
+    assert_in_range(some.calls, 1, 300);
+    source = (struct cpio_source){.read = read_zeros, .context = &many};
+    assert_int_equal(cpio_read(&source, &visitor, &at), -E2BIG);
+    assert_true(CPIO_MAX_BYTES - many.left < CPIO_MAX_ZEROS + MIB);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -140,6 +169,7 @@ int main(void)
         cmocka_unit_test_setup(each_cut_is_seen_or_an_end, set_up),
         cmocka_unit_test_setup(a_damaged_header_is_refused, set_up),
         cmocka_unit_test_setup(a_size_that_nobody_has_ends, set_up),
+        cmocka_unit_test(zeros_are_skipped_in_large_pieces_and_not_without_end),
     };
     return RUN_TESTS(tests);
 }
