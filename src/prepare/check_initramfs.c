@@ -147,6 +147,10 @@ void check_kernels(struct check *check)
     if (kernels.count == 0)
         check_found(check, ERROR, "no-kernel", "loader", "apt-get install linux-image-amd64",
                     "there is no kernel (/boot/vmlinuz-*): nothing can be booted");
-    for (size_t i = 0; i < kernels.count; i++)
+    if (kernels.count > KERNELS_MAX)
+        check_found(check, WARNING, "many-kernels", "loader", "remove those that nobody boots",
+                    "there are %zu kernels: only %d of them were checked", kernels.count,
+                    KERNELS_MAX);
+    for (size_t i = 0; i < MIN(kernels.count, (size_t)KERNELS_MAX); i++)
         check_one(check, kernels.names[i]);
 }

@@ -123,7 +123,7 @@ void step_initramfs_build(struct plan *plan)
         const char *version = kernels.names[i];
         bool exists = tree_exists(plan->tree, plan_format(plan, "boot/initrd.img-%s", version));
         const char *const argv[] = {"update-initramfs", exists ? "-u" : "-c", "-k", version, NULL};
-        if (changed || !is_current(plan, version))
+        if (changed || i >= KERNELS_MAX || !is_current(plan, version))
             plan_command(plan, PLAN_AFTER_FILES, "the initramfs is to have what was written", argv);
     }
 }
