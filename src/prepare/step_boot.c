@@ -80,7 +80,8 @@ void step_efi(struct plan *plan)
         "--removable",  "--no-nvram",          NULL};
     const char *efi = find_name(plan, "boot/efi", "EFI");
     const char *boot = efi ? find_name(plan, efi, "BOOT") : NULL;
-    if (!efi || (boot && find_name(plan, boot, "BOOTX64.EFI")))
+    if (!efi ||
+        (boot && (find_name(plan, boot, "BOOTX64.EFI") || find_name(plan, boot, "BOOTAA64.EFI"))))
         return;
     if (tree_exists(plan->tree, "usr/lib/grub/x86_64-efi") && packages_is_mounted(plan->tree))
         plan_command(plan, PLAN_AFTER_FILES, "the EFI system partition has no removable path",
