@@ -67,6 +67,18 @@ void check_disk(struct check *check)
                     "/etc/fstab has no line for /: root stays read-only, and most services fail");
 }
 
+static void check_kernel_ip(struct check *check, const char *text, const char *name)
+{
+    char value[2 * EDIT_MAX_FIELD];
+    bool given = variable_get(text, name, value, sizeof(value));
+    if (given && (str_has_prefix(value, "ip=") || strstr(value, " ip=")))
+        check_found(check, WARNING, "kernel-ip", "initramfs",
+                    "take ip= out of it and run update-grub",
+                    "/etc/default/grub gives the kernel ip= in %s: the initramfs configures a card "
+                    "by itself, perhaps another one, before the iBFT is read",
+                    name);
+}
+
 static void check_grub_default(struct check *check)
 {
     char value[2 * EDIT_MAX_FIELD];
@@ -79,12 +91,8 @@ static void check_grub_default(struct check *check)
             check, WARNING, "grub-disable-uuid", "loader", NULL,
             "/etc/default/grub has GRUB_DISABLE_LINUX_UUID: the next update-grub names root "
             "by its device, which may have another name on a node");
-    bool given = variable_get(text, "GRUB_CMDLINE_LINUX", value, sizeof(value));
-    if (given && (str_has_prefix(value, "ip=") || strstr(value, " ip=")))
-        check_found(check, WARNING, "kernel-ip", "initramfs",
-                    "take ip= out of GRUB_CMDLINE_LINUX and run update-grub",
-                    "/etc/default/grub gives the kernel ip=: the initramfs configures a card by "
-                    "itself, perhaps another one, before the iBFT is read");
+    check_kernel_ip(check, text, "GRUB_CMDLINE_LINUX");
+    check_kernel_ip(check, text, "GRUB_CMDLINE_LINUX_DEFAULT");
 }
 
 static void check_efi(struct check *check)
@@ -112,6 +120,42 @@ static void check_efi(struct check *check)
     }
 }
 
+enum root_kind { ROOT_FOUND, ROOT_OTHER, ROOT_MAPPER, ROOT_DEVICE };
+
+/* How the initramfs comes to a root that is named so. */
+static enum root_kind root_kind(const char *root)
+{
+    static const char *const tags[] = {"UUID=", "LABEL=", "PARTUUID=", "PARTLABEL="};
+    for (size_t i = 0; i < ARRAY_SIZE(tags); i++)
+        if (str_has_prefix(root, tags[i]))
+            return ROOT_FOUND;
+    if (str_has_prefix(root, "/dev/mapper/"))
+        return ROOT_MAPPER;
+    return str_has_prefix(root, "/dev/") ? ROOT_DEVICE : root[0] ? ROOT_OTHER : ROOT_FOUND;
+}
+
+static void check_grub_roots(struct check *check, const char *config)
+{
+    char root[EDIT_MAX_FIELD];
+    bool seen[ROOT_DEVICE + 1] = {false};
+    while (config && grub_next_root(&config, root, sizeof(root)))
+        seen[root_kind(root)] = true;
+    if (seen[ROOT_MAPPER])
+        check_found(check, WARNING, "root-mapper", "initramfs",
+                    "put root on a partition of its own, without LVM or encryption",
+                    "/boot/grub/grub.cfg gives the kernel root=/dev/mapper/...: whether that is on "
+                    "the boot disk or on a local one is not looked at");
+    if (seen[ROOT_OTHER])
+        check_found(check, WARNING, "grub-root-other", "initramfs",
+                    "name root by its UUID, its label, or its partition's",
+                    "/boot/grub/grub.cfg gives the kernel a root= that is neither a UUID nor a "
+                    "label: whether that is on the boot disk or on a local one is not looked at");
+    if (seen[ROOT_DEVICE])
+        check_found(check, ERROR, "grub-root-device", "loader", NULL,
+                    "/boot/grub/grub.cfg gives the kernel root=/dev/...: the disk may have another "
+                    "name on a node, and the initramfs waits for it");
+}
+
 void check_loader(struct check *check)
 {
     struct plan *plan = &check->plan;
@@ -119,16 +163,7 @@ void check_loader(struct check *check)
     if (plan_exists(plan, "etc/default/grub") && !config)
         check_found(check, ERROR, "grub-no-config", "loader", "update-grub",
                     "GRUB is installed, but has no /boot/grub/grub.cfg: it stops at its prompt");
-    if (config && strstr(config, "root=/dev/mapper/"))
-        check_found(
-            check, WARNING, "root-mapper", "initramfs",
-            "put root on a partition of its own, without LVM or encryption",
-            "/boot/grub/grub.cfg gives the kernel root=/dev/mapper/...: the initramfs looks "
-            "for root on the disk's partitions for half a minute, before LVM is asked");
-    else if (config && strstr(config, "root=/dev/"))
-        check_found(check, ERROR, "grub-root-device", "loader", NULL,
-                    "/boot/grub/grub.cfg gives the kernel root=/dev/...: the disk may have another "
-                    "name on a node, and the initramfs waits for it");
+    check_grub_roots(check, config);
     check_grub_default(check);
     check_efi(check);
 }

@@ -252,3 +252,47 @@ bool variable_get(const char *text, const char *name, char *buffer, size_t size)
             found = copy_value(strchr(line, '=') + 1, line + length, buffer, size);
     return found;
 }
+
+static bool loads_kernel(const char *line)
+{
+    static const char *const words[] = {"linux", "linux16", "linuxefi", "module", "module2"};
+    size_t length = strcspn(line, " \t\n");
+    for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+        if (strlen(words[i]) == length && strncmp(line, words[i], length) == 0)
+            return true;
+    return false;
+}
+
+static void get_root(const char *line, const char *end, char *buffer, size_t size)
+{
+    buffer[0] = '\0';
+    while (line < end) {
+        size_t length = MIN(strcspn(line, " \t\n"), (size_t)(end - line));
+        size_t value = length - MIN(length, strlen("root="));
+        if (str_has_prefix(line, "root="))
+            snprintf(buffer, size, "%.*s", value < size ? (int)value : 0, line + strlen("root="));
+        line += length;
+        line += strspn(line, " \t\n");
+    }
+}
+
+bool grub_next_root(const char **cursor, char *buffer, size_t size)
+{
+    static const char others[] = "### BEGIN /etc/grub.d/30_os-prober ###",
+                      end_of_others[] = "### END /etc/grub.d/30_os-prober ###";
+    for (const char *line = *cursor; line && *line;) {
+        const char *end = line + strcspn(line, "\n"), *behind = *end ? end + 1 : end;
+        const char *word = line + strspn(line, " \t");
+        if (str_has_prefix(line, others)) {
+            line = strstr(line, end_of_others);
+            continue;
+        }
+        if (loads_kernel(word)) {
+            get_root(word, end, buffer, size);
+            *cursor = behind;
+            return true;
+        }
+        line = behind;
+    }
+    return false;
+}

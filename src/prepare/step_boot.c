@@ -53,7 +53,9 @@ void step_grub(struct plan *plan)
     cleanup_free char *edited = by_name ? variable_drop(text, "GRUB_DISABLE_LINUX_UUID") : NULL;
     if (edited)
         plan_file(plan, "etc/default/grub", 0, edited, strlen(edited));
-    bool by_device = config && strstr(config, "root=/dev/") && !strstr(config, "root=/dev/mapper/");
+    bool by_device = false;
+    for (const char *cursor = config; cursor && grub_next_root(&cursor, value, sizeof(value));)
+        by_device |= str_has_prefix(value, "/dev/") && !str_has_prefix(value, "/dev/mapper/");
     if (!edited && config && !by_device && !makes_initramfs(plan))
         return;
     if (packages_is_mounted(plan->tree))

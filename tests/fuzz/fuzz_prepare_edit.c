@@ -30,6 +30,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     assert(!variable_get(dropped, "A", value, sizeof(value)));
     if (variable_get(text, "A", value, sizeof(value)))
         assert(strnlen(value, sizeof(value)) < sizeof(value));
+    for (const char *cursor = text; grub_next_root(&cursor, value, sizeof(value));)
+        assert(strnlen(value, sizeof(value)) < sizeof(value));
     (void)packages_installed(text, "A");
     return 0;
 }

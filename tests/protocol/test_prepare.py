@@ -567,6 +567,11 @@ FAULTS = [
     ("no-systemd", "error", unlink("usr/lib/systemd/systemd")),
     ("grub-no-config", "error", put("etc/default/grub", "GRUB_TIMEOUT=5\n")),
     ("grub-root-device", "error", put("boot/grub/grub.cfg", "linux /vmlinuz root=/dev/sda1 ro\n")),
+    ("grub-root-other", "warning", put("boot/grub/grub.cfg", "linux /vmlinuz root=ZFS=rpool/ROOT ro\n")),
+    ("many-kernels", "warning",
+     lambda tree: [(tree.put(f"boot/vmlinuz-6.1.0-{number}", ""),
+                    os.link(tree.path(f"boot/initrd.img-{KERNEL}"), tree.path(f"boot/initrd.img-6.1.0-{number}")))
+                   for number in range(10, 42)]),
     ("root-mapper", "warning", put("boot/grub/grub.cfg", "linux /vmlinuz root=/dev/mapper/vg-root ro\n")),
     ("cloud-init-instance", "warning", put("var/lib/cloud/instance/datasource")),
     ("fixed-address", "warning",
@@ -597,6 +602,28 @@ def test_words_on_the_command_line_of_the_kernel(tree: Tree) -> None:
     tree.put("boot/grub/grub.cfg", "linux /vmlinuz root=UUID=x ro\n")
     tree.put("etc/default/grub", 'GRUB_CMDLINE_LINUX="quiet ip=dhcp"\nGRUB_DISABLE_LINUX_UUID=true\n')
     assert set(tree.findings()) == {"kernel-ip", "grub-disable-uuid"}
+
+
+@pytest.mark.parametrize("name", ["GRUB_CMDLINE_LINUX", "GRUB_CMDLINE_LINUX_DEFAULT"])
+def test_ip_is_found_in_both_variables(tree: Tree, name: str) -> None:
+    tree.put("boot/grub/grub.cfg", "linux /vmlinuz root=UUID=x ro\n")
+    tree.put("etc/default/grub", f'{name}="quiet ip=dhcp"\n')
+    assert f"ip= in {name}:" in tree.findings()["kernel-ip"]["what"]
+
+
+def test_another_system_s_root_is_no_fault(tree: Tree) -> None:
+    tree.put("boot/grub/grub.cfg", "linux /vmlinuz root=UUID=x ro\n### BEGIN /etc/grub.d/30_os-prober ###\n"
+                                   "\tlinux /boot/vmlinuz root=/dev/sda5\n### END /etc/grub.d/30_os-prober ###\n")
+    tree.put("usr/sbin/update-grub", "")
+    tree.put("etc/default/grub", "GRUB_TIMEOUT=5\n")
+    assert tree.findings() == {}
+    assert "update-grub" not in tree.run("--no-commands")
+
+
+def test_a_loader_of_another_processor(tree: Tree) -> None:
+    tree.put("boot/efi/EFI/BOOT/BOOTAA64.EFI", "MZ")
+    assert tree.findings() == {}
+    assert tree.run() == "nothing to do: it is prepared\n"
 
 
 def test_a_loader_at_the_removable_path_in_whatever_case(tree: Tree) -> None:

@@ -95,13 +95,37 @@ static void variables_are_read_and_dropped(void **state)
     assert_false(variable_get(edited, "A", value, sizeof(value)));
 }
 
+static void the_kernels_of_grub_are_told_their_roots(void **state)
+{
+    static const char *const roots[] = {"UUID=1", "/dev/sda1", "", "LABEL=b", ""};
+    const char *cursor = "# linux root=/dev/sdz\n set root='hd0,gpt2'\n"
+                         "\tlinux /vmlinuz root=UUID=0 ro root=UUID=1\n"
+                         "linux\t/vmlinuz\troot=/dev/sda1\n  linux /vmlinuz noroot=/dev/sdb quiet\n"
+                         "### BEGIN /etc/grub.d/30_os-prober ###\nlinux /vmlinuz root=/dev/sda5\n"
+                         "### END /etc/grub.d/30_os-prober ###\n"
+                         "module2 /vmlinuz root=LABEL=b\nlinux /vmlinuz root=LABEL=a-long-label";
+    char root[12] = "old";
+    for (size_t i = 0; i < ARRAY_SIZE(roots); i++) {
+        assert_true(grub_next_root(&cursor, root, sizeof(root)));
+        assert_string_equal(root, roots[i]);
+    }
+    assert_false(grub_next_root(&cursor, root, sizeof(root)));
+    cursor = "### BEGIN /etc/grub.d/30_os-prober ###\nlinux root=x";
+    assert_false(grub_next_root(&cursor, root, sizeof(root)));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(root_is_named_by_its_uuid),       TEST(root_does_not_wait_for_the_network),
-        TEST(a_root_that_is_missing_is_added), TEST(swap_becomes_a_comment),
-        TEST(what_is_no_entry_stays),          TEST(options_are_whole_words),
-        TEST(a_machine_s_own_name_goes),       TEST(variables_are_read_and_dropped),
+        TEST(root_is_named_by_its_uuid),
+        TEST(root_does_not_wait_for_the_network),
+        TEST(a_root_that_is_missing_is_added),
+        TEST(swap_becomes_a_comment),
+        TEST(what_is_no_entry_stays),
+        TEST(options_are_whole_words),
+        TEST(a_machine_s_own_name_goes),
+        TEST(variables_are_read_and_dropped),
+        TEST(the_kernels_of_grub_are_told_their_roots),
     };
     return RUN_TESTS(tests);
 }
