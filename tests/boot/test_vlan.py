@@ -85,10 +85,10 @@ def test_a_node_in_a_vlan(machine: Machine, daemon: Nodisk) -> None:
     machine.login(timeout=900)
     assert machine.run("cat /sys/firmware/ibft/ethernet0/vlan").output == str(VLAN)
     card = machine.run("ip -o -4 addr show | grep -w 10.77.0.61/24").output.split()[1]
-    assert card.endswith(f".{VLAN}")
-    parent = card.removesuffix(f".{VLAN}")
+    assert card == "ibft-vlan"
+    parent = machine.run(f"ip -o link show {card}").output.split()[1].partition("@")[2].rstrip(":")
     assert f"vlan protocol 802.1Q id {VLAN}" in machine.run(f"ip -d link show {card}").output
-    assert machine.run(f"ip -o -4 addr show dev {parent}").output == ""
+    assert parent and machine.run(f"ip -o -4 addr show dev {parent}").output == ""
     assert machine.run("hostname").output == NAME
     assert machine.run("systemctl is-system-running --wait", timeout=120).output == "running"
     wait_until("the node phoning home", lambda: daemon.stage(NAME) == "up", 60)
