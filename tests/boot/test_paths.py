@@ -118,3 +118,17 @@ def test_it_boots_with_one_cable_alone(machine: Machine, daemon: Nodisk, namespa
     machine.run("systemctl restart nodisk-boot-record")
     image = run("debugfs", "-R", "cat /boot/nodisk-boot", f"{golden}?offset={ROOT_OFFSET}").stdout
     assert machine.run("cat /boot/nodisk-boot").output.split("\n") == image.strip().split("\n")
+
+
+@pytest.mark.full
+def test_a_loader_that_sees_one_card_boots_from_it(daemon: Nodisk, namespace: Namespace) -> None:
+    """As undionly and snponly, which know only the card that they were loaded through."""
+    alone = Machine(namespace, NAME, CARDS[0])
+    try:
+        alone.power_on()
+        alone.login(timeout=900)
+        assert sources(daemon) == {ADDRESSES[0]}
+        said = ibft(alone)
+        assert said["target0/ip-addr"] == PORTALS[0] and "target1/ip-addr" not in said
+    finally:
+        alone.kill()
