@@ -1,5 +1,5 @@
-/* Does what a plan says: commands that come first, notes for undo, files, commands that come last.
- */
+/* Does what a plan says: commands that come first, after which it is made anew, notes for undo,
+ * files, commands that come last. */
 #pragma once
 
 #include "prepare/plan.h"

@@ -19,6 +19,17 @@ void plan_end(struct plan *plan)
     arena_free(&plan->arena);
 }
 
+void plan_again(struct plan *plan)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < plan->n_commands; i++)
+        if (plan->commands[i].moment == PLAN_BEFORE_FILES)
+            plan->commands[kept++] = plan->commands[i];
+    plan->n_commands = kept;
+    plan->n_changes = 0;
+    plan->n_notes = 0;
+}
+
 static void fail(struct plan *plan, int code, const char *what, const char *path)
 {
     if (!plan->error.code)

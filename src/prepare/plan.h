@@ -51,6 +51,8 @@ struct plan {
 /* Keeps tree. */
 void plan_begin(struct plan *plan, const struct tree *tree, const struct plan_settings *settings);
 void plan_end(struct plan *plan);
+/* Forgets all but the commands that come before files: the tree is another one after them. */
+void plan_again(struct plan *plan);
 
 /* A path as it will be; never NULL. */
 const struct tree_entry *plan_get(struct plan *plan, const char *path);

@@ -339,8 +339,13 @@ static int make_link(int parent, const char *name, const struct tree_entry *entr
 
 static int make_directory(int parent, const char *name, const struct tree_entry *entry)
 {
-    if (mkdirat(parent, name, entry->mode) < 0)
-        return -errno;
+    struct stat st;
+    if (mkdirat(parent, name, entry->mode) < 0) {
+        int r = -errno;
+        bool there = r == -EEXIST && fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+                     S_ISDIR(st.st_mode);
+        return there ? 0 : r;
+    }
     cleanup_close int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     return fd < 0 || fchmod(fd, entry->mode) < 0 ? -errno : 0;
 }

@@ -72,6 +72,6 @@ int tree_list(const struct tree *tree, struct arena *arena, const char *path,
               struct tree_names *ret_names) MUST_CHECK;
 
 /* Makes path what entry is: a file, a link, a directory, or nothing (a directory goes only if it is
- * empty: -ENOTEMPTY). Its owner is entry's if we may set it; its time if entry has one. The
- * directory that it is in must be there. */
+ * empty: -ENOTEMPTY; one that is there stays as it is). Its owner is entry's if we may set it; its
+ * time if entry has one. The directory that it is in must be there. */
 int tree_put(const struct tree *tree, const char *path, const struct tree_entry *entry) MUST_CHECK;

@@ -5,6 +5,8 @@ import gzip
 import json
 import lzma
 import os
+import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -99,6 +101,13 @@ class Tree:
         text = self.path(name).read_text()
         assert old in text
         self.put(name, text.replace(old, new))
+
+    def add_program(self, name: str) -> None:
+        """One of this machine's, with the libraries that it needs."""
+        program = shutil.which(name)
+        libraries = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
+        for path in [program, *re.findall(r"/\S+", libraries)]:
+            self.put(path.lstrip("/"), Path(path).read_bytes(), 0o755)
 
     def contents(self) -> dict[str, bytes]:
         """What a good initramfs of this tree has."""

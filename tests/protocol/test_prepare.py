@@ -370,6 +370,43 @@ def test_packages_that_are_missing_are_installed_first(plain: Tree) -> None:
     assert "command: apt-get install --yes --no-install-recommends open-iscsi (" in said
 
 
+# What the package open-iscsi brings, as far as it concerns us.
+APT_GET = """#!/bin/sh
+if [ "$1" = update ]; then
+    exit 0
+fi
+mkdir -m 700 /etc/iscsi
+echo "node.startup = of the package" >/etc/iscsi/iscsid.conf
+printf "Package: open-iscsi\\nStatus: install ok installed\\n\\n" >>/var/lib/dpkg/status
+"""
+
+
+def without_open_iscsi(tree: Tree) -> None:
+    """A tree that has programs of its own to run."""
+    for program in ("sh", "mkdir"):
+        tree.add_program(program)
+    tree.put("usr/bin/apt-get", APT_GET, 0o755)
+    tree.put("usr/sbin/update-initramfs", "#!/bin/sh\n", 0o755)
+    tree.change("var/lib/dpkg/status", "Package: open-iscsi\nStatus: install ok installed\nPriority: optional\n\n", "")
+    tree.path("run").mkdir()
+    tree.path("tmp").mkdir()
+    shutil.rmtree(tree.path("etc/iscsi"))
+
+
+def test_a_package_brings_directories_and_files(plain: Tree) -> None:
+    without_open_iscsi(plain)
+    said = plain.run("--root-uuid", UUID)
+    assert "packages " in said and "random-seed " in said
+    assert "timeo.replacement_timeout = -1" in plain.path("etc/iscsi/iscsid.conf").read_text()
+    assert plain.path("etc/iscsi/initiatorname.iscsi").is_symlink()
+    assert plain.path("etc/iscsi").stat().st_mode & 0o777 == 0o700
+    plain.make_initramfs()
+    assert plain.run() == "nothing to do: it is prepared\n"
+    plain.run("--undo", "--no-commands")
+    assert plain.path("etc/iscsi/iscsid.conf").read_text() == "node.startup = of the package\n"
+    assert not plain.path("etc/iscsi/initiatorname.iscsi").is_symlink()
+
+
 def test_a_large_list_of_packages_is_read(tree: Tree) -> None:
     other = "Package: other\nStatus: install ok installed\nDescription: " + "x" * 100_000 + "\n\n"
     tree.put("var/lib/dpkg/status", other * 50 + tree.path("var/lib/dpkg/status").read_text())

@@ -174,6 +174,21 @@ static void a_directory_in_use_stays(void **state)
     assert_false(tree_exists(&lab->tree, "d"));
 }
 
+static void a_directory_that_is_there_is_made(void **state)
+{
+    struct lab *lab = *state;
+    struct tree_entry entry;
+    const struct tree_entry directory = {.kind = TREE_DIRECTORY, .mode = 0755};
+    put(lab, "d", (struct tree_entry){.kind = TREE_DIRECTORY, .mode = 0700});
+    put(lab, "d", directory);
+    assert_int_equal(tree_read(&lab->tree, &lab->arena, "d", &entry), 0);
+    assert_int_equal(entry.mode, 0700);
+    put(lab, "file", file_of(""));
+    put(lab, "link", link_to("d"));
+    assert_int_equal(tree_put(&lab->tree, "file", &directory), -EEXIST);
+    assert_int_equal(tree_put(&lab->tree, "link", &directory), -EEXIST);
+}
+
 static void a_file_that_is_too_large_is_not_read(void **state)
 {
     struct lab *lab = *state;
@@ -199,6 +214,7 @@ int main(void)
         LAB_TEST(a_device_is_not_even_opened),
         LAB_TEST(names_are_sorted_and_plain),
         LAB_TEST(a_directory_in_use_stays),
+        LAB_TEST(a_directory_that_is_there_is_made),
         LAB_TEST(a_file_that_is_too_large_is_not_read),
     };
     return RUN_TESTS(tests);
