@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
@@ -36,6 +37,54 @@ static int open_again(const struct tree *tree, struct tree *ret_tree)
     return same ? 0 : -ESTALE;
 }
 
+/* What a link in /etc leads to below /run, as a path of the tree; NULL: it leads elsewhere. */
+static const char *place_in_run(const char *target)
+{
+    if (target[0] != '/' && !str_has_prefix(target, "../"))
+        return NULL;
+    while (target[0] == '/' || str_has_prefix(target, "../"))
+        target += target[0] == '/' ? 1 : 3;
+    return str_has_prefix(target, "run/") && !strstr(target, "/../") ? target : NULL;
+}
+
+/* With the directories that it needs below the first one. */
+static int put_with_parents(const struct tree *tree, const char *path,
+                            const struct tree_entry *entry)
+{
+    static const struct tree_entry directory = {.kind = TREE_DIRECTORY, .mode = 0755};
+    char parent[PATH_MAX];
+    const char *slash = strchr(path, '/');
+    int r = str_copy(parent, sizeof(parent), path) ? 0 : -ENAMETOOLONG;
+    while (r == 0 && slash && (slash = strchr(slash + 1, '/'))) {
+        parent[slash - path] = '\0';
+        r = tree_put(tree, parent, &directory);
+        parent[slash - path] = '/';
+    }
+    return r < 0 ? r : tree_put(tree, path, entry);
+}
+
+/* Where the tree keeps its name servers below /run, which is empty: this machine's. A program that
+ * needs none runs without, so nothing of this is an error. */
+static void put_name_servers(const struct tree *tree)
+{
+    struct arena arena = {0};
+    struct error error;
+    struct tree machine = {.fd = -1};
+    struct tree_entry link = {.kind = TREE_ABSENT};
+    int r = tree_read(tree, &arena, "etc/resolv.conf", &link);
+    const char *place = r == 0 && link.kind == TREE_LINK ? place_in_run(link.data) : NULL;
+    if (place && tree_open("/", &machine, &error) == 0) {
+        const char *text = tree_text(&machine, &arena, "etc/resolv.conf");
+        const struct tree_entry file = {
+            .kind = TREE_FILE, .mode = 0644, .data = text, .size = text ? strlen(text) : 0};
+        r = text ? put_with_parents(tree, place, &file) : 0;
+        if (r < 0)
+            fprintf(stderr, "nodisk: no name servers in %s: %s\n", tree->path, strerror(-r));
+    }
+    tree_close(&machine);
+    arena_free(&arena);
+}
+
 /* In a process that has a PID namespace of its own. */
 static int enter(const struct tree *outside)
 {
@@ -54,6 +103,7 @@ static int enter(const struct tree *outside)
         r = mount_on(&tree, "run", "tmpfs", "tmpfs", MS_NOSUID | MS_NODEV);
     if (r < 0)
         return r;
+    put_name_servers(&tree);
     return fchdir(tree.fd) < 0 || chroot(".") < 0 || chdir("/") < 0 ? -errno : 0;
 }
 

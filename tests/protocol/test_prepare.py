@@ -373,6 +373,7 @@ def test_packages_that_are_missing_are_installed_first(plain: Tree) -> None:
 # What the package open-iscsi brings, as far as it concerns us.
 APT_GET = """#!/bin/sh
 if [ "$1" = update ]; then
+    while read -r line; do echo "$line"; done </etc/resolv.conf >/seen
     exit 0
 fi
 mkdir -m 700 /etc/iscsi
@@ -405,6 +406,18 @@ def test_a_package_brings_directories_and_files(plain: Tree) -> None:
     plain.run("--undo", "--no-commands")
     assert plain.path("etc/iscsi/iscsid.conf").read_text() == "node.startup = of the package\n"
     assert not plain.path("etc/iscsi/initiatorname.iscsi").is_symlink()
+
+
+@pytest.mark.skipif(not os.path.exists("/etc/resolv.conf"), reason="this machine has no name servers")
+@pytest.mark.parametrize("link", ["../run/systemd/resolve/stub-resolv.conf", "/run/resolv.conf"])
+def test_programs_have_name_servers(plain: Tree, link: str) -> None:
+    without_open_iscsi(plain)
+    plain.path("etc/resolv.conf").unlink()
+    plain.path("etc/resolv.conf").symlink_to(link)
+    plain.run("--root-uuid", UUID)
+    seen = [line.split() for line in plain.path("seen").read_text().splitlines()]
+    assert seen and seen == [line.split() for line in Path("/etc/resolv.conf").read_text().splitlines()]
+    assert list(plain.path("run").iterdir()) == []
 
 
 def test_a_large_list_of_packages_is_read(tree: Tree) -> None:
