@@ -106,9 +106,15 @@ void step_boot_record(struct plan *plan)
 void step_ssh_keys(struct plan *plan)
 {
     struct tree_names names = plan_list(plan, "etc/ssh");
+    bool removed = false;
     put_files(plan, NULL);
     enable(plan, "nodisk-ssh-keys.service");
     for (size_t i = 0; i < names.count; i++)
-        if (str_has_prefix(names.names[i], "ssh_host_") && strstr(names.names[i], "_key"))
+        if (str_has_prefix(names.names[i], "ssh_host_") && strstr(names.names[i], "_key")) {
             plan_remove(plan, plan_format(plan, "etc/ssh/%s", names.names[i]));
+            removed = true;
+        }
+    if (removed && plan->tree->live)
+        plan_note(plan, "stay logged in until this machine is shut down: without its host keys no "
+                        "new login by SSH works before its next boot (sshd before OpenSSH 9.8)");
 }

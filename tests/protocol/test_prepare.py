@@ -320,6 +320,8 @@ mount -t tmpfs none "$1"
 mkdir "$1/upper" "$1/work" "$1/root"
 mount -t overlay overlay -o "lowerdir=/,upperdir=$1/upper,workdir=$1/work" "$1/root"
 mount -t proc proc "$1/root/proc"
+mkdir -p "$1/root/etc/ssh"
+echo secret >"$1/root/etc/ssh/ssh_host_test_key"
 look() { cd "$1/upper"; find . -type f -o -type l -o -type c | sort; echo =; }
 chroot "$1/root" "$2" prepare --no-commands --root-uuid 1234-5678 >&2
 look "$1"
@@ -337,6 +339,7 @@ def test_this_machine_s_own_system(tmp_path: Path) -> None:
     if "unknown filesystem type 'overlay'" in result.stderr:
         pytest.skip("the kernel has no overlay file system")
     assert result.returncode == 0, result.stderr
+    assert "no new login by SSH works before its next boot" in result.stderr
     written, undone = result.stdout.split("=\n")
     assert {"./etc/fstab", "./etc/machine-id", "./usr/lib/nodisk/up", "./var/lib/nodisk-prepare/undo.json"} \
         <= set(written.splitlines())
