@@ -11,9 +11,6 @@
 /* What goes wrong with a volume is logged once in this time, or when it is something else. */
 #define LOG_INTERVAL (60 * USEC_PER_SEC)
 
-/* Between the logins of firmware through its two paths. */
-#define ONE_BEGINNING (5 * USEC_PER_SEC)
-
 static void open_volume(struct volume *volume);
 static void kept_long_enough(struct io_timer *timer);
 
@@ -388,19 +385,11 @@ static void begin_anew(struct volume *volume, bool changes)
                                                    : "its machine boots anew");
 }
 
-/* Firmware with two paths logs in through both at once, and again whenever it has lost the disk:
- * that is one beginning. */
-static bool is_other_path(struct volume *volume, const struct iscsi_login_identity *booting)
+static bool begins(struct volume *volume, const struct iscsi_login_identity *booting)
 {
-    uint64_t now = clock_monotonic_usec();
-    bool same = volume->booted_at && now - volume->booted_at < ONE_BEGINNING &&
-                str_eq(volume->booted.initiator, booting->initiator) &&
-                !endpoint_same_host(&volume->booted.source, &booting->source);
-    if (!same) {
-        volume->booted_at = now;
-        volume->booted = *booting;
-    }
-    return same;
+    cleanup_catalog struct catalog *catalog = catalog_slot_get(volume->owner->catalog);
+    return beginning_login(&volume->beginning, catalog, volume->target, booting,
+                           clock_monotonic_usec());
 }
 
 /* The machine has been started anew while its volume is open. */
@@ -464,7 +453,7 @@ void open_volumes_get(struct open_volumes *volumes, struct io_thread *thread,
         request->done(request, NULL, "out of memory");
         return;
     }
-    bool begins_anew = booting && !is_other_path(volume, booting);
+    bool begins_anew = booting && begins(volume, booting);
     if (begins_anew)
         begin_anew(volume, spec->changes_at_boot);
     if (volume->state == OPEN && !volume->anew) {

@@ -4,6 +4,7 @@
 #include <pthread.h>
 
 #include "core/idmap.h"
+#include "server/beginning.h"
 #include "server/boot_recorder.h"
 #include "server/open_volumes.h"
 #include "server/reservation_store.h"
@@ -49,9 +50,8 @@ struct volume {
     bool failed;                 /* see the header */
     bool anew;                   /* ... but whoever opens it next begins anew */
     bool boots;                  /* whoever opens it next begins to boot from it */
-    uint64_t booted_at;          /* clock_monotonic_usec(), of the last machine's start; 0: none */
-    struct iscsi_login_identity booted; /* who that was */
-    uint64_t told_at;                   /* clock_monotonic_usec(); 0: nothing was wrong */
+    struct beginning beginning;  /* the last one */
+    uint64_t told_at;            /* clock_monotonic_usec(); 0: nothing was wrong */
     struct error told;
     struct reservation_store store;
     struct io_timer keep;      /* runs while KEPT */

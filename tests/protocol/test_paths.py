@@ -10,8 +10,10 @@ import os
 import re
 import shutil
 import struct
+import time
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from daemon import BASE_IQN, wait_until
@@ -192,17 +194,22 @@ def test_the_clone_of_a_path_that_is_alone(paths):
             assert first.read(0, 1) == second.read(0, 1)
 
 
-@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
-def test_firmware_with_two_paths_begins_once(paths, order, tmp_path):
-    """A disk that is new at each boot is made anew once, not again by the login of the second path."""
-    paths.use_addresses()
-    image = tmp_path / "image.raw"
+def make_ephemeral(paths: TwoPaths, image: Path) -> None:
+    """The node's disk is new at each boot."""
     image.write_bytes(os.urandom(2 * MIB))
     paths.daemon.ok("image", "import", image, "--name", "plain")
     paths.daemon.ok("node", "set", "web1", "--volume", "none")
     paths.daemon.ok("volume", "remove", "disk")
     paths.daemon.ok("volume", "create", "disk", "--image", "plain", "--ephemeral")
     paths.daemon.ok("node", "set", "web1", "--volume", "disk")
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_firmware_with_two_paths_begins_once(paths, order, tmp_path):
+    """A disk that is new at each boot is made anew once, not again by the login of the second path."""
+    paths.use_addresses()
+    image = tmp_path / "image.raw"
+    make_ephemeral(paths, image)
     with paths.session(order[0], keys=FIRMWARE) as first:
         first.write(0, b"new" + bytes(509))
         with paths.session(order[1], keys=FIRMWARE) as second:
@@ -210,6 +217,18 @@ def test_firmware_with_two_paths_begins_once(paths, order, tmp_path):
             assert first.read(0, 1)[:3] == b"new"
     with paths.session(order[0], keys=FIRMWARE) as again:  # its machine was started anew
         assert again.read(0, 1) == image.read_bytes()[:512]
+
+
+def test_a_path_that_comes_late_begins_nothing(paths, tmp_path):
+    """On a slow link the second login of firmware comes when it has long begun to read through the first."""
+    paths.use_addresses()
+    make_ephemeral(paths, tmp_path / "image.raw")
+    with paths.session(0, keys=FIRMWARE) as first:
+        first.write(0, b"new" + bytes(509))
+        time.sleep(6)
+        with paths.session(1, keys=FIRMWARE) as second:
+            assert second.read(0, 1)[:3] == b"new"
+            assert first.read(0, 1)[:3] == b"new"
 
 
 def test_a_reservation_is_of_a_path(paths):
