@@ -40,7 +40,8 @@ void open_volumes_free(struct open_volumes *volumes);
 
 /* On the volume's thread, `thread`. spec is copied. booting: whoever asks, if he has just started
  * his machine (else NULL); then an overlay may become another one first, without those who still
- * have it open. A further path of it (server/beginning.h) begins nothing. request->done() is called at once or later. */
+ * have it open. A further path of it (server/beginning.h) begins nothing, nor does a machine that
+ * is refused because another one has the volume. request->done() is called at once or later. */
 void open_volumes_get(struct open_volumes *volumes, struct io_thread *thread,
                       const struct volume_spec *spec, const struct iscsi_login_identity *booting,
                       struct iscsi_target_request *request);

@@ -231,6 +231,23 @@ def test_a_path_that_comes_late_begins_nothing(paths, tmp_path):
             assert first.read(0, 1)[:3] == b"new"
 
 
+@pytest.mark.parametrize("with_path", [True, False])
+def test_the_clone_of_a_node_whose_disk_is_new_at_each_boot(paths, tmp_path, with_path):
+    """Its firmware is refused as everybody is, and throws away nothing of the machine that runs."""
+    paths.use_addresses()
+    make_ephemeral(paths, tmp_path / "image.raw")
+    if not with_path:
+        paths.daemon.ok("node", "set", "web1", "--path", "none")
+    clone = paths.lab.client(f"{CLONE}/24")
+    paths.session(0, keys=FIRMWARE).close()
+    paths.daemon.stop()
+    paths.daemon.start()  # it knows nothing of that beginning, nor does one long after it
+    with paths.session(0) as running:
+        running.write(0, b"mine" + bytes(508))
+        assert paths.refused(0, clone, keys=FIRMWARE) == UNAVAILABLE
+        assert running.read(0, 1)[:4] == b"mine"
+
+
 def test_a_reservation_is_of_a_path(paths):
     """Each path is an I_T nexus of its own, and registers for itself (SPC-4 5.13)."""
     paths.use_addresses()
