@@ -194,7 +194,62 @@ static bool keeps_chap(const struct catalog_node *node, const struct registry_no
     return !change->rotate_chap && (!change->set_chap || change->chap == mode);
 }
 
-/* An address or a group may change under a running node: they hold from its next boot on. */
+/* Is the address still its own after the change? */
+static bool keeps_address(const struct catalog_node *node,
+                          const struct registry_node_change *change, uint32_t address)
+{
+    const struct catalog_path *paths = change->set_paths ? change->paths : node->paths;
+    size_t n_paths = change->set_paths ? change->n_paths : node->n_paths;
+    bool kept = address == (change->set_address ? change->address : node->address);
+    for (size_t i = 0; i < n_paths; i++)
+        kept |= address == paths[i].address;
+    return kept;
+}
+
+static bool keeps_addresses(const struct catalog_node *node,
+                            const struct registry_node_change *change)
+{
+    bool kept = !node->address || keeps_address(node, change, node->address);
+    for (size_t i = 0; i < node->n_paths; i++)
+        kept &= keeps_address(node, change, node->paths[i].address);
+    return kept;
+}
+
+static bool is_bound_to_node(const struct catalog *catalog, uint64_t volume_id)
+{
+    const struct catalog_volume *volume = catalog_volume_by_id(catalog, volume_id);
+    for (size_t i = 0; volume && i < volume->n_sources; i++)
+        if (volume->sources[i].node)
+            return true;
+    return false;
+}
+
+/* Is it told from a clone by its addresses? */
+static bool is_known_by_address(const struct catalog *catalog, const struct catalog_node *node)
+{
+    bool bound = is_bound_to_node(catalog, node->volume_id);
+    for (size_t i = 0; i < node->n_attachments; i++)
+        bound |= is_bound_to_node(catalog, node->attachments[i].volume_id);
+    return bound || node->n_paths > 0;
+}
+
+/* It comes back from the address that it booted with, and would be a clone there. */
+static int check_addresses(struct call *call, const struct catalog *catalog,
+                           const struct catalog_node *node,
+                           const struct registry_node_change *change, struct error *ret_error)
+{
+    char peer[256];
+    if (keeps_addresses(node, change) || !is_known_by_address(catalog, node) ||
+        !storage_volume_in_use(call->admin->settings.storage, node->volume_id, peer))
+        return 0;
+    return error_set(ret_error, -EBUSY,
+                     "node '%s' is up (its disk is in use by %s); it has paths, or a disk that is "
+                     "bound to 'node', so it keeps the addresses that it booted with: shut it down "
+                     "first",
+                     node->name, peer);
+}
+
+/* Else an address or a group may change under a running node: they hold from its next boot on. */
 static int check_change(struct call *call, const char *name,
                         const struct registry_node_change *change, bool new_disk,
                         struct error *ret_error)
@@ -205,7 +260,8 @@ static int check_change(struct call *call, const char *name,
         return no_node(name, ret_error);
     bool harmless = !new_disk && !change->set_volume && keeps_chap(node, change) &&
                     (!change->set_macs || keeps_macs(node, change->macs, change->n_macs));
-    return harmless ? 0 : check_is_down(call, node, ret_error);
+    return harmless ? check_addresses(call, catalog, node, change, ret_error)
+                    : check_is_down(call, node, ret_error);
 }
 
 int node_request_take(struct body *body, const struct body_node *fields,

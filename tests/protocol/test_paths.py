@@ -173,6 +173,42 @@ def test_without_the_path_its_address_is_a_clones(paths):
             assert second.read(0, 1) == first.read(0, 1)
 
 
+def test_a_node_that_is_up_keeps_the_addresses_of_its_paths(paths):
+    """It comes back from where it was, as its kernel does after a loss or the daemon's restart."""
+    paths.use_addresses()
+    daemon = paths.daemon
+    first, second = paths.session(0), paths.session(1)
+    for change in (["--address", "10.0.0.12"], ["--path", "none"], ["--path", f"{CARDS[1]}=10.1.0.12"]):
+        refused = daemon.refused("node", "set", "web1", *change)
+        assert "node 'web1' is up" in refused and "shut it down first" in refused
+    daemon.ok("node", "set", "web1", "--address", ADDRESSES[0], "--path", f"{CARDS[1]}={ADDRESSES[1]}")
+    first.close()
+    with paths.session(0) as again:
+        assert again.read(0, 1) == second.read(0, 1)
+        assert again.logout() == 0 and second.logout() == 0
+    second.close()
+    wait_until(lambda: daemon.cli("node", "set", "web1", "--path", "none").returncode == 0, "the node being down")
+
+
+def test_a_node_that_is_up_keeps_the_address_that_a_disk_is_bound_to(paths):
+    """Be it what it boots from, or a further one, without which it would come back."""
+    paths.use_addresses()
+    daemon = paths.daemon
+    daemon.ok("node", "set", "web1", "--path", "none")
+    daemon.ok("volume", "create", "data", "--size", "1M")
+    daemon.ok("volume", "attach", "data", "web1")
+    with paths.session(0) as session:
+        for bound in ("disk", "data"):
+            daemon.ok("volume", "set", bound, "--allow-from", "node")
+            assert "is bound to 'node'" in daemon.refused("node", "set", "web1", "--address", "10.0.0.12")
+            assert "is bound to 'node'" in daemon.refused("node", "set", "web1", "--address", "none")
+            daemon.ok("volume", "set", bound, "--allow-from", "any")
+        daemon.ok("node", "set", "web1", "--address", "10.0.0.12")
+        assert session.read(0, 1)
+    with paths.session(0) as again:  # nobody asks where it comes from
+        assert again.read(0, 1)
+
+
 def test_a_disk_that_is_bound_to_its_node_is_bound_to_both_addresses(paths):
     paths.use_addresses()
     paths.daemon.ok("volume", "set", "disk", "--allow-from", "node")
