@@ -100,7 +100,7 @@ static bool unwrap(struct wire_reader *r, struct dhcp6_message *message)
     *relay = (struct dhcp6_relay){.hops = wire_get_u8(r)};
     wire_get_copy(r, &relay->link, sizeof(relay->link));
     wire_get_copy(r, &relay->peer, sizeof(relay->peer));
-    message->client_hardware = message->remote_id = (struct dhcp6_option){0};
+    message->client_hardware = (struct dhcp6_option){0};
     while (next_option(r, &code, &option)) {
         if (code == DHCP6_OPTION_RELAY_MESSAGE)
             inner = option;
@@ -108,8 +108,6 @@ static bool unwrap(struct wire_reader *r, struct dhcp6_message *message)
             relay->interface_id = option;
         else if (code == DHCP6_OPTION_CLIENT_HARDWARE)
             message->client_hardware = option;
-        else if (code == DHCP6_OPTION_REMOTE_ID)
-            message->remote_id = option;
     }
     if (!wire_reader_ok(r) || !inner.data)
         return false;

@@ -52,7 +52,6 @@ enum dhcp6_option_code {
     DHCP6_OPTION_DNS = 23,
     DHCP6_OPTION_DOMAINS = 24,
     DHCP6_OPTION_IA_PD = 25,
-    DHCP6_OPTION_REMOTE_ID = 37,
     DHCP6_OPTION_BOOT_URL = 59,
     DHCP6_OPTION_ARCHITECTURE = 61,
     DHCP6_OPTION_CLIENT_HARDWARE = 79,
@@ -62,7 +61,6 @@ enum dhcp6_option_code {
 enum dhcp6_status {
     DHCP6_STATUS_SUCCESS = 0,
     DHCP6_STATUS_NO_ADDRESSES = 2,
-    DHCP6_STATUS_NO_BINDING = 3,
     DHCP6_STATUS_NOT_ON_LINK = 4,
     DHCP6_STATUS_NO_PREFIX = 6,
 };
@@ -93,7 +91,7 @@ struct dhcp6_message {
     uint32_t transaction;                        /* 24 bits */
     struct dhcp6_relay relays[DHCP6_MAX_RELAYS]; /* the one that sent it to us first */
     size_t n_relays;
-    struct dhcp6_option client_hardware, remote_id; /* of the relay next to the client */
+    struct dhcp6_option client_hardware; /* of the relay next to the client */
     struct dhcp6_option client_id, server_id, wanted, user_class, vendor_class, architectures;
     bool rapid_commit;
     struct dhcp6_ia ias[DHCP6_MAX_IAS];

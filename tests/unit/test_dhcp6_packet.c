@@ -107,12 +107,12 @@ static void an_answer_goes_back_through_the_relays(void **state)
     assert_int_equal(message.n_relays, 1);
     assert_int_equal(message.client_hardware.size, 8);
     dhcp6_builder_begin(&b, bytes, &message, DHCP6_ADVERTISE);
-    dhcp6_builder_add_status(&b, DHCP6_STATUS_NO_BINDING, "none");
+    dhcp6_builder_add_status(&b, DHCP6_STATUS_NO_ADDRESSES, "none");
     size_t size = dhcp6_builder_finish(&b);
     assert_int_equal(size, 34 + 8 + 4 + 4 + 10);
     assert_int_equal(bytes[0], DHCP6_RELAY_REPLY);
     assert_memory_equal(bytes + 1, packet.bytes + 1, 33); /* hops, link and peer as they came */
-    assert_memory_equal(bytes + 34, "\0\x12\0\4port\0\x9\0\x0e\2\xab\xcd\xef\0\x0d\0\6\0\3none",
+    assert_memory_equal(bytes + 34, "\0\x12\0\4port\0\x9\0\x0e\2\xab\xcd\xef\0\x0d\0\6\0\2none",
                         size - 34);
 }
 
