@@ -136,11 +136,36 @@ static bool take_allowance(struct dhcp6_server *server, uint64_t now)
     return true;
 }
 
+/* Does the answer go where we always find this node? See server.h. */
+static bool is_usual_place(const struct exchange6 *x)
+{
+    const struct in6_addr *source = &x->arrival->source;
+    if (x->request->n_relays == 0 && IN6_IS_ADDR_LINKLOCAL(source))
+        return true; /* its MAC was read from that */
+    for (size_t i = 0; i < DHCP6_PLACES; i++)
+        if (ipv6_eq(&x->server->places[i], source))
+            return true;
+    return false;
+}
+
+static bool may_answer_node(const struct exchange6 *x)
+{
+    struct dhcp6_server *server = x->server;
+    if (is_usual_place(x))
+        return true;
+    if (!take_allowance(server, x->now)) {
+        report_client(x, DHCP6_ODD_FLOOD);
+        return false;
+    }
+    server->places[server->next_place++ % DHCP6_PLACES] = x->arrival->source;
+    return true;
+}
+
 /* See server.h. */
 static bool may_answer(const struct exchange6 *x)
 {
     if (x->known)
-        return true;
+        return may_answer_node(x);
     if (x->client.kind == DHCP_CLIENT_OTHER) {
         report_client(x, DHCP6_ODD_STRANGER);
         return false;

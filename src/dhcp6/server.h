@@ -8,7 +8,8 @@
  *   - of other machines those that boot (firmware, iPXE), unless the subnet ignores them.
  * The systems of machines that are no nodes never hear of us. What such machines are answered is
  * limited: each answer has the kernel look for another neighbour, and of those it keeps only some
- * in mind.
+ * in mind. So are answers to nodes by way of ever other relays, or at addresses that say nothing of
+ * their MACs, which anybody may forge as he likes; the last few of these places are not counted.
  *
  * In a network whose addresses come from elsewhere (mode = proxy), it never gives one. It tells
  * boot clients what to boot: those that ask for information only, which is what iPXE does
@@ -21,6 +22,9 @@
 #include "core/counter.h"
 #include "dhcp/server.h"
 #include "dhcp6/client.h"
+
+/* The last places that nodes were answered at and that their MACs do not tell: relays, mostly. */
+#define DHCP6_PLACES 16
 
 /* So many answers go to machines that are no nodes in a second, and so many at once: more than
  * unknown machines are switched on at a time, and less than fills the kernel's neighbour table
@@ -49,8 +53,8 @@ enum dhcp6_oddity_kind {
     DHCP6_ODD_NO_LOADER, /* `mac`, a `client` that boots, gets an address but no boot file */
     DHCP6_ODD_TAKEN,     /* `mac` found `address`, its own, in use */
     DHCP6_ODD_FOREIGN_SERVER, /* `mac` chose another server */
-    DHCP6_ODD_FLOOD,          /* more from machines that are no nodes than is answered */
-    DHCP6_ODD_TOO_LARGE,      /* the answer for `mac` does not fit into a datagram */
+    DHCP6_ODD_FLOOD,     /* more from machines that are no nodes, or new relays, than is answered */
+    DHCP6_ODD_TOO_LARGE, /* the answer for `mac` does not fit into a datagram */
     DHCP6_ODDITIES,
 };
 
@@ -98,6 +102,8 @@ struct dhcp6_server {
     struct dhcp6_counters counters;
     uint64_t strangers;    /* answers to them that count... */
     uint64_t strangers_at; /* ...at this time (monotonic): some are forgotten each second */
+    struct in6_addr places[DHCP6_PLACES];
+    unsigned next_place; /* which is replaced next */
 };
 
 /* networks: those that are served (dhcp/server.h), of which the ones with an address of ours in

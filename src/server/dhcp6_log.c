@@ -99,8 +99,8 @@ static void describe(const struct dhcp6_oddity *o, const struct words *w,
         break;
     case DHCP6_ODD_FLOOD:
         snprintf(text, TEXT_SIZE,
-                 "more than %d machines a second that are no nodes want to boot: the others of "
-                 "them get no answer; find out who sends so many",
+                 "more than %d machines a second that are no nodes want to boot, or ask through "
+                 "ever other relays: the others of them get no answer; find out who sends so many",
                  DHCP6_STRANGERS_PER_SECOND);
         break;
     case DHCP6_ODD_TOO_LARGE:

@@ -301,6 +301,34 @@ static void a_network_behind_a_relay_is_found(void **state)
     assert_int_equal(lab->oddity, DHCP6_ODD_NO_SUBNET);
 }
 
+/* Whoever knows a node's MAC can say that he relays for it, from wherever he likes. */
+static void a_flood_of_relays_is_limited(void **state)
+{
+    struct lab *lab = *state;
+    unsigned answered = 0;
+    lab->now = 1000 * USEC_PER_SEC;
+    lab->arrival.multicast = false;
+    packet6_clear(&lab->packet);
+    packet6_relay(&lab->packet, "2001:db8:9::1", NODE, NULL, 0);
+    packet6_begin(&lab->packet, DHCP6_SOLICIT);
+    PACKET6_OPTION(&lab->packet, DHCP6_OPTION_CLIENT_ID, UUID);
+    lab->arrival.source = ip6("2001:db8:9::1");
+    for (int i = 0; i < 2000; i++)
+        answered += ask(lab);
+    assert_int_equal(answered, 2000); /* a real one has many nodes */
+    for (uint32_t i = answered = 0; i < 2000; i++) {
+        memcpy(&lab->arrival.source.s6_addr[12], &i, sizeof(i));
+        answered += ask(lab);
+    }
+    assert_int_equal(answered, DHCP6_STRANGERS_AT_ONCE - 1);
+    assert_int_equal(lab->oddity, DHCP6_ODD_FLOOD);
+    lab->arrival.multicast = true;
+    begin(lab, DHCP6_SOLICIT);
+    assert_false(ask(lab)); /* nor at an address that says nothing of its MAC */
+    lab->arrival.source = ip6(NODE);
+    assert_true(ask(lab));
+}
+
 static void http_firmware_gets_its_class_back_behind_the_url(void **state)
 {
     struct lab *lab = *state;
@@ -353,6 +381,7 @@ int main(void)
         LAB_TEST(a_flood_of_strangers_takes_nothing_from_nodes),
         LAB_TEST(a_question_that_is_not_for_all_is_not_answered),
         LAB_TEST(a_network_behind_a_relay_is_found),
+        LAB_TEST(a_flood_of_relays_is_limited),
         LAB_TEST(http_firmware_gets_its_class_back_behind_the_url),
         LAB_TEST(a_proxy_never_gives_an_address),
     };
