@@ -200,9 +200,10 @@ def test_a_machine_without_its_mac_in_its_address_is_told(lab, daemon):
     client = Client6(namespace)
     told = "fe80::4711 asks, and which machine that is cannot be told"
     assert client.ask(SOLICIT, ia(), wait=0.5) is None  # a system, as there are many
+    assert told not in daemon.output()
     assert client.ask(SOLICIT, ia(), IPXE, wait=0.5) is None
     wait_until(lambda: told in daemon.output(), "it is told", 5)
-    assert counters(daemon)["odd"]["no_mac"] == 2 and daemon.output().count(told) == 1
+    assert counters(daemon)["odd"]["no_mac"] == 2
 
 
 # --- RFC 8415 by hand ---
