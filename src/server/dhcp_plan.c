@@ -4,16 +4,11 @@
 
 #include <errno.h>
 
-static uint16_t http_port_at(const struct endpoint *address, const struct listen_list *http)
-{
-    const struct endpoint *found = listen_list_find(http, address);
-    return found ? endpoint_port(found) : 80;
-}
-
 static uint16_t http_port_for(uint32_t server, const struct listen_list *http)
 {
-    struct endpoint address = endpoint_of_ipv4(server, 0);
-    return http_port_at(&address, http);
+    const struct endpoint address = endpoint_of_ipv4(server, 0);
+    const struct endpoint *found = listen_list_find(http, &address);
+    return found ? endpoint_port(found) : 80;
 }
 
 struct served_link *dhcp_plan_find_link(struct dhcp_plan *plan, const char *name)
@@ -51,16 +46,27 @@ static struct in6_addr relay_side_address6(const struct config *config,
     return address;
 }
 
-/* Without an address in its network6, its machines boot over IPv4 all the same. */
-static void add_ipv6(struct dhcp_network *network, const struct config *config,
+/* Without an address in its network6, or where nobody would give them their scripts, its machines
+ * boot over IPv4 all the same. The latter is so when network6 is new: sockets are opened once. */
+static void add_ipv6(struct dhcp_plan *plan, const struct config *config,
                      const struct link_info *link, const struct listen_list *http)
 {
+    struct dhcp_network *network = &plan->networks[plan->n_networks];
     const struct network6 *network6 = &network->settings.network6;
-    if (network6->bits && !link_address6_in(link, network6, &network->server6))
-        network->server6 = relay_side_address6(config, link);
-    struct endpoint address = endpoint_of_ipv6(&network->server6, 0);
-    network->http_port6 = http_port_at(&address, http);
+    struct in6_addr server = {0};
     network->mac = link->mac;
+    if (network6->bits && !link_address6_in(link, network6, &server))
+        server = relay_side_address6(config, link);
+    if (IN6_IS_ADDR_UNSPECIFIED(&server))
+        return;
+    const struct endpoint address = endpoint_of_ipv6(&server, 0);
+    const struct endpoint *listener = listen_list_find(http, &address);
+    if (listener) {
+        network->server6 = server;
+        network->http_port6 = endpoint_port(listener);
+    } else {
+        plan->deaf6[plan->n_networks] = server;
+    }
 }
 
 static int add_network(struct dhcp_plan *plan, const struct config *config,
@@ -83,7 +89,7 @@ static int add_network(struct dhcp_plan *plan, const struct config *config,
         log_info("[subnet %s]: %s has no address in it: served through relays only", subnet->name,
                  link->name);
     }
-    add_ipv6(network, config, link, http);
+    add_ipv6(plan, config, link, http);
     network->http_port = http_port_for(network->server, http);
     plan->n_networks++;
     return 0;

@@ -24,6 +24,9 @@ struct dhcp_plan {
     size_t n_links;
     struct dhcp_network networks[CONFIG_MAX_SUBNETS];
     size_t n_networks;
+    /* Our address in the network6 of one of these, if nothing serves scripts there: then it is not
+     * served over IPv6; else "::". */
+    struct in6_addr deaf6[CONFIG_MAX_SUBNETS];
     /* Why a subnet, by its index in the configuration, cannot be served now; code 0: it is. */
     struct error problems[CONFIG_MAX_SUBNETS];
 };

@@ -9,35 +9,48 @@ static void tell_problems(const struct dhcp_plan *plan, const struct dhcp_plan *
             log_error("dhcp: not served until that is mended: %s", plan->problems[i].text);
 }
 
-static bool lacks_address6(const struct dhcp_network *network)
+static bool is_deaf6(const struct dhcp_plan *plan, size_t i)
 {
-    return network->settings.network6.bits && !dhcp_network_has_ipv6(network);
+    return !IN6_IS_ADDR_UNSPECIFIED(&plan->deaf6[i]);
 }
 
-static bool lacked_address6(const struct dhcp_plan *old, const char *subnet)
+static bool lacks_address6(const struct dhcp_plan *plan, size_t i)
+{
+    const struct dhcp_network *network = &plan->networks[i];
+    return network->settings.network6.bits && !dhcp_network_has_ipv6(network) && !is_deaf6(plan, i);
+}
+
+/* Was it so of this subnet, and told? */
+static bool was(const struct dhcp_plan *old, const char *subnet,
+                bool (*is)(const struct dhcp_plan *plan, size_t i))
 {
     for (size_t i = 0; old && i < old->n_networks; i++)
         if (str_eq(old->networks[i].settings.name, subnet))
-            return lacks_address6(&old->networks[i]);
+            return is(old, i);
     return false;
 }
 
-static void warn_without_address6(const struct dhcp_plan *plan, const struct dhcp_plan *old)
+static void warn_without_ipv6(const struct dhcp_plan *plan, const struct dhcp_plan *old)
 {
-    char text[NETWORK6_TEXT_SIZE];
+    char text[NETWORK6_TEXT_SIZE], address[INET6_ADDRSTRLEN];
     for (size_t i = 0; i < plan->n_networks; i++) {
         const struct subnet *subnet = &plan->networks[i].settings;
-        if (lacks_address6(&plan->networks[i]) && !lacked_address6(old, subnet->name))
+        if (lacks_address6(plan, i) && !was(old, subnet->name, lacks_address6))
             log_warning("[subnet %s]: %s has no address in %s: nothing boots over IPv6 there; give "
                         "it one, or correct `network6`",
                         subnet->name, subnet->interface, network6_format(&subnet->network6, text));
+        if (is_deaf6(plan, i) && !was(old, subnet->name, is_deaf6))
+            log_warning("[subnet %s]: nothing of [http] listens at %s: nothing boots over IPv6 "
+                        "there; if `listen` of [http] and [tftp] is set, have IPv6 in it, and "
+                        "restart nodisk, which opens its sockets only then",
+                        subnet->name, ipv6_format(&plan->deaf6[i], address));
     }
 }
 
 void dhcp_warn_of_problems(const struct dhcp_plan *plan, const struct dhcp_plan *old)
 {
     tell_problems(plan, old);
-    warn_without_address6(plan, old);
+    warn_without_ipv6(plan, old);
 }
 
 static void warn_unreachable(const struct dhcp_network *network, const struct endpoint *address,
@@ -67,8 +80,7 @@ void dhcp_warn_of_unreachable(const struct dhcp_plan *plan, const struct listene
         warn_unreachable(n, &address, "tftp", &listeners->tftp, 69);
         if (!dhcp_network_has_ipv6(n))
             continue;
-        address = endpoint_of_ipv6(&n->server6, 0);
-        warn_unreachable(n, &address, "http", &listeners->http, 0);
+        address = endpoint_of_ipv6(&n->server6, 0); /* where [http] listens, or it would not be */
         warn_unreachable(n, &address, "tftp", &listeners->tftp, 69);
     }
 }

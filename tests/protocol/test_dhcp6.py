@@ -374,7 +374,7 @@ def test_a_router_that_keeps_machines_from_dhcpv6_is_told(lab, daemon, tmp_path,
 
 def test_off_without_network6_or_without_an_address(lab):
     """Then nothing listens; and once there is an address, it does."""
-    daemon = lab.daemon(SUBNET + IPV6)
+    daemon = lab.daemon(SUBNET + IPV6, http="[::]:80", tftp="[::]:69")
     assert "br0 has no address in 2001:db8:1::/64: nothing boots over IPv6 there" in daemon.output()
     daemon.ok("node", "add", "web1", "--mac", NODE)
     client = Client6(machine(lab))
@@ -386,6 +386,22 @@ def test_off_without_network6_or_without_an_address(lab):
     assert client.ask(SOLICIT, ia(), IPXE, wait=0.3) is None
 
 
+def test_a_network6_that_comes_with_a_reload_waits_for_a_restart(lab):
+    """The sockets that were opened are for IPv4."""
+    lab.server.run("ip", "addr", "add", f"{SERVER6}/64", "dev", "br0", "nodad")
+    daemon = lab.daemon(SUBNET, http="0.0.0.0:80", tftp="0.0.0.0:69")
+    daemon.ok("node", "add", "web1", "--mac", NODE)
+    client = Client6(machine(lab))
+    daemon.keys.update(http="[::]:80", tftp="[::]:69")  # as the defaults do
+    daemon.write_config(SUBNET + IPV6)
+    daemon.reload()
+    assert f"nothing of [http] listens at {SERVER6}: nothing boots over IPv6 there" in daemon.output()
+    assert client.ask(SOLICIT, ia(), IPXE, wait=0.3) is None
+    daemon.stop()
+    daemon.start()
+    assert client.ask(SOLICIT, ia(), IPXE).url.startswith(f"http://[{SERVER6}]/")
+
+
 def test_another_server_on_the_port_is_told(lab, tmp_path):
     need("dnsmasq")
     lab.server.run("ip", "addr", "add", f"{SERVER6}/64", "dev", "br0", "nodad")
@@ -394,6 +410,6 @@ def test_another_server_on_the_port_is_told(lab, tmp_path):
                      "--interface=br0", f"--dhcp-leasefile={tmp_path}/leases")
     wait_until(lambda: ":547" in lab.server.run("ss", "-Huln").stdout, "dnsmasq listens", 10)
     from netlab import LabDaemon
-    daemon = LabDaemon(lab.work / "daemon", lab.server, SUBNET + IPV6)
+    daemon = LabDaemon(lab.work / "daemon", lab.server, SUBNET + IPV6, **LISTEN)
     assert "another DHCPv6 server (dnsmasq, isc-dhcp-server, kea, nodisk?) listens on port 547" in \
         daemon.fail_to_start()

@@ -217,9 +217,27 @@ static void our_ipv6_address_is_found_and_missed(void **state)
     assert_int_equal(network6_parse("2001:db8:1::/64", &s->network6), 0);
     assert_int_equal(make(&plan), 0);
     assert_true(IN6_IS_ADDR_UNSPECIFIED(&plan.networks[0].server6));
+    http.count = 2;
+    assert_int_equal(endpoint_parse("[::]:8080", &http.endpoints[1]), 0);
     own_network_add_ipv6("lab0", "2001:db8:1::5");
     assert_different();
+    assert_int_equal(other.networks[0].http_port6, 8080);
+    assert_true(dhcp_plan_wants_dhcp6(&other, &other.links[0]));
     assert_string_equal(ipv6_format(&other.networks[0].server6, text), "2001:db8:1::5");
+}
+
+/* network6 came with a reload: the sockets are still those for IPv4. */
+static void nothing_is_promised_over_ipv6_where_no_script_is_served(void **state)
+{
+    struct network6 networks[CONFIG_MAX_SUBNETS];
+    struct subnet *s = add("a", "lab0", "10.0.0.0/24");
+    assert_int_equal(network6_parse("2001:db8:1::/64", &s->network6), 0);
+    if (may_make_networks)
+        own_network_add_ipv6("lab0", "2001:db8:1::5");
+    assert_int_equal(make(&plan), 0);
+    assert_false(dhcp_plan_wants_dhcp6(&plan, &plan.links[0]));
+    assert_int_equal(dhcp_plan_networks6(&plan, &plan.links[0], networks), 0);
+    assert_false(IN6_IS_ADDR_UNSPECIFIED(&plan.deaf6[0]));
 }
 
 static void an_interface_made_again_is_another_one(void **state)
@@ -247,6 +265,7 @@ int main(void)
         PLAN_TEST(router_advertisements_are_wanted_by_interface),
         PLAN_TEST(changes_of_interfaces_and_addresses_are_noticed),
         PLAN_TEST(our_ipv6_address_is_found_and_missed),
+        PLAN_TEST(nothing_is_promised_over_ipv6_where_no_script_is_served),
         PLAN_TEST(an_interface_made_again_is_another_one),
     };
     may_make_networks = own_network_enter();
