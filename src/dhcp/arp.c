@@ -7,7 +7,8 @@
 #define REQUEST           1
 #define REPLY             2
 
-void arp_probe_build(uint8_t packet[static ARP_SIZE], struct mac_address mac, uint32_t address)
+void arp_request_build(uint8_t packet[static ARP_SIZE], struct mac_address mac, uint32_t sender,
+                       uint32_t address)
 {
     struct wire_writer w = wire_writer_of(packet, ARP_SIZE);
     wire_put_be16(&w, HARDWARE_ETHERNET);
@@ -16,7 +17,7 @@ void arp_probe_build(uint8_t packet[static ARP_SIZE], struct mac_address mac, ui
     wire_put_u8(&w, sizeof(address));
     wire_put_be16(&w, REQUEST);
     wire_put_bytes(&w, mac.bytes, sizeof(mac.bytes));
-    wire_put_be32(&w, 0); /* the sender has none: this is a probe */
+    wire_put_be32(&w, sender);
     wire_put_zeros(&w, sizeof(mac.bytes));
     wire_put_be32(&w, address);
 }

@@ -113,7 +113,7 @@ static bool own_mac(const struct arp_socket *socket, struct mac_address *ret_mac
     return true;
 }
 
-void arp_socket_probe(struct arp_socket *socket, uint32_t address)
+void arp_socket_ask(struct arp_socket *socket, uint32_t sender, uint32_t address)
 {
     uint8_t packet[ARP_SIZE];
     struct mac_address mac;
@@ -126,7 +126,7 @@ void arp_socket_probe(struct arp_socket *socket, uint32_t address)
     memset(everybody.sll_addr, 0xff, ETH_ALEN);
     if (!own_mac(socket, &mac))
         return;
-    arp_probe_build(packet, mac, address);
+    arp_request_build(packet, mac, sender, address);
     (void)!sendto(socket->fd, packet, sizeof(packet), MSG_DONTWAIT, (struct sockaddr *)&everybody,
                   sizeof(everybody));
 }

@@ -1,4 +1,4 @@
-/* ARP on one interface, on the control thread's loop: probes out, claims in. */
+/* ARP on one interface, on the control thread's loop: questions out, claims in. */
 #pragma once
 
 #include "dhcp/arp.h"
@@ -18,5 +18,5 @@ int arp_socket_open(sd_event *loop, const struct link_info *link, arp_socket_han
 /* NULL: no-op. */
 void arp_socket_close(struct arp_socket *socket);
 
-/* What cannot be sent is not; never waits. */
-void arp_socket_probe(struct arp_socket *socket, uint32_t address);
+/* Asks who has this address, see arp_request_build(). What cannot be sent is not; never waits. */
+void arp_socket_ask(struct arp_socket *socket, uint32_t sender, uint32_t address);

@@ -33,14 +33,16 @@ uint64_t dhcp_server_probe_time(const struct dhcp_server *server)
 
 /* Nobody has to have it: its answer would be news. */
 static bool is_worth_asking(const struct dhcp_server *server, const struct network *network,
-                            uint32_t address, uint64_t now)
+                            uint32_t address, uint64_t now, uint32_t *ret_sender)
 {
     const struct dhcp_policy *policy = &server->policy;
     const struct lease *lease = lease_by_address(network->leases, address);
     struct dhcp_node node;
     if (assign_is_ours(network, address))
         return false;
-    if (policy->node_by_address(policy->context, address, &node))
+    bool is_nodes = policy->node_by_address(policy->context, address, &node);
+    *ret_sender = is_nodes ? network->config.server : 0;
+    if (is_nodes)
         return true;
     return in_ranges(&network->config.settings, address) && !(lease && lease_is_live(lease, now));
 }
@@ -93,25 +95,24 @@ static void begin_second(struct conflicts *c, uint64_t now)
 }
 
 bool dhcp_server_next_probe(struct dhcp_server *server, const struct dhcp_clock *now,
-                            unsigned *ret_link, uint32_t *ret_address)
+                            struct dhcp_probe *ret_probe)
 {
     struct conflicts *c = &server->conflicts;
     if (c->n_offered > 0) {
-        *ret_address = c->offered[--c->n_offered].address;
-        *ret_link = c->offered[c->n_offered].link;
+        const struct offered *o = &c->offered[--c->n_offered];
+        *ret_probe = (struct dhcp_probe){.link = o->link, .address = o->address};
         return true;
     }
     begin_second(c, now->monotonic);
     while (c->steps > 0 && c->probes > 0) {
-        uint32_t address;
+        uint32_t address, sender;
         const struct network *n = step(server, &address);
         c->steps--;
         if (!n) {
             end_round(c, now->monotonic);
-        } else if (is_worth_asking(server, n, address, now->monotonic)) {
+        } else if (is_worth_asking(server, n, address, now->monotonic, &sender)) {
             c->probes--;
-            *ret_link = n->config.link;
-            *ret_address = address;
+            *ret_probe = (struct dhcp_probe){n->config.link, sender, address};
             return true;
         }
     }

@@ -25,11 +25,24 @@
 #define DHCP_SET_ASIDE_MAX     16
 #define DHCP_SET_ASIDE_AGAIN   (60 * USEC_PER_SEC)
 
+/*
+ * A question by ARP. What nobody has to have is asked for by a probe of RFC 5227, with no sender:
+ * it is answered by those, too, who have no way to our address. A node may be about to take its
+ * own address just then, and look itself whether somebody has it. A probe would tell it so (2.1.1),
+ * and systemd's client, for one, then declines what it was given; so it is asked for with our own
+ * address.
+ */
+struct dhcp_probe {
+    unsigned link;
+    uint32_t sender; /* our address; 0: none */
+    uint32_t address;
+};
+
 /* When to call dhcp_server_next_probe() (monotonic usec); UINT64_MAX: never. */
 uint64_t dhcp_server_probe_time(const struct dhcp_server *server);
-/* True: ask for this address now, on this link, and call again. */
+/* True: ask for this address now, and call again. */
 bool dhcp_server_next_probe(struct dhcp_server *server, const struct dhcp_clock *now,
-                            unsigned *ret_link, uint32_t *ret_address);
+                            struct dhcp_probe *ret_probe);
 /* A machine on that link says that it has this address. */
 void dhcp_server_claimed(struct dhcp_server *server, unsigned link, uint32_t address,
                          struct mac_address mac, const struct dhcp_clock *now);

@@ -152,12 +152,11 @@ static void send_answer(struct dhcp_glue *glue)
 /* Asks by ARP for what is to be asked for now. */
 static void send_probes(struct dhcp_glue *glue, const struct dhcp_clock *now)
 {
-    unsigned link;
-    uint32_t address;
-    while (dhcp_server_next_probe(glue->server, now, &link, &address))
+    struct dhcp_probe probe;
+    while (dhcp_server_next_probe(glue->server, now, &probe))
         for (size_t i = 0; i < glue->plan->n_links; i++)
-            if (glue->plan->links[i].info.index == link && glue->plan->links[i].arp)
-                arp_socket_probe(glue->plan->links[i].arp, address);
+            if (glue->plan->links[i].info.index == probe.link && glue->plan->links[i].arp)
+                arp_socket_ask(glue->plan->links[i].arp, probe.sender, probe.address);
 }
 
 static void set_timer(struct dhcp_glue *glue)

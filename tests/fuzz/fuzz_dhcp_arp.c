@@ -14,7 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!arp_read_claim(data, size, &mac, &address))
         return 0;
     assert(size >= ARP_SIZE && address != 0 && !(mac.bytes[0] & 1));
-    arp_probe_build(probe, mac, address);
+    arp_request_build(probe, mac, 0, address);
     assert(!arp_read_claim(probe, sizeof(probe), &mac, &address));
     return 0;
 }

@@ -61,6 +61,23 @@ def test_a_nodes_address_stays_its_own(lab, tmp_path):
     assert "10.0.0.11;" in (tmp_path / "node/leases").read_text()
 
 
+def test_a_node_that_looks_for_a_rival_does_not_take_the_server_for_one(lab):
+    """RFC 5227 2.1.1: to whoever probes for an address, another's probe for it is a conflict."""
+    daemon = lab.daemon(TWO)
+    daemon.ok("node", "add", "web1", "--mac", NODE, "--address", "10.0.0.11")
+    wire = Wire(lab.client())
+    daemon.reload()  # a round from the beginning
+    senders = {}
+    for frame in wire.frames(10):
+        if frame[12:14] == b"\x08\x06" and frame[20:22] == b"\x00\x01":
+            senders[frame[38:42]] = frame[28:32]
+        if len(senders) == 3:
+            break
+    assert senders == {bytes([10, 0, 0, 11]): bytes([10, 0, 0, 1]),
+                       bytes([10, 0, 0, 100]): bytes(4), bytes([10, 0, 0, 101]): bytes(4)}
+    wire.close()
+
+
 def test_it_can_be_switched_off(lab):
     lab.client("10.0.0.100/24", mac=INTRUDER)
     daemon = lab.daemon(TWO + "conflict-detection = no\n")

@@ -66,7 +66,17 @@ static void a_probe_claims_nothing_and_asks_for_one_address(void **state)
     static const uint8_t expected[ARP_SIZE] = {0, 1, 8, 0, 6, 4, 0, 1, 0x52, 0x54, 0,  0, 0, 1,
                                                0, 0, 0, 0, 0, 0, 0, 0, 0,    0,    10, 0, 0, 7};
     uint8_t packet[ARP_SIZE];
-    arp_probe_build(packet, mac, 0x0a000007);
+    arp_request_build(packet, mac, 0, 0x0a000007);
+    assert_memory_equal(packet, expected, sizeof(expected));
+    assert_false(reads(packet, sizeof(packet)));
+}
+
+static void a_request_says_who_asks(void **state)
+{
+    static const uint8_t expected[ARP_SIZE] = {0,  1, 8, 0, 6, 4, 0, 1, 0x52, 0x54, 0,  0, 0, 1,
+                                               10, 0, 0, 1, 0, 0, 0, 0, 0,    0,    10, 0, 0, 7};
+    uint8_t packet[ARP_SIZE];
+    arp_request_build(packet, mac, 0x0a000001, 0x0a000007);
     assert_memory_equal(packet, expected, sizeof(expected));
     assert_false(reads(packet, sizeof(packet)));
 }
@@ -78,6 +88,7 @@ int main(void)
         cmocka_unit_test(of_requests_only_an_announcement_is),
         cmocka_unit_test(what_is_no_machine_claims_nothing),
         cmocka_unit_test(a_probe_claims_nothing_and_asks_for_one_address),
+        cmocka_unit_test(a_request_says_who_asks),
     };
     return RUN_TESTS(tests);
 }

@@ -31,13 +31,14 @@ struct asked {
 static struct asked ask(struct lab *lab)
 {
     struct asked asked = {0};
-    unsigned link;
-    uint32_t address;
-    while (dhcp_server_next_probe(lab->server, &lab->now, &link, &address)) {
-        assert_int_equal(link, LINK);
-        assert_int_equal(address & 0xffffff00, ip("10.0.0.0"));
-        assert_false(asked.last[address & 0xff]);
-        asked.last[address & 0xff] = true;
+    struct dhcp_probe probe;
+    while (dhcp_server_next_probe(lab->server, &lab->now, &probe)) {
+        uint8_t last = probe.address & 0xff;
+        assert_int_equal(probe.link, LINK);
+        assert_int_equal(probe.address & 0xffffff00, ip("10.0.0.0"));
+        assert_int_equal(probe.sender, last == 11 || last == 103 ? ip(SERVER) : 0); /* nodes' */
+        assert_false(asked.last[last]);
+        asked.last[last] = true;
         asked.count++;
     }
     return asked;
@@ -102,12 +103,11 @@ static void what_is_offered_is_asked_for_at_once(void **state)
 static void a_flood_of_offers_asks_for_few(void **state)
 {
     struct lab *lab = *state;
-    unsigned link;
-    uint32_t address;
+    struct dhcp_probe probe;
     size_t n = 0;
     for (unsigned i = 0; i < 3 * DHCP_OFFER_PROBES; i++) {
         (void)discover(lab, STRANGER);
-        while (n < 1000 && dhcp_server_next_probe(lab->server, &lab->now, &link, &address))
+        while (n < 1000 && dhcp_server_next_probe(lab->server, &lab->now, &probe))
             n++;
     }
     assert_in_range(n, DHCP_OFFER_PROBES, DHCP_OFFER_PROBES + DHCP_PROBES_PER_SECOND);
