@@ -8,7 +8,9 @@
 struct lease_list {
     const struct catalog *catalog;
     json_t *list;
+    uint64_t now;
     struct admin_offer offers[MAX_OFFERS]; /* ordered by address */
+    bool taken[MAX_OFFERS];                /* who was offered it has it by now */
     size_t n_offers;
 };
 
@@ -35,12 +37,24 @@ static void add_row(struct lease_list *l, uint32_t address, struct mac_address m
                                              state, "expires_at", (json_int_t)expires_at));
 }
 
+/* The offers were read before the registry: a lease of that machine is newer. */
+static bool has_become(const struct registry_lease *lease, const struct admin_offer *offer,
+                       uint64_t now)
+{
+    return lease->state == REGISTRY_LEASE_BOUND && lease->expires_at > now &&
+           mac_eq(lease->mac, offer->mac);
+}
+
 /* Whoever had it last has it no more, if it is offered now. */
 static void add_lease(void *context, const struct registry_lease *lease)
 {
     struct lease_list *l = context;
     const struct admin_offer key = {.address = lease->address};
-    if (!bsearch(&key, l->offers, l->n_offers, sizeof(key), compare_offers))
+    const struct admin_offer *offer =
+        bsearch(&key, l->offers, l->n_offers, sizeof(key), compare_offers);
+    if (offer)
+        l->taken[offer - l->offers] = has_become(lease, offer, l->now);
+    if (!offer || l->taken[offer - l->offers])
         add_row(l, lease->address, lease->mac, lease->host_name, lease->subnet,
                 registry_lease_state_name(lease->state), lease->expires_at);
 }
@@ -54,10 +68,12 @@ static int fill(struct call *call, struct lease_list *l, struct error *ret_error
     if (r < 0)
         return r;
     qsort(l->offers, l->n_offers, sizeof(l->offers[0]), compare_offers);
+    l->now = clock_wall_usec();
     r = registry_lease_list(settings->registry, add_lease, l, ret_error);
     for (size_t i = 0; r >= 0 && i < l->n_offers; i++)
-        add_row(l, l->offers[i].address, l->offers[i].mac, "", l->offers[i].subnet, "offered",
-                l->offers[i].expires_at);
+        if (!l->taken[i])
+            add_row(l, l->offers[i].address, l->offers[i].mac, "", l->offers[i].subnet, "offered",
+                    l->offers[i].expires_at);
     return r;
 }
 

@@ -18,6 +18,8 @@ struct admin_lab {
     const struct session_provider *sessions;
     int (*wake)(void *context, const struct admin_wake *wake, json_t **ret_sent,
                 struct error *ret_error);
+    int (*offers)(void *context, struct admin_offer *offers, size_t max, size_t *ret_count,
+                  struct error *ret_error);
     char user[128];       /* who uses a volume; "": nobody */
     uint64_t used_volume; /* 0: all of them */
 
@@ -53,6 +55,7 @@ static inline void admin_lab_make(struct admin_lab *lab)
                                    .stages = lab->provider.snapshot ? &lab->provider : NULL,
                                    .sessions = lab->sessions,
                                    .wake = lab->wake,
+                                   .offers = lab->offers,
                                    .context = lab};
     site_must(admin_start(&admin, &lab->admin, &site->error), &site->error);
 }

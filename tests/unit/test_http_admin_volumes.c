@@ -270,6 +270,53 @@ static void leases(void **state)
     assert_true(json_is_null(json_object_get(declined, "node")));
 }
 
+static struct registry_lease bound_lease(unsigned n)
+{
+    return (struct registry_lease){.address = 0x0a000000 + n,
+                                   .mac = site_mac(n),
+                                   .subnet = "lab",
+                                   .state = REGISTRY_LEASE_BOUND,
+                                   .expires_at = clock_wall_usec() + 600 * USEC_PER_SEC};
+}
+
+/* The machine with .11 asks for it between this and the look into the registry. */
+static int offer_two(void *context, struct admin_offer *offers, size_t max, size_t *ret_count,
+                     struct error *ret_error)
+{
+    const struct admin_lab *l = context;
+    const struct registry_lease lease = bound_lease(11);
+    assert_true(max >= 2);
+    offers[0] = (struct admin_offer){.address = 0x0a00000c, .mac = site_mac(1), .subnet = "lab"};
+    offers[1] = (struct admin_offer){.address = 0x0a00000b, .mac = site_mac(11), .subnet = "lab"};
+    *ret_count = 2;
+    return registry_lease_store(l->site.registry, &lease, NULL);
+}
+
+static const char *state_of(const json_t *list, const char *address)
+{
+    size_t i;
+    json_t *row;
+    json_array_foreach(
+        list, i, row) if (str_eq(json_string_value(json_object_get(row, "address")),
+                                 address)) return json_string_value(json_object_get(row, "state"));
+    return "none";
+}
+
+static void an_offer_that_was_taken_meanwhile_is_a_lease(void **state)
+{
+    const struct registry_lease old = bound_lease(12);
+    admin_lab_free(lab);
+    lab = calloc(1, sizeof(*lab));
+    lab->offers = offer_two;
+    admin_lab_make(lab);
+    assert_int_equal(registry_lease_store(lab->site.registry, &old, NULL), 0);
+    admin_must(lab, "GET", "/v1/leases", NULL);
+    const json_t *list = admin_member(lab, "leases");
+    assert_int_equal(json_array_size(list), 2);
+    assert_string_equal(state_of(list, "10.0.0.11"), "bound");
+    assert_string_equal(state_of(list, "10.0.0.12"), "offered"); /* to another machine */
+}
+
 /* --- the API as a whole --- */
 
 static void what_makes_no_sense(void **state)
@@ -298,6 +345,7 @@ int main(void)
         VOLUMES_TEST(what_is_no_image_is_refused),
         VOLUMES_TEST(groups),
         VOLUMES_TEST(leases),
+        VOLUMES_TEST(an_offer_that_was_taken_meanwhile_is_a_lease),
         VOLUMES_TEST(what_makes_no_sense),
     };
     return RUN_TESTS(tests);
