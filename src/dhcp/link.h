@@ -17,6 +17,7 @@ struct link_info {
     bool has_link_local;
     uint8_t link_local[16];                         /* IPv6 */
     struct in6_addr addresses6[LINK_MAX_ADDRESSES]; /* IPv6, others than link-local */
+    uint8_t flags6[LINK_MAX_ADDRESSES];             /* theirs: IFA_F_... */
     size_t n_addresses6;
 };
 
@@ -26,7 +27,8 @@ int link_read(const char *name, struct link_info *ret_link, struct error *ret_er
 /* Its IPv4 address inside a network; 0: none. */
 uint32_t link_address_in(const struct link_info *link, uint32_t network, uint32_t mask);
 
-/* Its first IPv6 address inside a network; false: there is none. */
+/* Its IPv6 address inside a network, for others to be told: rather one that stays and can be used
+ * (not temporary, deprecated or tentative), else the first; false: there is none. */
 bool link_address6_in(const struct link_info *link, const struct network6 *network,
                       struct in6_addr *ret_address);
 

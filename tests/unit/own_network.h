@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <linux/if_tun.h>
 #include <linux/ipv6.h>
+#include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <sched.h>
 #include <sys/ioctl.h>
@@ -73,6 +74,40 @@ static inline void own_network_add_ipv6(const char *name, const char *address)
     cleanup_close int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd < 0 || ioctl(fd, SIOCSIFADDR, &request) < 0)
         skip(); /* no IPv6 here */
+}
+
+/* One that is valid for so many seconds, and preferred for as many: with 0, it is deprecated. */
+static inline void own_network_add_ipv6_for(const char *name, const char *address,
+                                            uint32_t preferred, uint32_t valid)
+{
+    struct {
+        struct nlmsghdr header;
+        struct ifaddrmsg message;
+        struct rtattr address_header;
+        struct in6_addr address;
+        struct rtattr times_header;
+        struct ifa_cacheinfo times;
+    } request = {
+        .header = {.nlmsg_len = sizeof(request),
+                   .nlmsg_type = RTM_NEWADDR,
+                   .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL},
+        .message = {.ifa_family = AF_INET6,
+                    .ifa_prefixlen = 64,
+                    .ifa_flags = IFA_F_NODAD,
+                    .ifa_index = if_nametoindex(name)},
+        .address_header = {RTA_LENGTH(sizeof(struct in6_addr)), IFA_ADDRESS},
+        .times_header = {RTA_LENGTH(sizeof(struct ifa_cacheinfo)), IFA_CACHEINFO},
+        .times = {.ifa_prefered = preferred, .ifa_valid = valid},
+    };
+    struct {
+        struct nlmsghdr header;
+        struct nlmsgerr error;
+    } answer = {0};
+    assert_int_equal(inet_pton(AF_INET6, address, &request.address), 1);
+    cleanup_close int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+    assert_int_equal(send(fd, &request, sizeof(request), 0), sizeof(request));
+    assert_true(recv(fd, &answer, sizeof(answer), 0) >= (ssize_t)sizeof(answer.header));
+    assert_int_equal(answer.error.error, 0);
 }
 
 static inline void own_network_set_mac(const char *name, struct mac_address mac)

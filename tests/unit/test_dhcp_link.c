@@ -87,6 +87,58 @@ static void an_address_in_an_ipv6_network_is_found(void **state)
     close(tap);
 }
 
+static void an_ipv6_address_that_stays_is_told(void **state)
+{
+    struct network6 network;
+    struct in6_addr address;
+    char text[INET6_ADDRSTRLEN];
+    if (!may_make_networks)
+        skip();
+    int tap = own_network_add("lab0");
+    assert_int_equal(network6_parse("2001:db8:1::/64", &network), 0);
+    own_network_add_ipv6("lab0", "2001:db8:2::1"); /* skips if there is no IPv6 */
+    own_network_add_ipv6_for("lab0", "2001:db8:1::d1", 0, 9000);
+    assert_int_equal(link_read("lab0", &info, &error), 0);
+    assert_true(link_address6_in(&info, &network, &address));
+    assert_string_equal(ipv6_format(&address, text), "2001:db8:1::d1"); /* there is no other */
+    own_network_add_ipv6_for("lab0", "2001:db8:1::a1", 9000, 9000);
+    own_network_add_ipv6_for("lab0", "2001:db8:1::1", UINT32_MAX, UINT32_MAX);
+    own_network_add_ipv6_for("lab0", "2001:db8:1::a2", 9000, 9000);
+    own_network_add_ipv6_for("lab0", "2001:db8:1::d2", 0, 9000);
+    assert_int_equal(link_read("lab0", &info, &error), 0);
+    assert_true(link_address6_in(&info, &network, &address));
+    assert_string_equal(ipv6_format(&address, text), "2001:db8:1::1");
+    close(tap);
+}
+
+/* Each better than the one before it, whichever comes first. */
+static void of_two_ipv6_addresses_the_better_is_told(void **state)
+{
+    static const uint8_t flags[] = {
+        IFA_F_PERMANENT | IFA_F_TENTATIVE | IFA_F_DADFAILED,
+        IFA_F_PERMANENT | IFA_F_TENTATIVE,
+        IFA_F_PERMANENT | IFA_F_DEPRECATED,
+        IFA_F_TEMPORARY,
+        0, /* of a router's advertisement, or of DHCP */
+        IFA_F_PERMANENT,
+    };
+    struct network6 network;
+    struct in6_addr address;
+    assert_int_equal(network6_parse("2001:db8::/32", &network), 0);
+    for (size_t i = 1; i < ARRAY_SIZE(flags); i++) {
+        for (uint8_t at = 0; at < 2; at++) {
+            struct link_info link = {.n_addresses6 = 2};
+            for (uint8_t k = 0; k < 2; k++) {
+                link.addresses6[k] = network.prefix;
+                link.addresses6[k].s6_addr[15] = k;
+                link.flags6[k] = flags[k == at ? i : i - 1];
+            }
+            assert_true(link_address6_in(&link, &network, &address));
+            assert_int_equal(address.s6_addr[15], at);
+        }
+    }
+}
+
 static void what_cannot_be_served_is_told(void **state)
 {
     struct link_info untouched = {.index = 4711};
@@ -123,9 +175,10 @@ static void forwarding_of_ipv6_is_seen(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(an_interface_is_read_whole),      TEST(one_without_addresses_is_read_too),
-        TEST(the_link_local_address_is_found), TEST(what_cannot_be_served_is_told),
-        TEST(forwarding_of_ipv6_is_seen),      TEST(an_address_in_an_ipv6_network_is_found),
+        TEST(an_interface_is_read_whole),         TEST(one_without_addresses_is_read_too),
+        TEST(the_link_local_address_is_found),    TEST(what_cannot_be_served_is_told),
+        TEST(forwarding_of_ipv6_is_seen),         TEST(an_address_in_an_ipv6_network_is_found),
+        TEST(an_ipv6_address_that_stays_is_told), TEST(of_two_ipv6_addresses_the_better_is_told),
     };
     may_make_networks = own_network_enter();
     return RUN_TESTS(tests);
