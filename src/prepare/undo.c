@@ -85,7 +85,7 @@ static int read_own(const struct tree *store, struct arena *arena, const char *n
 /* -ENOENT: there is none; -EBADMSG: it is damaged; -EPERM: it may be somebody else's. */
 static int load(const struct tree *store, struct arena *arena, json_t **ret_record)
 {
-    struct tree_entry file;
+    struct tree_entry file = {.kind = TREE_ABSENT};
     int r = read_own(store, arena, NAME, &file);
     if (r < 0)
         return r;
