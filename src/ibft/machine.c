@@ -147,19 +147,10 @@ static void view_host_name(struct ibft_view *view, const struct ibft_nic *nic, c
 struct session_search {
     const char *root;
     const struct ibft_target *target;
-    char session[64]; /* with the table's target; "": none */
-    char connection[64];
+    char session[64];    /* with the table's target; "": none */
+    char connection[64]; /* of it; "": none */
+    bool at_portal;      /* the one that goes to the table's portal is wanted */
 };
-
-static bool is_session(void *context, const char *entry)
-{
-    struct session_search *search = context;
-    char name[IBFT_TEXT_SIZE];
-    if (!read_line(name, "%s/sys/class/iscsi_session/%s/targetname", search->root, entry) ||
-        !str_eq(name, search->target->name))
-        return false;
-    return str_copy(search->session, sizeof(search->session), entry);
-}
 
 /* "connection3:0" is of "session3" */
 static bool is_connection(void *context, const char *entry)
@@ -170,6 +161,39 @@ static bool is_connection(void *context, const char *entry)
     const char *own = search->session + strlen("session");
     return strlen(own) == size && strncmp(own, number, size) == 0 &&
            str_copy(search->connection, sizeof(search->connection), entry);
+}
+
+static bool is_at_portal(const struct session_search *search)
+{
+    char address[IBFT_TEXT_SIZE], text[IBFT_IP_TEXT_SIZE];
+    return search->connection[0] &&
+           read_line(address, "%s/sys/class/iscsi_connection/%s/persistent_address", search->root,
+                     search->connection) &&
+           str_eq(address, ibft_ip_format(&search->target->address, text));
+}
+
+static bool is_session(void *context, const char *entry)
+{
+    struct session_search *search = context;
+    char name[IBFT_TEXT_SIZE];
+    if (!read_line(name, "%s/sys/class/iscsi_session/%s/targetname", search->root, entry) ||
+        !str_eq(name, search->target->name) ||
+        !str_copy(search->session, sizeof(search->session), entry))
+        return false;
+    search->connection[0] = '\0';
+    (void)each_entry(search->root, "/sys/class/iscsi_connection", "connection", is_connection,
+                     search);
+    return !search->at_portal || is_at_portal(search);
+}
+
+/* Of several paths to the disk the one that the table names; else any. */
+static bool find_session(struct session_search *search)
+{
+    search->at_portal = true;
+    if (each_entry(search->root, "/sys/class/iscsi_session", "session", is_session, search))
+        return true;
+    search->at_portal = false;
+    return each_entry(search->root, "/sys/class/iscsi_session", "session", is_session, search);
 }
 
 /* The kernel says "(null)" or "<NULL>" where there is none. */
@@ -187,7 +211,7 @@ static void view_sessions(struct ibft_view *view, const struct ibft_target *targ
 {
     struct session_search search = {.root = root, .target = target};
     char session[96], connection[128];
-    if (!each_entry(root, "/sys/class/iscsi_session", "session", is_session, &search)) {
+    if (!find_session(&search)) {
         ibft_view_set(view, IBFT_FIELD_TARGET, "");
         return;
     }
@@ -196,7 +220,7 @@ static void view_sessions(struct ibft_view *view, const struct ibft_target *targ
     view_attribute(view, IBFT_FIELD_INITIATOR, root, session, "initiatorname");
     view_attribute(view, IBFT_FIELD_CHAP_NAME, root, session, "username");
     view_attribute(view, IBFT_FIELD_CHAP_TARGET_NAME, root, session, "username_in");
-    if (!each_entry(root, "/sys/class/iscsi_connection", "connection", is_connection, &search))
+    if (!search.connection[0])
         return;
     snprintf(connection, sizeof(connection), "iscsi_connection/%s", search.connection);
     view_attribute(view, IBFT_FIELD_PORTAL, root, connection, "persistent_address");

@@ -107,6 +107,37 @@ static void a_machine_that_went_its_own_way(void **state)
     scratch_dir_remove(root);
 }
 
+/* Whichever the directory shows first. */
+static void of_two_paths_the_one_of_the_table_is_shown(void **state)
+{
+    struct ibft_difference list[IBFT_FIELDS];
+    const struct ibft ibft = table();
+    for (unsigned number = 0; number < 10; number++) {
+        char *root = scratch_dir_make(), path[128];
+        put_machine(root);
+        snprintf(path, sizeof(path), "/sys/class/iscsi_session/session%u/", 20 + number);
+        char *end = path + strlen(path);
+        strcpy(end, "targetname");
+        put(root, path, "iqn.2026-11.lan.example:web1-disk\n");
+        strcpy(end, "initiatorname");
+        put(root, path, "iqn.2026-11.lan.example:web1\n");
+        strcpy(end, "username");
+        put(root, path, "web1\n");
+        snprintf(path, sizeof(path), "/sys/class/iscsi_connection/connection%u:0/", 20 + number);
+        end = path + strlen(path);
+        strcpy(end, "persistent_address");
+        put(root, path, "10.0.11.5\n");
+        strcpy(end, "persistent_port");
+        put(root, path, "3260\n");
+        assert_int_equal(compare(&ibft, root, list), 0);
+        /* and if there is only the other one, that is told */
+        put(root, CONNECTION "persistent_address", "10.0.11.6\n");
+        assert_int_equal(compare(&ibft, root, list), 1);
+        assert_int_equal(list[0].field, IBFT_FIELD_PORTAL);
+        scratch_dir_remove(root);
+    }
+}
+
 static void a_machine_without_a_session(void **state)
 {
     char *root = scratch_dir_make();
@@ -124,6 +155,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_machine_that_is_what_it_should_be),
         TEST(a_machine_that_went_its_own_way),
+        TEST(of_two_paths_the_one_of_the_table_is_shown),
         TEST(a_machine_without_a_session),
     };
     return RUN_TESTS(tests);
