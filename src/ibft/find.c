@@ -12,6 +12,9 @@
 #define VIDEO_BEGIN (640 * KIB)
 #define VIDEO_END   (768 * KIB)
 
+/* So much is added up for checksums: every 16 bytes a table of 64 KiB may seem to begin. */
+#define MAX_ADDED (16 * MIB)
+
 bool ibft_has_signature(const void *data, size_t size)
 {
     return size >= 4 && (memcmp(data, "iBFT", 4) == 0 || memcmp(data, "IBFT", 4) == 0 ||
@@ -42,6 +45,7 @@ static bool has_checksum(const uint8_t *data, size_t size)
 bool ibft_find(const uint8_t *data, size_t size, size_t *ret_offset, size_t *ret_size)
 {
     bool found = false, from_zero = size > LOW_MEMORY;
+    size_t added = 0;
     for (size_t at = 0; at + IBFT_FIXED_SIZE <= size; at += 16) {
         if (from_zero && at == VIDEO_BEGIN)
             at = VIDEO_END;
@@ -50,6 +54,9 @@ bool ibft_find(const uint8_t *data, size_t size, size_t *ret_offset, size_t *ret
         if (!ibft_has_signature(data + at, size - at))
             continue;
         size_t length = table_size(data + at, size - at);
+        added += length;
+        if (added > MAX_ADDED)
+            break;
         bool right = length && has_checksum(data + at, length);
         if (!length || (found && !right))
             continue;

@@ -119,7 +119,8 @@ bool ibft_has_signature(const void *data, size_t size);
 
 /* Finds a table in a piece of memory, on a 16-byte boundary of it (so the piece must begin on one):
  * the first one whose checksum is right; if there is none, the first that could be one. Memory of
- * more than 512 KiB begins at address 0 and its video memory is left out. False: none. */
+ * more than 512 KiB begins at address 0 and its video memory is left out. Of memory that is full of
+ * what might be tables not all is looked at. False: none. */
 bool ibft_find(const uint8_t *data, size_t size, size_t *ret_offset, size_t *ret_size);
 
 /* Reads what can be read, and adds what is wrong with it to *faults. -EBADMSG: nothing could. */

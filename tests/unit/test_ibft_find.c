@@ -45,10 +45,31 @@ static void one_that_reaches_over_the_end_is_none(void **state)
     }
 }
 
+/* Every 64 bytes something that could be a table of 64 KiB, whose checksum is wrong. */
+static void memory_full_of_tables_is_not_added_up_for_ever(void **state)
+{
+    const size_t size = 512 * KIB, real = 400 * KIB;
+    const struct ibft ibft = ibft_table();
+    struct table_bytes table = ibft_bytes(&ibft);
+    cleanup_free uint8_t *memory = calloc(1, size);
+    size_t at = 1, length = 1;
+    assert_non_null(memory);
+    memcpy(memory + real, table.bytes, table.size);
+    assert_true(ibft_find(memory, size, &at, &length));
+    assert_int_equal(at, real);
+    for (size_t i = 0; i < 300 * KIB; i += 64) {
+        memcpy(memory + i, table.bytes, 64);
+        memory[i + 4] = memory[i + 5] = 0xff;
+    }
+    assert_true(ibft_find(memory, size, &at, &length));
+    assert_int_equal(at, 0); /* not the right one, which is behind too many others */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(the_right_one_is_found),
+        TEST(memory_full_of_tables_is_not_added_up_for_ever),
         TEST(one_that_reaches_over_the_end_is_none),
     };
     return RUN_TESTS(tests);
