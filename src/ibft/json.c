@@ -92,8 +92,8 @@ json_t *ibft_to_json(const struct ibft *ibft, const struct ibft_source *source,
         if (ibft->targets[i].present)
             json_array_append_new(targets, target_to_json(&ibft->targets[i], secrets));
     }
-    return json_pack("{s:s, s:o, s:i, s:i, s:o, s:o, s:o, s:o, s:o, s:o}", "source", source->name,
-                     "signature", text_or_null(ibft->signature), "length", (int)ibft->length,
+    return json_pack("{s:s, s:o, s:I, s:i, s:o, s:o, s:o, s:o, s:o, s:o}", "source", source->name,
+                     "signature", text_or_null(ibft->signature), "length", (json_int_t)ibft->length,
                      "revision", ibft->revision, "oem_id", text_or_null(ibft->oem_id),
                      "oem_table_id", text_or_null(ibft->oem_table_id), "initiator",
                      initiator_to_json(&ibft->initiator), "cards", nics, "targets", targets,

@@ -74,6 +74,14 @@ def test_a_broken_table_is_shown_with_its_faults(tmp_path: Path) -> None:
     assert done.returncode == 1 and b"checksum" in done.stderr and b"Address=10.77.0.91/24" in done.stdout
 
 
+def test_a_length_that_no_table_has_is_shown_as_it_is(tmp_path: Path) -> None:
+    table = bytearray((TABLES / "ipxe-bios").read_bytes())
+    table[4:8] = b"\xff" * 4
+    broken = tmp_path / "table"
+    broken.write_bytes(table)
+    assert json.loads(ibft("--json", broken).stdout)["length"] == 0xffffffff
+
+
 def test_an_unknown_format_is_told() -> None:
     done = ibft(TABLES / "ovmf", "--format", "windows")
     assert done.returncode == 2 and b"networkmanager" in done.stderr
