@@ -9,18 +9,63 @@ const char *check_severity_name(enum check_severity severity)
     return severity == CHECK_ERROR ? "error" : "warning";
 }
 
+/* The size of a UTF-8 sequence that begins so; 0: none does. */
+static size_t sequence_size(unsigned char first)
+{
+    return first < 0x80                    ? 1
+           : first >= 0xc2 && first < 0xe0 ? 2
+           : first >= 0xe0 && first < 0xf0 ? 3
+           : first >= 0xf0 && first < 0xf5 ? 4
+                                           : 0;
+}
+
+/* Bytes of the character here, if it is one that a terminal shows; 0: it is not (RFC 3629). */
+static size_t shown_size(const char *text)
+{
+    static const uint32_t first[] = {0, 0x20, 0xa0, 0x800, 0x10000};
+    size_t size = sequence_size((unsigned char)text[0]);
+    uint32_t code = (unsigned char)text[0];
+    if (size > 1)
+        code &= 0x7fU >> size;
+    for (size_t i = 1; i < size; i++) {
+        if ((text[i] & 0xc0) != 0x80)
+            return 0;
+        code = code << 6 | (text[i] & 0x3f);
+    }
+    bool shown = code >= first[size] && code != 0x7f && code <= 0x10ffff &&
+                 !(code >= 0xd800 && code < 0xe000);
+    return shown ? size : 0;
+}
+
+/* With \x1b for what is not shown. */
+static void make_shown(const char *text, char *buffer, size_t room)
+{
+    size_t used = 0;
+    while (*text && used + 5 < room) {
+        size_t size = shown_size(text);
+        if (size)
+            memcpy(buffer + used, text, size);
+        else
+            snprintf(buffer + used, 5, "\\x%02x", (unsigned char)*text);
+        used += size ? size : 4;
+        text += size ? size : 1;
+    }
+    buffer[used] = '\0';
+}
+
 void check_found(struct check *check, enum check_severity severity, const char *name,
                  const char *stage, const char *fix, const char *format, ...)
 {
     struct check_report *report = check->report;
-    char what[PATH_MAX];
+    char what[PATH_MAX], shown[PATH_MAX];
     va_list arguments;
     va_start(arguments, format);
     int n = vsnprintf(what, sizeof(what), format, arguments);
     va_end(arguments);
     struct check_finding *more =
         reallocarray(report->findings, report->count + 1, sizeof(*report->findings));
-    const char *text = n < 0 ? NULL : arena_strdup(&report->arena, what);
+    make_shown(n < 0 ? "" : what, shown, sizeof(shown));
+    const char *text = arena_strdup(&report->arena, shown);
     if (more)
         report->findings = more;
     if (!more || !text) {
@@ -33,6 +78,37 @@ void check_found(struct check *check, enum check_severity severity, const char *
                                                    .what = text,
                                                    .fix = fix ? fix : "nodisk prepare"};
     report->n_errors += severity == CHECK_ERROR;
+}
+
+/* Some NetworkManager has hundreds of connections; nobody has so many, or such large ones. */
+#define MAX_FILES 1000
+#define MAX_TEXT  ((size_t)32 * MIB)
+
+void check_each_text(struct check *check, const char *directory,
+                     void (*look)(struct check *check, const char *path, const char *text,
+                                  const void *context),
+                     const void *context)
+{
+    size_t read = 0;
+    struct tree_names names = plan_list(&check->plan, directory);
+    for (size_t i = 0; i < names.count; i++) {
+        struct arena arena = {0};
+        struct stat st;
+        if (i == MAX_FILES || read > MAX_TEXT) {
+            check_found(check, CHECK_WARNING, "many-files", "system",
+                        "remove those that nobody needs",
+                        "/%s has more than the doctor reads: %zu files", directory, names.count);
+            return;
+        }
+        const char *path = plan_format(&check->plan, "%s/%s", directory, names.names[i]);
+        if (tree_stat(check->plan.tree, path, &st) < 0 || !S_ISREG(st.st_mode))
+            continue;
+        const char *text = tree_text(check->plan.tree, &arena, path);
+        if (text)
+            look(check, path, text, context);
+        read += text ? (size_t)st.st_size : 0;
+        arena_free(&arena);
+    }
 }
 
 int check_run(const struct tree *tree, struct check_report *ret_report, struct error *ret_error)

@@ -65,21 +65,17 @@ static void check_names_in(struct check *check, const char *directory, const cha
 }
 
 /* A .link file that is for one card. */
-static void check_link_files(struct check *check)
+static void check_link_file(struct check *check, const char *path, const char *text,
+                            const void *context)
 {
+    (void)context;
     char value[EDIT_MAX_FIELD];
-    struct tree_names names = plan_list(&check->plan, "etc/systemd/network");
-    for (size_t i = 0; i < names.count; i++) {
-        const char *path = plan_format(&check->plan, "etc/systemd/network/%s", names.names[i]);
-        const char *text = strstr(names.names[i], ".link") ? plan_text(&check->plan, path) : NULL;
-        if (text && (variable_get(text, "MACAddress", value, sizeof(value)) ||
-                     variable_get(text, "PermanentMACAddress", value, sizeof(value))))
-            check_found(
-                check, WARNING, "card-link-file", "system", "remove it",
-                "/%s is for the card %s, which no node has: names of cards differ from what "
-                "it was made for",
-                path, value);
-    }
+    if (strstr(path, ".link") && (variable_get(text, "MACAddress", value, sizeof(value)) ||
+                                  variable_get(text, "PermanentMACAddress", value, sizeof(value))))
+        check_found(check, WARNING, "card-link-file", "system", "remove it",
+                    "/%s is for the card %s, which no node has: names of cards differ from what "
+                    "it was made for",
+                    path, value);
 }
 
 void check_identity(struct check *check)
@@ -95,7 +91,7 @@ void check_identity(struct check *check)
     if (plan_exists(&check->plan, "var/lib/systemd/random-seed"))
         check_found(check, WARNING, "random-seed", "system", NULL,
                     "/var/lib/systemd/random-seed is there: all nodes begin with the same one");
-    check_link_files(check);
+    check_each_text(check, "etc/systemd/network", check_link_file, NULL);
     if (plan_exists(&check->plan, "var/lib/cloud/instance"))
         check_found(check, WARNING, "cloud-init-instance", "system",
                     "cloud-init clean, or remove /var/lib/cloud",

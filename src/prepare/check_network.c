@@ -3,6 +3,8 @@
 #include "prepare/edit.h"
 #include "prepare/packages.h"
 
+#include <ctype.h>
+
 #define ERROR   CHECK_ERROR
 #define WARNING CHECK_WARNING
 
@@ -22,10 +24,12 @@ static const char *next_line(const char *line)
     return newline ? newline + 1 : NULL;
 }
 
-static void check_interfaces(struct check *check, const char *path, bool guarded)
+/* context: a bool, whether drop-ins keep ifupdown from the boot card. */
+static void check_interfaces(struct check *check, const char *path, const char *text,
+                             const void *context)
 {
+    const bool *guarded = context;
     bool cards = false, below = false;
-    const char *text = plan_text(&check->plan, path);
     for (const char *line = text; line && *line; line = next_line(line)) {
         const char *name = line + strspn(line, " \t");
         if (line_begins(line, "iface")) {
@@ -36,7 +40,7 @@ static void check_interfaces(struct check *check, const char *path, bool guarded
         below |= line_begins(line, "bridge_ports") || line_begins(line, "bridge-ports") ||
                  line_begins(line, "bond-slaves") || line_begins(line, "slaves");
     }
-    if (cards && !guarded)
+    if (cards && !*guarded)
         check_found(check, ERROR, "ifupdown", "system", NULL,
                     "/%s configures network cards: ifupdown sets up the boot card anew, and takes "
                     "it down at shutdown, before the disk is written",
@@ -56,11 +60,37 @@ static void check_ifupdown(struct check *check)
         return;
     bool guarded = plan_exists(plan, UNITS "networking.service.d/nodisk.conf") &&
                    plan_exists(plan, UNITS "ifup@.service.d/nodisk.conf");
-    struct tree_names names = plan_list(plan, "etc/network/interfaces.d");
-    check_interfaces(check, "etc/network/interfaces", guarded);
-    for (size_t i = 0; i < names.count; i++)
-        check_interfaces(check, plan_format(plan, "etc/network/interfaces.d/%s", names.names[i]),
-                         guarded);
+    const char *text = plan_text(plan, "etc/network/interfaces");
+    if (text)
+        check_interfaces(check, "etc/network/interfaces", text, &guarded);
+    check_each_text(check, "etc/network/interfaces.d", check_interfaces, &guarded);
+}
+
+/* Sets it, and does not add to it (+=). */
+static bool sets_unmanaged(const char *text)
+{
+    static const char key[] = "unmanaged-devices";
+    for (const char *line = text; line && *line; line = next_line(line)) {
+        const char *begin = line + strspn(line, " \t");
+        if (!str_has_prefix(begin, key))
+            continue;
+        begin += strlen(key);
+        if (begin[strspn(begin, " \t")] == '=')
+            return true;
+    }
+    return false;
+}
+
+static void check_unmanaged(struct check *check, const char *path, const char *text,
+                            const void *context)
+{
+    (void)context;
+    if (sets_unmanaged(text))
+        check_found(check, WARNING, "network-manager-unmanaged", "system",
+                    "write unmanaged-devices+= there",
+                    "/%s sets unmanaged-devices: that the boot card is left alone, which the "
+                    "initramfs writes to /run, does not count any more",
+                    path);
 }
 
 /* NetworkManager leaves the card alone by a file that the initramfs writes to /run; /etc wins. */
@@ -73,17 +103,10 @@ static void check_network_manager(struct check *check)
         check_found(check, ERROR, "network-manager", "system", NULL,
                     "NetworkManager manages the boot card: it sets it up anew, and the disk is "
                     "away meanwhile");
-    struct tree_names names = plan_list(plan, "etc/NetworkManager/conf.d");
-    for (size_t i = 0; i < names.count; i++) {
-        const char *path = plan_format(plan, "etc/NetworkManager/conf.d/%s", names.names[i]);
-        const char *text = plan_text(plan, path);
-        if (text && strstr(text, "unmanaged-devices="))
-            check_found(check, WARNING, "network-manager-unmanaged", "system",
-                        "write unmanaged-devices+= there",
-                        "/%s sets unmanaged-devices: that the boot card is left alone, which the "
-                        "initramfs writes to /run, does not count any more",
-                        path);
-    }
+    const char *text = plan_text(plan, "etc/NetworkManager/NetworkManager.conf");
+    if (text)
+        check_unmanaged(check, "etc/NetworkManager/NetworkManager.conf", text, NULL);
+    check_each_text(check, "etc/NetworkManager/conf.d", check_unmanaged, NULL);
 }
 
 static void check_networkd(struct check *check)
@@ -118,70 +141,75 @@ static void check_cloud_init(struct check *check)
                     "cloud-init writes network configuration: the boot card is set up anew");
 }
 
-static void check_netplan(struct check *check)
+static void check_netplan(struct check *check, const char *path, const char *text,
+                          const void *context)
 {
-    struct plan *plan = &check->plan;
-    struct tree_names names = plan_list(plan, "etc/netplan");
-    for (size_t i = 0; i < names.count; i++) {
-        const char *path = plan_format(plan, "etc/netplan/%s", names.names[i]);
-        const char *text = plan_text(plan, path);
-        if (text && (strstr(text, "bridges:") || strstr(text, "bonds:")))
-            check_found(check, WARNING, "netplan-bridge", "system",
-                        "leave the boot card out of it, or prove that the node survives it",
-                        "/%s puts cards under a bridge or a bond: if the boot card is one of them, "
-                        "the disk is gone when it moves",
-                        path);
-    }
+    (void)context;
+    if (strstr(text, "bridges:") || strstr(text, "bonds:"))
+        check_found(check, WARNING, "netplan-bridge", "system",
+                    "leave the boot card out of it, or prove that the node survives it",
+                    "/%s puts cards under a bridge or a bond: if the boot card is one of them, "
+                    "the disk is gone when it moves",
+                    path);
 }
 
-/* The first of the words that is in the text, at the beginning of a line but for blanks. */
-static const char *line_with(const char *text, const char *const *words, size_t count)
+/* What begins a line that is one machine's, but for blanks; a word that ends in a letter has a
+ * blank behind it. */
+struct fixed_words {
+    const char *words[3];
+    const char *except; /* what is indented below a line that begins so is something else */
+};
+
+static bool begins_so(const char *line, const char *word)
 {
+    size_t length = strlen(word);
+    if (strncasecmp(line, word, length) != 0)
+        return false;
+    return !isalpha((unsigned char)word[length - 1]) || line[length] == ' ' || line[length] == '\t';
+}
+
+/* The first of the words that the text has; NULL: none. */
+static const char *line_with(const char *text, const struct fixed_words *fixed)
+{
+    size_t below = SIZE_MAX; /* the indentation of what is excepted */
     for (const char *line = text; line && *line; line = next_line(line)) {
-        const char *begin = line + strspn(line, " \t-");
-        for (size_t i = 0; i < count; i++)
-            if (strncasecmp(begin, words[i], strlen(words[i])) == 0)
-                return words[i];
+        size_t indent = strspn(line, " \t-");
+        const char *begin = line + indent;
+        if (*begin == '\n' || *begin == '#' || (below < indent && fixed->except))
+            continue;
+        below = fixed->except && begins_so(begin, fixed->except) ? indent : SIZE_MAX;
+        for (size_t i = 0; i < ARRAY_SIZE(fixed->words) && fixed->words[i]; i++)
+            if (begins_so(begin, fixed->words[i]))
+                return fixed->words[i];
     }
     return NULL;
 }
 
 /* Addresses and MACs that are one machine's, in whatever configures the network. */
-static void check_fixed(struct check *check, const char *directory, const char *const *words,
-                        size_t count)
+static void check_fixed(struct check *check, const char *path, const char *text,
+                        const void *context)
 {
-    struct plan *plan = &check->plan;
-    struct tree_names names = plan_list(plan, directory);
-    for (size_t i = 0; i < names.count; i++) {
-        const char *path = plan_format(plan, "%s/%s", directory, names.names[i]);
-        const char *text = strstr(names.names[i], ".link") ? NULL : plan_text(plan, path);
-        const char *word = line_with(text, words, count);
-        if (word)
-            check_found(check, WARNING, "fixed-address", "system",
-                        "take it out; each node has its address from the iBFT and from DHCP",
-                        "/%s has a line %s...: it is one machine's, and all nodes have it", path,
-                        word);
-    }
+    const char *word = strstr(path, ".link") ? NULL : line_with(text, context);
+    if (word)
+        check_found(check, WARNING, "fixed-address", "system",
+                    "take it out; each node has its address from the iBFT and from DHCP",
+                    "/%s has a line %s...: it is one machine's, and all nodes have it", path, word);
 }
 
 static void check_all_fixed(struct check *check)
 {
-    static const char *const networkd[] = {"Address=", "MACAddress=", "PermanentMACAddress="};
-    static const char *const manager[] = {"address1=", "mac-address=", "addresses="};
-    static const char *const netplan[] = {"macaddress:", "addresses:"};
-    static const char *const ifupdown[] = {"address ", "hwaddress "};
-    check_fixed(check, "etc/systemd/network", networkd, ARRAY_SIZE(networkd));
-    check_fixed(check, "etc/NetworkManager/system-connections", manager, ARRAY_SIZE(manager));
-    check_fixed(check, "etc/netplan", netplan, ARRAY_SIZE(netplan));
-    check_fixed(check, "etc/network/interfaces.d", ifupdown, ARRAY_SIZE(ifupdown));
-    const char *word = line_with(plan_text(&check->plan, "etc/network/interfaces"), ifupdown,
-                                 ARRAY_SIZE(ifupdown));
-    if (word)
-        check_found(check, WARNING, "fixed-address", "system",
-                    "take it out; each node has its address from the iBFT and from DHCP",
-                    "/etc/network/interfaces has a line %s...: it is one machine's, and all nodes "
-                    "have it",
-                    word);
+    static const struct fixed_words networkd = {{"Address=", "MACAddress=", "PermanentMACAddress="},
+                                                NULL},
+                                    manager = {{"address1=", "mac-address=", "addresses="}, NULL},
+                                    netplan = {{"macaddress:", "addresses:"}, "nameservers:"},
+                                    ifupdown = {{"address", "hwaddress"}, NULL};
+    const char *text = plan_text(&check->plan, "etc/network/interfaces");
+    check_each_text(check, "etc/systemd/network", check_fixed, &networkd);
+    check_each_text(check, "etc/NetworkManager/system-connections", check_fixed, &manager);
+    check_each_text(check, "etc/netplan", check_fixed, &netplan);
+    check_each_text(check, "etc/network/interfaces.d", check_fixed, &ifupdown);
+    if (text)
+        check_fixed(check, "etc/network/interfaces", text, &ifupdown);
 }
 
 void check_network(struct check *check)
@@ -191,7 +219,7 @@ void check_network(struct check *check)
     check_network_manager(check);
     check_networkd(check);
     check_cloud_init(check);
-    check_netplan(check);
+    check_each_text(check, "etc/netplan", check_netplan, NULL);
 }
 
 static void check_iscsid(struct check *check)

@@ -9,9 +9,17 @@ struct check {
     struct check_report *report;
 };
 
-/* One more finding. fix: NULL: `nodisk prepare` mends it. */
+/* One more finding. fix: NULL: `nodisk prepare` mends it. What a terminal does not show as it is,
+ * and what is no UTF-8, is replaced: texts may be of a stranger's files. */
 void check_found(struct check *check, enum check_severity severity, const char *name,
                  const char *stage, const char *fix, const char *format, ...) PRINTF_LIKE(6, 7);
+
+/* Calls look() with the text of each file in a directory that can be read; none of them is kept. Of
+ * very many not all are read, which is a finding. */
+void check_each_text(struct check *check, const char *directory,
+                     void (*look)(struct check *check, const char *path, const char *text,
+                                  const void *context),
+                     const void *context);
 
 /* A rule is a function that looks at one thing. */
 void check_kernels(struct check *check);  /* check_initramfs.c */

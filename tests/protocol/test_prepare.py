@@ -610,6 +610,9 @@ FAULTS = [
     ("network-manager-unmanaged", "warning",
      lambda tree: [tree.put("usr/sbin/NetworkManager", ""),
                    tree.put("etc/NetworkManager/conf.d/x.conf", "[keyfile]\nunmanaged-devices=mac:1\n")]),
+    ("network-manager-unmanaged", "warning",
+     lambda tree: [tree.put("usr/sbin/NetworkManager", ""),
+                   tree.put("etc/NetworkManager/NetworkManager.conf", "[keyfile]\nunmanaged-devices = mac:1\n")]),
     ("networkd-file", "warning", put("etc/systemd/network/00-all.network", "[Match]\nName=*\n")),
     ("networkd-off", "warning", unlink(f"{UNITS}/multi-user.target.wants/systemd-networkd.service")),
     ("cloud-init", "error", cloud_init),
@@ -631,6 +634,13 @@ FAULTS = [
      put("etc/network/interfaces.d/lan", "iface eth1 inet static\n\taddress 192.0.2.7/24\n")),
     ("fixed-address", "warning",
      put("etc/network/interfaces", "iface eth1 inet static\n  address 192.0.2.7/24\n")),
+    ("fixed-address", "warning",
+     put("etc/network/interfaces", "iface eth1 inet static\n\taddress\t192.0.2.7/24\n")),
+    ("fixed-address", "warning",
+     put("etc/netplan/01.yaml", "ethernets:\n  lan:\n    nameservers:\n      addresses: [192.0.2.1]\n"
+                                "    addresses:\n    - 192.0.2.7/24\n")),
+    ("many-files", "warning",
+     lambda tree: [tree.put(f"etc/NetworkManager/system-connections/{number}", "") for number in range(1001)]),
     ("fixed-address", "warning", put("etc/systemd/network/10-lan.network", "[Network]\nAddress=192.0.2.7/24\n")),
     ("fixed-address", "warning",
      put("etc/NetworkManager/system-connections/lan.nmconnection", "[ipv4]\naddress1=192.0.2.7/24\n")),
@@ -671,6 +681,39 @@ def test_another_system_s_root_is_no_fault(tree: Tree) -> None:
     tree.put("etc/default/grub", "GRUB_TIMEOUT=5\n")
     assert tree.findings() == {}
     assert "update-grub" not in tree.run("--no-commands")
+
+
+def test_what_only_looks_like_a_fault_is_none(tree: Tree) -> None:
+    tree.put("usr/sbin/NetworkManager", "")
+    tree.put("etc/NetworkManager/conf.d/x.conf", "[keyfile]\n#unmanaged-devices=mac:1\nunmanaged-devices+=mac:2\n")
+    tree.put("etc/netplan/01.yaml", "ethernets:\n  lan:\n    nameservers:\n\n      search: [lan]\n"
+                                    "      addresses: [192.0.2.1]\n    dhcp4: true\n")
+    tree.put("etc/network/interfaces.d/lan", "iface eth1 inet dhcp\n# address 192.0.2.7\n")
+    assert tree.findings() == {}
+
+
+def test_a_stranger_s_files_cost_little_memory(tree: Tree) -> None:
+    """200 names of one file of 4 MiB, which is no space on the disk."""
+    large = tree.path("large")
+    large.touch()
+    os.truncate(large, 4 << 20)
+    tree.path("etc/netplan").mkdir()
+    for number in range(200):
+        tree.path(f"etc/netplan/{number}.yaml").symlink_to("/large")
+    with subprocess.Popen([os.environ.get("NODISK_PLAIN", NODISK), "prepare", "--check", "--root", tree.root],
+                          stdout=subprocess.PIPE) as child:
+        said = child.stdout.read()
+        _, status, usage = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+    assert b"many-files" in said and child.returncode == 0
+    assert usage.ru_maxrss < 200 * 1024
+
+
+def test_a_stranger_s_texts_do_not_reach_the_terminal(tree: Tree) -> None:
+    tree.put("etc/hostname", b"\x1b[2Jold\x9b\xc2\x9b\xff\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\xed\xa0\x80\xc0\xaf\n")
+    what = tree.findings()["host-name"]["what"]
+    assert r'says "\x1b[2Jold\x9b\xc2\x9b\xffé€😀\xed\xa0\x80\xc0\xaf":' in what
+    assert "\x1b" not in tree.run("--check")
 
 
 def test_a_loader_of_another_processor(tree: Tree) -> None:
