@@ -300,6 +300,24 @@ def test_who_takes_a_nodes_address_gets_no_secrets(lab6, nodes, host, prefix):
     assert STRANGE in boot_script(thief, NODE, host=host)
 
 
+def test_behind_a_router_a_node_is_known_by_its_address(lab6, nodes):
+    """Nobody there answers neighbour discovery for it."""
+    router, client = lab6.client("fd00:2::77/64"), lab6.client()
+    router.run("sysctl", "-qw", "net.ipv6.conf.all.forwarding=1")
+    router.run("ip", "link", "add", "far", "type", "veth", "peer", "name", "eth1", "netns", client.name)
+    router.run("ip", "link", "set", "far", "up")
+    client.run("ip", "link", "set", "eth1", "address", NODE, "up")
+    router.run("ip", "addr", "add", "fe80::77/64", "dev", "far", "nodad")
+    for mac in (NODE, POOL_NODE):
+        client.run("ip", "addr", "add", f"{computed(mac)}/128", "dev", "eth1", "nodad")
+        router.run("ip", "-6", "route", "add", f"{computed(mac)}/128", "dev", "far")
+        lab6.server.run("ip", "-6", "route", "add", f"{computed(mac)}/128", "via", "fd00:2::77")
+    client.run("ip", "-6", "route", "add", "default", "via", "fe80::77", "dev", "eth1")
+    router.run("ip", "-6", "route", "add", f"{SERVER6}/128", "via", "fd00:2::1")
+    assert "set hostname web1" in boot_script(client, NODE, source=computed(NODE))
+    assert STRANGE in boot_script(client, NODE, source=computed(POOL_NODE))
+
+
 def test_a_link_local_address_is_nobodys_without_network6(lab6, loaders):
     add_nodes(lab6.daemon(SUBNET, loaders=str(loaders), **EVERYWHERE))
     assert STRANGE in boot_script(lab6.client(mac=NODE), NODE, host=f"[{LINK_LOCAL}%25eth0]")
