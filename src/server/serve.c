@@ -77,7 +77,7 @@ struct server {
     struct session_provider session_provider;
     struct node_http *node_http;
     struct tftp_glue *tftp;
-    struct listeners listening; /* since the start; for the firewall */
+    struct listeners listening; /* since the start */
     struct dhcp_glue *dhcp;
     struct admin *admin;
 };
@@ -163,17 +163,17 @@ static int apply_in_turn(struct server *server, const struct config *fresh,
                          const struct config *back, struct error *ret_error)
 {
     struct error ignored;
-    struct listeners listeners = real_listeners(server);
+    const struct listeners *listeners = &server->listening; /* whatever the file says by now */
     int r = tftp_glue_reload(server->tftp, fresh, ret_error);
     if (r < 0)
         return r;
-    r = dhcp_glue_reload(server->dhcp, fresh, &listeners, ret_error);
+    r = dhcp_glue_reload(server->dhcp, fresh, listeners, ret_error);
     if (r >= 0) {
         r = addresses_set(server->addresses, fresh->subnets, fresh->n_subnets);
         if (r >= 0)
             return 0;
         (void)error_set(ret_error, r, "out of memory");
-        (void)!dhcp_glue_reload(server->dhcp, back, &listeners, &ignored);
+        (void)!dhcp_glue_reload(server->dhcp, back, listeners, &ignored);
     }
     (void)!tftp_glue_reload(server->tftp, back, &ignored);
     return r;

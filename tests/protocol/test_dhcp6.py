@@ -403,6 +403,17 @@ def test_a_network6_that_comes_with_a_reload_waits_for_a_restart(lab):
     assert client.ask(SOLICIT, ia(), IPXE).url.startswith(f"http://[{SERVER6}]/")
 
 
+def test_what_listens_is_what_was_opened(lab):
+    lab.server.run("ip", "addr", "add", f"{SERVER6}/64", "dev", "br0", "nodad")
+    daemon = lab.daemon(SUBNET + IPV6, http="[::]:80", tftp="0.0.0.0:69")
+    told = f"its machines know this server as {SERVER6}, where nothing of [tftp] listens"
+    daemon.keys["tftp"] = "[::]:69"
+    daemon.write_config(SUBNET + IPV6)
+    for times in (1, 2, 3):
+        assert daemon.output().count(told) == times
+        daemon.reload()
+
+
 def test_another_server_on_the_port_is_told(lab, tmp_path):
     need("dnsmasq")
     lab.server.run("ip", "addr", "add", f"{SERVER6}/64", "dev", "br0", "nodad")
