@@ -9,7 +9,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 /* A tree that the process keeps; returns the descriptor of its record. */
 static int make_tree(struct tree *ret_tree)
 {
-    char path[] = "/tmp/nodisk-fuzz-XXXXXX";
+    char path[] = "/dev/shm/nodisk-fuzz-XXXXXX"; /* in memory */
     struct error error;
     if (!mkdtemp(path) || tree_open(path, ret_tree, &error) < 0)
         abort();
