@@ -121,8 +121,8 @@ def test_it_boots_with_one_cable_alone(machine: Machine, daemon: Nodisk, namespa
 
 
 @pytest.mark.full
-def test_a_loader_that_sees_one_card_boots_from_it(daemon: Nodisk, namespace: Namespace) -> None:
-    """As undionly and snponly, which know only the card that they were loaded through."""
+def test_a_card_that_is_not_seen_is_no_path(daemon: Nodisk, namespace: Namespace) -> None:
+    """It is not there; undionly and snponly do not see it either, if they were loaded through another one."""
     alone = Machine(namespace, NAME, CARDS[0])
     try:
         alone.power_on()
