@@ -142,6 +142,39 @@ def json_leases(daemon) -> list:
     return answer["leases"]
 
 
+def wire_of(lab, bridge: str) -> Wire:
+    """Of a machine on another bridge of the server."""
+    machine = lab.client()
+    name = f"x{bridge}"
+    lab.server.run("ip", "link", "add", name, "type", "veth", "peer", "name", "eth1", "netns", machine.name)
+    lab.server.run("ip", "link", "set", name, "master", bridge, "up")
+    machine.run("ip", "link", "set", "eth1", "up")
+    wire = Wire(machine, "eth1")
+    lab.stack.callback(wire.close)
+    return wire
+
+
+def test_each_subnet_has_its_mode(lab):
+    """One is served, in one we are the proxy, one is none of our business: at the same time."""
+    subnets = PROXY
+    for number, mode in ((1, "server"), (2, "off")):
+        lab.server.add_bridge(f"10.{number}.0.1/24", name=f"br{number}")
+        subnets += (SUBNET.replace("10.0.0.", f"10.{number}.0.").replace("lab", f"lab{number}")
+                    .replace("br0", f"br{number}") + f"mode = {mode}\n")
+    daemon = lab.daemon(subnets, http="0.0.0.0:80", tftp="0.0.0.0:69")
+    served, off, proxied = wire_of(lab, "br1"), wire_of(lab, "br2"), Wire(lab.client())
+    lab.stack.callback(proxied.close)
+
+    (offer,) = offers(served, NODE, BIOS, 1)
+    assert offer.address(54) == "10.1.0.1" and offer.yiaddr.startswith("10.1.0.") and offer.siaddr == "10.1.0.1"
+    assert offer.file == b"undionly.kpxe"
+    (offer,) = offers(proxied, NODE, BIOS, 1)
+    assert offer.address(54) == SERVER and offer.yiaddr == "0.0.0.0" and offer.file == b"undionly.kpxe"
+    assert offers_once(off, NODE, BIOS, 1, 3) == []
+    assert offers_once(proxied, STRANGER, PLAIN, 1, 2) == []
+    assert len(json_leases(daemon)) == 1
+
+
 def test_the_same_is_told_at_port_4011(daemon, wire):
     for extra, file in ((UEFI, b"snponly.efi"), (BIOS, b"undionly.kpxe"),
                         (IPXE, b"http://10.0.0.1/boot.ipxe?mac=52-54-00-20-00-01")):
