@@ -193,8 +193,11 @@ bool dhcp_doubles_see_uuid(struct dhcp_doubles *doubles, struct mac_address mac,
 bool dhcp_doubles_see_name(struct dhcp_doubles *doubles, struct mac_address mac, const char *name,
                            uint64_t now, struct mac_address *ret_other)
 {
-    const uint64_t key[] = {hash(doubles->seed, name, strlen(name)),
-                            hash(~doubles->seed, name, strlen(name))};
-    _Static_assert(sizeof(key) == DHCP_UUID_SIZE, "as large as a UUID");
-    return dhcp_doubles_see_uuid(doubles, mac, (const uint8_t *)key, now, ret_other);
+    uint64_t first = hash(doubles->seed, name, strlen(name));
+    uint64_t second = hash(~doubles->seed, name, strlen(name));
+    uint8_t key[DHCP_UUID_SIZE];
+    _Static_assert(sizeof(key) == sizeof(first) + sizeof(second), "as large as a UUID");
+    memcpy(key, &first, sizeof(first));
+    memcpy(key + sizeof(first), &second, sizeof(second));
+    return dhcp_doubles_see_uuid(doubles, mac, key, now, ret_other);
 }

@@ -136,7 +136,7 @@ void admin_show_ibft(struct call *call)
     const char *text = http_query(call->request, "mac");
     struct mac_address mac;
     struct error error;
-    json_t *json;
+    json_t *json = NULL;
     int r = 0;
     if (text && mac_parse(text, &mac) < 0)
         r = error_set(&error, -EINVAL, "mac '%.32s' is none", text);

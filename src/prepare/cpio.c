@@ -97,12 +97,28 @@ static const char *plain_name(const char *name)
     return name;
 }
 
+/* The content of an entry, with a NUL behind it, to be freed. 0: it is skipped, and none. */
+static int read_content(struct cpio_source *source, uint64_t size, bool wanted, char **ret_data)
+{
+    if (!wanted)
+        return skip(source, size);
+    char *data = calloc(1, size + 1);
+    if (!data)
+        return -ENOMEM;
+    int r = size > 0 ? read_exactly(source, data, size) : 1;
+    if (r <= 0) {
+        free(data);
+        return r < 0 ? r : -EBADMSG;
+    }
+    *ret_data = data;
+    return 0;
+}
+
 /* The rest of an entry, whose header is read. 1: it was the archive's trailer. */
 static int read_entry(struct cpio_source *source, const struct header *header,
                       const struct cpio_visitor *visitor)
 {
-    char name[CPIO_MAX_NAME + 1];
-    cleanup_free char *data = NULL;
+    char name[CPIO_MAX_NAME + 1], *data = NULL;
     if (header->name_size == 0 || header->name_size > CPIO_MAX_NAME)
         return -EBADMSG;
     int r = read_exactly(source, name, header->name_size);
@@ -115,21 +131,16 @@ static int read_entry(struct cpio_source *source, const struct header *header,
     struct cpio_entry entry = {
         .name = plain_name(name), .mode = header->mode, .size = header->size};
     bool trailer = str_eq(name, "TRAILER!!!");
-    if (!trailer && header->size <= CPIO_MAX_KEPT && visitor->wants(visitor->context, entry.name)) {
-        data = calloc(1, header->size + 1);
-        r = data ? read_exactly(source, data, header->size) : -ENOMEM;
-        if (r <= 0 && !(r == 0 && header->size == 0))
-            return r < 0 ? r : -EBADMSG;
-        entry.data = data;
-    } else if ((r = skip(source, header->size)) < 0) {
-        return r;
-    }
-    r = align(source);
-    if (r < 0)
-        return r;
-    if (!trailer)
+    bool wanted =
+        !trailer && header->size <= CPIO_MAX_KEPT && visitor->wants(visitor->context, entry.name);
+    r = read_content(source, header->size, wanted, &data);
+    if (r >= 0)
+        r = align(source);
+    entry.data = data;
+    if (r >= 0 && !trailer)
         visitor->entry(visitor->context, &entry);
-    return trailer;
+    free(data);
+    return r < 0 ? r : trailer;
 }
 
 /* The zeros between archives, and the first four bytes behind them. 0: the source ended. */
