@@ -1,6 +1,7 @@
 """A node with two cards in two networks, over both of which it has its disk."""
 
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,11 +17,14 @@ CARDS = ("52:54:00:77:4e:51", "52:54:00:77:4e:52")
 ADDRESSES = ("10.77.0.51", "10.79.0.51")
 PORTALS = ("10.77.0.1", "10.79.0.1")
 TAPS = (f"tap-{NAME}"[:15], "tap-second")
+IPXE_EFI = Path("/boot/ipxe.efi")  # with drivers of its own: it sees both cards
 ROOT_OFFSET = 34 * 1024 * 1024
 SECOND = """
 [subnet second]
 interface = br1
 network = 10.79.0.0/24
+[tftp]
+loaders = {work}/loaders
 """
 
 
@@ -28,7 +32,12 @@ network = 10.79.0.0/24
 def daemon(namespace: Namespace, golden: Path) -> Iterator[Nodisk]:
     """It serves both networks; the node's disk is an overlay."""
     namespace.add_bridge(f"{PORTALS[1]}/24", name="br1")
-    nodisk = Nodisk(namespace, namespace.work / "nodisk", config=CONFIG + SECOND)
+    work = namespace.work / "nodisk"
+    loaders = work / "loaders"
+    loaders.mkdir(parents=True)
+    shutil.copyfile("/usr/lib/ipxe/undionly.kpxe", loaders / "undionly.kpxe")
+    shutil.copyfile(IPXE_EFI, loaders / "ipxe.efi")
+    nodisk = Nodisk(namespace, work, config=CONFIG + "loader-uefi-x64 = ipxe.efi\n" + SECOND)
     nodisk.start()
     nodisk.cli("node", "add", NAME, "--mac", CARDS[0], "--mac", CARDS[1], "--address", ADDRESSES[0],
                "--path", f"{CARDS[1]}={ADDRESSES[1]}", "--image", nodisk.import_image(golden), timeout=900)
@@ -98,6 +107,19 @@ def test_a_path_is_cut_while_it_runs(machine: Machine, daemon: Nodisk, namespace
         wait_until("the path to be back", lambda: active(machine) == 2, 120, 2)
     assert machine.run("dmesg | grep -ciE 'EXT4-fs error|remounting|I/O error, dev dm' || true").output == "0"
     assert daemon.json("status")["duplicates"] == []
+
+
+@pytest.mark.full
+def test_uefi_leaves_both_paths(machine: Machine, daemon: Nodisk) -> None:
+    """With iPXE's own drivers, which know both cards; snponly.efi knows one."""
+    machine.firmware = "uefi"
+    machine.extra[-1] += ",romfile="  # the driver in it would keep the card from the loader
+    machine.power_on()
+    machine.login(timeout=900)
+    said = ibft(machine)
+    assert {said[f"target{i}/ip-addr"] for i in (0, 1)} == set(PORTALS)
+    assert sources(daemon) == set(ADDRESSES)
+    assert active(machine) == 2
 
 
 @pytest.mark.full
