@@ -1,8 +1,9 @@
 #include "server/dhcp6_log.h"
 
 #include "core/log.h"
+#include "server/dhcp_log.h"
 
-#define TEXT_SIZE 512
+#define TEXT_SIZE DHCP_LOG_TEXT_SIZE
 
 static struct endpoint endpoint_of(const struct in6_addr *address)
 {
@@ -37,24 +38,6 @@ struct words {
     const char *subnet;
 };
 
-static void describe_no_loader(const struct dhcp6_oddity *o, const struct words *w,
-                               char text[static TEXT_SIZE])
-{
-    enum dhcp_loader loader = dhcp_architecture_loader(o->client.architecture);
-    if (loader == DHCP_LOADERS)
-        snprintf(text, TEXT_SIZE,
-                 "%s boots by %s and calls itself architecture %u, which is not known here: it "
-                 "gets nothing to boot",
-                 w->mac, dhcp_client_word(&o->client), o->client.architecture);
-    else
-        snprintf(text, TEXT_SIZE,
-                 "%s boots by %s and is %s (architecture %u), for which there is no loader: it "
-                 "gets nothing to boot; put one into the loaders directory and name it by `%s` of "
-                 "[subnet %s]",
-                 w->mac, dhcp_client_word(&o->client), dhcp_loader_kind(loader)->word,
-                 o->client.architecture, dhcp_loader_kind(loader)->key, w->subnet);
-}
-
 static void describe(const struct dhcp6_oddity *o, const struct words *w,
                      char text[static TEXT_SIZE])
 {
@@ -83,7 +66,7 @@ static void describe(const struct dhcp6_oddity *o, const struct words *w,
                  w->mac, dhcp_client_word(&o->client), w->subnet);
         break;
     case DHCP6_ODD_NO_LOADER:
-        describe_no_loader(o, w, text);
+        dhcp_log_describe_no_loader(&o->client, w->mac, w->subnet, text);
         break;
     case DHCP6_ODD_TAKEN:
         snprintf(text, TEXT_SIZE,

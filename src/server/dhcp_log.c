@@ -74,22 +74,22 @@ static int level_of(enum dhcp_oddity_kind kind)
     }
 }
 
-static void describe_no_loader(const struct dhcp_oddity *o, const struct words *w, char *text,
-                               size_t size)
+void dhcp_log_describe_no_loader(const struct dhcp_client *client, const char *mac,
+                                 const char *subnet, char text[static DHCP_LOG_TEXT_SIZE])
 {
-    enum dhcp_loader loader = dhcp_architecture_loader(o->client.architecture);
+    enum dhcp_loader loader = dhcp_architecture_loader(client->architecture);
     if (loader == DHCP_LOADERS)
-        snprintf(text, size,
+        snprintf(text, DHCP_LOG_TEXT_SIZE,
                  "%s boots by %s and calls itself architecture %u, which is not known here: it "
                  "gets nothing to boot",
-                 w->mac, dhcp_client_word(&o->client), o->client.architecture);
+                 mac, dhcp_client_word(client), client->architecture);
     else
-        snprintf(text, size,
+        snprintf(text, DHCP_LOG_TEXT_SIZE,
                  "%s boots by %s and is %s (architecture %u), for which there is no loader: it "
                  "gets nothing to boot; put one into the loaders directory and name it by `%s` of "
                  "[subnet %s]",
-                 w->mac, dhcp_client_word(&o->client), dhcp_loader_kind(loader)->word,
-                 o->client.architecture, dhcp_loader_kind(loader)->key, w->subnet);
+                 mac, dhcp_client_word(client), dhcp_loader_kind(loader)->word,
+                 client->architecture, dhcp_loader_kind(loader)->key, subnet);
 }
 
 static void place_words(const struct dhcp_place *place, char *text, size_t size)
@@ -181,7 +181,7 @@ static void describe(const struct dhcp_oddity *o, const struct words *w, char *t
                  w->address, w->mac);
         break;
     case DHCP_ODD_NO_LOADER:
-        describe_no_loader(o, w, text, size);
+        dhcp_log_describe_no_loader(&o->client, w->mac, w->subnet, text);
         break;
     case DHCP_ODD_LEFT_OUT:
         snprintf(text, size,
