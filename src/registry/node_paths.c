@@ -36,45 +36,34 @@ int node_paths_set(struct registry *registry, struct db *db, int64_t node_id,
     return r < 0 ? r : 0;
 }
 
-/* The text of a path that is wrong in the way that the query looks for. 1: there is one. */
-static int find_wrong(struct db *db, const char *sql, int64_t node_id,
-                      char text[static NAME_MAX_LEN + 1], struct error *ret_error)
-{
-    return find_holder(db, sql, DB_VALUES(db_int(node_id)), text, ret_error);
-}
+/* What a node's paths may not be: a query that finds it, and the sentence around what was found. */
+static const struct {
+    const char *sql, *before, *after;
+} wrongs[] = {
+    {"SELECT p.mac FROM node_paths p WHERE p.node_id = ? AND p.mac NOT IN"
+     " (SELECT mac FROM node_macs WHERE node_id = p.node_id)",
+     "the path of card ",
+     ": that is none of the node's macs; give it with --mac, too, or other paths (--path none: no "
+     "path)"},
+    {"SELECT p.address FROM node_paths p JOIN nodes n ON n.id = p.node_id"
+     " WHERE p.node_id = ? AND (n.address IS NULL OR n.address = p.address)",
+     "the path with the address ",
+     ": the node needs an address of its own, too, and another one: give it with --address"},
+    {"SELECT n.name FROM nodes n WHERE n.id = ?"
+     " AND (SELECT count(*) FROM node_paths WHERE node_id = n.id) >="
+     " (SELECT count(*) FROM node_macs WHERE node_id = n.id)",
+     "node '", "' has a path for each of its cards; one card is for the node's own address"},
+};
 
 int node_paths_check(struct db *db, int64_t node_id, struct error *ret_error)
 {
     char text[NAME_MAX_LEN + 1];
-    int r = find_wrong(db,
-                       "SELECT p.mac FROM node_paths p WHERE p.node_id = ? AND p.mac NOT IN"
-                       " (SELECT mac FROM node_macs WHERE node_id = p.node_id)",
-                       node_id, text, ret_error);
-    if (r > 0)
-        return error_set(ret_error, -EINVAL,
-                         "the path of card %s: that is none of the node's macs; give it with "
-                         "--mac, too, or other paths (--path none: no path)",
-                         text);
-    if (r >= 0)
-        r = find_wrong(db,
-                       "SELECT p.address FROM node_paths p JOIN nodes n ON n.id = p.node_id"
-                       " WHERE p.node_id = ? AND (n.address IS NULL OR n.address = p.address)",
-                       node_id, text, ret_error);
-    if (r > 0)
-        return error_set(ret_error, -EINVAL,
-                         "the path with the address %s: the node needs an address of its own, too, "
-                         "and another one: give it with --address",
-                         text);
-    if (r >= 0)
-        r = find_wrong(db,
-                       "SELECT n.name FROM nodes n WHERE n.id = ?"
-                       " AND (SELECT count(*) FROM node_paths WHERE node_id = n.id) >="
-                       " (SELECT count(*) FROM node_macs WHERE node_id = n.id)",
-                       node_id, text, ret_error);
-    if (r > 0)
-        return error_set(ret_error, -EINVAL,
-                         "node '%s' has a path for each of its cards; one card is for the node's "
-                         "own address",
-                         text);
-    return r < 0 ? r : 0;
+    for (size_t i = 0; i < ARRAY_SIZE(wrongs); i++) {
+        int r = find_holder(db, wrongs[i].sql, DB_VALUES(db_int(node_id)), text, ret_error);
+        if (r < 0)
+            return r;
+        if (r > 0)
+            return error_set(ret_error, -EINVAL, "%s%s%s", wrongs[i].before, text, wrongs[i].after);
+    }
+    return 0;
 }
