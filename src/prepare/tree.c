@@ -1,6 +1,8 @@
 /* openat2(2) with RESOLVE_IN_ROOT: the kernel keeps us inside, whatever the links say. */
 #include "prepare/tree.h"
 
+#include "core/read_at.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -76,21 +78,13 @@ static int read_all(int fd, struct arena *arena, size_t size, size_t limit, cons
     if (size > limit)
         return -EFBIG;
     char *data = arena_alloc(arena, size + 1);
-    size_t done = 0;
     if (!data)
         return -ENOMEM;
-    while (done < size) {
-        ssize_t n = read(fd, data + done, size - done);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        if (n == 0)
-            break;
-        done += (size_t)n;
-    }
+    ssize_t n = read_at(fd, data, size, 0);
+    if (n < 0)
+        return (int)n;
     *ret_data = data;
-    *ret_size = done;
+    *ret_size = (size_t)n;
     return 0;
 }
 
