@@ -8,6 +8,7 @@ import contextlib
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -234,6 +235,13 @@ def listing(directory: str, look: Callable[[Path], T]) -> list[T]:
         with contextlib.suppress(OSError):
             found.append(look(entry))
     return found
+
+
+def need(*programs: str) -> None:
+    """Skips the test if one of them is not there."""
+    for program in programs:
+        if not shutil.which(program, path="/usr/sbin:/sbin:/usr/bin:/bin:/lib/systemd"):
+            pytest.skip(f"{program} is not installed")
 
 
 def wait_until(check, what: str, seconds: float = 30) -> None:

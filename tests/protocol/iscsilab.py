@@ -3,7 +3,6 @@
 import contextlib
 import itertools
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from daemon import BASE_IQN, NODISK, ROOT, Daemon, wait_until
+from daemon import BASE_IQN, NODISK, ROOT, Daemon, need, wait_until
 
 sys.path.insert(0, str(ROOT / "tests"))
 from lab.iscsi import INITIATOR, LoginRefused, Session  # noqa: E402
@@ -120,13 +119,6 @@ def run(*command: object, timeout: float = 120, check: bool = True) -> subproces
                           stdin=subprocess.DEVNULL)
     assert not check or done.returncode == 0, f"{words} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
     return done
-
-
-def need(*programs: str) -> None:
-    """Skips the test if one of them is not there."""
-    for program in programs:
-        if not shutil.which(program, path="/usr/sbin:/sbin:/usr/bin:/bin"):
-            pytest.skip(f"{program} is not installed")
 
 
 def qemu(volume: Volume, **more: object) -> str:

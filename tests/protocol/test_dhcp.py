@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import sqlite3
@@ -14,7 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
-from daemon import sanitized, wait_until
+from daemon import need, sanitized, wait_until
 from netlab import (ACK, DECLINE, DISCOVER, FAR, INFORM, NAK, OFFER, RELEASE, REQUEST, SERVER, SUBNET, Client,
                     LabDaemon, Message, NetLab, Wire, checksum, inside, mac_bytes)
 
@@ -39,12 +38,6 @@ def wire(lab, daemon):
 
 def in_pool(address: str) -> bool:
     return 100 <= int(address.rsplit(".", 1)[1]) <= 199 and address.startswith("10.0.0.")
-
-
-def need(*programs: str) -> None:
-    for program in programs:
-        if not shutil.which(program, path="/usr/sbin:/sbin:/usr/bin:/bin"):
-            pytest.skip(f"{program} is not installed")
 
 
 # --- real clients ---

@@ -2,7 +2,6 @@
 
 import os
 import shlex
-import shutil
 import socket
 import struct
 import subprocess
@@ -10,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from daemon import wait_until
+from daemon import need, wait_until
 from dhcp6lab import (ADVERTISE, BOOT_URL, CLIENT_ID, CONFIRM, DECLINE, DNS, DOMAINS, IA_PD, IA_TA,
                       INFORMATION_REQUEST, INTERFACE_ID, IPXE, PREFERENCE, RAPID_COMMIT, REBIND, RELAY_MESSAGE,
                       RELAY_REPLY, RELEASE, RENEW, REPLY, REQUEST, SERVER_ID, SOLICIT, STATUS, VENDOR_CLASS, Answer,
@@ -27,12 +26,6 @@ LISTEN = {"http": f"10.0.0.1:80 [{SERVER6}]:80", "tftp": f"10.0.0.1:69 [{SERVER6
 NETWORKD = "/lib/systemd/systemd-networkd"
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for network namespaces")
-
-
-def need(*programs: str) -> None:
-    for program in programs:
-        if not shutil.which(program, path="/usr/sbin:/sbin:/usr/bin:/bin:/lib/systemd"):
-            pytest.skip(f"{program} is not installed")
 
 
 def start(lab: NetLab, more: str = "", subnets: str = SUBNET):

@@ -3,13 +3,12 @@
 import json
 import os
 import shlex
-import shutil
 import struct
 import subprocess
 from pathlib import Path
 
 import pytest
-from daemon import wait_until
+from daemon import need, wait_until
 from netlab import DISCOVER, SERVER, SUBNET, Client, Wire
 
 NODE = "52:54:00:00:00:01"
@@ -35,11 +34,6 @@ def daemon(lab):
     daemon.ok("group", "set", "rack1", "--option", "ntp-servers=10.0.0.7", "--option", "mtu=1300")
     daemon.ok("node", "set", "web1", "--option", "mtu=1200")
     return daemon
-
-
-def need(program: str) -> None:
-    if not shutil.which(program, path="/usr/sbin:/sbin:/usr/bin:/bin:/lib/systemd"):
-        pytest.skip(f"{program} is not installed")
 
 
 def script(tmp_path: Path) -> Path:

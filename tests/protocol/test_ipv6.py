@@ -1,11 +1,10 @@
 """Machines that reach the server over IPv6, by its address and by its link-local one."""
 
 import os
-import shutil
 from pathlib import Path
 
 import pytest
-from daemon import BASE_IQN, wait_until
+from daemon import BASE_IQN, need, wait_until
 from iscsilab import MIB
 from lab.iscsi import INITIATOR, Session, discover
 from netlab import SERVER, SUBNET, Client, LabDaemon, Wire, inside
@@ -17,11 +16,6 @@ LINK_LOCAL = "fe80::1"
 CLIENT, CLIENT_LINK_LOCAL = "52:54:00:06:00:50", "fe80::5054:ff:fe06:50"
 EVERYWHERE = {name: f"0.0.0.0:{port} [::]:{port}" for name, port in
               {"http": 80, "tftp": 69, "iscsi": 3260}.items()}
-
-
-def need(program: str) -> None:
-    if not shutil.which(program, path="/usr/sbin:/sbin:/usr/bin:/bin"):
-        pytest.skip(f"{program} is not installed")
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import os
 import select
-import shutil
 import signal
 import socket
 import struct
@@ -12,17 +11,12 @@ import time
 from pathlib import Path
 
 import pytest
-from daemon import wait_until
+from daemon import need, wait_until
 from netlab import SERVER, SUBNET, inside
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for network namespaces")
 
 RRQ, WRQ, DATA, ACK, ERROR, OACK = range(1, 7)
-
-
-def need(program: str) -> None:
-    if not shutil.which(program, path="/usr/sbin:/sbin:/usr/bin:/bin"):
-        pytest.skip(f"{program} is not installed")
 
 
 @pytest.fixture
