@@ -1,93 +1,28 @@
 """A plain Debian, prepared by `nodisk prepare` and nothing else, is one that boots diskless."""
 
-import argparse
-import hashlib
-import os
 import shutil
-import subprocess
 import uuid
 from collections.abc import Iterator
-from importlib.machinery import SourceFileLoader
-from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 
 import pytest
 from test_golden_image import ADDRESS, HANGS, MAC, NAME, Setup, check_running, debugfs
 
-from conftest import PASSWORD, ROOT
-from lab.nodisk import Nodisk, find_binary
+from lab.nodisk import Nodisk
+from lab.prepared import CARDS, MACHINE_ID, make_image, plain_tar, prepare, snapshot, unpack
 from lab.process import wait_until
 from lab.qemu import Machine
 
 pytestmark = pytest.mark.full
-
-# As after an ordinary installation, with what configures the network and a server for SSH.
-PACKAGES = ("linux-image-cloud-amd64,systemd-sysv,dbus,udev,openssh-server,initramfs-tools,e2fsprogs,logsave,"
-            "iproute2,netbase,open-iscsi,busybox,zstd,libnss-myhostname,ifupdown,isc-dhcp-client")
-
-# What the card of QEMU's machine is called; ifupdown takes it by either name.
-CARDS = ["ens3", "enp0s3"]
-
-
-def make_plain() -> Path:
-    """A plain Debian 12 as a tar file in the cache."""
-    cache = Path(os.environ.get("NODISK_CACHE", "/var/cache/nodisk"))
-    cache.mkdir(parents=True, exist_ok=True)
-    kept = cache / f"plain-bookworm-{hashlib.sha256(PACKAGES.encode()).hexdigest()[:16]}.tar"
-    if not kept.exists():
-        part = kept.with_suffix(".part.tar")
-        subprocess.run(["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "mmdebstrap",
-                        "--quiet", "--mode=root", "--variant=minbase", "--format=tar", f"--include={PACKAGES}",
-                        "bookworm", part], check=True)
-        part.rename(kept)
-    return kept
 
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A plain Debian 12 in a directory, in which every card would be set up by DHCP."""
     root = tmp_path_factory.mktemp("plain") / "root"
-    root.mkdir()
-    subprocess.run(["tar", "-C", root, "--numeric-owner", "-xf", make_plain()], check=True)
-    interfaces = "auto lo\niface lo inet loopback\n" + "".join(
-        f"allow-hotplug {card}\niface {card} inet dhcp\n" for card in CARDS)
-    (root / "etc/network/interfaces").write_text(interfaces)
-    (root / "etc/machine-id").write_text("0123456789abcdef0123456789abcdef\n")
-    subprocess.run(["chroot", root, "chpasswd"], input=f"root:{PASSWORD}", text=True, check=True)
+    unpack(plain_tar(), root)
     yield root
     shutil.rmtree(root)
-
-
-def prepare(root: Path, *arguments: str, code: int = 0) -> str:
-    """`nodisk prepare` of the tree; what it says on standard output."""
-    result = subprocess.run([find_binary(), "prepare", "--root", root, *arguments], capture_output=True,
-                            text=True, timeout=600)
-    assert result.returncode == code, result.stdout + result.stderr
-    return result.stdout
-
-
-def snapshot(root: Path) -> dict[str, tuple]:
-    """All names with what they are, but for what update-initramfs makes."""
-    found = {}
-    for path in root.rglob("*"):
-        name = str(path.relative_to(root))
-        if name.startswith(("boot/initrd.img", "var/lib/initramfs-tools")):
-            continue
-        st = path.lstat()
-        what = os.readlink(path) if path.is_symlink() else None
-        if path.is_file() and not path.is_symlink():
-            what = hashlib.sha256(path.read_bytes()).digest()
-        when = st.st_mtime_ns if path.is_file() and not path.is_symlink() else 0
-        found[name] = (st.st_mode, st.st_uid, st.st_gid, when, what)
-    return found
-
-
-def builder():
-    """image/debian12/build as a module, which can make a disk of a directory."""
-    loader = SourceFileLoader("golden_build", str(ROOT / "image/debian12/build"))
-    module = module_from_spec(spec_from_loader("golden_build", loader))
-    loader.exec_module(module)
-    return module
 
 
 def test_a_real_debian(plain: Path) -> None:
@@ -108,14 +43,9 @@ def test_a_real_debian(plain: Path) -> None:
 
 @pytest.fixture(scope="module")
 def image(plain: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A disk of it, prepared. Its GRUB is the golden image's: there is no disk to install one on yet."""
+    """A disk of it, prepared."""
     work = tmp_path_factory.mktemp("disk")
-    root_uuid = str(uuid.uuid4())
-    (plain / "boot/grub").mkdir(exist_ok=True)
-    shutil.copy(ROOT / "image/debian12/files/boot/grub/grub.cfg", plain / "boot/grub")
-    prepare(plain, "--root-uuid", root_uuid, "--no-undo")
-    options = argparse.Namespace(size=3 << 30, stock=False)
-    yield builder().make_disk(options, work, work / "log", plain, root_uuid)
+    yield make_image(plain, work)
     shutil.rmtree(work)
 
 
@@ -144,7 +74,7 @@ def test_boot(server: Nodisk, image: Path) -> None:
         check_left_alone(machine)
         assert machine.run("ls /etc/ssh/ssh_host_*_key | wc -l").output == "3"
         assert len(machine.run("cat /etc/machine-id").output) == 32
-        assert machine.run("cat /etc/machine-id").output != "0123456789abcdef0123456789abcdef"
+        assert machine.run("cat /etc/machine-id").output != MACHINE_ID
 
         machine.run("echo kept >/root/kept")  # not synced: shutdown has to do it
         here = len(machine.console.text)
