@@ -11,7 +11,8 @@
 
 #define BUFFER_SIZE (1 * MIB)
 
-/* Steps return 1: call me again; 0: done with this, go on with what import->step says. */
+/* Steps return 1: call me again; 0: done with this, go on with what import->step says. Whoever
+ * drives the import is told of each, however little time it takes. */
 struct import_step {
     const char *stage;
     int (*run)(struct import *import, uint64_t until, struct error *ret_error);
@@ -32,7 +33,7 @@ static const struct import_step checksum = {"computing the checksum", run_digest
 static void go_on_with(struct import *import, const struct import_step *step, uint64_t total)
 {
     import->step = step;
-    import->stage = step ? step->stage : "";
+    import->stage = step->stage;
     import->done = 0;
     import->total = total;
 }
@@ -275,7 +276,7 @@ static int run_digest(struct import *import, uint64_t until, struct error *ret_e
     if (r < 0 || import->digest.done < import->size)
         return r < 0 ? r : 1;
     digest_text(&import->digest, import->sha256);
-    go_on_with(import, NULL, import->size);
+    import->step = NULL; /* its stage remains to be told */
     return 0;
 }
 
@@ -321,10 +322,7 @@ int import_begin(struct import *import, struct error *ret_error)
 
 int import_step(struct import *import, uint64_t budget, struct error *ret_error)
 {
-    uint64_t until = clock_monotonic_usec() + budget;
-    int r = 0;
-    while (import->step && r == 0 && clock_monotonic_usec() < until)
-        r = import->step->run(import, until, ret_error);
+    int r = import->step->run(import, clock_monotonic_usec() + budget, ret_error);
     return r < 0 ? r : import->step != NULL;
 }
 

@@ -53,8 +53,8 @@ int import_check_size(const char *name, uint64_t size, struct error *ret_error) 
 
 /* Zeroed but for what the caller sets. */
 int import_begin(struct import *import, struct error *ret_error) MUST_CHECK;
-/* Works for about `budget` microseconds. 1: there is more to do; 0: `to` is complete (not yet
- * durable), and size, format and sha256 are what it is. */
+/* Works for about `budget` microseconds, or up to the end of a stage. 1: there is more to do; 0:
+ * `to` is complete (not yet durable), and size, format and sha256 are what it is. */
 int import_step(struct import *import, uint64_t budget, struct error *ret_error) MUST_CHECK;
 /* Ends whatever is under way; the descriptors of the caller stay open. One that was not begun is
  * fine. */

@@ -4,6 +4,7 @@ import bz2
 import contextlib
 import gzip
 import hashlib
+import itertools
 import json
 import lzma
 import os
@@ -486,13 +487,25 @@ def test_an_image_that_somebody_has_open_for_writing(daemon, disk, tmp_path):
     daemon.ok("image", "import", source, "--name", "x")
 
 
+def test_each_stage_is_told_however_short_it_is(daemon, disk, tmp_path):
+    source = tmp_path / "x.qcow2"
+    run("qemu-img", "convert", "-O", "qcow2", disk, source)
+    lines = daemon.post("/v1/images", name="x", path=str(source)).lines
+    told = [line["progress"] for line in lines[:-1]]
+    stages = [name for name, _ in itertools.groupby(told, key=lambda progress: progress["stage"])]
+    assert stages == [None, "checking", "converting", "computing the checksum"]
+    for stage in stages:
+        done = [progress["done"] for progress in told if progress["stage"] == stage]
+        assert done == sorted(done)
+    assert told[-1]["done"] == told[-1]["total"] == SIZE
+
+
 def test_the_bar_tells_the_stages(daemon, slow):
     done = daemon.cli("image", "import", slow / "slow.qcow2", "--name", "x")
     assert done.returncode == 0
     lines = re.findall(r"importing x, (.*): (\d+) %", done.stderr)
-    stages = list(dict.fromkeys(stage for stage, _ in lines))
-    assert "computing the checksum" in stages
-    for stage in stages:
+    assert lines[-1] == ("computing the checksum", "100")
+    for stage in {stage for stage, _ in lines}:
         percents = [int(percent) for name, percent in lines if name == stage]
         assert percents == sorted(percents) and percents[-1] <= 100
 
