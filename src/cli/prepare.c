@@ -6,6 +6,7 @@
 #include "prepare/command.h"
 #include "prepare/diff.h"
 #include "prepare/recipe.h"
+#include "prepare/sysvinit.h"
 #include "prepare/undo.h"
 
 #include <errno.h>
@@ -203,6 +204,26 @@ static void tell_undone(void *context, const char *path, int result)
                                        : "was changed since and stays (--force: as it was, too)");
 }
 
+/* What has to follow the files: the initramfs, and under sysvinit the links to scripts that are
+ * gone.
+ */
+static int run_after_undo(const struct tree *tree, struct error *ret_error)
+{
+    static const char *const initramfs[] = {"update-initramfs", "-u", "-k", "all", NULL},
+                             *const script[] = {"update-rc.d", "nodisk", "remove", NULL},
+                             *const up[] = {"update-rc.d", "nodisk-up", "remove", NULL};
+    const char *const *const commands[] = {initramfs, script, up};
+    size_t count = sysvinit_is_init(tree) && !tree_exists(tree, "etc/init.d/nodisk") ? 3 : 1;
+    for (size_t i = tree_exists(tree, "usr/sbin/update-initramfs") ? 0 : 1; i < count; i++) {
+        const struct plan_command command = {.argv = commands[i]};
+        tell_command(&command);
+        int r = command_run(tree, commands[i], ret_error);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
 static int undo(const struct cli *cli, const struct args *args, const struct tree *tree)
 {
     struct error error;
@@ -211,17 +232,12 @@ static int undo(const struct cli *cli, const struct args *args, const struct tre
     int r = undo_all(tree, args_given(args, "force"), dry, tell_undone, (void *)cli, &kept, &error);
     if (r < 0)
         return cli_fail(&error);
-    static const char *const update[] = {"update-initramfs", "-u", "-k", "all", NULL};
-    if (!dry && !args_given(args, "no-commands") &&
-        tree_exists(tree, "usr/sbin/update-initramfs")) {
-        const struct plan_command command = {.argv = update};
-        tell_command(&command);
-        r = command_run(tree, update, &error);
-        if (r < 0)
-            return cli_fail(&error);
-    } else if (!cli->json) {
+    if (!dry && !args_given(args, "no-commands"))
+        r = run_after_undo(tree, &error);
+    else if (!cli->json)
         printf("left to you: update-initramfs -u -k all\n");
-    }
+    if (r < 0)
+        return cli_fail(&error);
     if (cli->json)
         r = show_json(json_pack("{s:i, s:b}", "kept", (int)kept, "done", !dry));
     return kept ? CLI_FAILED : r;

@@ -2,6 +2,7 @@
 #include "prepare/check_rules.h"
 #include "prepare/edit.h"
 #include "prepare/packages.h"
+#include "prepare/sysvinit.h"
 
 #include <ctype.h>
 
@@ -58,8 +59,10 @@ static void check_ifupdown(struct check *check)
     struct plan *plan = &check->plan;
     if (!plan_exists(plan, "sbin/ifup") && !plan_exists(plan, "usr/sbin/ifup"))
         return;
-    bool guarded = plan_exists(plan, UNITS "networking.service.d/nodisk.conf") &&
-                   plan_exists(plan, UNITS "ifup@.service.d/nodisk.conf");
+    bool guarded = sysvinit_is_init(plan->tree)
+                       ? plan_exists(plan, "etc/network/if-pre-up.d/nodisk")
+                       : plan_exists(plan, UNITS "networking.service.d/nodisk.conf") &&
+                             plan_exists(plan, UNITS "ifup@.service.d/nodisk.conf");
     const char *text = plan_text(plan, "etc/network/interfaces");
     if (text)
         check_interfaces(check, "etc/network/interfaces", text, &guarded);
@@ -123,7 +126,8 @@ static void check_networkd(struct check *check)
                         "the boot card, too, networkd takes its address away",
                         names.names[i]);
     }
-    if (!plan_exists(plan, UNITS "multi-user.target.wants/systemd-networkd.service") &&
+    if (!sysvinit_is_init(plan->tree) &&
+        !plan_exists(plan, UNITS "multi-user.target.wants/systemd-networkd.service") &&
         plan_get(plan, UNITS "multi-user.target.wants/systemd-networkd.service")->kind != TREE_LINK)
         check_found(
             check, WARNING, "networkd-off", "up", NULL,
@@ -251,13 +255,13 @@ void check_services(struct check *check)
     if (!status || !packages_installed(status, "open-iscsi"))
         check_found(check, ERROR, "open-iscsi", "initramfs", NULL,
                     "open-iscsi is not installed: nothing can log in to the disk");
-    if (!plan_exists(plan, "lib/systemd/systemd"))
+    if (!plan_exists(plan, "lib/systemd/systemd") && !sysvinit_is_init(plan->tree))
         check_found(check, ERROR, "no-systemd", "shutdown",
                     "nothing here: other init systems are not known so far",
                     "there is no systemd: what stops the network at shutdown before the disk is "
                     "written was not checked");
     check_iscsid(check);
-    if (!plan_exists(plan, UNITS "iscsid.service"))
+    if (!sysvinit_is_init(plan->tree) && !plan_exists(plan, UNITS "iscsid.service"))
         check_found(
             check, WARNING, "iscsid-takes-over", "system", NULL,
             "open-iscsi's own iscsid.service takes the session over: a second login, and two "

@@ -5,6 +5,7 @@
 #include "core/util.h"
 
 struct prepare_file {
+    const char *kind; /* of system: "debian" are those that all others have, too, but for its own */
     const char *step; /* of the recipe */
     const char *path;
     uint32_t mode;

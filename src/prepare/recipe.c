@@ -1,5 +1,7 @@
 #include "prepare/recipe.h"
 
+#include "prepare/sysvinit.h"
+
 #include <errno.h>
 
 /* Later steps see what earlier ones have planned; the initramfs is made of what all of them wrote.
@@ -21,6 +23,10 @@ static const struct recipe_step steps[] = {
      step_network},
     {"resolver", "name servers are the node's own, from the iBFT", step_resolver},
     {"up", "the node tells its server that it is up; nothing depends on it", step_up},
+    {"sysvinit",
+     "init scripts in place of units; halt and reboot leave the network up until the disk is "
+     "written",
+     step_sysvinit},
     {"boot-record", "what GRUB boots is written down, so that the server can send it whole",
      step_boot_record},
     {"fstab", "root is found by its UUID and does not wait for the network; no swap across it",
@@ -58,9 +64,10 @@ static int check_system(const struct plan *plan, struct error *ret_error)
         return error_set(ret_error, -EOPNOTSUPP,
                          "%s makes its initramfs with dracut: only initramfs-tools is known so far",
                          tree->path);
-    if (!tree_exists(tree, "lib/systemd/systemd"))
+    if (!tree_exists(tree, "lib/systemd/systemd") && !sysvinit_is_init(plan->tree))
         return error_set(ret_error, -EOPNOTSUPP,
-                         "%s has no systemd: only systems with it can be prepared so far",
+                         "%s has neither systemd nor sysvinit-core: only systems with one of them "
+                         "can be prepared so far",
                          tree->path);
     return 0;
 }

@@ -2,7 +2,8 @@
  * The recipe that makes an installed system one that boots diskless, on whatever node: named steps,
  * each of which says what it does and puts what it wants into the plan.
  *
- * There is one so far: of Debian and what is made from it, with initramfs-tools and systemd.
+ * There is one so far: of Debian and what is made from it, with initramfs-tools, and with systemd
+ * or sysvinit.
  */
 #pragma once
 
@@ -26,6 +27,7 @@ void step_initramfs(struct plan *plan);
 void step_network(struct plan *plan);
 void step_resolver(struct plan *plan);
 void step_up(struct plan *plan);
+void step_sysvinit(struct plan *plan);
 void step_boot_record(struct plan *plan);
 void step_fstab(struct plan *plan);
 void step_resume(struct plan *plan);

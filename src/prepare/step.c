@@ -2,6 +2,7 @@
 #include "prepare/files.h"
 #include "prepare/packages.h"
 #include "prepare/recipe.h"
+#include "prepare/sysvinit.h"
 
 #define UNITS "etc/systemd/system/"
 
@@ -30,6 +31,8 @@ static void put_files(struct plan *plan, const char *keep)
         const struct prepare_file *file = &files[i];
         if (!str_eq(file->step, plan->step))
             continue;
+        if (str_has_prefix(file->path, "etc/systemd/") && sysvinit_is_init(plan->tree))
+            continue;
         if (keep && str_has_prefix(file->path, keep) && plan_exists(plan, file->path))
             continue;
         plan_file(plan, file->path, file->mode, file->data, file->size);
@@ -38,6 +41,8 @@ static void put_files(struct plan *plan, const char *keep)
 
 static void enable_for(struct plan *plan, const char *unit, const char *target, const char *where)
 {
+    if (sysvinit_is_init(plan->tree))
+        return;
     const char *path = plan_format(plan, UNITS "%s.wants/%s", target, unit);
     /* whoever enabled it may have written its place in another way */
     if (plan_get(plan, path)->kind != TREE_LINK)
@@ -78,7 +83,8 @@ void step_network(struct plan *plan)
     put_files(plan, NULL);
     enable_for(plan, "systemd-networkd.service", "multi-user.target", "/lib/systemd/system");
     enable_for(plan, "systemd-networkd.socket", "sockets.target", "/lib/systemd/system");
-    if (plan_get(plan, UNITS "dbus-org.freedesktop.network1.service")->kind != TREE_LINK)
+    if (!sysvinit_is_init(plan->tree) &&
+        plan_get(plan, UNITS "dbus-org.freedesktop.network1.service")->kind != TREE_LINK)
         plan_link(plan, UNITS "dbus-org.freedesktop.network1.service",
                   "/lib/systemd/system/systemd-networkd.service");
 }

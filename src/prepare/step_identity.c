@@ -52,4 +52,5 @@ void step_random_seed(struct plan *plan)
 {
     plan_remove(plan, "var/lib/systemd/random-seed");
     plan_remove(plan, "var/lib/systemd/credential.secret");
+    plan_remove(plan, "var/lib/urandom/random-seed");
 }
