@@ -38,7 +38,7 @@ class Namespace:
         """The command line that runs WORDS in the namespace."""
         return ["ip", "netns", "exec", self.name, *words]
 
-    def run(self, *words: object, check: bool = True, timeout: float = 60):
+    def run(self, *words: object, check: bool = True, timeout: float = 120):
         """Runs a command in the namespace to its end."""
         return run(*self.command(*words), check=check, timeout=timeout)
 

@@ -8,6 +8,7 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -22,6 +23,7 @@ import pytest
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[2]
 NODISK = os.environ.get("NODISK", str(ROOT / "build" / "nodisk"))
+RELOADED = re.compile(r"configuration (?:not )?reloaded")
 BASE_IQN = "iqn.2026-11.lan.example"
 
 
@@ -90,7 +92,7 @@ class Daemon:
 
     def start(self) -> "Daemon":
         self.launch()
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 raise RuntimeError(f"the daemon ended:\n{self.output()}")
@@ -106,7 +108,7 @@ class Daemon:
         self.log.unlink(missing_ok=True)
         self.launch()
         try:
-            assert self.process.wait(timeout=30) == 1, self.output()
+            assert self.process.wait(timeout=60) == 1, self.output()
         finally:
             self.kill()
         return self.output()
@@ -116,18 +118,47 @@ class Daemon:
         if self.process is None:
             return
         self.process.send_signal(signal.SIGTERM)
-        status = self.process.wait(timeout=30)
+        status = self.process.wait(timeout=60)
         self.process = None
         assert status == 0, self.output()
         assert not self.socket.exists()
 
     def kill(self) -> None:
         self.process.kill()
-        self.process.wait(timeout=30)
+        self.process.wait(timeout=60)
         self.process = None
 
+    # --- its log, which a thread of its own writes, later than things happen ---
+
     def output(self) -> str:
+        """The log, as far as it is written."""
         return self.log.read_text(errors="replace")
+
+    def _lines(self, words: tuple[str, ...]) -> list[str]:
+        return [line for line in self.output().splitlines() if all(word in line for word in words)]
+
+    def wait_line(self, *words: str, times: int = 1, seconds: float = 60) -> None:
+        """Until the log has a line with all these words, or so many of them."""
+        wait_until(lambda: len(self._lines(words)) >= times, lambda: f"{words} in the log:\n{self.output()}", seconds)
+
+    def lines(self, *words: str) -> list[str]:
+        """The lines of the log, about all that has happened, that have all these words."""
+        if self.process:
+            self.settle()
+        return self._lines(words)
+
+    def settle(self) -> None:
+        """Until the log has all that has happened: the control thread reads its configuration again,
+        and before it does so a second time, it has taken what it was told before the first."""
+        self.reload()
+        self.reload()
+
+    def reload(self) -> None:
+        """SIGHUP, until the daemon says what came of it."""
+        before = len(RELOADED.findall(self.output()))
+        self.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: len(RELOADED.findall(self.output())) > before,
+                   lambda: f"the reload:\n{self.output()}")
 
     def __enter__(self) -> "Daemon":
         return self.start()
@@ -244,8 +275,9 @@ def need(*programs: str) -> None:
             pytest.skip(f"{program} is not installed")
 
 
-def wait_until(check, what: str, seconds: float = 30) -> None:
+def wait_until(check: Callable[[], object], what: str | Callable[[], str], seconds: float = 60) -> None:
+    """Until check() is true; it takes long where much else runs. what: that it waits for, or who says so."""
     deadline = time.monotonic() + seconds
     while not check():
-        assert time.monotonic() < deadline, f"waited too long: {what}"
+        assert time.monotonic() < deadline, f"waited too long: {what() if callable(what) else what}"
         time.sleep(0.02)

@@ -90,7 +90,7 @@ class Client6:
         self.duid = duid
         self.data = b""
 
-    def ask(self, kind: int, *options: bytes, wait: float = 5, to: str = SERVERS) -> Answer | None:
+    def ask(self, kind: int, *options: bytes, wait: float = 60, to: str = SERVERS) -> Answer | None:
         transaction = os.urandom(3)
         self.socket.sendto(bytes([kind]) + transaction + option(CLIENT_ID, self.duid) + b"".join(options),
                            (to, 547, 0, self.index))

@@ -3,7 +3,6 @@
 import contextlib
 import itertools
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -98,18 +97,6 @@ class SanDaemon(Daemon):
     def wait_for(self, name: str, value: int) -> None:
         """Until a counter has that value."""
         wait_until(lambda: self.counter(name) == value, f"{name} to be {value}, not {self.counter(name)}")
-
-    def settle(self) -> None:
-        """Until the log has all that has happened: the control thread reads its configuration again,
-        and does so after what it was told before."""
-        before = self.output().count("configuration reloaded")
-        self.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: self.output().count("configuration reloaded") > before, "the reload")
-
-    def lines(self, *words: str) -> list[str]:
-        """The lines of the log, about all that has happened, that have all these words."""
-        self.settle()
-        return [line for line in self.output().splitlines() if all(word in line for word in words)]
 
 
 def run(*command: object, timeout: float = 120, check: bool = True) -> subprocess.CompletedProcess[str]:

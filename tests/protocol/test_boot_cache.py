@@ -186,7 +186,7 @@ def test_a_boot_is_recorded_and_warmed(work):
         drop(image)
         daemon.write_config(f"{SUBNET}{WARM_UP}")
         daemon.start()
-        wait_until(lambda: "warmed 276 KiB of golden@1 in " in daemon.output(), "the image to be warm", 60)
+        daemon.wait_line("warmed 276 KiB of golden@1 in ")
         assert resident(image) == pages(read)
         assert boot_set(daemon)["resident"] == 4 * PIECE + (20 << 10)
         assert "276 KiB, from 1 boot; in memory: 276 KiB" in daemon.ok("image", "show", "golden")
@@ -256,8 +256,8 @@ def test_there_is_a_limit(work):
         drop(old)
         drop(new)
         bed.start()
-        wait_until(lambda: "warmed 64 KiB of old@1 in " in bed.output(), "the images to be warm", 60)
-        assert "warmed 128 KiB of the 256 KiB of golden@1 that nodes read at boot in " in bed.output()
+        bed.wait_line("warmed 64 KiB of old@1 in ")
+        bed.wait_line("warmed 128 KiB of the 256 KiB of golden@1 that nodes read at boot in ")
         assert resident(new) == pages({0, 1}) and resident(old) == pages({0})
 
 
@@ -273,11 +273,11 @@ def test_a_damaged_file_does_no_harm(bed):
         path.write_bytes(damaged)
         bed.log.unlink()
         bed.start()
-        wait_until(lambda: "is not warmed" in bed.output(), "the warning", 60)
+        bed.wait_line("is not warmed")
         assert boot_set(bed) is None
         assert f"{path} is ignored" in bed.refused("image", "warm", "golden")
         bed.stop()
-        assert bed.output().count("is ignored") == 1
+        assert len(bed.lines("is ignored")) == 1
     bed.start()
     bed.boot()
     assert bed.boots(1)["size"] == PIECE

@@ -159,7 +159,7 @@ def test_progress_without_a_terminal_is_lines_on_stderr(daemon, tmp_path):
     assert "\033" not in done.stdout + done.stderr
 
 
-def on_terminal(daemon, *words, until, send=None, seconds=20):
+def on_terminal(daemon, *words, until, send=None, seconds=60):
     """Runs a command on a terminal; returns what it shows, up to `until`, and its exit status."""
     pid, fd = pty.fork()
     if pid == 0:
@@ -195,8 +195,8 @@ def test_watch_in_a_pipe_is_lines_and_ends_with_the_daemon(daemon):
     assert plain.stdout.readline().endswith("web1: never booted\n")
     assert json.loads(lines.stdout.readline())["event"] == "snapshot"
     daemon.stop()
-    assert plain.wait(10) == 1 and "the daemon has stopped" in plain.stderr.read()
-    assert lines.wait(10) == 1
+    assert plain.wait(60) == 1 and "the daemon has stopped" in plain.stderr.read()
+    assert lines.wait(60) == 1
 
 
 def test_ctrl_c_undoes_an_import(daemon, tmp_path):
@@ -208,7 +208,7 @@ def test_ctrl_c_undoes_an_import(daemon, tmp_path):
                             "--name", "large"], stderr=subprocess.PIPE, text=True)
     wait_until(lambda: cli.poll() is not None or list(daemon.state.rglob("*.tmp")), "the copy")
     cli.send_signal(signal.SIGINT)
-    status = cli.wait(30)
+    status = cli.wait(60)
     text = cli.stderr.read()
     if status == 0:
         pytest.skip("this disk copied 300 MiB before it could be interrupted")

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 from netlab import ACK, NAK, SUBNET, Client, Wire
-from test_duplicates import ask, duplicates, told, wait_for_line
+from test_duplicates import ask, duplicates
 
 NODE = "52:54:00:00:00:01"
 STRANGER = "52:54:00:00:00:63"
@@ -22,14 +22,14 @@ pytestmark = [
 def test_an_address_of_the_pool_that_is_in_use_is_never_offered(lab, tmp_path):
     lab.client("10.0.0.100/24", mac=INTRUDER)
     daemon = lab.daemon(TWO)
-    wait_for_line(daemon, INTRUDER, "uses address 10.0.0.100 of [subnet lab] without a lease")
+    daemon.wait_line(INTRUDER, "uses address 10.0.0.100 of [subnet lab] without a lease")
     assert "declined" in daemon.ok("lease", "list")
     [found] = duplicates(daemon)
     assert found["kind"] == "address" and found["mac"] == INTRUDER and found["address"] == "10.0.0.100"
     client = lab.client(mac=STRANGER)
     ask(client, tmp_path / "client")
     assert "10.0.0.101" in (tmp_path / "client/leases").read_text()
-    assert told(daemon, "without a lease") == 1
+    assert len(daemon.lines("without a lease")) == 1
 
 
 def test_an_address_that_is_taken_while_it_is_offered(lab):
@@ -43,7 +43,7 @@ def test_an_address_that_is_taken_while_it_is_offered(lab):
     intruder.run("ip", "addr", "add", "10.0.0.100/24", "dev", "eth0")
     offer = client.discover(wait=60)
     assert offer.yiaddr == "10.0.0.100"
-    wait_for_line(daemon, INTRUDER, "uses address 10.0.0.100")
+    daemon.wait_line(INTRUDER, "uses address 10.0.0.100")
     client.extra = {}
     assert client.select(offer.yiaddr).kind == NAK
     offer = client.discover(wait=60)
@@ -56,7 +56,7 @@ def test_a_nodes_address_stays_its_own(lab, tmp_path):
     daemon.ok("node", "add", "web1", "--mac", NODE, "--address", "10.0.0.11")
     lab.client("10.0.0.11/24", mac=INTRUDER)
     daemon.reload()  # a round from the beginning
-    wait_for_line(daemon, INTRUDER, "uses address 10.0.0.11 of node 'web1', and is none of its MACs")
+    daemon.wait_line(INTRUDER, "uses address 10.0.0.11 of node 'web1', and is none of its MACs")
     ask(lab.client(mac=NODE), tmp_path / "node")
     assert "10.0.0.11;" in (tmp_path / "node/leases").read_text()
 
@@ -87,5 +87,5 @@ def test_it_can_be_switched_off(lab):
     for _ in range(3):
         offer = client.discover(wait=60)
         assert offer.yiaddr == "10.0.0.100"
-    assert client.select(offer.yiaddr).kind == ACK and not told(daemon, INTRUDER)
+    assert client.select(offer.yiaddr).kind == ACK and not daemon.lines(INTRUDER)
     wire.close()

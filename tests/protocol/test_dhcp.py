@@ -116,7 +116,7 @@ def test_udhcpc_gets_and_releases(lab, daemon, tmp_path, program):
     path = script(tmp_path, "udhcpc-script")
     process = client.start("udhcpc", *program, "-f", "-i", "eth0", "-s", path, "-R", "-t", "5", "-T", "1",
                            "-O", "hostname", "-x", "lease:60")
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not path.with_name("udhcpc-script.bound").exists():
         assert time.monotonic() < deadline, process.output()
         time.sleep(0.05)
@@ -129,13 +129,13 @@ def test_udhcpc_gets_and_releases(lab, daemon, tmp_path, program):
         time.sleep(0.05)
     assert told(path, "renew")["ip"] == bound["ip"]
     process.stop()  # -R: releases
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while "released" not in daemon.ok("lease", "list"):
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
 
-def wait_for_file(path: Path, process, seconds: float = 30) -> None:
+def wait_for_file(path: Path, process, seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not path.exists():
         assert time.monotonic() < deadline, process.output()
@@ -245,7 +245,7 @@ def test_firmware_without_a_loader_for_it_is_told(daemon, wire):
     arm.extra = {60: b"PXEClient:Arch:00011:UNDI:003016", 93: b"\0\x0b"}
     offer = arm.discover()
     assert offer and offer.file == b"" and 67 not in offer.options
-    wait_for(daemon, "boots by PXE and is ARM64 UEFI (architecture 11), for which there is no loader: it gets nothing "
+    daemon.wait_line("boots by PXE and is ARM64 UEFI (architecture 11), for which there is no loader: it gets nothing "
                      "to boot; put one into the loaders directory and name it by `loader-uefi-arm64` of [subnet lab]")
     assert daemon.get("/v1/status").json["counters"]["dhcp"]["odd"]["no_loader"] == 1
 
@@ -301,7 +301,7 @@ def test_a_reservation_of_a_leased_address_waits(daemon, wire):
     daemon.ok("node", "add", "web1", "--mac", NODE, "--address", address)
     node = Client(wire, NODE)
     assert node.lease() != address
-    assert f"web1: dhcp: its address {address} is leased to {STRANGER}" in daemon.output()
+    daemon.wait_line(f"web1: dhcp: its address {address} is leased to {STRANGER}")
     assert other.rebind(address).kind == NAK
     node.tell(release_of(node, node.ack.yiaddr), source=node.ack.yiaddr)
     assert node.lease() == address
@@ -352,7 +352,7 @@ def test_released_and_declined_addresses(daemon, wire):
     client.tell(release_of(client, address), source=address)
     assert client.lease() == address
     client.tell(client.message(DECLINE).set(50, address).set(54, SERVER))
-    assert "is in use by a machine that did not get it from here" in daemon.output()
+    daemon.wait_line("is in use by a machine that did not get it from here")
     assert client.lease() != address
     assert Client(wire, NODE2).select(address).kind == NAK
     assert "declined" in daemon.ok("lease", "list")
@@ -386,7 +386,7 @@ def test_another_server_is_noticed(daemon, wire):
     client = Client(wire, STRANGER)
     offer = client.discover()
     assert client.select(offer.yiaddr, server="10.0.0.66", wait=0.2) is None
-    wait_for(daemon, "another DHCP server, 10.0.0.66, answers machines of [subnet lab]")
+    daemon.wait_line("another DHCP server, 10.0.0.66, answers machines of [subnet lab]")
 
 
 # --- relays ---
@@ -408,7 +408,7 @@ def far_lab(lab: NetLab):
 def test_behind_a_relay(lab, tmp_path):
     need("dnsmasq", "udhcpc")
     daemon = lab.daemon(SUBNET + FAR)
-    assert "[subnet far]: br0 has no address in it: served through relays only" in daemon.output()
+    daemon.wait_line("[subnet far]: br0 has no address in it: served through relays only")
     relay, far = far_lab(lab)
     relay.start("dnsmasq", "dnsmasq", "-d", "--port=0", "--dhcp-relay=10.9.0.2,10.0.0.1", "--no-resolv",
                 f"--pid-file={tmp_path}/dnsmasq.pid", "--conf-file=/dev/null")
@@ -416,7 +416,7 @@ def test_behind_a_relay(lab, tmp_path):
     daemon.ok("node", "add", "far1", "--mac", NODE, "--address", "10.9.0.11")
     path = script(tmp_path, "udhcpc-script")
     process = far.start("udhcpc", "udhcpc", "-f", "-i", "eth0", "-s", path, "-R", "-t", "10", "-T", "1")
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not path.with_name("udhcpc-script.bound").exists():
         assert time.monotonic() < deadline, process.output()
         time.sleep(0.05)
@@ -437,7 +437,7 @@ def test_behind_iscs_relay(lab, tmp_path, option_82):
     daemon = lab.daemon(SUBNET + FAR)
     relay, far = far_lab(lab)
     process = relay.start("dhcrelay", "dhcrelay", "-4", "-d", "--no-pid", *option_82, SERVER)
-    wait_until(lambda: "Sending on   Socket" in process.output(), "the relay listens", 30)
+    wait_until(lambda: "Sending on   Socket" in process.output(), "the relay listens")
     far.run("ip", "link", "set", "eth0", "address", NODE)
     daemon.ok("node", "add", "far1", "--mac", NODE, "--address", "10.9.0.11")
     path = script(tmp_path, "udhcpc-script")
@@ -457,13 +457,13 @@ def test_a_relay_hears_refusals_and_strange_networks(lab):
     with inside(relay):
         relayed = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         relayed.bind(("10.0.0.2", 67))
-    relayed.settimeout(2)
+    relayed.settimeout(60)
     lab.server.run("ip", "route", "add", "10.9.0.0/24", "via", "10.0.0.2")
     relay.run("ip", "addr", "add", "10.9.0.2/32", "dev", "lo")
     with inside(relay):
         giaddr = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         giaddr.bind(("10.9.0.2", 67))
-    giaddr.settimeout(2)
+    giaddr.settimeout(60)
     message = Message(REQUEST, STRANGER).set(50, "10.0.0.150").set(82, b"\x01\x02p1")
     message.giaddr = "10.9.0.2"
     relayed.sendto(message.encode(), (SERVER, 67))
@@ -472,10 +472,7 @@ def test_a_relay_hears_refusals_and_strange_networks(lab):
     assert answer.order[-1] == 82
     message.giaddr = "172.16.0.1"
     relayed.sendto(message.encode(), (SERVER, 67))
-    deadline = time.monotonic() + 5
-    while "a relay asks for the network of 172.16.0.1" not in daemon.output():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    daemon.wait_line("a relay asks for the network of 172.16.0.1")
 
 
 # --- what must never be lost, and never wait ---
@@ -511,14 +508,11 @@ def test_nobody_waits_for_a_locked_registry(daemon, wire):
     newcomer = Client(wire, "52:54:00:00:02:01")
     newcomer.lease()
     assert newcomer.ack.number(51) == 120  # not stored: a promise for two minutes
-    wait_for(daemon, "the registry is slow")
+    daemon.wait_line("the registry is slow")
     assert node.lease() == "10.0.0.11"
     database.execute("ROLLBACK")
     database.close()
-    deadline = time.monotonic() + 20
-    while newcomer.rebind(newcomer.ack.yiaddr).number(51) != 3600:
-        assert time.monotonic() < deadline, daemon.output()
-        time.sleep(0.2)
+    wait_until(lambda: newcomer.rebind(newcomer.ack.yiaddr).number(51) == 3600, "the lease is stored")
     daemon.kill()
     daemon.start()
     assert newcomer.init_reboot(newcomer.ack.yiaddr).kind == ACK
@@ -531,12 +525,10 @@ def test_a_flood_of_machines_leaves_nodes_alone(daemon, wire):
         mac = "52:54:01:%02x:%02x:%02x" % (n >> 16, n >> 8 & 255, n & 255)
         wire.send_udp(mac, Message(DISCOVER, mac, xid=n).encode())
     node = Client(wire, NODE)
-    deadline = time.monotonic() + 30
-    while not node.discover(wait=1):  # its message may be lost among so many: it asks again
-        assert time.monotonic() < deadline
+    wait_until(lambda: node.discover(wait=1), "an answer: the message may be lost among so many, it asks again")
     assert node.lease() == "10.0.0.11"
-    assert "no address left for" in daemon.output()
-    assert daemon.output().count("no address left for") <= 61  # a minute's allowance
+    daemon.wait_line("no address left for")
+    assert len(daemon.lines("no address left for")) <= 61  # a minute's allowance
     if not sanitized():
         assert daemon.memory_kib() - before < 2048
 
@@ -614,9 +606,9 @@ def test_hostile_packets(daemon, wire):
     for packet in packets:
         wire.send_udp(STRANGER, packet, source="10.0.0.88")
     node = Client(wire, NODE2)
-    wait_until(node.discover, "an answer, asked again as every client does: so many may fill a socket", 30)
+    wait_until(node.discover, "an answer, asked again as every client does: so many may fill a socket")
     assert in_pool(node.lease())
-    assert 1 <= daemon.output().count("malformed message from 10.0.0.88") <= 2  # once per minute
+    assert 1 <= len(daemon.lines("malformed message from 10.0.0.88")) <= 2  # once per minute
     assert "runtime error" not in daemon.output() and "Sanitizer" not in daemon.output()
 
 
@@ -632,8 +624,8 @@ def icmp6(source: str, target: str, body: bytes) -> bytes:
     return struct.pack("!IHBB", 0x60000000, len(body), 58, 255) + addresses + body
 
 
-def solicit(wire: Wire, mac: str, source: str = "fe80::5054:ff:fe00:1", seconds: float = 0.5):
-    """Sends a router solicitation; the advertisements that come back, as frames."""
+def solicit(wire: Wire, mac: str, source: str = "fe80::5054:ff:fe00:1", seconds: float = 60):
+    """Sends a router solicitation; the first advertisement that comes back, as a frame."""
     wire.send(mac, "33:33:00:00:00:02", 0x86DD, icmp6(source, ALL_ROUTERS, bytes([133]) + bytes(7)))
     found = []
     for frame in wire.frames(seconds):
@@ -664,8 +656,8 @@ def test_a_node_gets_a_router_advertisement_that_promises_nothing(ra_lab):
     body = frame[54:54 + int.from_bytes(frame[18:20], "big")]
     assert body[:2] == b"\x86\0" and body[4:] == bytes(12)  # no lifetime, no flags, no options
     assert checksum(frame[22:54] + struct.pack("!II", len(body), 58) + body) == 0
-    assert solicit(wire, STRANGER) == []
-    assert solicit(wire, NODE, source="::") == []
+    assert solicit(wire, STRANGER, seconds=0.5) == []
+    assert solicit(wire, NODE, source="::", seconds=0.5) == []
 
 
 def test_a_server_without_ipv6_answers_all_the_same(lab):
@@ -683,16 +675,16 @@ def test_no_router_advertisement_beside_a_router(ra_lab):
     lab, daemon, wire = ra_lab
     advert = bytes([134, 0, 0, 0, 64, 0, 0x07, 0x08]) + bytes(8)
     wire.send(STRANGER, "33:33:00:00:00:01", 0x86DD, icmp6("fe80::99", ALL_NODES, advert))
-    assert solicit(wire, NODE) == []
-    assert "br0: router fe80::99 advertises there" in daemon.output()
+    assert solicit(wire, NODE, seconds=0.5) == []
+    daemon.wait_line("br0: router fe80::99 advertises there")
 
 
 def test_no_router_advertisement_where_this_host_routes(ra_lab):
     lab, daemon, wire = ra_lab
     assert solicit(wire, NODE)
     lab.server.run("sysctl", "-qw", "net.ipv6.conf.br0.forwarding=1")
-    assert solicit(wire, NODE) == []
-    assert "this server forwards IPv6 there" in daemon.output()
+    assert solicit(wire, NODE, seconds=0.5) == []
+    daemon.wait_line("this server forwards IPv6 there")
     lab.server.run("sysctl", "-qw", "net.ipv6.conf.br0.forwarding=0")
     assert solicit(wire, NODE)
 
@@ -702,7 +694,7 @@ def test_no_router_advertisement_where_it_is_turned_off(ra_lab):
     assert solicit(wire, NODE)
     daemon.write_config(SUBNET + "router-advertisement = no\n")
     daemon.reload()
-    assert solicit(wire, NODE) == []
+    assert solicit(wire, NODE, seconds=0.5) == []
 
 
 def test_a_linux_node_takes_no_harm(ra_lab):
@@ -762,7 +754,7 @@ def test_a_port_in_use_is_told(lab, tmp_path):
     with inside(lab.server):
         other = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         other.bind(("0.0.0.0", 69))
-    assert "tftp: 10.0.0.1:69 is in use" in daemon.fail_to_start() or "in use" in daemon.output()
+    assert "10.0.0.1:69 is in use" in daemon.fail_to_start()
     other.close()
 
 
@@ -771,8 +763,8 @@ def test_missing_rights_are_told(lab, tmp_path):
     daemon = LabDaemon(tmp_path / "wrong", lab.server, tftp="127.0.0.1:0")
     daemon.log.unlink(missing_ok=True)
     daemon.launch("setpriv", "--bounding-set", "-net_raw,-net_admin", "--inh-caps", "-net_raw,-net_admin")
-    assert daemon.process.wait(timeout=30) == 1
-    assert "CAP_NET_RAW" in daemon.output()
+    assert daemon.process.wait(timeout=60) == 1
+    daemon.wait_line("CAP_NET_RAW")
     daemon.process = None
 
 
@@ -781,7 +773,7 @@ def test_a_missing_uefi_loader_is_a_warning(lab, tmp_path):
     loaders.mkdir()
     (loaders / "undionly.kpxe").write_bytes(b"x")
     daemon = lab.daemon(loaders=str(loaders))
-    assert "UEFI machines cannot boot" in daemon.output()
+    daemon.wait_line("UEFI machines cannot boot")
 
 
 def test_reload_keeps_leases_and_takes_new_settings(daemon, wire):
@@ -793,8 +785,7 @@ def test_reload_keeps_leases_and_takes_new_settings(daemon, wire):
     assert ack.number(51) == 600 and ack.options[15] == b"new.example"
     daemon.write_config(SUBNET.replace("br0", "eth9"))  # a mistake changes nothing
     daemon.reload()
-    assert "not reloaded, the old one stays in force: [subnet lab]: this server has no interface eth9" \
-        in daemon.output()
+    daemon.wait_line("not reloaded, the old one stays in force: [subnet lab]: this server has no interface eth9")
     assert client.rebind(address).number(51) == 600
     daemon.write_config(SUBNET + "mode = off\n")
     daemon.reload()
@@ -822,62 +813,52 @@ def test_two_interfaces_are_two_networks(lab):
     second.close()
 
 
-def wait_for(daemon, text: str) -> None:
-    deadline = time.monotonic() + 60
-    while text not in daemon.output():
-        assert time.monotonic() < deadline, daemon.output()
-        time.sleep(0.05)
-
-
 def test_interfaces_come_and_go(lab, daemon, wire):
     client = Client(wire, STRANGER)
     address = client.lease()
     lab.server.run("ip", "link", "del", "br0")
-    wait_for(daemon, "cannot be served as configured for now: [subnet lab]: this server has no interface br0")
+    daemon.wait_line("cannot be served as configured for now: [subnet lab]: this server has no interface br0")
     lab.server.add_bridge(f"{SERVER}/24")
     lab.server.run("ip", "link", "set", f"c{lab.count}", "master", "br0", "up")
-    wait_for(daemon, "the interfaces have changed: serving them as they are now")
+    daemon.wait_line("the interfaces have changed: serving them as they are now")
     assert client.init_reboot(address).kind == ACK
     lab.server.run("ip", "addr", "del", f"{SERVER}/24", "dev", "br0")
     lab.server.run("ip", "addr", "add", "10.0.0.2/24", "dev", "br0")
-    deadline = time.monotonic() + 10
-    while client.discover().address(54) != "10.0.0.2":
-        assert time.monotonic() < deadline, daemon.output()
-        time.sleep(0.1)
+    wait_until(lambda: (offer := client.discover()) and offer.address(54) == "10.0.0.2", "the new address is served")
 
 
 def test_a_missing_interface_keeps_only_its_own_machines_waiting(lab, tmp_path):
     """A server that starts while one of its cards is away serves the machines on the others."""
     away = SUBNET.replace("[subnet lab]", "[subnet away]").replace("br0", "br1").replace("10.0.0.", "10.1.0.")
     daemon = lab.daemon(away + SUBNET)
-    assert "not served until that is mended: [subnet away]: this server has no interface br1" in daemon.output()
+    daemon.wait_line("not served until that is mended: [subnet away]: this server has no interface br1")
     machine = lab.client()
     wire = Wire(machine)
     here = Client(wire, STRANGER).lease()
     lab.server.add_bridge("10.1.0.1/24", name="br1")
-    wait_for(daemon, "the interfaces have changed: serving them as they are now")
+    daemon.wait_line("the interfaces have changed: serving them as they are now")
     # and the other way round: what goes away takes nobody with it
     lab.server.run("ip", "link", "del", "br1")
-    deadline = time.monotonic() + 10
-    while daemon.output().count("not served until that is mended: [subnet away]") < 2:
-        assert time.monotonic() < deadline, daemon.output()
-        time.sleep(0.05)
+    daemon.wait_line("not served until that is mended: [subnet away]", times=2)
     assert Client(wire, STRANGER).init_reboot(here).kind == ACK
     wire.close()
 
 
 def test_an_idle_daemon_does_nothing(daemon, wire):
+    """No CPU time in two seconds in a row."""
     Client(wire, STRANGER).lease()
-    time.sleep(0.5)
     pid = subprocess.run(["pgrep", "-P", str(daemon.process.pid)], capture_output=True, text=True).stdout.split()
     pid = pid[0] if pid else str(daemon.process.pid)
 
     def ticks() -> int:
         return sum(map(int, open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()[11:13]))
 
-    before = ticks()
-    time.sleep(2)
-    assert ticks() - before <= 1
+    def sleeps() -> bool:
+        before = ticks()
+        time.sleep(2)
+        return ticks() == before
+
+    wait_until(sleeps, "two quiet seconds")
 
 
 def test_an_offer_is_listed_as_one(daemon, wire):
@@ -921,4 +902,4 @@ def test_an_interface_of_a_vlan(lab, tmp_path):
     assert 'iifname "eth1.20" ip saddr 10.20.0.0/24' in daemon.ok("export", "firewall")
     lab.server.run("ip", "link", "set", "eth1.20", "down")
     lab.server.run("ip", "link", "delete", "eth1.20")
-    wait_until(lambda: "eth1.20" in daemon.output() and "not served" in daemon.output(), "the log names it", 60)
+    daemon.wait_line("eth1.20", "not served")

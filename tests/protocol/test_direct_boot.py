@@ -131,7 +131,7 @@ def test_what_is_sent_is_what_is_on_the_disk(bed, tree, options):
         assert f" BOOT_IMAGE=/vmlinuz root=UUID={tree.disk.uuid} ro quiet initrd=initrd " in script
         kernel, initrd = bed.files()
     assert kernel == KERNEL + bytes(MIB) + b"end" and initrd == INITRD
-    assert "web1: boots /vmlinuz of its disk directly" in bed.output()
+    bed.wait_line("web1: boots /vmlinuz of its disk directly")
 
 
 def test_the_script_has_the_disk_hooked_first(bed, tree):

@@ -33,14 +33,6 @@ def duplicates(daemon: LabDaemon) -> list[dict]:
     return json.loads(daemon.ok("status", "--json"))["duplicates"]
 
 
-def told(daemon: LabDaemon, *words: str) -> int:
-    return sum(all(word in line for word in words) for line in daemon.output().splitlines())
-
-
-def wait_for_line(daemon: LabDaemon, *words: str) -> None:
-    wait_until(lambda: told(daemon, *words) > 0, f"a line with {words}")
-
-
 def test_one_mac_in_two_networks(lab, tmp_path):
     lab.server.add_bridge("10.1.0.1/24", name="br1")
     two = SUBNET.replace("10.0.0.", "10.1.0.").replace("lab", "two").replace("br0", "br1")
@@ -62,8 +54,8 @@ def test_one_mac_in_two_networks(lab, tmp_path):
     assert found["count"] > 1 and found["since"] <= found["last_seen"]
     assert "interface br0" in found["message"] and "interface br1" in found["message"]
     assert f"there twice: {NODE} asks in turn from two places" in daemon.ok("status")
-    wait_for_line(daemon, NODE, "asks in turn from two places")
-    assert told(daemon, NODE, "asks in turn from two places") == 1
+    daemon.wait_line(NODE, "asks in turn from two places")
+    assert len(daemon.lines(NODE, "asks in turn from two places")) == 1
 
 
 def test_a_stranger_with_a_nodes_name(lab, tmp_path):
@@ -79,8 +71,8 @@ def test_a_stranger_with_a_nodes_name(lab, tmp_path):
     assert found["kind"] == "host_name" and found["mac"] == STRANGER
     assert found["node"] is None and found["other_node"] == "web1"
     assert f"there twice: {STRANGER}, which is none of the MACs of node 'web1'" in daemon.ok("status")
-    wait_for_line(daemon, STRANGER, "asks by that host name")
-    assert told(daemon, STRANGER, "asks by that host name") == 1
+    daemon.wait_line(STRANGER, "asks by that host name")
+    assert len(daemon.lines(STRANGER, "asks by that host name")) == 1
 
 
 def test_one_uuid_of_two_nodes_is_a_hint(lab, tmp_path):
@@ -113,4 +105,4 @@ def test_a_second_dhcp_server(lab, tmp_path):
     assert found["kind"] == "dhcp_server" and found["address"] == SERVER2 and not found["hint"]
     assert found["since"] > 0
     assert f"there twice: another DHCP server, {SERVER2}, answers machines of [subnet lab]" in daemon.ok("status")
-    wait_for_line(daemon, f"another DHCP server, {SERVER2}")
+    daemon.wait_line(f"another DHCP server, {SERVER2}")

@@ -468,7 +468,7 @@ def test_a_stop_of_the_daemon_leaves_nothing(daemon, slow):
     cli, children = begin_slow(daemon, slow, "qemu-img")
     daemon.stop()
     assert "is being stopped" in cli.communicate(timeout=60)[1]
-    assert all(map(is_gone, children))
+    wait_until(lambda: all(map(is_gone, children)), "no child outlives it")
     daemon.start()
     assert files_of(daemon) == []
 

@@ -71,7 +71,7 @@ def test_tftp_hpa(client, daemon, loaders, tmp_path, host):
     client.run("tftp", "-m", "binary", host, "-c", "get", "nothing", tmp_path / "got", check=False)
     peer = {SERVER: "10.0.0.50", SERVER6: "2001:db8:1::50"}.get(host, f"{CLIENT_LINK_LOCAL}%br0")
     told = f"tftp: {peer}: asked for 'nothing': no such file"
-    wait_until(lambda: told in daemon.output(), told)
+    daemon.wait_line(told)
 
 
 @pytest.mark.parametrize("host", [SERVER6, f"{LINK_LOCAL}%eth0"])
@@ -90,7 +90,7 @@ def test_libiscsi(client, daemon, tmp_path):
         url = f"iscsi://{host}:3260/{target}/0"
         assert "RETURNED LOGICAL BLOCK ADDRESS:2047" in client.run("iscsi-readcapacity16", url).stdout.upper()
     told = "from 2001:db8:1::50"
-    wait_until(lambda: told in daemon.output(), told)
+    daemon.wait_line(told)
 
 
 def test_qemu(client, daemon, tmp_path):
@@ -172,7 +172,7 @@ def test_new_listeners_need_a_restart(daemon, client, tmp_path):
     daemon.keys["tftp"] = f"[{SERVER6}]:6969"
     daemon.write_config(SUBNET)
     daemon.reload()
-    assert "new addresses need a restart" in daemon.output()
+    daemon.wait_line("new addresses need a restart")
     client.run("curl", "-gsS", "--fail", "-o", tmp_path / "got", f"tftp://[{SERVER6}]//undionly.kpxe")
     daemon.stop()
     daemon.start()
@@ -224,7 +224,7 @@ def machine(lab, mac: str, *more: str):
 
 def boot_script(client, mac: str, host: str = f"[{SERVER6}]", source: str = "", query: str = "") -> str:
     words = ["--interface", source] if source else []
-    return client.run("curl", "-gsS", "-f", "--max-time", "20", "-A", "iPXE/1.0.0+", *words,
+    return client.run("curl", "-gsS", "-f", "--max-time", "60", "-A", "iPXE/1.0.0+", *words,
                       f"http://{host}/boot.ipxe?mac={mac.replace(':', '-')}{query}").stdout
 
 

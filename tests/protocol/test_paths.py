@@ -70,7 +70,7 @@ class TwoPaths:
         """What iPXE is told that asks through this card."""
         with inside(self.namespace):
             url = f"http://{PORTALS[card]}/boot.ipxe?mac={CARDS[card].replace(':', '-')}"
-            return urllib.request.urlopen(url, timeout=20).read().decode().splitlines()
+            return urllib.request.urlopen(url, timeout=60).read().decode().splitlines()
 
     def session(self, portal: int, namespace: object = None, initiator: str = "web1", **how: object) -> Session:
         with inside(namespace or self.namespace):

@@ -227,7 +227,7 @@ def test_identity_is_what_the_wire_shows(lab, daemon):
     said = script(machine)
     assert "set hostname web1\n" in said and "set password" in said
     assert stages(daemon) == ["address", "loader", "script"]
-    assert "10.0.0.206" in daemon.output()
+    daemon.wait_line("10.0.0.206")
 
 
 def test_a_program_on_a_node_does_not_pass_for_firmware(lab, daemon):

@@ -20,7 +20,7 @@ class Manager:
         self.path = path
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind(str(path))
-        self.socket.settimeout(30)
+        self.socket.settimeout(60)
 
     def hear(self) -> list[str]:
         """The lines of the next message."""
@@ -38,7 +38,7 @@ def manager(tmp_path, monkeypatch):
 
 def serve(*words: object) -> subprocess.CompletedProcess:
     return subprocess.run([NODISK, "serve", *map(str, words)], capture_output=True, text=True,
-                          stdin=subprocess.DEVNULL, timeout=30)
+                          stdin=subprocess.DEVNULL, timeout=60)
 
 
 # --- the service manager ---
@@ -55,7 +55,7 @@ def test_ready_reloading_and_stopping_are_told(manager, tmp_path):
     assert manager.hear() == ["READY=1"]
     d.process.send_signal(signal.SIGTERM)
     assert manager.hear() == ["STOPPING=1"]
-    assert d.process.wait(timeout=30) == 0
+    assert d.process.wait(timeout=60) == 0
     assert not d.socket.exists()
 
 
@@ -66,7 +66,7 @@ def test_the_watchdog_is_fed(manager, tmp_path, monkeypatch):
     told = [manager.hear() for _ in range(4)]
     assert ["READY=1"] in told and told.count(["WATCHDOG=1"]) == 3
     d.process.send_signal(signal.SIGTERM)
-    assert d.process.wait(timeout=30) == 0
+    assert d.process.wait(timeout=60) == 0
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not here")
@@ -107,19 +107,19 @@ def test_a_reload_with_a_mistake_changes_nothing(tmp_path):
     with Daemon(tmp_path / "d") as d:
         d.write_config("[subnet a]\nnetwork = nonsense\n")
         d.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: "configuration not reloaded: the old one stays in force" in d.output(), "the refusal")
-        assert "[subnet a] network" in d.output()
+        d.wait_line("configuration not reloaded: the old one stays in force")
+        d.wait_line("[subnet a] network")
         assert d.get("/v1/status").status == 200
         d.write_config()
         d.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: "configuration reloaded" in d.output(), "the reload")
+        d.wait_line("configuration reloaded")
 
 
 def test_what_a_reload_cannot_change_is_told(tmp_path):
     with Daemon(tmp_path / "d") as d:
         d.config.write_text(d.config.read_text().replace("[iscsi]\nlisten = 127.0.0.1:0", "[iscsi]\nlisten = [::1]:0"))
         d.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: "changes only with a restart" in d.output(), "the warning")
+        d.wait_line("changes only with a restart")
 
 
 # --- what is in the way ---
@@ -178,7 +178,7 @@ def test_a_log_that_nobody_reads_holds_nobody_up(tmp_path):
         wait_until(lambda: d.socket.exists() and d.get("/v1/status").status == 200, "the daemon")
         port = listening_port(d.process.pid)
         for _ in range(1500):  # each end of a connection is a line
-            socket.create_connection(("127.0.0.1", port), timeout=10).close()
+            socket.create_connection(("127.0.0.1", port), timeout=60).close()
         wait_until(lambda: d.get("/v1/status").json["counters"]["iscsi"]["connections"] >= 1500, "the connections")
         assert d.post("/v1/groups", name="still-there").status == 200
         drain = threading.Thread(target=lambda: [None for _ in iter(lambda: os.read(reader, 65536), b"")])
@@ -198,7 +198,7 @@ def listening_port(pid: int) -> int:
              for fields in map(str.split, Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:])
              if fields[3] == "0A" and fields[9] in inodes]
     for port in sorted(set(ports)):
-        with socket.create_connection(("127.0.0.1", port), timeout=10) as s:
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as s:
             s.sendall(b"GET / HTTP/1.0\r\n\r\n" + bytes(48))
             if not s.recv(16).startswith(b"HTTP"):
                 return port

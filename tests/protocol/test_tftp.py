@@ -1,5 +1,6 @@
 """TFTP: real clients, and packets made by hand, against the real daemon."""
 
+import contextlib
 import os
 import select
 import signal
@@ -52,7 +53,7 @@ def udp(namespace) -> socket.socket:
     with inside(namespace):
         sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         sock.bind(("0.0.0.0", 0))
-    sock.settimeout(3)
+    sock.settimeout(60)
     return sock
 
 
@@ -213,22 +214,33 @@ def test_the_answer_comes_from_where_the_request_went(lab, daemon, client):
 
 # --- losses ---
 
+def next_but(sock: socket.socket, known: bytes) -> bytes:
+    """The next packet that is not this one, which may have been repeated once more meanwhile."""
+    while (packet := sock.recvfrom(2000)[0]) == known:
+        pass
+    return packet
+
+
 def test_lost_packets_are_repeated(client):
     sock = udp(client)
     sock.sendto(request("exact", timeout=1), (SERVER, 69))
     offer, peer = sock.recvfrom(2000)
     assert sock.recvfrom(2000)[0] == offer  # no answer: once more
     sock.sendto(ack(0), peer)
-    first = sock.recvfrom(2000)[0]
+    first = next_but(sock, offer)
     assert first[:4] == b"\0\3\0\1"
     assert sock.recvfrom(2000)[0] == first
     sock.sendto(ack(1), peer)
-    assert sock.recvfrom(2000)[0][:4] == b"\0\3\0\2"
+    assert next_but(sock, first)[:4] == b"\0\3\0\2"
     for _ in range(5):
         sock.sendto(ack(1), peer)  # sorcerer's apprentice: nothing comes of it
     sock.settimeout(0.3)
-    with pytest.raises(TimeoutError):
-        sock.recvfrom(2000)
+    repeated = 0
+    with contextlib.suppress(TimeoutError):
+        while repeated < 5:
+            sock.recvfrom(2000)
+            repeated += 1
+    assert repeated < 5  # but for what is repeated as time goes by
 
 
 def test_a_lossy_client_gets_it_all(client, loaders):
@@ -340,8 +352,7 @@ def refused(client, file: str, mode: str = "octet") -> tuple[int, str]:
 def test_nothing_outside_the_directory(client, daemon):
     for name in ("../secret", "..\\secret", "/../secret", "sub/../../secret", "out", "ipxe.efi"):
         assert refused(client, name)[0] == 2
-    wait_until(lambda: "asked for '../secret': this leads out of the loaders directory" in daemon.output(),
-               "the first to be logged")
+    daemon.wait_line("asked for '../secret': this leads out of the loaders directory")
     for name in ("/etc/passwd", "C:\\boot\\x", "nothing"):
         assert refused(client, name) == (1, "no such file")
     for name in ("sub", ".", "fifo"):
@@ -365,7 +376,7 @@ def test_hostile_packets(client, daemon):
     for packet in packets:
         sock.sendto(packet, (SERVER, 69))
     assert len(fetch(client, "undionly.kpxe", blksize=1432)) > 1000
-    lines = [line for line in daemon.output().splitlines() if "tftp: 10.0.0.50" in line]
+    lines = daemon.lines("tftp: 10.0.0.50")
     assert 1 <= len(lines) <= 2  # once per client and minute
     assert "\x1b" not in daemon.output()
     assert "runtime error" not in daemon.output() and "Sanitizer" not in daemon.output()
@@ -380,10 +391,7 @@ def test_a_client_that_vanishes_costs_nothing(client, daemon, loaders):
     assert fetch(client, "one") == (loaders / "one").read_bytes()
     pid = subprocess.run(["pgrep", "-P", str(daemon.process.pid)], capture_output=True, text=True).stdout.split()
     fds = Path(f"/proc/{pid[0] if pid else daemon.process.pid}/fd")
-    deadline = time.monotonic() + 20
-    while len(list(fds.iterdir())) > 60:
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
+    wait_until(lambda: len(list(fds.iterdir())) <= 60, "their sockets to be closed")
 
 
 def test_forged_requests_do_not_keep_real_clients_out(lab, daemon, loaders, tmp_path):
@@ -395,10 +403,7 @@ def test_forged_requests_do_not_keep_real_clients_out(lab, daemon, loaders, tmp_
             forged.append(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
             forged[-1].bind((f"10.0.0.{20 + n % 10}", 0))
             forged[-1].sendto(request("large", timeout=255), (SERVER, 69))
-    deadline = time.monotonic() + 30
-    while daemon.get("/v1/status").json["counters"]["tftp"]["requests"] < 1000:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until(lambda: daemon.get("/v1/status").json["counters"]["tftp"]["requests"] >= 1000, "the requests to be heard")
     assert fetch(real, "undionly.kpxe") == (loaders / "undionly.kpxe").read_bytes()
     deadline = time.monotonic() + 30  # and they are gone long before the timeout that they ask for
     while daemon.get("/v1/status").json["counters"]["tftp"]["active"]:
@@ -434,7 +439,7 @@ def test_addresses_are_answered_while_files_are_sent(lab, client, daemon, loader
     wire = Wire(lab.client())
     try:
         for n in range(20):
-            assert Client(wire, f"52:54:00:00:03:{n:02x}").discover(wait=1)
+            assert Client(wire, f"52:54:00:00:03:{n:02x}").discover()
     finally:
         stop.set()
         for thread in threads:
@@ -453,7 +458,7 @@ def test_a_reload_takes_another_directory(client, daemon, tmp_path):
     daemon.keys["loaders"] = "/nonexistent"
     daemon.write_config(SUBNET)
     daemon.reload()
-    assert "not reloaded, the old one stays in force: loaders: cannot open /nonexistent" in daemon.output()
+    daemon.wait_line("not reloaded, the old one stays in force: loaders: cannot open /nonexistent")
     assert fetch(client, "undionly.kpxe") == b"another loader"
 
 

@@ -104,7 +104,7 @@ def test_both_packets_to_all_macs(lab, daemon, wire):
     check_pair(frames[:2], magic(MACS[0]), server)
     check_pair(frames[2:], magic(MACS[1]), server)
     assert nothing_more(wire)
-    assert "magic packets sent to 10.0.0.255 and as a frame through br0" in daemon.output()
+    daemon.wait_line("magic packets sent to 10.0.0.255 and as a frame through br0")
 
 
 def test_with_a_password_which_is_never_shown(lab, daemon, wire):
@@ -120,7 +120,7 @@ def test_with_a_password_which_is_never_shown(lab, daemon, wire):
     assert answer == {"node": "web1", "running": None, "sent": [
         {"subnet": "lab", "interface": "br0", "broadcast": "10.0.0.255", "frame": True}]}
     shown = daemon.ok("--json", "node", "show", "web1")
-    assert json.loads(shown)["wake_password_set"] is True and PASSWORD not in shown + daemon.output()
+    assert json.loads(shown)["wake_password_set"] is True and PASSWORD not in shown and not daemon.lines(PASSWORD)
     daemon.ok("node", "set", "web1", "--wake-password", "none")
     daemon.ok("node", "wake", "web1", "--no-wait")
     check_pair(hear(wire, 2), magic(MACS[0]), server)
