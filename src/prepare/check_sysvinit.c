@@ -26,7 +26,7 @@ void check_sysvinit(struct check *check)
                     "/etc/default/halt does not say NETDOWN=no: halt and reboot take the network "
                     "down before the disk's cache is written, and the machine hangs");
     const char *iscsid = plan_text(plan, "etc/default/iscsid");
-    if (!iscsid || !strstr(iscsid, "do_start_override"))
+    if (!iscsid || !strstr(iscsid, "do_start_cmd_override"))
         check_found(check, CHECK_WARNING, "sysvinit-iscsid", "system", NULL,
                     "/etc/init.d/iscsid starts a second iSCSI daemon beside the one of the "
                     "initramfs: the two are in each other's way");
