@@ -66,4 +66,4 @@ void cli_print_options(const json_t *options);
 json_t *cli_values(const struct args *args, const char *option);
 
 extern const struct cli_noun cli_node, cli_image, cli_volume, cli_group, cli_lease, cli_session,
-    cli_status, cli_watch, cli_loaders, cli_export, cli_ibft, cli_prepare;
+    cli_status, cli_watch, cli_loaders, cli_script, cli_export, cli_ibft, cli_prepare;

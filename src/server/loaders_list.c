@@ -1,7 +1,7 @@
 /* A file is read up to LOOK_MAX, which is several times what the largest iPXE has. */
 #include "server/loaders_list.h"
 
-#include "boot/loader_file.h"
+#include "ipxe/loader_file.h"
 
 #include <errno.h>
 #include <inttypes.h>

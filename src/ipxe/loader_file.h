@@ -38,3 +38,8 @@ struct loader_feature {
 
 /* All that are looked for: up to 32. */
 const struct loader_feature *loader_file_features(size_t *ret_count);
+
+/* Each string of the file: what can be printed, between a byte that cannot (or its beginning) and a
+ * zero. Not terminated. */
+void loader_file_strings(const uint8_t *data, size_t size,
+                         void (*take)(void *context, const char *text, size_t size), void *context);

@@ -1,7 +1,7 @@
 /* What is found in the files of boot loaders, and what is left untold. */
 #include "test.h"
 
-#include "boot/loader_file.h"
+#include "ipxe/loader_file.h"
 
 #include "core/wire.h"
 

@@ -2,7 +2,7 @@
  * The files of boot loaders. Input: the file; if it has an odd number of bytes, not all of it. What
  * is told of it can be shown on a terminal, does not contradict itself, and is told of iPXE only.
  */
-#include "boot/loader_file.h"
+#include "ipxe/loader_file.h"
 
 #include <assert.h>
 

@@ -3,7 +3,7 @@
  * the end of another one, so a name that is only the end of one may be there or not: that is not
  * told.
  */
-#include "boot/loader_file.h"
+#include "ipxe/loader_file.h"
 
 #include "core/wire.h"
 
@@ -129,8 +129,9 @@ static void take_version(struct scan *scan, const char *text, size_t size)
     file->version[size] = '\0';
 }
 
-static void take_string(struct scan *scan, const char *text, size_t size)
+static void take_string(void *context, const char *text, size_t size)
 {
+    struct scan *scan = context;
     take_version(scan, text, size);
     scan->named |= size == 4 && memcmp(text, "iPXE", 4) == 0;
     for (size_t i = 0; i < ARRAY_SIZE(features); i++) {
@@ -144,14 +145,15 @@ static void take_string(struct scan *scan, const char *text, size_t size)
     }
 }
 
-static void look_at_strings(const uint8_t *data, size_t size, struct scan *scan)
+void loader_file_strings(const uint8_t *data, size_t size,
+                         void (*take)(void *context, const char *text, size_t size), void *context)
 {
     size_t start = 0;
     for (size_t i = 0; i < size; i++) {
         if (data[i] >= ' ' && data[i] < 0x7f)
             continue;
         if (data[i] == 0 && i > start)
-            take_string(scan, (const char *)data + start, i - start);
+            take(context, (const char *)data + start, i - start);
         start = i + 1;
     }
 }
@@ -160,7 +162,7 @@ static void look_inside(const uint8_t *data, size_t size, bool whole, struct loa
 {
     const uint32_t all = (uint32_t)((1ULL << ARRAY_SIZE(features)) - 1);
     struct scan scan = {.file = file};
-    look_at_strings(data, size, &scan);
+    loader_file_strings(data, size, take_string, &scan);
     file->is_ipxe = scan.named && file->version[0];
     if (!file->is_ipxe)
         file->features = 0;
