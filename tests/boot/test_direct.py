@@ -66,7 +66,7 @@ def test_a_node_boots_without_its_loader(daemon: Nodisk, golden: Path, firmware:
         words = machine.run("cat /proc/cmdline").output.split()
         assert [word for word in words if word != "nodisk.kernel"] == [  # UEFI's iPXE adds that
             "BOOT_IMAGE=/vmlinuz", *arguments.group(1).split(), "initrd=initrd"]
-        daemon.wait_stage("node0", "up", 60)
+        daemon.wait_stage("node0", "up", 300)
         reboot(machine)
         wait_told(daemon, DIRECTLY, 2)
 

@@ -45,7 +45,7 @@ def behind(namespace: Namespace, rack: Namespace) -> Iterator[Nodisk]:
     daemon = Nodisk(namespace, namespace.work / "nodisk", config=CONFIG + BEHIND)
     daemon.start()
     relay = rack.start("relay", sys.executable, plain_rom.__file__, BRIDGE, ROUTER, "10.77.0.1")
-    wait_until("the relay", lambda: "relaying" in relay.output(), 20)
+    wait_until("the relay", lambda: "relaying" in relay.output(), 300)
     yield daemon
     daemon.stop()
 
@@ -61,7 +61,7 @@ def test_a_rom_and_its_loader_ask_once(behind: Nodisk, rack: Namespace, golden: 
     machine = Machine(rack, "node0", MAC)
     with capturing(rack) as capture, machine:
         machine.login()
-        behind.wait_stage("node0", "up", 60)
+        behind.wait_stage("node0", "up", 300)
         assert origin(machine) == MANUAL
         assert machine.run("hostname").output == "node0"
         assert ADDRESS in machine.run("ip -4 addr show").output
@@ -88,13 +88,13 @@ def test_a_node_whose_address_is_of_dhcp_renews_it(daemon: Nodisk, namespace: Na
     with machine:
         machine.login(timeout=900)
         assert origin(machine) == FROM_DHCP
-        wait_until("the lease", lambda: "10.77.0.41" in machine.run(LEASES).output, 60)
+        wait_until("the lease", lambda: "10.77.0.41" in machine.run(LEASES).output, 300)
         daemon.cli("node", "set", "node0", "--ibft-origin", "default")
         here = len(machine.console.text)
         machine.start_command("systemctl reboot")
         with capturing(namespace) as capture:
             machine.login(timeout=900, start=here)
-            daemon.wait_stage("node0", "up", 60)
+            daemon.wait_stage("node0", "up", 300)
         assert origin(machine) == MANUAL
         assert machine.run(LEASES).output == ""
     # Debian 12's loader for UEFI asks again, since it cannot take over what the firmware got

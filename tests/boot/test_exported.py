@@ -23,7 +23,7 @@ def start_dnsmasq(namespace: Namespace, daemon: Nodisk) -> None:
     process = namespace.start("dnsmasq", "dnsmasq", "-d", "--port=0", "-C", config, f"--interface={BRIDGE}",
                               "--bind-interfaces", "--user=root", f"--dhcp-leasefile={namespace.work}/leases",
                               f"--pid-file={namespace.work}/dnsmasq.pid")
-    wait_until("dnsmasq", lambda: "DHCP" in process.output(), 60)
+    wait_until("dnsmasq", lambda: "DHCP" in process.output(), 300)
 
 
 def start_kea(namespace: Namespace, daemon: Nodisk) -> None:
@@ -35,7 +35,7 @@ def start_kea(namespace: Namespace, daemon: Nodisk) -> None:
     config.write_text(json.dumps(whole))
     process = namespace.start("kea", "env", f"KEA_PIDFILE_DIR={namespace.work}", f"KEA_LOCKFILE_DIR={namespace.work}",
                               "kea-dhcp4", "-c", config)
-    wait_until("Kea", lambda: "DHCP4_STARTED" in process.output(), 60)
+    wait_until("Kea", lambda: "DHCP4_STARTED" in process.output(), 300)
 
 
 @pytest.mark.full

@@ -84,7 +84,7 @@ def test_ipxe_on_uefi(daemon: Nodisk) -> None:
     add_node(daemon)
     with Machine(daemon.namespace, NAME, MAC, firmware="uefi", memory=MEMORY) as machine:
         wait_until("the login of firmware", lambda: daemon.json("session", "list")["sessions"] != [], 900, 0.2)
-        machine.console.expect("direct.ipxe", 60)
+        machine.console.expect("direct.ipxe", 600)
         table = read(daemon, dump(machine, 0, MEMORY << 20))
     check_ipxe(daemon, table)
     assert table["targets"][0]["chap"] == "none"
@@ -183,7 +183,7 @@ def test_on_the_node(daemon: Nodisk, golden: Path, firmware: str) -> None:
         ask("rm /run/systemd/network/*; LD_LIBRARY_PATH=/root/tools /root/tools/nodisk ibft --format networkd "
             "--output /run/systemd/network && systemctl restart systemd-networkd")
         card = ask(f"grep -l {MAC} /sys/class/net/*/address | cut -d/ -f5")
-        wait_until("networkd to have the card", lambda: "05-ibft.network" in ask(f"networkctl status {card}"), 60, 1)
+        wait_until("networkd to have the card", lambda: "05-ibft.network" in ask(f"networkctl status {card}"), 300, 1)
         ask("systemctl stop systemd-networkd.socket systemd-networkd")
         assert f"inet {ADDRESS}/24" in ask(f"ip -4 addr show {card}")
         assert "ok" in ask("echo 3 >/proc/sys/vm/drop_caches; sync && echo ok")

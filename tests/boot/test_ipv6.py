@@ -69,7 +69,7 @@ def test_a_node_with_an_ipv4_address_boots_as_ever(ipxe: Machine, daemon6: Nodis
     """It sets that address itself, reaches its disk by it, and its system has it from the iBFT."""
     daemon6.add_overlay("node0", MAC, ADDRESS, golden)
     with ipxe:
-        ipxe.console.expect(rf"addresses: {ADDRESS6} and \[\]", 120)
+        ipxe.console.expect(rf"addresses: {ADDRESS6} and \[\]", 600)
         ipxe.login(timeout=900)
         daemon6.wait_stage("node0", "up", 120)
         assert in_ibft(ipxe, *TOLD, "ethernet0/origin") == [ADDRESS, "255.255.255.0", "10.77.0.1", "1"]
@@ -83,7 +83,7 @@ def test_one_of_the_pool_asks_for_ipv4_before_its_disk(ipxe: Machine, daemon6: N
     """The same with an address from DHCP."""
     daemon6.cli("node", "add", "node0", "--mac", MAC, "--image", daemon6.import_image(golden), timeout=600)
     with ipxe:
-        ipxe.console.expect(rf"addresses: {ADDRESS6} and \[\]", 120)
+        ipxe.console.expect(rf"addresses: {ADDRESS6} and \[\]", 600)
         daemon6.wait_stage("node0", "kernel", 300)
         ipxe.login(timeout=900)
         address, *others = in_ibft(ipxe, *TOLD)

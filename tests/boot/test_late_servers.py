@@ -83,7 +83,7 @@ def test_nobody_answers_dhcp(daemon: Nodisk) -> None:
         machine.console.expect(NO_CARD, 300)
         time.sleep(AWAY)
         measure("DHCP", daemon.start, lambda: has_reached(daemon, "script"))
-        machine.login(timeout=600)
+        machine.login(timeout=900)
 
 
 def test_nobody_answers_http(daemon: Nodisk) -> None:
@@ -94,7 +94,7 @@ def test_nobody_answers_http(daemon: Nodisk) -> None:
         machine.console.expect(NO_CARD, 300)
         time.sleep(AWAY)
         measure("HTTP", lambda: restart(daemon, CONFIG), lambda: has_reached(daemon, "script"))
-        machine.login(timeout=600)
+        machine.login(timeout=900)
 
 
 def test_nobody_answers_iscsi(daemon: Nodisk) -> None:
@@ -106,7 +106,7 @@ def test_nobody_answers_iscsi(daemon: Nodisk) -> None:
         daemon.kill()
         time.sleep(AWAY)
         measure("iSCSI", lambda: restart(daemon, CONFIG), lambda: has_reached(daemon, "firmware"))
-        machine.login(timeout=600)
+        machine.login(timeout=900)
 
 
 @pytest.mark.parametrize("what", ["kernel", "initramfs"])
@@ -122,7 +122,7 @@ def test_the_server_goes_while_the_node_fetches(daemon: Nodisk, what: str) -> No
         # from its own loader, which says so, too, if it could not be fetched
         measure(what, daemon.start,
                 lambda: re.search("nodisk: (loading|starting) the kernel|GRUB", machine.console.text[here:]))
-        machine.login(timeout=600)
+        machine.login(timeout=900)
 
 
 def test_nobody_answers_tftp(namespace: Namespace, daemon: Nodisk, tmp_path: Path) -> None:
@@ -137,14 +137,14 @@ def test_nobody_answers_tftp(namespace: Namespace, daemon: Nodisk, tmp_path: Pat
         restart(daemon, CONFIG + behind + "[tftp]\nlisten = 127.0.0.1:69\n")
         daemon.cli("node", "set", NAME, "--address", "10.78.0.91")
         relay = rack.start("relay", sys.executable, plain_rom.__file__, BRIDGE, "10.78.0.1", "10.77.0.1")
-        wait_until("the relay", lambda: "relaying" in relay.output(), 20)
+        wait_until("the relay", lambda: "relaying" in relay.output(), 300)
         machine = Machine(rack, NAME, MAC, extra=["-boot", "reboot-timeout=1000"])
         with machine:
             machine.console.expect("No more network devices|No bootable device", 300)
             # who waits for its console has it start again
             measure("TFTP", lambda: restart(daemon, CONFIG + behind),
                     lambda: machine.console.expect(r"undionly\.kpxe\.\.\. ok", PATIENCE))
-            machine.login(timeout=600)
+            machine.login(timeout=900)
 
 
 def test_away_for_long(daemon: Nodisk, golden: Path) -> None:
@@ -175,11 +175,11 @@ def test_a_port_with_spanning_tree(namespace: Namespace, daemon: Nodisk) -> None
         namespace.run("ip", "link", "set", BRIDGE, "type", "bridge", *setting)
     machine = stick(daemon)
     with machine:
-        machine.console.expect(NO_CARD, 60)
+        machine.console.expect(NO_CARD, 600)
         assert not has_reached(daemon, "address")
         wait_until("the script", lambda: has_reached(daemon, "script"), PATIENCE)
         print(f"\nspanning tree of 44 s: the script {machine.seconds():.0f} s after power-on")
-        machine.login(timeout=600)
+        machine.login(timeout=900)
 
 
 @pytest.mark.parametrize("rom", ["stick", "ROM"])
@@ -198,7 +198,7 @@ def test_a_port_that_says_nothing(namespace: Namespace, daemon: Nodisk, rom: str
         measure(f"a silent port, {rom} ({'it had given up' if gave_up else 'it was asking'})",
                 lambda: namespace.run("ip", "link", "set", machine.tap, "master", BRIDGE),
                 lambda: machine.console.expect(r"boot\.ipxe\S*\.\.\. ok", PATIENCE, here))
-        machine.login(timeout=600)
+        machine.login(timeout=900)
 
 
 def test_a_server_that_hangs(daemon: Nodisk) -> None:

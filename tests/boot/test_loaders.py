@@ -26,12 +26,12 @@ def test_every_card_is_tried_until_the_server_is_there(namespace: Namespace) -> 
                       extra=["-kernel", str(IPXE), "-initrd", str(script), "-netdev", "hubport,id=net1,hubid=7",
                              "-device", "virtio-net-pci,netdev=net1,mac=52:54:00:77:4e:82,romfile=,addr=0x8"])
     with machine:
-        machine.console.expect(r"asking for an address with net0 \(52:54:00:77:4e:82\)", 120)
+        machine.console.expect(r"asking for an address with net0 \(52:54:00:77:4e:82\)", 600)
         machine.console.expect("no card has got a boot script; trying again", 300)
         daemon.start()
         daemon.cli("node", "add", NAME, "--mac", MAC, "--address", ADDRESS)
         daemon.wait_stage(NAME, "script", 300)
-        machine.console.expect("stick1: has nothing to boot", 60)
+        machine.console.expect("stick1: has nothing to boot", 600)
     daemon.stop()
 
 
@@ -52,8 +52,8 @@ def test_the_script_beside_a_newer_loader(namespace: Namespace, tmp_path: Path) 
     with Machine(namespace, NAME, MAC, firmware="uefi") as machine:
         machine.console.expect(rf"asking for an address with net0 \({MAC}\)", 300)
         daemon.wait_stage(NAME, "script", 300)
-        machine.console.expect(f"{NAME}: has nothing to boot", 60)
+        machine.console.expect(f"{NAME}: has nothing to boot", 600)
         before = len(machine.console.text)
         daemon.kill()
-        machine.console.expect("has nothing to boot", 60, before)  # it asks in vain, and goes on
+        machine.console.expect("has nothing to boot", 600, before)  # it asks in vain, and goes on
     daemon.stop()

@@ -20,7 +20,7 @@ def test_it_waits_and_is_adopted(daemon: Nodisk, firmware: str) -> None:
     daemon.start()
     machine = Machine(daemon.namespace, "newcomer", MAC, firmware=firmware, memory=512, extra=SMBIOS)
     with machine:
-        machine.console.expect(f"the machine {MAC} waits to become a node", 120)
+        machine.console.expect(f"the machine {MAC} waits to become a node", 600)
         (found,) = daemon.json("node", "list", "--pending")["pending"]
         assert {key: found[key] for key in ("mac", "manufacturer", "product", "uuid", "card")} == {
             "mac": MAC, "manufacturer": "ACME & Co", "product": 'R&D 640 "x"',
@@ -28,7 +28,7 @@ def test_it_waits_and_is_adopted(daemon: Nodisk, firmware: str) -> None:
         assert found["serial"] == SERIAL and found["memory"] == 512 << 20
         assert found["firmware"] == ("pcbios" if firmware == "bios" else "efi") and found["architecture"]
         daemon.cli("node", "adopt", MAC, "fresh")
-        machine.console.expect(r"this machine is fresh now; starting over", 120)
-        machine.console.expect(r"nodisk: fresh: has nothing to boot", 120)
-        wait_until("the boot to be known", lambda: daemon.stage("fresh") == "script", 60)
+        machine.console.expect(r"this machine is fresh now; starting over", 600)
+        machine.console.expect(r"nodisk: fresh: has nothing to boot", 600)
+        wait_until("the boot to be known", lambda: daemon.stage("fresh") == "script", 300)
     assert daemon.json("node", "list", "--pending")["pending"] == []

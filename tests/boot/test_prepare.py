@@ -70,7 +70,7 @@ def test_boot(server: Nodisk, image: Path) -> None:
         machine.login(timeout=900)
         assert machine.run("systemctl is-system-running --wait", timeout=600).output == "running"
         check_running(setup)
-        wait_until("the node phoning home", lambda: server.reported_up(node), 60)
+        wait_until("the node phoning home", lambda: server.reported_up(node), 300)
         check_left_alone(machine)
         assert machine.run("ls /etc/ssh/ssh_host_*_key | wc -l").output == "3"
         assert len(machine.run("cat /etc/machine-id").output) == 32

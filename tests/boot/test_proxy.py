@@ -24,7 +24,7 @@ def daemon(namespace: Namespace, tmp_path: Path) -> Iterator[Nodisk]:
         other.start("dnsmasq", "dnsmasq", "--keep-in-foreground", "--port=0", "--no-resolv", "--conf-file=/dev/null",
                     "--interface=eth0", "--bind-interfaces", "--user=root", "--dhcp-range=10.77.0.200,10.77.0.220,1h",
                     f"--dhcp-leasefile={other.work}/leases", f"--pid-file={other.work}/pid", "--log-facility=-")
-        wait_until("dnsmasq serving DHCP", lambda: ":67 " in other.run("ss", "-lun").stdout, 60)
+        wait_until("dnsmasq serving DHCP", lambda: ":67 " in other.run("ss", "-lun").stdout, 300)
         nodisk = Nodisk(namespace, namespace.work / "nodisk", config=CONFIG + "mode = proxy\n")
         nodisk.start()
         yield nodisk

@@ -31,7 +31,7 @@ def test_stock_image(server: Nodisk, stock: Path, firmware: str) -> None:
     server.add_node(NAME, MAC, ADDRESS, stock)
     machine = Machine(server.namespace, NAME, MAC, firmware=firmware)
     with capturing(server.namespace) as capture, machine:
-        machine.login(timeout=300)
+        machine.login(timeout=900)
         server.wait_stage(NAME, "system", 120)
         assert machine.run("findmnt -no SOURCE /").output.startswith("/dev/sda")
         assert machine.run("hostname").output == NAME
@@ -40,7 +40,7 @@ def test_stock_image(server: Nodisk, stock: Path, firmware: str) -> None:
         machine.run("echo kept >/root/kept; sync")
         here = len(machine.console.text)
         machine.start_command("systemctl reboot")
-        machine.login(timeout=300, start=here)
+        machine.login(timeout=900, start=here)
         assert machine.run("cat /root/kept").output == "kept"
         server.wait_stage(NAME, "system", 120)
     wire = capture.summary(machine.power_on_epoch)

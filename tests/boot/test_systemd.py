@@ -105,10 +105,11 @@ def test_unit(server: Machine, namespace: Namespace) -> None:
 
     try:
         wait_until("the unit to run",
-                   lambda: ask("systemctl is-active nodisk || true") == "active", 60, 1)
+                   lambda: ask("systemctl is-active nodisk || true") == "active", 300, 1)
     except LabError as error:
         raise LabError(f"{error}:\n{ask('journalctl -b -u nodisk | tail -n 15')}") from None
-    assert any(m["MESSAGE"] == "ready" and m["SYSLOG_IDENTIFIER"] == "nodisk" for m in journal(server))
+    wait_until("its first words", lambda: any(m["MESSAGE"] == "ready" and m["SYSLOG_IDENTIFIER"] == "nodisk"
+                                              for m in journal(server)), 300, 1)
 
     # files of its own, devices, files of others, a home directory
     ask("nodisk volume create disk --size 64M")
@@ -126,13 +127,13 @@ def test_unit(server: Machine, namespace: Namespace) -> None:
     namespace.run("curl", "-fsS", "-o", namespace.work / "loader", f"tftp://{ADDRESS}/undionly.kpxe")
     assert "#!ipxe" in namespace.run(
         "curl", "-fsS", f"http://{ADDRESS}/boot.ipxe?mac=52-54-00-00-00-09").stdout
-    told = journal(server, "NODISK_NODE=web1")
-    assert any("login of" in m["MESSAGE"] for m in told)
+    wait_until("the login to be told", lambda: any("login of" in m["MESSAGE"]
+                                                   for m in journal(server, "NODISK_NODE=web1")), 300, 1)
 
     before = main_pid()
     ask(f"sed -i 's/^range.*/range = 10.77.0.100-10.77.0.150/' {CONFIG_PATH}; systemctl reload nodisk")
     wait_until("the reload", lambda: any(m["MESSAGE"] == "configuration reloaded"
-                                         for m in journal(server)), 30, 1)
+                                         for m in journal(server)), 300, 1)
     assert main_pid() == before
     ask("systemctl kill -s KILL nodisk")
     wait_until("the daemon to be back", lambda: main_pid() not in (before, "0")

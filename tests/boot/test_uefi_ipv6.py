@@ -85,7 +85,7 @@ def test_http_boot_beside_another_server(namespace: Namespace) -> None:
                               "--interface=eth0", "--bind-interfaces", "--enable-ra", "--log-dhcp",
                               "--dhcp-range=fd77::100,fd77::1ff,64,1h", f"--dhcp-leasefile={other.work}/leases",
                               f"--pid-file={other.work}/pid")
-        wait_until("dnsmasq serving DHCPv6", lambda: ":547 " in other.run("ss", "-Hlun").stdout, 60)
+        wait_until("dnsmasq serving DHCPv6", lambda: ":547 " in other.run("ss", "-Hlun").stdout, 300)
         nodisk = Nodisk(namespace, namespace.work / "nodisk", config=CONFIG + "mode = proxy\n")
         nodisk.start()
         nodisk.cli("node", "add", NAME, "--mac", MAC)

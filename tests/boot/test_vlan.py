@@ -63,7 +63,7 @@ def machine(namespace: Namespace, daemon: Nodisk, golden: Path, tmp_path: Path) 
     # a frame that is sent on by hand must be whole: no checksum and no cutting up is left to a card
     namespace.run("ethtool", "-K", "inside", "tx", "off", "gso", "off", "tso", "off")
     switch = namespace.start("vlan", sys.executable, vlan.__file__, "port", VLAN, HERE, THERE)
-    wait_until("the switch", lambda: "forwarding" in switch.output(), 20)
+    wait_until("the switch", lambda: "forwarding" in switch.output(), 300)
     table = tmp_path / "ibft"
     table.write_bytes(Table(MAC, ADDRESS, PORTAL, f"{BASE_IQN}:{NAME}", f"{BASE_IQN}:{NAME}", vlan=VLAN,
                             hostname=NAME).body())
@@ -91,7 +91,7 @@ def test_a_node_in_a_vlan(machine: Machine, daemon: Nodisk) -> None:
     assert parent and machine.run(f"ip -o -4 addr show dev {parent}").output == ""
     assert machine.run("hostname").output == NAME
     assert machine.run("systemctl is-system-running --wait", timeout=120).output == "running"
-    wait_until("the node phoning home", lambda: daemon.stage(NAME) == "up", 60)
+    wait_until("the node phoning home", lambda: daemon.stage(NAME) == "up", 300)
     machine.run("systemctl restart systemd-networkd; sleep 3; echo 3 >/proc/sys/vm/drop_caches; sync")
     assert f"inet {ADDRESS}/24" in machine.run(f"ip -4 addr show dev {card}").output
     machine.run("systemctl stop systemd-networkd; echo 3 >/proc/sys/vm/drop_caches; ls -R /usr >/dev/null; sync", timeout=300)

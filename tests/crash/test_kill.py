@@ -111,7 +111,7 @@ def test_nothing_acknowledged_is_lost_and_nothing_is_left_behind(tmp_path, capsy
             time.sleep(chance.uniform(0.05, 0.6))
             daemon.kill()
             for c in clients:
-                c.join(30)
+                c.join(60)
                 assert not c.is_alive() and c.refused == []
             daemon.start()
             found = look(daemon, golden)

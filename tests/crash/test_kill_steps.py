@@ -149,7 +149,7 @@ class Scene:
     def least(self, mark: Mark) -> dict[int, int]:
         """What may not be lost: all that it was told of, unless it was told that something is wrong, or the
         log tells so: a disk may fail when the volume is closed, and nobody is there any more."""
-        lost = self.fails and LOST in self.daemon.output()
+        lost = self.fails and self.daemon.lines(LOST)
         return mark.flushed if lost or self.writer.was_told else mark.told
 
     def check_now(self) -> None:

@@ -74,7 +74,7 @@ class Nodisk:
         """For the command line."""
         return self.work / "nodisk.sock"
 
-    def start(self, timeout: float = 20) -> None:
+    def start(self, timeout: float = 120) -> None:
         """Starts it, if it does not run, and waits until it answers."""
         if self.process and self.process.alive():
             return
@@ -98,7 +98,7 @@ class Nodisk:
         """Stops it as systemd would; complains if it did not end well."""
         if not self.process:
             return
-        status = self.process.stop()
+        status = self.process.stop(60)
         said = self.process.output()
         self.process = None
         if status != 0:

@@ -309,12 +309,12 @@ class Machine:
         self._start(lambda: self.console.attach(self.folder / "serial"))
         return True
 
-    def wait_login(self, timeout: float = 300, start: int = 0) -> float:
+    def wait_login(self, timeout: float = 900, start: int = 0) -> float:
         """Waits for the login prompt; returns the second since power-on."""
         found = self.console.expect(r"^\S+ login: ", timeout, start)
         return self.console.time_at(found.start())
 
-    def login(self, password: str = "nodisk", user: str = "root", timeout: float = 300,
+    def login(self, password: str = "nodisk", user: str = "root", timeout: float = 900,
               start: int = 0) -> float:
         """Logs in on the console; returns when the prompt was there."""
         prompt_at = self.wait_login(timeout, start)
@@ -341,7 +341,7 @@ class Machine:
         self.console.send(command + "\n")
         return here
 
-    def run(self, command: str, timeout: float = 60, check: bool = True) -> Result:
+    def run(self, command: str, timeout: float = 300, check: bool = True) -> Result:
         """Runs a command in the machine's shell (after login) and returns what it printed."""
         marker = f"{time.monotonic_ns():x}"
         begin = time.monotonic()

@@ -143,7 +143,7 @@ class Daemon:
 
     def lines(self, *words: str) -> list[str]:
         """The lines of the log, about all that has happened, that have all these words."""
-        if self.process:
+        if self.process and self.process.poll() is None:
             self.settle()
         return self._lines(words)
 

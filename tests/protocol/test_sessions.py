@@ -108,8 +108,7 @@ def test_the_stage_of_a_nodes_session(daemon, keys, stage, program):
     with volume.session(initiator=f"{BASE_IQN}:web1", keys=keys):
         shown = only(daemon)
         assert (shown["node"], shown["stage"], shown["program"]) == ("web1", stage, program)
-        daemon.settle()
-        assert daemon.get("/v1/status").json["nodes"][0]["boot"]["stage"] == stage
+        wait_until(lambda: (daemon.get("/v1/status").json["nodes"][0]["boot"] or {}).get("stage") == stage, stage)
 
 
 def test_an_initiator_is_told_the_volumes_name(daemon, disk):

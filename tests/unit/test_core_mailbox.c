@@ -54,7 +54,7 @@ static void nothing_is_lost_and_order_is_kept(void **state)
     }
     struct pollfd pollfd = {.fd = mailbox.fd, .events = POLLIN};
     while (received < SENDERS * MESSAGES) {
-        assert_int_equal(poll(&pollfd, 1, 10000), 1); /* a wake-up that got lost would end here */
+        assert_int_equal(poll(&pollfd, 1, 60000), 1); /* a wake-up that got lost would end here */
         mailbox_run(&mailbox);
     }
     for (int i = 0; i < SENDERS; i++)

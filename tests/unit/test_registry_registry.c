@@ -274,7 +274,7 @@ static void wait_for(struct mailbox *mailbox, const unsigned *answered, unsigned
 {
     struct pollfd pollfd = {.fd = mailbox->fd, .events = POLLIN};
     while (*answered < expected) {
-        assert_int_equal(poll(&pollfd, 1, 20000), 1);
+        assert_int_equal(poll(&pollfd, 1, 60000), 1);
         mailbox_run(mailbox);
     }
 }
