@@ -1,5 +1,6 @@
 """What nodisk itself promises of a boot: waiting, stages, neighbours, strangers."""
 
+import os
 import time
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from lab.qemu import Machine
 
 MACS = ["52:54:00:77:4e:21", "52:54:00:77:4e:22"]
 OUTAGE = 20
+REBOOTS = int(os.environ.get("NODISK_REBOOTS", "200"))
+PATIENCE = 1800  # seconds for a boot, on a machine that has other things to do
 
 
 def add(daemon: Nodisk, golden: Path, number: int = 0) -> Machine:
@@ -153,20 +156,20 @@ def test_power_cut_and_on_again(daemon: Nodisk, golden: Path) -> None:
 
 @pytest.mark.full
 def test_soak(daemon: Nodisk, golden: Path) -> None:
-    """A node that reboots itself for an hour: not one boot fails."""
-    boots, slowest = 0, 0.0
-    with add(daemon, golden) as machine:
-        machine.login()
-        end = time.monotonic() + 3600
-        while time.monotonic() < end:
-            here, begin = len(machine.console.text), time.monotonic()
+    """A node that reboots itself 200 times: not one boot fails."""
+    begin, slowest = time.monotonic(), 0.0
+    machine = add(daemon, golden)
+    machine.cpus, machine.memory = 1, 512
+    with machine:
+        machine.login(timeout=PATIENCE)
+        for boot in range(1, REBOOTS + 1):
+            here, start = len(machine.console.text), time.monotonic()
             machine.start_command("systemctl reboot")
-            machine.login(start=here)
-            boots += 1
-            slowest = max(slowest, time.monotonic() - begin)
-            daemon.wait_stage("node0", "up", 300)
-            assert machine.run("systemctl --failed --no-legend").output == ""
+            machine.login(timeout=PATIENCE, start=here)
+            slowest = max(slowest, time.monotonic() - start)
+            daemon.wait_stage("node0", "up", PATIENCE)
+            assert machine.run("systemctl --failed --no-legend", timeout=PATIENCE).output == ""
+            print(f"reboot {boot}, {time.monotonic() - begin:.0f} s after the beginning", flush=True)
         cpu = daemon.cpu_seconds()
-    print(f"\n{boots} boots in an hour, the slowest {slowest:.0f} s, "
-          f"{cpu / max(boots, 1):.2f} s of the daemon's CPU each")
-    assert boots >= 20
+    print(f"\n{REBOOTS} reboots in {time.monotonic() - begin:.0f} s, the slowest {slowest:.0f} s, "
+          f"{cpu / REBOOTS:.2f} s of the daemon's CPU each")
