@@ -2,6 +2,7 @@
 #include "cli/command.h"
 
 #include "prepare/apply.h"
+#include "prepare/boot_network.h"
 #include "prepare/check.h"
 #include "prepare/command.h"
 #include "prepare/diff.h"
@@ -129,7 +130,10 @@ static int prepare(const struct cli *cli, const struct args *args, const struct 
     struct error error;
     const bool dry = args_given(args, "dry-run"), no_commands = args_given(args, "no-commands");
     const struct plan_settings settings = {.root_uuid = args_value(args, "root-uuid"),
-                                           .keep_swap = args_given(args, "keep-swap")};
+                                           .keep_swap = args_given(args, "keep-swap"),
+                                           .bridge = args_value(args, "bridge"),
+                                           .bond = args_value(args, "bond"),
+                                           .bond_cards = args_value(args, "bond-cards")};
     const struct apply_options options = {.no_commands = no_commands,
                                           .no_undo = args_given(args, "no-undo")};
     struct plan plan;
@@ -272,6 +276,26 @@ static bool is_uuid(const char *text)
     return size > 0 && size <= 64 && strspn(text, "0123456789abcdefABCDEF-") == size;
 }
 
+/* CLI_OK, or what is wrong was told. */
+static int check_networks(const struct args *args)
+{
+    const char *cards = args_value(args, "bond-cards"), *bond = args_value(args, "bond");
+    const char *bridge = args_value(args, "bridge");
+    if (bridge && !boot_network_is_name(bridge))
+        return cli_bad_value("bridge", bridge, "no interface can be called so (vmbr0, br0)");
+    if (bond && !boot_network_is_name(bond))
+        return cli_bad_value("bond", bond, "no interface can be called so (bond0)");
+    if (bond && bridge && str_eq(bond, bridge) && !str_eq(bond, "none"))
+        return cli_bad_value("bond", bond, "the bridge is called so");
+    if (cards && !boot_network_is_cards(cards))
+        return cli_bad_value("bond-cards", cards, "these are no names of cards (\"ens4 eno*\")");
+    if (!cards != (!bond || str_eq(bond, "none"))) {
+        fprintf(stderr, "nodisk: --bond and --bond-cards need one another\n");
+        return CLI_USAGE;
+    }
+    return CLI_OK;
+}
+
 static int count_modes(const struct args *args)
 {
     return args_given(args, "check") + args_given(args, "undo") + args_given(args, "forget-undo");
@@ -296,6 +320,8 @@ static int run(const struct cli *cli, const struct args *args)
     }
     if (uuid && !is_uuid(uuid))
         return cli_bad_value("--root-uuid", uuid, "it is no UUID of a file system");
+    if (check_networks(args) != CLI_OK)
+        return CLI_USAGE;
     if (tree_open(args_value(args, "root") ?: "/", &tree, &error) < 0)
         return cli_fail(&error);
     const bool only_looks = args_given(args, "check") || args_given(args, "dry-run");
@@ -326,6 +352,9 @@ static const struct cli_option options[] = {
     {"no-commands", NULL, "runs none of its programs, and tells what is left to do"},
     {"root-uuid", "UUID", "of its root file system, if that is not mounted here"},
     {"keep-swap", NULL, "leaves swap in /etc/fstab"},
+    {"bridge", "NAME", "the boot card becomes a port of this bridge, for guests; none: of none"},
+    {"bond", "NAME", "the boot card and others are one, of which one works; none: they are not"},
+    {"bond-cards", "NAMES", "the others: \"ens4 eno*\""},
     {"undo", NULL, "gives all files back as they were before"},
     {"force", NULL, "with --undo: also files that were changed since; on a server: its own system"},
     {"no-undo", NULL, "keeps nothing to undo it with"},

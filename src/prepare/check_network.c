@@ -30,7 +30,7 @@ static void check_interfaces(struct check *check, const char *path, const char *
                              const void *context)
 {
     const bool *guarded = context;
-    bool cards = false, below = false;
+    bool cards = false;
     for (const char *line = text; line && *line; line = next_line(line)) {
         const char *name = line + strspn(line, " \t");
         if (line_begins(line, "iface")) {
@@ -38,19 +38,11 @@ static void check_interfaces(struct check *check, const char *path, const char *
             name += strspn(name, " \t");
             cards |= !(str_has_prefix(name, "lo ") || str_has_prefix(name, "lo\t"));
         }
-        below |= line_begins(line, "bridge_ports") || line_begins(line, "bridge-ports") ||
-                 line_begins(line, "bond-slaves") || line_begins(line, "slaves");
     }
     if (cards && !*guarded)
         check_found(check, ERROR, "ifupdown", "system", NULL,
                     "/%s configures network cards: ifupdown sets up the boot card anew, and takes "
                     "it down at shutdown, before the disk is written",
-                    path);
-    if (below)
-        check_found(check, WARNING, "ifupdown-bridge", "system",
-                    "leave the boot card out of it, or prove that the node survives it",
-                    "/%s puts cards under a bridge or a bond: if the boot card is one of them, the "
-                    "disk is gone when it moves",
                     path);
 }
 
@@ -145,18 +137,6 @@ static void check_cloud_init(struct check *check)
                     "cloud-init writes network configuration: the boot card is set up anew");
 }
 
-static void check_netplan(struct check *check, const char *path, const char *text,
-                          const void *context)
-{
-    (void)context;
-    if (strstr(text, "bridges:") || strstr(text, "bonds:"))
-        check_found(check, WARNING, "netplan-bridge", "system",
-                    "leave the boot card out of it, or prove that the node survives it",
-                    "/%s puts cards under a bridge or a bond: if the boot card is one of them, "
-                    "the disk is gone when it moves",
-                    path);
-}
-
 /* What begins a line that is one machine's, but for blanks; a word that ends in a letter has a
  * blank behind it. */
 struct fixed_words {
@@ -223,7 +203,7 @@ void check_network(struct check *check)
     check_network_manager(check);
     check_networkd(check);
     check_cloud_init(check);
-    check_each_text(check, "etc/netplan", check_netplan, NULL);
+    check_bridges(check);
 }
 
 static void check_iscsid(struct check *check)

@@ -27,5 +27,6 @@ void check_identity(struct check *check); /* check_identity.c */
 void check_network(struct check *check);  /* check_network.c */
 void check_services(struct check *check); /* check_network.c */
 void check_sysvinit(struct check *check); /* check_sysvinit.c */
+void check_bridges(struct check *check);  /* check_bridge.c */
 void check_disk(struct check *check);     /* check_disk.c */
 void check_loader(struct check *check);   /* check_disk.c */

@@ -14,6 +14,8 @@
 struct plan_settings {
     const char *root_uuid; /* of the root file system; NULL: find it */
     bool keep_swap;
+    /* what is to be above the boot card, "none": nothing; NULL: as it is */
+    const char *bridge, *bond, *bond_cards;
 };
 
 struct plan_change {

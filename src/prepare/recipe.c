@@ -21,6 +21,9 @@ static const struct recipe_step steps[] = {
      "ifupdown, NetworkManager and cloud-init leave the boot card alone; systemd-networkd renews "
      "its lease",
      step_network},
+    {"bridge",
+     "with --bridge and --bond: the initramfs puts the boot card below them, before it logs in",
+     step_bridge},
     {"resolver", "name servers are the node's own, from the iBFT", step_resolver},
     {"up", "the node tells its server that it is up; nothing depends on it", step_up},
     {"sysvinit",

@@ -25,6 +25,7 @@ void step_packages(struct plan *plan);
 void step_files(struct plan *plan);
 void step_initramfs(struct plan *plan);
 void step_network(struct plan *plan);
+void step_bridge(struct plan *plan);
 void step_resolver(struct plan *plan);
 void step_up(struct plan *plan);
 void step_sysvinit(struct plan *plan);

@@ -3,6 +3,7 @@
  * so that it is not edited again.
  */
 #include "prepare/edit.h"
+#include "prepare/interfaces.h"
 #include "prepare/packages.h"
 
 #include <assert.h>
@@ -16,6 +17,19 @@ static void check_fstab(const char *text, const struct fstab_wish *wish)
     assert(once && twice && str_eq(once, twice));
 }
 
+static void check_interfaces(const char *text)
+{
+    struct interfaces_stanza stanza;
+    bool found = false;
+    cleanup_free char *once = interfaces_edit(text, "vmbr0", "enboot");
+    cleanup_free char *twice = interfaces_edit(once, "vmbr0", "enboot");
+    assert(str_eq(once, twice));
+    for (const char *cursor = once; interfaces_next(&cursor, &stanza);)
+        found |= stanza.is_bridge && str_eq(stanza.name, "vmbr0") &&
+                 str_eq(stanza.ports, "enboot") && str_eq(stanza.purge, "no");
+    assert(found);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char value[64];
@@ -26,6 +40,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_fstab(text, &(struct fstab_wish){.keep_swap = true});
     cleanup_free char *hosts = hosts_edit(text), *again = hosts_edit(hosts);
     assert(str_eq(hosts, again));
+    check_interfaces(text);
     cleanup_free char *dropped = variable_drop(text, "A");
     assert(!variable_get(dropped, "A", value, sizeof(value)));
     if (variable_get(text, "A", value, sizeof(value)))

@@ -512,6 +512,62 @@ def test_json_and_the_list_of_steps(plain: Tree) -> None:
     assert steps[0]["name"] == "packages" and "\nfstab  " in prepare("--list")
 
 
+# --- bridges
+
+PROXMOX = ("auto lo\niface lo inet loopback\n\niface eno1 inet manual\n\nauto vmbr0\niface vmbr0 inet static\n"
+           "\taddress 192.0.2.7/24\n\tgateway 192.0.2.1\n\tbridge-ports eno1\n\tbridge_stp off\n"
+           "\tbridge-vlan-aware yes\n\tbridge-vids 2-4094\n\nauto vmbr1\niface vmbr1 inet manual\n"
+           "\tbridge-ports none\n\tbridge-stp off\n")
+OURS = ("iface vmbr0 inet manual\n\tbridge-ports enboot\n\tbridge-stp off\n\tbridge-fd 0\n\taddress-purge no\n"
+        "\tbridge-vlan-aware yes\n\tbridge-vids 2-4094\n\nauto vmbr1\niface vmbr1")
+
+
+def bridged(tree: Tree) -> None:
+    """A hypervisor's, whose boot card is under a bridge."""
+    tree.put("etc/network/interfaces", PROXMOX)
+    tree.run("--no-commands", "--root-uuid", UUID, "--bridge", "vmbr0")
+
+
+def test_a_bridge_of_proxmox_is_made_by_the_initramfs(tree: Tree) -> None:
+    """Its address is no longer one machine's; what guests want of it stays; undo gives it back."""
+    tree.put("etc/network/interfaces", PROXMOX)
+    assert "nodisk prepare --bridge vmbr0" in tree.run("--no-commands", "--root-uuid", UUID)
+    assert tree.findings().keys() == {"ifupdown-bridge", "fixed-address"}
+    bridged(tree)
+    text = tree.path("etc/network/interfaces").read_text()
+    assert OURS in text and "192.0.2" not in text and "iface eno1 inet manual" in text
+    assert "BRIDGE='vmbr0'\n" in tree.path("etc/nodisk/boot-network").read_text()
+    tree.make_initramfs()
+    assert tree.findings() == {}
+    assert "nothing to do" in tree.prepare()
+    tree.run("--no-commands", "--root-uuid", UUID, "--bridge", "none")
+    assert not tree.path("etc/nodisk/boot-network").exists()
+    tree.run("--undo", "--no-commands")
+    assert tree.path("etc/network/interfaces").read_text() == PROXMOX
+
+
+def test_a_bridge_that_ifupdown_has_not_heard_of(tree: Tree) -> None:
+    tree.run("--no-commands", "--root-uuid", UUID, "--bridge", "br0", "--bond", "bond0", "--bond-cards", "ens4 eno*")
+    text = tree.path("etc/network/interfaces").read_text()
+    assert text.endswith("\nauto br0\niface br0 inet manual\n\tbridge-ports bond0\n\tbridge-stp off\n\tbridge-fd 0\n"
+                         "\taddress-purge no\n")
+    assert tree.path("etc/nodisk/boot-network").read_text().endswith(
+        "BRIDGE='br0'\nBOND='bond0'\nBOND_CARDS='ens4 eno*'\n")
+    tree.make_initramfs()
+    assert tree.findings() == {}
+
+
+@pytest.mark.parametrize("arguments", [
+    ["--bridge", "a b"], ["--bridge", "enboot"], ["--bridge", ""], ["--bridge", "../x"],
+    ["--bridge", "as-long-as-this-0"], ["--bond", "bond0"], ["--bond-cards", "ens4"],
+    ["--bond", "b", "--bond-cards", "$(x)"], ["--bridge", "b", "--bond", "b", "--bond-cards", "x"],
+    ["--bond", "none", "--bond-cards", "x"],
+])
+def test_names_that_no_interface_can_have(tree: Tree, arguments: list[str]) -> None:
+    tree.run(*arguments, "--no-commands", code=2)
+    assert not tree.path("etc/nodisk").exists()
+
+
 # --- the doctor
 
 @pytest.mark.parametrize("packer", PACKERS)
@@ -614,6 +670,17 @@ FAULTS = [
      lambda tree: [tree.put("usr/sbin/NetworkManager", ""),
                    tree.put("etc/NetworkManager/NetworkManager.conf", "[keyfile]\nunmanaged-devices = mac:1\n")]),
     ("networkd-file", "warning", put("etc/systemd/network/00-all.network", "[Match]\nName=*\n")),
+    ("networkd-netdev", "warning", lambda tree: [
+        bridged(tree), tree.put("etc/systemd/network/50-x.netdev", "[NetDev]\nName=vmbr0\nKind=bridge\n")]),
+    ("bridge-port", "error", lambda tree: [
+        bridged(tree), tree.change("etc/network/interfaces", "bridge-ports enboot", "bridge-ports eno1")]),
+    ("bridge-address", "error", lambda tree: [
+        bridged(tree), tree.put("usr/share/ifupdown2/ifupdown2", ""),
+        tree.change("etc/network/interfaces", "\taddress-purge no\n", "")]),
+    ("bridge-delay", "warning", lambda tree: [
+        bridged(tree), tree.change("etc/network/interfaces", "bridge-stp off", "bridge_stp on")]),
+    ("bridge-delay", "warning", lambda tree: [
+        bridged(tree), tree.change("etc/network/interfaces", "bridge-fd 0", "bridge-fd 15")]),
     ("networkd-off", "warning", unlink(f"{UNITS}/multi-user.target.wants/systemd-networkd.service")),
     ("cloud-init", "error", cloud_init),
     ("netplan-bridge", "warning", put("etc/netplan/01.yaml", "network:\n  bridges:\n    br0: {}\n")),

@@ -92,3 +92,45 @@ def test_root_is_found_by_whatever_names_it(tmp_path: Path, root: str, link: str
 
 def test_a_root_that_is_named_by_its_device_is_not_looked_for(tmp_path: Path) -> None:
     assert functions(tmp_path, {}, "ROOT=/dev/sda1; root_tag || echo no") == "no\n"
+
+
+# Writes down what it is asked, and makes of an interface what is asked of it.
+LOGGED = 'echo "{} $*" >>{}/log'
+
+
+def networks(tmp_path: Path, settings: str, commands: str) -> list[str]:
+    """What is run of ip and modprobe for the first path's card."""
+    programs = {name: LOGGED.format(name, tmp_path) for name in ("ip", "modprobe", "udevadm")}
+    functions(tmp_path, programs, "has_carrier() { true; }; suffix= vlans= wanted=1 mac=52:54:00:00:00:07\n"
+                                  f"nic={tmp_path}; BRIDGE= BOND= BOND_CARDS=; {settings}; {commands}")
+    return (tmp_path / "log").read_text().splitlines()
+
+
+def test_a_bridge_is_made_of_the_boot_card(tmp_path: Path) -> None:
+    """It has the card's MAC before it is switched on, and what is below it is told."""
+    ran = networks(tmp_path, "BRIDGE=vmbr0 card=enboot parent=enboot", """
+        enter_networks 2>/dev/null
+        echo "$card,$below" >>"$nic/log"; write_below >>"$nic/log"; write_network >>"$nic/log" """)
+    assert ran[:6] == ["modprobe bridge", "ip link add name vmbr0 type bridge",
+                       "ip link set vmbr0 address 52:54:00:00:00:07", "ip link set enboot master vmbr0",
+                       "ip link set vmbr0 up", "vmbr0, enboot"]
+    assert ran.index("Name=enboot") < ran.index("Unmanaged=yes") < ran.index("Name=vmbr0")
+    assert "KeepConfiguration=yes" in ran
+
+
+def test_a_further_path_has_no_bridge(tmp_path: Path) -> None:
+    assert networks(tmp_path, "BRIDGE=vmbr0 suffix=-1 card=eth1", 'enter_networks; echo "$card" >>"$nic/log"') == ["eth1"]
+
+
+def test_a_bridge_that_cannot_be_made_is_done_without(tmp_path: Path) -> None:
+    said = functions(tmp_path, {"ip": "echo no such kind >&2; exit 2", "modprobe": ""},
+                     "BRIDGE=br0 BOND= suffix= card=enboot; enter_networks; echo $card")
+    assert said == "said: cannot make the bridge br0: no such kind: going on without\nenboot\n"
+
+
+@pytest.mark.parametrize(("cards", "name", "bonded"), [
+    ("ens4", "ens4", True), ("ens4", "ens40", False), ("ens5 eno*", "eno12", True), ("*", "x", True), ("", "x", False),
+])
+def test_cards_that_join_a_bond(tmp_path: Path, cards: str, name: str, bonded: bool) -> None:
+    said = functions(tmp_path, {}, f"BOND_CARDS='{cards}'; is_bonded {name} && echo yes || echo no")
+    assert said == ("yes\n" if bonded else "no\n")
