@@ -606,6 +606,16 @@ static void check_adopt_rules(struct parser *parser)
     }
 }
 
+static void take_hooks_key(struct parser *parser, const char *name, const char *value)
+{
+    bool known;
+    const char *wrong = hook_config_take(&parser->config->hooks, name, value, &known);
+    if (!known)
+        problem(parser, parser->line, "[hooks] %s: no such key", name);
+    else if (wrong)
+        problem(parser, parser->line, "[hooks] %s: '%s' %s", name, value, wrong);
+}
+
 /* inih's callback for each "key = value"; what it returns is ignored: problems are counted. */
 static int handle_key(void *user, const char *section, const char *name, const char *value)
 {
@@ -615,12 +625,16 @@ static int handle_key(void *user, const char *section, const char *name, const c
         take_adopt_key(parser, section + strlen("adopt "), name, value);
         return 1;
     }
+    if (str_eq(section, "hooks")) {
+        take_hooks_key(parser, name, value);
+        return 1;
+    }
     bool known_section;
     const struct key *key = find_key(is_subnet ? "subnet" : section, name, &known_section);
     if (!known_section || (str_eq(section, "subnet"))) {
         problem(parser, parser->line,
                 "[%s]: no such section; there are [server], [storage], [images], [boot], [iscsi], "
-                "[http], [tftp], [subnet NAME] and [adopt NAME]",
+                "[http], [tftp], [hooks], [subnet NAME] and [adopt NAME]",
                 section);
         return 1;
     }
@@ -770,7 +784,8 @@ int config_init(struct config *ret_config)
     struct config config = {.log_level = LOG_INFO,
                             .warn_free = WARN_FREE_DEFAULT,
                             .boot_ways = {DIRECT_YES, IBFT_ORIGIN_MANUAL},
-                            .iscsi_limits = ISCSI_DEFAULT_LIMITS};
+                            .iscsi_limits = ISCSI_DEFAULT_LIMITS,
+                            .hooks = HOOK_CONFIG_DEFAULT};
     config.subnets = calloc(CONFIG_MAX_SUBNETS, sizeof(*config.subnets));
     config.adopt = calloc(1, sizeof(*config.adopt));
     if (!config.subnets || !config.adopt) {

@@ -14,6 +14,7 @@
 #include "dhcp/subnet.h"
 #include "iscsi/limits.h"
 #include "server/adopt_rules.h"
+#include "server/hook_config.h"
 #include "server/listen.h"
 #include "server/warn_free.h"
 
@@ -51,6 +52,7 @@ struct config {
     struct subnet *subnets;
     size_t n_subnets;
     struct adopt_rules *adopt;
+    struct hook_settings hooks;
 };
 
 /* Called once for each problem: "nodisk.conf:12: [subnet lab] range: ...". */

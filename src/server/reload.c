@@ -4,6 +4,7 @@
 #include "core/log.h"
 #include "server/addresses.h"
 #include "server/dhcp_glue.h"
+#include "server/hook_events.h"
 #include "server/loaders.h"
 #include "server/space_watch.h"
 #include "server/tftp_glue.h"
@@ -28,6 +29,8 @@ static void warn_of_late_changes(const struct config *old, const struct config *
         log_warning("what [iscsi] and [http] say changes only with a restart");
     if (memcmp(&old->boot_ways, &fresh->boot_ways, sizeof(old->boot_ways)) != 0)
         log_warning("what [boot] says changes only with a restart");
+    if (old->hooks.at_once != fresh->hooks.at_once)
+        log_warning("at-once in [hooks] changes only with a restart");
     if (old->warm_up != fresh->warm_up || old->warm_limit != fresh->warm_limit)
         log_warning("what [images] says changes only with a restart");
 }
@@ -58,12 +61,17 @@ static int apply_in_turn(struct server *server, const struct config *fresh,
 static int apply(struct server *server, const struct config *fresh, struct error *ret_error)
 {
     struct error ignored;
+    struct hooks *hooks = hook_events_hooks(server->hook_events);
     int r = loaders_set(server->loaders, fresh, ret_error);
     if (r < 0)
         return r;
-    r = apply_in_turn(server, fresh, &server->config, ret_error);
-    if (r < 0)
+    r = hooks_set(hooks, &fresh->hooks, ret_error);
+    if (r >= 0)
+        r = apply_in_turn(server, fresh, &server->config, ret_error);
+    if (r < 0) {
+        (void)!hooks_set(hooks, &server->config.hooks, &ignored);
         (void)!loaders_set(server->loaders, &server->config, &ignored);
+    }
     return r;
 }
 

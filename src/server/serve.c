@@ -16,6 +16,7 @@
 #include "server/discovery_chap.h"
 #include "server/duplicates.h"
 #include "server/file_limit.h"
+#include "server/hook_events.h"
 #include "server/loaders.h"
 #include "server/san.h"
 #include "server/space_watch.h"
@@ -89,6 +90,7 @@ static int start(struct server *server, struct error *ret_error)
 static void stop(struct server *server)
 {
     admin_stop(server->admin);
+    hook_events_stop(server->hook_events); /* before whoever waits for them */
     dhcp_glue_stop(take_ptr(server->dhcp));
     tftp_glue_stop(server->tftp);
     node_http_stop(server->node_http);
@@ -102,6 +104,7 @@ static void stop(struct server *server)
     mailbox_run(&server->mailbox); /* what all these still had to say */
     patient_mailbox_close(&server->session_mailbox);
     boot_cache_free(server->boot_cache);
+    hook_events_free(server->hook_events);
     boot_tracker_free(server->boots.tracker);
     catalog_slot_free(server->catalog);
     addresses_free(server->addresses);

@@ -33,6 +33,7 @@ struct server {
     struct newcomers newcomers;
     struct stage_provider stages;
     struct boot_cache *boot_cache;
+    struct hook_events *hook_events;
     struct http_log http_log;
     struct san *san;
     struct sessions sessions;

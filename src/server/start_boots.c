@@ -1,8 +1,10 @@
-/* Who watches the boots of nodes, and what they read of images meanwhile. */
+/* Who watches the boots of nodes, and what they read of images meanwhile; and the hooks, which are
+ * told of them. */
 #include "server/server.h"
 
 #include "server/addresses.h"
 #include "server/boot_cache.h"
+#include "server/hook_events.h"
 #include "server/machine6.h"
 #include "server/neighbour.h"
 
@@ -34,5 +36,9 @@ int server_start_boots(struct server *server, struct error *ret_error)
                                               .stages = &server->stages,
                                               .warm_up = server->config.warm_up,
                                               .warm_limit = server->config.warm_limit};
-    return boot_cache_start(&cache, &server->boot_cache, ret_error);
+    r = boot_cache_start(&cache, &server->boot_cache, ret_error);
+    if (r < 0)
+        return r;
+    return hook_events_start(&server->config.hooks, server->catalog, &server->stages,
+                             &server->hook_events, ret_error);
 }

@@ -3,6 +3,7 @@
 
 #include "server/boot_cache.h"
 #include "server/duplicates.h"
+#include "server/hook_events.h"
 #include "server/san.h"
 #include "server/space_watch.h"
 #include "storage/storage.h"
@@ -16,6 +17,7 @@ static void on_session(void *context, const struct session_event *event)
         const struct catalog_node *node = catalog_node_by_initiator(catalog, event->initiator);
         (void)duplicates_note_login(server->duplicates, event, node ? node->name : NULL);
     }
+    hook_events_login(server->hook_events, event);
 }
 
 int server_start_san(struct server *server, struct error *ret_error)
