@@ -1,5 +1,6 @@
 /* nodisk node add | list | show | set | remove */
 #include "cli/pending.h"
+#include "cli/power.h"
 #include "cli/wake.h"
 #include "core/boot_ways.h"
 #include "core/credentials.h"
@@ -73,6 +74,7 @@ static const struct cli_option set_options[] = {
      "whether it fetches its kernel over HTTP; default: as [boot] says"},
     {"ibft-origin", "manual|dhcp|default",
      "whether its system keeps the address or renews its lease; default: as [boot] says"},
+    CLI_BMC_OPTIONS,
 };
 
 static const struct cli_option remove_options[] = {
@@ -221,16 +223,25 @@ static int set(const struct cli *cli, const struct args *args)
 {
     json_t *json;
     int r = check_values(args);
+    bool bmc = cli_bmc_given(args);
     if (r != CLI_OK)
         return r;
     json_t *body = body_of(args, true);
-    if (json_object_size(body) == 0) {
+    if (json_object_size(body) == 0 && !bmc) {
         json_decref(body);
         fprintf(stderr, "nodisk: say what to change; see: nodisk node set --help\n");
         return CLI_USAGE;
     }
     cleanup_free char *path = cli_path("/v1/nodes", args->words[0]);
-    r = cli_ask(cli, "PATCH", path, body, NULL, &json);
+    bool only_bmc = json_object_size(body) == 0;
+    if (bmc)
+        r = cli_bmc_set(cli, args, args->words[0]);
+    if (r == CLI_OK && !only_bmc)
+        r = cli_ask(cli, "PATCH", path, body, NULL, &json);
+    else
+        json_decref(body);
+    if (r == CLI_OK && only_bmc)
+        r = cli_ask(cli, "GET", path, NULL, NULL, &json);
     if (r != CLI_OK)
         return r;
     return cli_done(cli, json, "node %s is changed\n", args->words[0]);
@@ -322,6 +333,8 @@ static void print_node(const json_t *node)
     print_field("chap", print_text(node, "chap"));
     if (json_is_true(json_object_get(node, "wake_password_set")))
         print_field("wake", "with a password");
+    if (print_text(json_object_get(node, "bmc"), "address"))
+        print_field("bmc", print_text(json_object_get(node, "bmc"), "address"));
     cli_print_options(json_object_get(node, "options"));
     print_field("direct", print_text(node, "direct"));
     print_field("ibft origin", print_text(node, "ibft_origin"));
@@ -372,6 +385,15 @@ static const struct cli_verb verbs[] = {
     {"list", "", 0, "All nodes", list_options, ARRAY_SIZE(list_options), NULL, list},
     {"show", "NAME", 1, "One node with its last boots", NULL, 0, NULL, show},
     {"set", "NAME", 1, "Changes what a node has", set_options, ARRAY_SIZE(set_options), NULL, set},
+    {"power", "[NODE...] status|on|off|soft|reset|cycle", 1,
+     "Asks for the power of machines, or switches it", cli_power_options, CLI_N_POWER_OPTIONS,
+     "By a hook, for what `nodisk node set NODE --bmc` says: see nodisk-hooks(7). off, reset and "
+     "cycle\n"
+     "are as if the plug were pulled; soft asks the system to shut down.\n"
+     "\n"
+     "  nodisk node power web1 status\n"
+     "  nodisk node power --group rack1 cycle --interval 5s\n",
+     cli_power, ARGS_MAX_WORDS},
     {"remove", "NAME", 1, "Forgets a node that is down; its volume stays unless you say otherwise",
      remove_options, ARRAY_SIZE(remove_options), NULL, remove_node},
 };

@@ -10,6 +10,7 @@
 #include "boot/pending.h"
 #include "boot/watch.h"
 #include "http/sessions.h"
+#include "registry/bmc.h"
 #include "registry/registry.h"
 #include "storage/storage.h"
 
@@ -23,6 +24,8 @@ struct admin_wake {
     const struct wake_password *password;
     uint32_t address; /* that it has, or was given last; 0: none that we know of */
 };
+
+#define ADMIN_POWER_STATE_SIZE 8
 
 /* An address that DHCP has offered to a machine, which has not asked for it yet. */
 struct admin_offer {
@@ -74,6 +77,11 @@ struct admin_settings {
      * a new array. May wait; several threads at once. NULL: nothing can. */
     int (*wake)(void *context, const struct admin_wake *wake, json_t **ret_sent,
                 struct error *ret_error);
+    /* Asks for a machine's power or switches it. state: "on", "off", or "" (nobody has said).
+     * Waits. NULL: nothing can. */
+    int (*power)(void *context, const char *node, const struct registry_bmc *bmc,
+                 const char *action, char state[static ADMIN_POWER_STATE_SIZE],
+                 struct error *ret_error);
     void *context;
 };
 

@@ -67,6 +67,8 @@ json_t *image_result(struct admin *admin, const char *name, uint32_t version);
 uint32_t node_last_address(struct admin *admin, const struct catalog_node *node);
 /* A list of texts, as they can be given again. NULL: an empty one. */
 json_t *options_to_json(const struct dhcp_options *options);
+/* What switches a node's power, without its password; waits for the registry. */
+json_t *bmc_to_json(struct admin *admin, const char *node);
 /* NULL: null */
 json_t *overlay_to_json(const struct catalog_overlay *overlay);
 /* Every node with "boot": what the provider knows of it, or null. */
@@ -95,6 +97,8 @@ void admin_show_node(struct call *call);
 void admin_set_node(struct call *call);
 void admin_remove_node(struct call *call);
 void admin_wake_node(struct call *call);
+void admin_set_bmc(struct call *call);
+void admin_power(struct call *call);
 
 void admin_list_pending(struct call *call);
 void admin_forget_pending(struct call *call);

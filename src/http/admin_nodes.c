@@ -156,6 +156,7 @@ void admin_show_node(struct call *call)
         call_reply_error(call, &error);
         return;
     }
+    json_object_set_new(json, "bmc", bmc_to_json(call->admin, node->name));
     call_reply(call, 200, json);
 }
 

@@ -10,6 +10,8 @@ static const struct route routes[] = {
     {"PATCH", "/v1/nodes/*", admin_set_node},
     {"DELETE", "/v1/nodes/*", admin_remove_node},
     {"POST", "/v1/wakes", admin_wake_node},
+    {"POST", "/v1/bmcs", admin_set_bmc},
+    {"POST", "/v1/power", admin_power},
     {"GET", "/v1/pending", admin_list_pending},
     {"DELETE", "/v1/pending/*", admin_forget_pending},
     {"POST", "/v1/adoptions", admin_adopt_node},

@@ -236,6 +236,30 @@ int body_read_wake(const char *data, size_t size, struct body *body, struct body
     return read_body(data, size, body, fields, ARRAY_SIZE(fields), ret_wake, ret_error);
 }
 
+int body_read_bmc(const char *data, size_t size, struct body *body, struct body_bmc *ret_bmc,
+                  struct error *ret_error)
+{
+    static const struct field fields[] = {
+        {"node", FIELD_TEXT, offsetof(struct body_bmc, node), .required = true},
+        {"address", FIELD_TEXT, offsetof(struct body_bmc, address), .may_be_null = true},
+        {"user", FIELD_TEXT, offsetof(struct body_bmc, user)},
+        {"password", FIELD_TEXT, offsetof(struct body_bmc, password)},
+    };
+    *ret_bmc = (struct body_bmc){0};
+    return read_body(data, size, body, fields, ARRAY_SIZE(fields), ret_bmc, ret_error);
+}
+
+int body_read_power(const char *data, size_t size, struct body *body, struct body_power *ret_power,
+                    struct error *ret_error)
+{
+    static const struct field fields[] = {
+        {"node", FIELD_TEXT, offsetof(struct body_power, node), .required = true},
+        {"action", FIELD_TEXT, offsetof(struct body_power, action), .required = true},
+    };
+    *ret_power = (struct body_power){0};
+    return read_body(data, size, body, fields, ARRAY_SIZE(fields), ret_power, ret_error);
+}
+
 #define CHAP_FIELDS(type, member)                                                                  \
     {"chap_user", FIELD_TEXT, offsetof(type, member.user)},                                        \
         {"chap_secret", FIELD_TEXT, offsetof(type, member.secret)},                                \

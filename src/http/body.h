@@ -78,6 +78,18 @@ struct body_wake {
 int body_read_wake(const char *data, size_t size, struct body *body, struct body_wake *ret_wake,
                    struct error *ret_error) MUST_CHECK;
 
+struct body_bmc {
+    struct body_text node, address, user, password; /* address null: none any more */
+};
+int body_read_bmc(const char *data, size_t size, struct body *body, struct body_bmc *ret_bmc,
+                  struct error *ret_error) MUST_CHECK;
+
+struct body_power {
+    struct body_text node, action;
+};
+int body_read_power(const char *data, size_t size, struct body *body, struct body_power *ret_power,
+                    struct error *ret_error) MUST_CHECK;
+
 /* What initiators other than the volume's nodes must prove. */
 struct body_chap {
     struct body_text user, secret, target_user, target_secret;

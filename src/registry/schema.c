@@ -293,12 +293,21 @@ static const char version_node_paths[] =
     "  PRIMARY KEY (node_id, mac)"
     ") STRICT, WITHOUT ROWID;";
 
+/* What switches a node's power, and what is to be proven there. */
+static const char version_node_bmc[] =
+    "CREATE TABLE node_bmc ("
+    "  node_id INTEGER PRIMARY KEY REFERENCES nodes(id) ON DELETE CASCADE,"
+    "  address TEXT NOT NULL,"
+    "  user TEXT NOT NULL,"
+    "  password TEXT NOT NULL"
+    ") STRICT;";
+
 /* migrations[n] brings version n to version n + 1. What was released never changes here. */
 static const char *const migrations[] = {
     version_1,         version_attachments,   version_chap,           version_thick,
     version_removable, version_registrations, version_image_identity, version_kinds,
     version_layers,    version_wake,          version_options,        version_pending,
-    version_boot_ways, version_sources,       version_node_paths,
+    version_boot_ways, version_sources,       version_node_paths,     version_node_bmc,
 };
 
 static int check_whole(struct db *db, struct error *ret_error)

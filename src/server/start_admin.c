@@ -10,11 +10,13 @@
 #include "server/duplicates.h"
 #include "server/export_dhcp.h"
 #include "server/export_firewall.h"
+#include "server/hook_events.h"
 #include "server/ibft_intent.h"
 #include "server/lease_offers.h"
 #include "server/lease_release.h"
 #include "server/loaders_list.h"
 #include "server/machine6.h"
+#include "server/power.h"
 #include "server/san.h"
 #include "server/space_watch.h"
 #include "server/state.h"
@@ -165,6 +167,15 @@ static int wake_node(void *context, const struct admin_wake *wake, json_t **ret_
     return wake_machine(server->addresses, wake, ret_sent, ret_error);
 }
 
+static int switch_power(void *context, const char *node, const struct registry_bmc *bmc,
+                        const char *action, char state[static ADMIN_POWER_STATE_SIZE],
+                        struct error *ret_error)
+{
+    const struct server *server = context;
+    return power_switch(hook_events_hooks(server->hook_events), server->catalog, node, bmc, action,
+                        state, ret_error);
+}
+
 int server_start_admin(struct server *server, struct error *ret_error)
 {
     struct admin_settings admin = {
@@ -187,6 +198,7 @@ int server_start_admin(struct server *server, struct error *ret_error)
         .ibft = describe_ibft,
         .addresses6 = addresses6_of,
         .wake = wake_node,
+        .power = switch_power,
         .context = server,
     };
     int r = state_make_parent(server->config.socket, ret_error);
