@@ -33,7 +33,7 @@ struct hooks {
 
 static const char *const event_names[] = {
     [HOOK_PLAN] = "plan",     [HOOK_REGISTERED] = "registered", [HOOK_STAGE] = "stage",
-    [HOOK_BOOTED] = "booted", [HOOK_FAILED] = "failed",         [HOOK_LOGIN] = "login",
+    [HOOK_BOOTED] = "booted", [HOOK_LOGIN] = "login",
 };
 
 const char *hook_event_name(enum hook_event event)
@@ -262,7 +262,7 @@ struct told_job {
 
 static void tell_one(struct told_job *told, const struct setting *setting, const char *path)
 {
-    struct hook_output output;
+    struct hook_output output = {.text = NULL};
     struct error error;
     if (run(told->hooks, setting, path, NULL, told->facts, NULL, &output, &error) < 0) {
         if (error.code != -ECANCELED)
@@ -332,11 +332,11 @@ struct asked_job {
 static int ask_one(struct asked_job *asked, const struct setting *setting, const char *path)
 {
     struct hook_question *question = asked->question;
-    struct hook_output output;
+    struct hook_output output = {.text = NULL};
     struct hook_answer answer;
     struct error error;
     int r = run(asked->hooks, setting, path, NULL, asked->facts, NULL, &output, &error);
-    cleanup_free char *text = r < 0 ? NULL : output.text;
+    cleanup_free char *text = output.text;
     if (r >= 0) {
         report_output(asked->hooks, asked->facts, path, &output);
         r = hook_answer_parse(text, &answer, &error);
@@ -421,7 +421,7 @@ static int act(struct hooks *hooks, const char *path, const char *argument, cons
                const char *secret, struct hook_answer *ret_answer, struct error *ret_error)
 {
     struct setting setting;
-    struct hook_output output;
+    struct hook_output output = {.text = NULL};
     get_setting(hooks, &setting);
     int r = run(hooks, &setting, path, argument, facts, secret, &output, ret_error);
     if (r < 0)

@@ -21,7 +21,6 @@ enum hook_event {
     HOOK_REGISTERED,
     HOOK_STAGE,
     HOOK_BOOTED,
-    HOOK_FAILED,
     HOOK_LOGIN,
     HOOK_EVENTS,
 };

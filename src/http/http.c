@@ -40,6 +40,8 @@ struct http_request {
     bool too_large;
     void *later; /* of http_defer() */
     void (*release_later)(void *later);
+    void *kept; /* of http_keep() */
+    void (*release_kept)(void *kept);
     void (*done)(void *context, bool whole); /* of http_when_done() */
     void *done_context;
     enum MHD_Result answered; /* MHD_NO: not at all, and the connection ends */
@@ -106,6 +108,8 @@ static void on_completed(void *cls, struct MHD_Connection *connection, void **co
         return;
     if (request->later)
         request->release_later(request->later);
+    if (request->kept)
+        request->release_kept(request->kept);
     if (request->done)
         request->done(request->done_context, code == MHD_REQUEST_TERMINATED_COMPLETED_OK);
     free(request->method);
@@ -287,6 +291,17 @@ void http_resume(struct http_request *request)
 void *http_take_deferred(struct http_request *request)
 {
     return take_ptr(request->later);
+}
+
+void http_keep(struct http_request *request, void *kept, void (*release)(void *kept))
+{
+    request->kept = kept;
+    request->release_kept = release;
+}
+
+void *http_kept(const struct http_request *request)
+{
+    return request->kept;
 }
 
 const char *http_method(const struct http_request *request)

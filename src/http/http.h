@@ -80,12 +80,19 @@ void http_when_done(struct http_request *request, void (*done)(void *context, bo
  *
  * Puts the answer off: the handler returns without one, and is called once more for the same
  * request after http_resume(), on a thread of the server. later: for that second call; released if
- * there is none, because the peer has gone. False: the server is being stopped; answer at once. */
+ * there is none, because the peer has gone; NULL: nothing is. False: the server is being stopped;
+ * answer at once. */
 bool http_defer(struct http_request *request, void *later, void (*release)(void *later)) MUST_CHECK;
 /* From any other thread, once for each time. *request may be gone right after it. */
 void http_resume(struct http_request *request);
 /* In the second call: what it was put off with, for the caller to release. Else NULL. */
 void *http_take_deferred(struct http_request *request);
+
+/* Through all calls for a request: something that goes with it, released at its end, however that
+ * comes. Once. */
+void http_keep(struct http_request *request, void *kept, void (*release)(void *kept));
+/* NULL: nothing. */
+void *http_kept(const struct http_request *request);
 
 /* A body of a known size that has to be fetched from somewhere, a piece at a time. */
 struct http_stream {

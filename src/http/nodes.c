@@ -298,8 +298,14 @@ static void get_script(struct node_http *http, struct http_request *request,
         return;
     cleanup_catalog struct catalog *catalog = catalog_slot_get(http->settings.catalog);
     struct plan plan = make_plan(http, request, peer, catalog, mac);
+    if (node_http_ask(http, request, catalog, &plan, mac, peer))
+        return;
     counter_add(plan.node ? &http->counters.scripts : &http->counters.unknown, 1);
-    reply_script(http, request, &plan, mac, peer, local, catalog_base_iqn(catalog));
+    const char *said = plan.node ? node_http_said(request)->script : NULL;
+    if (said)
+        node_http_reply_text(request, 200, said);
+    else
+        reply_script(http, request, &plan, mac, peer, local, catalog_base_iqn(catalog));
 }
 
 static void post_up(struct node_http *http, struct http_request *request,

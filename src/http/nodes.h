@@ -57,6 +57,21 @@ struct node_http_direct {
     uint64_t bytes;     /* of kernel and initramfs */
 };
 
+/* What somebody else says of what a node boots. */
+struct node_http_say {
+    const char *script; /* that it gets this, as it is; NULL: he does not */
+};
+
+/* What he is asked. */
+struct node_http_question {
+    const struct catalog *catalog; /* these live until it is asked */
+    const struct catalog_node *node;
+    struct mac_address mac; /* the card that boots */
+    struct endpoint peer;
+    /* Called once, on any thread, also while it is asked. */
+    void (*done)(struct node_http_question *question, const struct node_http_say *say);
+};
+
 /* Who gives out an address? */
 enum node_http_giver {
     NODE_HTTP_OURS,      /* our own DHCP: we know to whom */
@@ -110,6 +125,11 @@ struct node_http_settings {
     /* A file that firmware may boot: descriptor and size, or a negative errno. Several threads at
      * once. NULL: there are none. */
     int (*open_loader)(void *context, const char *name, int *ret_fd, uint64_t *ret_size);
+    /* Is there anybody who has a say in what nodes boot? Then he is asked, and says it when he
+     * likes: the node's request waits. False: he cannot be asked now, and will not say anything.
+     * Several threads at once. NULL, both: there is nobody. */
+    bool (*would_ask)(void *context);
+    bool (*ask)(void *context, struct node_http_question *question);
     /* Something was dropped or refused. Several threads at once. NULL: nobody cares. */
     void (*oddity)(void *context, const struct node_http_oddity *oddity);
     void *context;

@@ -1,4 +1,4 @@
-/* What nodes.c, nodes_direct.c, nodes_loaders.c and nodes_paths.c share. */
+/* What nodes.c, nodes_asked.c, nodes_direct.c, nodes_loaders.c and nodes_paths.c share. */
 #pragma once
 
 #include "boot/script.h"
@@ -30,6 +30,16 @@ bool node_http_get_mac(struct node_http *http, struct http_request *request,
 /* May the machine at this address have what this plan for its MAC says? Otherwise it was told. */
 bool node_http_may_have(struct node_http *http, const struct endpoint *peer,
                         const struct plan *plan, struct mac_address mac);
+
+/* --- nodes_asked.c --- */
+
+/* Asks who has a say in what this plan's node boots. True: the request comes again when he has said
+ * something. */
+bool node_http_ask(struct node_http *http, struct http_request *request,
+                   const struct catalog *catalog, const struct plan *plan, struct mac_address mac,
+                   const struct endpoint *peer);
+/* What he has said; nothing, too, if nobody was asked. Lives as long as the request. */
+const struct node_http_say *node_http_said(const struct http_request *request);
 
 /* --- nodes_direct.c --- */
 

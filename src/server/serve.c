@@ -89,8 +89,8 @@ static int start(struct server *server, struct error *ret_error)
 
 static void stop(struct server *server)
 {
+    hook_events_stop(server->hook_events); /* others wait for them */
     admin_stop(server->admin);
-    hook_events_stop(server->hook_events); /* before whoever waits for them */
     dhcp_glue_stop(take_ptr(server->dhcp));
     tftp_glue_stop(server->tftp);
     node_http_stop(server->node_http);

@@ -5,8 +5,10 @@
 #include "http/nodes.h"
 #include "server/addresses.h"
 #include "server/disk_reads.h"
+#include "server/hook_events.h"
 #include "server/ipv4_side.h"
 #include "server/loaders.h"
+#include "server/plan_hook.h"
 #include "server/san.h"
 
 static enum node_http_giver giver(void *context, uint32_t address)
@@ -92,6 +94,18 @@ static struct listeners real_listeners(const struct server *server)
     return l;
 }
 
+static bool would_ask(void *context)
+{
+    const struct server *server = context;
+    return hooks_any(hook_events_hooks(server->hook_events), HOOK_PLAN);
+}
+
+static bool ask(void *context, struct node_http_question *question)
+{
+    const struct server *server = context;
+    return plan_hook_ask(hook_events_hooks(server->hook_events), question);
+}
+
 /* Loaders come first: an address without one is a boot that fails. */
 int server_start_node_http(struct server *server, struct error *ret_error)
 {
@@ -113,6 +127,8 @@ int server_start_node_http(struct server *server, struct error *ret_error)
         .read_disk = read_disk,
         .direct_told = on_direct,
         .open_loader = open_loader,
+        .would_ask = would_ask,
+        .ask = ask,
         .oddity = on_http_oddity,
         .context = server,
     };

@@ -49,6 +49,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct body_fold fold;
     struct body_wake wake;
     struct body_adoption adoption;
+    struct body_bmc bmc;
+    struct body_power power;
     if (size == 0)
         return 0;
     const char *text = (const char *)data + 1;
@@ -96,6 +98,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         break;
     case 'w':
         check(body_read_wake(text, size - 1, &body, &wake, &error), &error);
+        break;
+    case 'B':
+        check(body_read_bmc(text, size - 1, &body, &bmc, &error), &error);
+        break;
+    case 'P':
+        check(body_read_power(text, size - 1, &body, &power, &error), &error);
         break;
     case 'e':
         check(body_read_export(text, size - 1, &body, &fold, &error), &error);

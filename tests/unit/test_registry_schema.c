@@ -84,7 +84,7 @@ static void a_migration_that_fails_changes_nothing(void **state)
     "DROP TABLE snapshots; DROP TABLE layers; DROP TABLE node_wake;"                               \
     "DROP TABLE node_options; DROP TABLE group_options; DROP TABLE pending;"                       \
     "DROP TABLE volume_allow_from;"                                                                \
-    "DROP TABLE node_paths; DROP TABLE node_bmc;"                                                                       \
+    "DROP TABLE node_paths; DROP TABLE node_bmc;"                                                  \
     "ALTER TABLE nodes DROP COLUMN direct; ALTER TABLE nodes DROP COLUMN ibft_origin;"
 
 /* One of version 3 with a volume in it: what came later says nothing of it. */
