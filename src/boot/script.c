@@ -297,6 +297,18 @@ static void put_elsewhere(FILE *f, const struct plan *plan, const struct boot_si
             plan->volume->chap ? " with this CHAP secret" : " without CHAP", RETRY_SECONDS);
 }
 
+/* By the operator's script, which leaves iPXE when it ends well: so do we, for firmware to go on.
+ */
+static void put_scripts(FILE *f, const struct plan *plan, const struct boot_site *site)
+{
+    const char *node = plan->node->name;
+    fprintf(f,
+            "echo nodisk: %s boots by %s\n"
+            ":boot\nchain --timeout " FETCH_TIMEOUT " %s || goto failed\nexit\n:failed\n"
+            "echo nodisk: %s could not boot by %s; trying again in %u seconds\n",
+            node, site->scripts_url, site->scripts_url, node, site->scripts_url, RETRY_SECONDS);
+}
+
 static void put_volume(FILE *f, const struct plan *plan, struct mac_address mac,
                        const struct boot_site *site)
 {
@@ -310,8 +322,12 @@ static void put_volume(FILE *f, const struct plan *plan, struct mac_address mac,
     else if (site->ipv4_way == BOOT_IPV4_USE)
         put_origin(f, mac, site->ways.ibft_origin);
     put_chap(f, plan_chap(plan));
-    fprintf(f, "set san-retries:int32 %u\n", SAN_RETRIES); /* it has a byte otherwise */
-    if (plan->volume->elsewhere)
+    if (!site->scripts_url) /* which has ways of its own to go on, and as many tries as it is used
+                               to */
+        fprintf(f, "set san-retries:int32 %u\n", SAN_RETRIES); /* it has a byte otherwise */
+    if (site->scripts_url)
+        put_scripts(f, plan, site);
+    else if (plan->volume->elsewhere)
         put_elsewhere(f, plan, site);
     else
         put_here(f, plan, mac, site);

@@ -41,6 +41,7 @@ struct boot_site {
     const char *base_iqn;
     const struct boot_path *paths; /* further ways to the disk */
     size_t n_paths;
+    const char *scripts_url; /* of the operator's script that boots nodes; NULL: none does */
     enum boot_ipv4_way ipv4_way;
     struct boot_ipv4 ipv4; /* to be set */
     struct boot_ways ways; /* this machine's; none of them is the default */

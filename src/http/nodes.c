@@ -113,6 +113,12 @@ static enum proof prove(const struct node_http *http, const struct endpoint *pee
     return PROOF_NONE;
 }
 
+bool node_http_is_stranger(const struct node_http *http, const struct endpoint *peer,
+                           const struct catalog_node *node, struct mac_address mac)
+{
+    return prove(http, peer, node, mac) == PROOF_AGAINST;
+}
+
 static bool is_booting(struct boot_tracker *tracker, const struct plan *plan)
 {
     return plan->volume && plan->volume->elsewhere
@@ -181,7 +187,7 @@ static void reply_script(struct node_http *http, struct http_request *request,
                          const struct endpoint *peer, const struct endpoint *local,
                          const char *base_iqn)
 {
-    char portal[ENDPOINT_TEXT_SIZE], url[NODE_HTTP_URL_SIZE];
+    char portal[ENDPOINT_TEXT_SIZE], url[NODE_HTTP_URL_SIZE], scripts[NODE_SCRIPTS_URL_SIZE];
     struct endpoint portal_endpoint;
     struct node_http_ipv4 ipv4 = {.address = 0};
     enum boot_ipv4_way way = choose_way(http, request, plan, mac, peer, &ipv4);
@@ -204,6 +210,7 @@ static void reply_script(struct node_http *http, struct http_request *request,
     node_http_find_paths(http, plan, way == BOOT_IPV4_SET ? &own : peer, &paths);
     site.paths = paths.list;
     site.n_paths = paths.count;
+    site.scripts_url = node_http_scripts_url(http, plan, mac, local, scripts);
     char *script = boot_script_render(plan, mac, &site);
     if (script)
         http_reply_owned(request, 200, "text/plain", script, strlen(script));
@@ -343,6 +350,8 @@ static void handle(void *context, struct http_request *request)
     else if (get && node_http_direct(http, request, &peer, &local))
         return;
     else if ((get || head) && node_http_loader(http, request, &peer))
+        return;
+    else if ((get || head) && node_http_scripts(http, request, &peer, &local))
         return;
     else if (post && str_eq(path, "/up"))
         post_up(http, request, &peer);

@@ -4,6 +4,7 @@
  *   GET  /boot.ipxe?mac=52-54-00-00-00-01   the script for this machine
  *   GET  /direct.ipxe, /direct/kernel, /direct/initrd: see nodes_direct.c
  *   GET  /loaders/snponly.efi, HEAD likewise: what firmware boots, see nodes_loaders.c
+ *   GET  /scripts/boot.ipxe, HEAD likewise: the operator's own scripts, see nodes_scripts.c
  *   POST /up?mac=52-54-00-00-00-01          its system is up (a hint: it is shown, nothing more)
  *
  * Who asks is known by the address that DHCP gave to its MAC: a node's own script goes to nobody
@@ -30,13 +31,15 @@ enum node_http_oddity_kind {
     NODE_HTTP_WRONG,      /* a request for nothing that there is */
     NODE_HTTP_STRANGER,   /* asked for what is a node's from an address that is not the node's */
     NODE_HTTP_LATE,       /* asked for secrets of a node that does not boot */
+    NODE_HTTP_BAD_SCRIPT, /* asked for a script of the operator's that has a mistake */
 };
 
 struct node_http_oddity {
     enum node_http_oddity_kind kind;
     struct endpoint peer;
-    const char *path; /* WRONG; while the call lasts */
-    const char *node; /* STRANGER, LATE; likewise */
+    const char *path;   /* WRONG, BAD_SCRIPT; while the call lasts */
+    const char *node;   /* STRANGER, LATE; likewise */
+    const char *reason; /* BAD_SCRIPT; likewise */
 };
 
 /* A read of a node's disk, as those see it who have it open. */
@@ -130,6 +133,9 @@ struct node_http_settings {
      * Several threads at once. NULL, both: there is nobody. */
     bool (*would_ask)(void *context);
     bool (*ask)(void *context, struct node_http_question *question);
+    /* The same for a file of the operator's scripts. */
+    int (*open_script)(void *context, const char *name, int *ret_fd, uint64_t *ret_size);
+    bool boot_by_scripts; /* nodes boot by the boot.ipxe of these, if there is one */
     /* Something was dropped or refused. Several threads at once. NULL: nobody cares. */
     void (*oddity)(void *context, const struct node_http_oddity *oddity);
     void *context;

@@ -1,4 +1,5 @@
-/* What nodes.c, nodes_asked.c, nodes_direct.c, nodes_loaders.c and nodes_paths.c share. */
+/* What nodes.c, nodes_asked.c, nodes_direct.c, nodes_loaders.c, nodes_paths.c and nodes_scripts.c
+ * share. */
 #pragma once
 
 #include "boot/script.h"
@@ -30,6 +31,10 @@ bool node_http_get_mac(struct node_http *http, struct http_request *request,
 /* May the machine at this address have what this plan for its MAC says? Otherwise it was told. */
 bool node_http_may_have(struct node_http *http, const struct endpoint *peer,
                         const struct plan *plan, struct mac_address mac);
+
+/* Is the machine at this address known to be another one than this node's with this MAC? */
+bool node_http_is_stranger(const struct node_http *http, const struct endpoint *peer,
+                           const struct catalog_node *node, struct mac_address mac);
 
 /* --- nodes_asked.c --- */
 
@@ -64,3 +69,54 @@ void node_http_find_paths(const struct node_http *http, const struct plan *plan,
 /* /loaders/...; false: the path is another one. */
 bool node_http_loader(struct node_http *http, struct http_request *request,
                       const struct endpoint *peer);
+
+/* --- nodes_scripts.c --- */
+
+/* A machine that scripts are for. Texts of the catalog live as long as that. */
+struct node_script_machine {
+    const struct catalog *catalog;
+    const struct catalog_node *node; /* NULL: it is none */
+    bool has_mac;                    /* it is known */
+    struct mac_address mac;
+    char mac_text[MAC_TEXT_SIZE];
+    char server_url[NODE_HTTP_URL_SIZE], boot_url[NODE_HTTP_URL_SIZE + MAC_TEXT_SIZE + 16];
+    char iscsi_server[ENDPOINT_TEXT_SIZE];
+    char base_iqn[IQN_MAX_LEN + 1], base_iscsi[IQN_MAX_LEN + ENDPOINT_TEXT_SIZE + 24];
+    char initiator[IQN_MAX_LEN + NAME_MAX_LEN + 2]; /* "": of no node */
+};
+
+/* mac: NULL: nobody knows it; local: where it reaches us. */
+void node_http_find_machine(struct node_http *http, const struct catalog *catalog,
+                            const struct mac_address *mac, const struct endpoint *local,
+                            struct node_script_machine *ret_machine);
+
+enum node_script_origin {
+    NODE_SCRIPT_AS_IT_IS,
+    NODE_SCRIPT_FILLED,   /* boot.ipxe.cfg with our values */
+    NODE_SCRIPT_TEMPLATE, /* NAME.in, rendered */
+    NODE_SCRIPT_MADE,     /* it is in no file */
+};
+
+struct node_script_file {
+    enum node_script_origin origin;
+    int fd;     /* AS_IT_IS: the file; to be closed */
+    char *text; /* else; free() it */
+    uint64_t size;
+};
+
+/* A file of the directory of scripts as this machine gets it. -ENOENT, -EXDEV, -EISDIR: it gets
+ * none; others: it should, and there is a mistake in it. */
+int node_http_script_file(const struct node_http *http, const struct node_script_machine *machine,
+                          const char *name, struct node_script_file *ret_file,
+                          struct error *ret_error) MUST_CHECK;
+
+#define NODE_SCRIPTS_URL_SIZE (NODE_HTTP_URL_SIZE + MAC_TEXT_SIZE + 32)
+/* Of the boot.ipxe that nodes boot by; NULL: there is none, or they are not to, or it is no node.
+ */
+const char *node_http_scripts_url(const struct node_http *http, const struct plan *plan,
+                                  struct mac_address mac, const struct endpoint *local,
+                                  char url[static NODE_SCRIPTS_URL_SIZE]);
+
+/* /scripts/...; false: the path is another one. */
+bool node_http_scripts(struct node_http *http, struct http_request *request,
+                       const struct endpoint *peer, const struct endpoint *local);

@@ -457,10 +457,39 @@ const struct catalog_volume *catalog_volume_by_id(const struct catalog *c, uint6
     return e ? &c->volumes[e->volume] : NULL;
 }
 
+/* Does the name of the image that it stands on begin so? */
+static bool stands_on(const struct catalog_volume *volume, const char *system)
+{
+    const char *image = volume->overlay ? volume->overlay->base.image : NULL;
+    return image && system[0] && strncmp(image, system, strlen(system)) == 0;
+}
+
+/* <node>.<system>, as scripts that other people have call it: the node's disk, if the name of the
+ * image that it stands on begins with <system>. So web1.debian is the disk of web1, where that is
+ * an overlay over debian12, and web1.ubuntu is none. */
+static const struct catalog_volume *volume_by_system(const struct catalog *c, const char *text)
+{
+    char name[NAME_MAX_LEN + 1];
+    for (const char *dot = strrchr(text, '.'); dot;
+         dot = memrchr(text, '.', (size_t)(dot - text))) {
+        if ((size_t)(dot - text) >= sizeof(name))
+            continue;
+        memcpy(name, text, (size_t)(dot - text));
+        name[dot - text] = '\0';
+        const struct catalog_node *node = catalog_node_by_name(c, name);
+        const struct catalog_volume *volume =
+            node ? catalog_volume_by_id(c, node->volume_id) : NULL;
+        if (volume && stands_on(volume, dot + 1))
+            return volume;
+    }
+    return NULL;
+}
+
 const struct catalog_volume *catalog_volume_by_target(const struct catalog *c, const char *target)
 {
     const char *suffix = own_suffix(c, target);
-    return suffix ? catalog_volume_by_name(c, suffix) : NULL;
+    const struct catalog_volume *volume = suffix ? catalog_volume_by_name(c, suffix) : NULL;
+    return volume || !suffix ? volume : volume_by_system(c, suffix);
 }
 
 const struct catalog_image *catalog_image_find(const struct catalog *c, const char *name,

@@ -172,7 +172,7 @@ const struct catalog_group *catalog_group_by_name(const struct catalog *catalog,
 const struct catalog_volume *catalog_volume_by_name(const struct catalog *catalog,
                                                     const char *name);
 const struct catalog_volume *catalog_volume_by_id(const struct catalog *catalog, uint64_t id);
-/* The volume whose target this is: <base-iqn>:<volume>. */
+/* Whose target this is: <base-iqn>:<volume>, or <base-iqn>:<node>.<system>, as catalog.c says. */
 const struct catalog_volume *catalog_volume_by_target(const struct catalog *catalog,
                                                       const char *target);
 /* version 0: the latest. */

@@ -487,6 +487,8 @@ static const struct key keys[] = {
     {"http", "listen", parse_listen, SERVER(http), true},
     {"tftp", "listen", parse_listen, SERVER(tftp), true},
     {"tftp", "loaders", parse_path, SERVER(loaders)},
+    {"scripts", "directory", parse_path, SERVER(scripts)},
+    {"scripts", "boot", parse_bool, SERVER(boot_by_scripts)},
     {"subnet", "mode", parse_mode, SUBNET(mode)},
     {"subnet", "unknown", parse_unknown, SUBNET(unknown)},
     {"subnet", "interface", parse_interface, SUBNET(interface)},
@@ -795,6 +797,7 @@ int config_init(struct config *ret_config)
     str_copy(config.state_directory, sizeof(config.state_directory), "/var/lib/nodisk");
     str_copy(config.socket, sizeof(config.socket), "/run/nodisk/nodisk.sock");
     str_copy(config.base_iqn, sizeof(config.base_iqn), "iqn.2026-11.lan.example");
+    str_copy(config.scripts, sizeof(config.scripts), "/etc/nodisk/scripts");
     str_copy(config.loaders, sizeof(config.loaders), "/usr/lib/ipxe");
     set_default_listen(&config.iscsi, "0.0.0.0:3260");
     set_default_listen(&config.http, "0.0.0.0:80");

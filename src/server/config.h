@@ -47,6 +47,8 @@ struct config {
     struct discovery_chap discovery_chap;
     struct listen_list http;
     struct listen_list tftp;
+    char scripts[PATH_MAX]; /* directory of the operator's own, and of what they fetch */
+    bool boot_by_scripts;   /* nodes boot by them */
     char loaders[PATH_MAX]; /* directory that TFTP and HTTP hand out loaders from */
 
     struct subnet *subnets;

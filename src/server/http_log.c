@@ -63,6 +63,11 @@ void http_log_oddity(struct http_log *log, const struct node_http_oddity *oddity
             "boot now, or nothing shows that this is the node: refused%s",
             peer, more);
         break;
+    case NODE_HTTP_BAD_SCRIPT:
+        clean(oddity->path, path, sizeof(path));
+        log_write(LOG_ERR, NULL, "http: %s gets no script %s: %s; see `nodisk script check`%s",
+                  peer, path, oddity->reason, more);
+        break;
     }
 }
 

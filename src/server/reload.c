@@ -6,6 +6,7 @@
 #include "server/dhcp_glue.h"
 #include "server/hook_events.h"
 #include "server/loaders.h"
+#include "server/scripts.h"
 #include "server/space_watch.h"
 #include "server/tftp_glue.h"
 
@@ -71,6 +72,8 @@ static int apply(struct server *server, const struct config *fresh, struct error
     if (r < 0) {
         (void)!hooks_set(hooks, &server->config.hooks, &ignored);
         (void)!loaders_set(server->loaders, &server->config, &ignored);
+    } else {
+        scripts_set(server->scripts, fresh);
     }
     return r;
 }

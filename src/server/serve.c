@@ -19,6 +19,7 @@
 #include "server/hook_events.h"
 #include "server/loaders.h"
 #include "server/san.h"
+#include "server/scripts.h"
 #include "server/space_watch.h"
 #include "server/tftp_glue.h"
 #include "storage/storage.h"
@@ -63,8 +64,10 @@ static int start(struct server *server, struct error *ret_error)
     server->catalog = catalog_slot_new();
     server->addresses = addresses_new();
     server->loaders = loaders_new();
+    server->scripts = scripts_new();
     server->duplicates = duplicates_new();
     if (!server->duplicates || !server->catalog || !server->addresses || !server->loaders ||
+        !server->scripts ||
         addresses_set(server->addresses, server->config.subnets, server->config.n_subnets) < 0)
         return error_set(ret_error, -ENOMEM, "out of memory");
     int r = server_start_loop(server, ret_error);
@@ -109,6 +112,7 @@ static void stop(struct server *server)
     catalog_slot_free(server->catalog);
     addresses_free(server->addresses);
     loaders_free(server->loaders);
+    scripts_free(server->scripts);
     duplicates_free(server->duplicates);
     if (server->state_lock >= 0)
         close(server->state_lock);

@@ -25,6 +25,7 @@ struct server {
     struct catalog_slot *catalog;
     struct addresses *addresses; /* that nodes may have */
     struct loaders *loaders;     /* that firmware fetches */
+    struct scripts *scripts;     /* the operator's own */
     struct registry *registry;
     struct storage *storage;
     struct space_watch *space;

@@ -10,6 +10,7 @@
 #include "server/loaders.h"
 #include "server/plan_hook.h"
 #include "server/san.h"
+#include "server/scripts.h"
 
 static enum node_http_giver giver(void *context, uint32_t address)
 {
@@ -85,6 +86,12 @@ static int open_loader(void *context, const char *name, int *ret_fd, uint64_t *r
     return loaders_open_file(server->loaders, name, ret_fd, ret_size);
 }
 
+static int open_script(void *context, const char *name, int *ret_fd, uint64_t *ret_size)
+{
+    const struct server *server = context;
+    return scripts_open_file(server->scripts, name, ret_fd, ret_size);
+}
+
 /* Where things really are: a port that was 0 was chosen by the system. */
 static struct listeners real_listeners(const struct server *server)
 {
@@ -127,11 +134,14 @@ int server_start_node_http(struct server *server, struct error *ret_error)
         .read_disk = read_disk,
         .direct_told = on_direct,
         .open_loader = open_loader,
+        .open_script = open_script,
+        .boot_by_scripts = server->config.boot_by_scripts,
         .would_ask = would_ask,
         .ask = ask,
         .oddity = on_http_oddity,
         .context = server,
     };
+    scripts_set(server->scripts, &server->config);
     int r = loaders_set(server->loaders, &server->config, ret_error);
     if (r >= 0)
         r = node_http_start(&settings, &server->node_http, ret_error);

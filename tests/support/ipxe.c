@@ -421,7 +421,10 @@ static bool chain_and_return(struct script *s, const char *url)
     struct ipxe *ipxe = s->ipxe;
     str_copy(ipxe->direct_url, sizeof(ipxe->direct_url), url);
     char command[] = "direct";
-    return ipxe->outcome(ipxe, command) == IPXE_WORKS && finish(s, IPXE_BOOTED);
+    enum ipxe_outcome outcome = ipxe->outcome(ipxe, command);
+    if (outcome == IPXE_WORKS)
+        finish(s, IPXE_BOOTED);
+    return outcome != IPXE_FAILS;
 }
 
 static bool do_kernel(struct script *s, int argc, char **argv)

@@ -10,7 +10,8 @@
 enum ipxe_outcome {
     IPXE_WORKS, /* the command does what it says; sanboot and chain do not come back */
     IPXE_FAILS,
-    IPXE_RETURNS, /* sanboot: the loader came back without an error (UEFI) */
+    IPXE_RETURNS, /* sanboot: the loader came back without an error (UEFI); "direct": the script did
+                   */
 };
 
 enum ipxe_end {

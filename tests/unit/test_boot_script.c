@@ -351,6 +351,26 @@ static void the_secrets_are_those_that_are_asked_for_there(void **state)
     assert_string_equal(ipxe.password, "");
 }
 
+static void nodes_boot_by_the_operators_scripts(void **state)
+{
+    struct boot_site where = site;
+    struct plan plan = plan_of(PLAN_VOLUME);
+    where.scripts_url = "http://10.0.0.1/scripts/52-54-00-ab-cd-0f/boot.ipxe";
+    direct_plan = "ffw";
+    assert_int_equal(run(&plan, &where, "f", "f"), IPXE_BOOTED);
+    assert_string_equal(ipxe.direct_url, where.scripts_url);
+    assert_string_equal(ipxe.hostname, "web1");
+    assert_string_equal(ipxe.initiator, IQN ":web1");
+    assert_int_equal(ipxe.sanboots + ipxe.sanhooks, 0);
+    assert_int_equal(ipxe.chains, 2); /* its own script first, which may be another now */
+    direct_plan = "r";
+    assert_int_equal(run(&plan, &where, "f", "f"), IPXE_EXITED);
+    direct_plan = "f";
+    assert_int_equal(run(&plan, &where, "f", "w"), IPXE_REPLACED);
+    assert_shown("web1 could not boot by http://10.0.0.1/scripts/52-54-00-ab-cd-0f/boot.ipxe");
+    assert_true(ipxe.slept > 0);
+}
+
 static void a_disk_that_fails_has_it_ask_for_a_fresh_script(void **state)
 {
     assert_int_equal(run_kind(PLAN_VOLUME, "f", "w"), IPXE_REPLACED);
@@ -626,6 +646,7 @@ int main(void)
         TEST(a_disk_elsewhere_is_looked_for_there),
         TEST(one_that_cannot_be_had_says_where_to_look_and_asks_again),
         TEST(the_secrets_are_those_that_are_asked_for_there),
+        TEST(nodes_boot_by_the_operators_scripts),
         TEST(a_disk_that_fails_has_it_ask_for_a_fresh_script),
         TEST(a_server_that_is_away_is_waited_for),
         TEST(a_loader_that_comes_back_is_tried_again),

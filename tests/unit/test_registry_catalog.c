@@ -61,6 +61,42 @@ static void finds_by_every_key(void **state)
     assert_null(catalog_image_find(c, "debian", 3));
 }
 
+static const char *target_of(const struct catalog *c, const char *text)
+{
+    char target[128];
+    snprintf(target, sizeof(target), "iqn.2026-11.lan.example:%s", text);
+    const struct catalog_volume *volume = catalog_volume_by_target(c, target);
+    return volume ? volume->name : "none";
+}
+
+/* As scripts name disks that other people have. */
+static void finds_a_disk_by_its_node_and_system(void **state)
+{
+    cleanup_catalog struct catalog *c = catalog_new("iqn.2026-11.lan.example", 1);
+    struct mac_address macs[] = {mac("52:54:00:00:00:01")};
+    const struct catalog_layer layer = {.id = 1, .size = 1, .path = "/l"};
+    const struct catalog_overlay overlay = {
+        .n_layers = 1,
+        .layers = &layer,
+        .base = {.version_id = 1, .image = "debian12@3", .path = "/i"}};
+    const struct catalog_node node = {
+        .id = 1, .name = "web", .macs = macs, .n_macs = 1, .volume_id = 11};
+    const struct catalog_volume own = {.id = 11, .name = "disk", .path = "/y", .overlay = &overlay};
+    const struct catalog_volume named = {.id = 12, .name = "web.deb", .path = "/z"};
+    assert_int_equal(catalog_add_node(c, &node), 0);
+    assert_int_equal(catalog_add_volume(c, &own), 0);
+    assert_int_equal(catalog_add_volume(c, &named), 0);
+    assert_int_equal(catalog_seal(c), 0);
+    assert_string_equal(target_of(c, "web.debian12"), "disk");
+    assert_string_equal(target_of(c, "web.debian"), "disk");
+    assert_string_equal(target_of(c, "web.deb"), "web.deb"); /* the volume itself comes first */
+    static const char *const none[] = {"web",        "web.",         "web.debian13",
+                                       "web.ubuntu", ".debian",      "debian",
+                                       "db.debian",  "web.x.debian", "web.debian12@3."};
+    for (size_t i = 0; i < ARRAY_SIZE(none); i++)
+        assert_string_equal(target_of(c, none[i]), "none");
+}
+
 static void a_node_sees_its_own_volume_and_nobody_elses(void **state)
 {
     cleanup_catalog struct catalog *c = two_nodes();
@@ -95,6 +131,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(finds_by_every_key),
+        TEST(finds_a_disk_by_its_node_and_system),
         TEST(a_node_sees_its_own_volume_and_nobody_elses),
         TEST(the_current_one_is_swapped_whole),
     };
