@@ -1,4 +1,5 @@
 #include "prepare/check_rules.h"
+#include "prepare/shown.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -9,40 +10,12 @@ const char *check_severity_name(enum check_severity severity)
     return severity == CHECK_ERROR ? "error" : "warning";
 }
 
-/* The size of a UTF-8 sequence that begins so; 0: none does. */
-static size_t sequence_size(unsigned char first)
-{
-    return first < 0x80                    ? 1
-           : first >= 0xc2 && first < 0xe0 ? 2
-           : first >= 0xe0 && first < 0xf0 ? 3
-           : first >= 0xf0 && first < 0xf5 ? 4
-                                           : 0;
-}
-
-/* Bytes of the character here, if it is one that a terminal shows; 0: it is not (RFC 3629). */
-static size_t shown_size(const char *text)
-{
-    static const uint32_t first[] = {0, 0x20, 0xa0, 0x800, 0x10000};
-    size_t size = sequence_size((unsigned char)text[0]);
-    uint32_t code = (unsigned char)text[0];
-    if (size > 1)
-        code &= 0x7fU >> size;
-    for (size_t i = 1; i < size; i++) {
-        if ((text[i] & 0xc0) != 0x80)
-            return 0;
-        code = code << 6 | (text[i] & 0x3f);
-    }
-    bool shown = code >= first[size] && code != 0x7f && code <= 0x10ffff &&
-                 !(code >= 0xd800 && code < 0xe000);
-    return shown ? size : 0;
-}
-
 /* With \x1b for what is not shown. */
 static void make_shown(const char *text, char *buffer, size_t room)
 {
     size_t used = 0;
     while (*text && used + 5 < room) {
-        size_t size = shown_size(text);
+        size_t size = shown_size(text, strnlen(text, 4));
         if (size)
             memcpy(buffer + used, text, size);
         else

@@ -1,5 +1,9 @@
 #include "prepare/diff.h"
 
+#include "prepare/shown.h"
+
+#include <unistd.h>
+
 #define CONTEXT   3
 /* Cells of the table of common lines; beyond, all lines are shown as changed. */
 #define MAX_CELLS ((size_t)4 * 1024 * 1024)
@@ -162,7 +166,7 @@ static void print_header(FILE *file, const struct plan_change *change)
         fprintf(file, "+++ b/%s\n", change->path);
 }
 
-void diff_print(FILE *file, const struct plan_change *change)
+static void print_change(FILE *file, const struct plan_change *change)
 {
     const struct tree_entry *before = &change->before, *after = &change->after;
     if (after->kind == TREE_DIRECTORY) {
@@ -183,4 +187,15 @@ void diff_print(FILE *file, const struct plan_change *change)
                 after->mode);
     if (after->kind == TREE_LINK)
         fprintf(file, "link /%s -> %s: made\n", change->path, after->data);
+}
+
+void diff_print(FILE *file, const struct plan_change *change)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *memory = isatty(fileno(file)) ? open_memstream(&text, &size) : NULL;
+    print_change(memory ? memory : file, change);
+    if (memory && fclose(memory) == 0)
+        shown_print(file, text, size);
+    free(text);
 }

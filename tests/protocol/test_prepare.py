@@ -1,7 +1,9 @@
 """`nodisk prepare` and its doctor, on trees that look like an installed Debian."""
 
+import contextlib
 import json
 import os
+import pty
 import shutil
 import subprocess
 from pathlib import Path
@@ -779,6 +781,25 @@ def test_a_stranger_s_texts_do_not_reach_the_terminal(tree: Tree) -> None:
     what = tree.findings()["host-name"]["what"]
     assert r'says "\x1b[2Jold\x9b\xc2\x9b\xffé€😀\xed\xa0\x80\xc0\xaf":' in what
     assert "\x1b" not in tree.run("--check")
+
+
+def test_a_terminal_gets_nothing_of_a_stranger_but_text(tree: Tree) -> None:
+    """The diff as it is for a program, and what a terminal would do escaped for people."""
+    tree.put("etc/fstab", b"# \x1b[2Jfirst\xff\n/dev/sda1 / ext4 defaults 0 1\n")
+    command = [NODISK, "prepare", "--dry-run", "--no-commands", "--root-uuid", UUID, "--root", str(tree.root)]
+    piped = subprocess.run(command, capture_output=True, timeout=60, check=True).stdout
+    assert b" # \x1b[2Jfirst\xff\n" in piped
+    main, terminal = pty.openpty()
+    child = subprocess.Popen(command, stdin=terminal, stdout=terminal, stderr=terminal)
+    os.close(terminal)
+    shown = b""
+    with contextlib.suppress(OSError):  # EIO, when nobody has the other end open any more
+        while more := os.read(main, 4096):
+            shown += more
+    os.close(main)
+    assert child.wait(timeout=60) == 0
+    assert rb" # \x1b[2Jfirst\xff" in shown and b"\x1b[2J" not in shown and b"\xff" not in shown
+    assert b"-/dev/sda1 / ext4" in shown
 
 
 def test_a_loader_of_another_processor(tree: Tree) -> None:
