@@ -61,6 +61,12 @@ struct admin_settings {
      * or NULL. Several threads at once. -ENOENT: there is no such node. NULL: nobody knows. */
     int (*ibft)(void *context, const char *what, const struct mac_address *mac, json_t **ret_json,
                 struct error *ret_error);
+    /* What a node gets of its boot script ("boot"), a tree of scripts ("scripts") or a file of the
+     * operator's scripts, as a new object; address: that it has, or 0. May wait; several threads at
+     * once. -ENOENT: it gets none. NULL: there are none. */
+    int (*show_script)(void *context, const struct catalog *catalog,
+                       const struct catalog_node *node, uint32_t address, const char *stage,
+                       json_t **ret_json, struct error *ret_error);
     /* How the subnets' boot loaders are, as a new object. May wait; several threads at once. NULL:
      * there are none. */
     json_t *(*loaders)(void *context);

@@ -141,6 +141,7 @@ void admin_export_dhcp(struct call *call);
 void admin_export_firewall(struct call *call);
 void admin_show_ibft(struct call *call);
 void admin_list_loaders(struct call *call);
+void admin_show_script(struct call *call);
 void admin_list_sessions(struct call *call);
 void admin_show_session(struct call *call);
 void admin_end_sessions(struct call *call);

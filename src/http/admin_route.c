@@ -47,6 +47,7 @@ static const struct route routes[] = {
     {"GET", "/v1/ibft/*", admin_show_ibft},
     {"GET", "/v1/firewall", admin_export_firewall},
     {"GET", "/v1/loaders", admin_list_loaders},
+    {"GET", "/v1/scripts/*", admin_show_script},
     {"GET", "/v1/sessions", admin_list_sessions},
     {"DELETE", "/v1/sessions", admin_end_sessions},
     {"GET", "/v1/sessions/*", admin_show_session},

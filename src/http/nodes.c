@@ -182,17 +182,14 @@ static enum boot_ipv4_way choose_way(struct node_http *http, const struct http_r
     return plan->volume->elsewhere && !can_set ? BOOT_IPV4_USE : told;
 }
 
-static void reply_script(struct node_http *http, struct http_request *request,
-                         const struct plan *plan, struct mac_address mac,
-                         const struct endpoint *peer, const struct endpoint *local,
-                         const char *base_iqn)
+static char *render(const struct node_http *http, const struct plan *plan, struct mac_address mac,
+                    const struct endpoint *peer, const struct endpoint *local, const char *base_iqn,
+                    enum boot_ipv4_way way, const struct node_http_ipv4 *ipv4)
 {
     char portal[ENDPOINT_TEXT_SIZE], url[NODE_HTTP_URL_SIZE], scripts[NODE_SCRIPTS_URL_SIZE];
     struct endpoint portal_endpoint;
-    struct node_http_ipv4 ipv4 = {.address = 0};
-    enum boot_ipv4_way way = choose_way(http, request, plan, mac, peer, &ipv4);
-    if (ipv4.portal.any.sa_family && way != BOOT_IPV4_NONE)
-        portal_endpoint = ipv4.portal;
+    if (ipv4->portal.any.sa_family && way != BOOT_IPV4_NONE)
+        portal_endpoint = ipv4->portal;
     else
         http->settings.portal(http->settings.context, local, &portal_endpoint);
     struct boot_site site = {
@@ -203,15 +200,33 @@ static void reply_script(struct node_http *http, struct http_request *request,
                            : http->settings.ways,
         .base_iqn = base_iqn,
         .ipv4_way = way,
-        .ipv4 = {ipv4.address, ipv4.mask, ipv4.router, ipv4.dhcp},
+        .ipv4 = {ipv4->address, ipv4->mask, ipv4->router, ipv4->dhcp},
     };
     struct node_http_paths paths;
-    const struct endpoint own = endpoint_of_ipv4(ipv4.address, 0);
+    const struct endpoint own = endpoint_of_ipv4(ipv4->address, 0);
     node_http_find_paths(http, plan, way == BOOT_IPV4_SET ? &own : peer, &paths);
     site.paths = paths.list;
     site.n_paths = paths.count;
     site.scripts_url = node_http_scripts_url(http, plan, mac, local, scripts);
-    char *script = boot_script_render(plan, mac, &site);
+    return boot_script_render(plan, mac, &site);
+}
+
+char *node_http_render(const struct node_http *http, const struct plan *plan,
+                       struct mac_address mac, const struct endpoint *peer,
+                       const struct endpoint *local, const char *base_iqn)
+{
+    const struct node_http_ipv4 ipv4 = {.address = 0};
+    return render(http, plan, mac, peer, local, base_iqn, BOOT_IPV4_USE, &ipv4);
+}
+
+static void reply_script(struct node_http *http, struct http_request *request,
+                         const struct plan *plan, struct mac_address mac,
+                         const struct endpoint *peer, const struct endpoint *local,
+                         const char *base_iqn)
+{
+    struct node_http_ipv4 ipv4 = {.address = 0};
+    enum boot_ipv4_way way = choose_way(http, request, plan, mac, peer, &ipv4);
+    char *script = render(http, plan, mac, peer, local, base_iqn, way, &ipv4);
     if (script)
         http_reply_owned(request, 200, "text/plain", script, strlen(script));
     else

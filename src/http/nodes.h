@@ -22,6 +22,8 @@
 #include "core/counter.h"
 #include "core/net.h"
 
+#include <jansson.h>
+
 #define NODE_HTTP_MAX_LISTEN 8
 
 struct node_http;
@@ -156,6 +158,12 @@ int node_http_start(const struct node_http_settings *settings, struct node_http 
                     struct error *ret_error) MUST_CHECK;
 /* NULL: no-op. */
 void node_http_stop(struct node_http *http);
+
+/* What a node that reaches us at `local` would get now: stage: as struct admin_settings has it.
+ * Without secrets, and without what only the machine knows. Any thread. -ENOENT. */
+int node_http_show(struct node_http *http, const struct catalog *catalog,
+                   const struct catalog_node *node, const struct endpoint *local, const char *stage,
+                   json_t **ret_json, struct error *ret_error) MUST_CHECK;
 
 /* Lives as long as it; any thread may read it. */
 const struct node_http_counters *node_http_counters(const struct node_http *http);

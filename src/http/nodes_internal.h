@@ -46,6 +46,12 @@ bool node_http_ask(struct node_http *http, struct http_request *request,
 /* What he has said; nothing, too, if nobody was asked. Lives as long as the request. */
 const struct node_http_say *node_http_said(const struct http_request *request);
 
+/* The boot script of a plan; peer: where the machine asks from. From malloc(); NULL without memory.
+ */
+char *node_http_render(const struct node_http *http, const struct plan *plan,
+                       struct mac_address mac, const struct endpoint *peer,
+                       const struct endpoint *local, const char *base_iqn);
+
 /* --- nodes_direct.c --- */
 
 /* /direct.ipxe, /direct/kernel, /direct/initrd; false: the path is none of these. */

@@ -119,6 +119,22 @@ static int describe_ibft(void *context, const char *what, const struct mac_addre
     return ibft_intent(&site, what, mac, ret_json, ret_error);
 }
 
+/* Where it reaches us: if its network is not known, at the address that we listen on. */
+static int show_script(void *context, const struct catalog *catalog,
+                       const struct catalog_node *node, uint32_t address, const char *stage,
+                       json_t **ret_json, struct error *ret_error)
+{
+    struct server *server = context;
+    size_t count;
+    const struct endpoint *http = node_http_endpoints(server->node_http, &count);
+    struct endpoint local = http[0], portal;
+    uint32_t mask, ours;
+    if (address && server_network_of(server, address, &mask, &portal) &&
+        endpoint_ipv4(&portal, &ours))
+        local = endpoint_of_ipv4(ours, endpoint_port(&http[0]));
+    return node_http_show(server->node_http, catalog, node, &local, stage, ret_json, ret_error);
+}
+
 static json_t *describe_loaders(void *context)
 {
     const struct server *server = context;
@@ -195,6 +211,7 @@ int server_start_admin(struct server *server, struct error *ret_error)
         .export_dhcp = export_for_dhcp,
         .export_firewall = export_for_firewall,
         .loaders = describe_loaders,
+        .show_script = show_script,
         .ibft = describe_ibft,
         .addresses6 = addresses6_of,
         .wake = wake_node,

@@ -130,6 +130,30 @@ def test_nothing_else_can_be_reached(daemon, scripts, tmp_path):
     assert daemon.fetch("/scripts/boot.ipxe")[0] == 404
 
 
+def test_what_a_node_would_get_is_shown(daemon, scripts):
+    own = daemon.ok("script", "show", "menu1")
+    assert own.startswith("### /boot.ipxe, made by nodisk\n#!ipxe\n") and "set hostname menu1\n" in own
+    parts = daemon.get("/v1/scripts/menu1?stage=scripts").json["parts"]
+    assert [(part["file"], part["origin"]) for part in parts] == [
+        ("boot.ipxe", "as it is"), ("boot.ipxe.cfg", "with this server's values"),
+        ("boot/hostname-menu1.ipxe", "as it is"), ("menu.ipxe", "as it is")]
+    # as it gets it, but for the address that it asks: this laboratory's node is in no network of ours
+    assert parts[1]["text"] == daemon.fetch(f"/scripts/{dashed(NODE)}/boot.ipxe.cfg")[1]
+    (scripts / "mine.ipxe.in").write_text("#!ipxe\necho {{node}} {{image}}\n")
+    assert daemon.ok("script", "show", "menu1", "--stage", "mine.ipxe") == (
+        "### mine.ipxe, from its template\n#!ipxe\necho menu1 debian12\n")
+    assert "no gone.ipxe for this node" in daemon.refused("script", "show", "menu1", "--stage", "gone.ipxe")
+    (scripts / "mine.ipxe.in").write_text("#!ipxe\n{{nod}}\n")
+    assert "mine.ipxe: line 2: there is no variable nod" in daemon.refused("script", "show", "menu1", "--stage", "mine.ipxe")
+    assert "there is no node nobody" in daemon.refused("script", "show", "nobody")
+
+
+def test_secrets_are_not_shown(daemon):
+    daemon.ok("node", "set", "menu1", "--chap", "mutual")
+    own = daemon.ok("script", "show", "menu1")
+    assert "set password hidden\n" in own and "set reverse-password hidden\n" in own
+
+
 def refusal(daemon: ScriptDaemon, target: str, initiator: str) -> int:
     with pytest.raises(LoginRefused) as refused:
         Session(daemon.portal, f"{BASE_IQN}:{target}", f"{BASE_IQN}:{initiator}").login()
