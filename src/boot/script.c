@@ -1,9 +1,9 @@
 #include "boot/script.h"
 
+#include "boot/menu.h"
+#include "boot/script_internal.h"
 #include "core/facts.h"
 
-/* Seconds between two tries of a node that waits for something. */
-#define RETRY_SECONDS   5
 /* How long an unknown machine shows what to do before it boots its own disk. */
 #define UNKNOWN_SECONDS 10
 /* Between two questions of one that waits to become a node. */
@@ -14,28 +14,35 @@
 #define SAN_RETRIES     2880
 
 /* The disk's number in firmware, which is iPXE's own choice, too. */
-#define DRIVE         "0x80"
-/* Milliseconds without a byte, after which iPXE gives up fetching something. */
-#define FETCH_TIMEOUT "30000"
+#define DRIVE "0x80"
 
 static const char header[] = "#!ipxe\n";
 
 /* Names in the catalog have only [a-z0-9.-] (core/names.h), and a URI not much more
  * (core/iscsi_uri.h): nothing here needs quoting. */
-static void put_url(FILE *f, const char *path, struct mac_address mac, const char *base_url)
+void script_put_url(FILE *f, const char *path, struct mac_address mac, const char *base_url)
 {
     const uint8_t *b = mac.bytes;
     fprintf(f, "%s/%s?mac=%02x-%02x-%02x-%02x-%02x-%02x", base_url, path, b[0], b[1], b[2], b[3],
             b[4], b[5]);
 }
 
+/* What a menu's choice is asked for again with. */
+void script_put_chosen(FILE *f, const char *chosen)
+{
+    if (chosen)
+        fprintf(f, "&" BOOT_CHOICE_QUERY "=%s", chosen);
+}
+
 /* Waits, then starts over with what the server says by then; `again` is where to go if it does not
  * answer. */
-static void put_retry(FILE *f, struct mac_address mac, const struct boot_site *site,
-                      const char *again)
+void script_put_retry(FILE *f, unsigned seconds, struct mac_address mac,
+                      const struct boot_site *site, const char *again)
 {
-    fprintf(f, "sleep %u\nchain --timeout " FETCH_TIMEOUT " --replace ", RETRY_SECONDS);
-    put_url(f, "boot.ipxe", mac, site->base_url);
+    fprintf(f, "sleep %u\nchain --timeout " FETCH_TIMEOUT " --replace ", seconds);
+    script_put_url(f, "boot.ipxe", mac, site->base_url);
+    if (site->chosen)
+        fprintf(f, "&" BOOT_FAILED_QUERY "=%s", site->chosen);
     fprintf(f, " || goto %s\n", again);
 }
 
@@ -95,7 +102,8 @@ static void put_telling_ipv4(FILE *f, struct mac_address mac, const struct boot_
                              const char *interface)
 {
     fputs("chain --timeout " FETCH_TIMEOUT " --replace ", f);
-    put_url(f, "boot.ipxe", mac, site->base_url);
+    script_put_url(f, "boot.ipxe", mac, site->base_url);
+    script_put_chosen(f, site->chosen);
     fputs("&" BOOT_IPV4_QUERY "=", f);
     if (interface)
         fprintf(f, "${%s/ip}", interface);
@@ -129,7 +137,7 @@ static void put_ask_ipv4(FILE *f, struct mac_address mac, const struct boot_site
             site->base_url, RETRY_SECONDS, RETRY_SECONDS);
 }
 
-static void put_identity(FILE *f, const struct plan *plan, const struct boot_site *site)
+void script_put_identity(FILE *f, const struct plan *plan, const struct boot_site *site)
 {
     fprintf(f, "set hostname %s\n", plan->node->name);
     fprintf(f, "set initiator-iqn %s:%s\n", site->base_iqn, plan->node->name);
@@ -258,7 +266,8 @@ static void put_direct(FILE *f, const struct plan *plan, struct mac_address mac,
     fputs(":boot\n", f);
     put_with_root_paths(f, "sanhook --drive " DRIVE, plan, site);
     fputs("chain --timeout " FETCH_TIMEOUT " ", f);
-    put_url(f, "direct.ipxe", mac, site->base_url);
+    script_put_url(f, "direct.ipxe", mac, site->base_url);
+    script_put_chosen(f, site->chosen);
     fputs(" || goto loader\n:loader\nsanboot --drive " DRIVE " || goto failed\n"
           ":failed\nsanunhook --drive " DRIVE " ||\n",
           f);
@@ -316,7 +325,7 @@ static void put_volume(FILE *f, const struct plan *plan, struct mac_address mac,
         put_ask_ipv4(f, mac, site);
         return;
     }
-    put_identity(f, plan, site);
+    script_put_identity(f, plan, site);
     if (site->ipv4_way == BOOT_IPV4_SET)
         put_ipv4(f, mac, &site->ipv4);
     else if (site->ipv4_way == BOOT_IPV4_USE)
@@ -331,7 +340,7 @@ static void put_volume(FILE *f, const struct plan *plan, struct mac_address mac,
         put_elsewhere(f, plan, site);
     else
         put_here(f, plan, mac, site);
-    put_retry(f, mac, site, "boot");
+    script_put_retry(f, RETRY_SECONDS, mac, site, "boot");
 }
 
 /* Shows why nothing can be booted yet, and asks again for ever. */
@@ -339,7 +348,7 @@ static void put_wait(FILE *f, const char *node, const char *sentence, struct mac
                      const struct boot_site *site)
 {
     fprintf(f, ":again\necho nodisk: %s: %s\n", node, sentence);
-    put_retry(f, mac, site, "again");
+    script_put_retry(f, RETRY_SECONDS, mac, site, "again");
 }
 
 /* The card that it boots from asks, alone if it is among the first: on the network of another one
@@ -368,7 +377,7 @@ static void put_start_over(FILE *f, unsigned seconds, struct mac_address mac,
     fprintf(f, "sleep %u\n", seconds);
     put_dhcp(f, mac);
     fputs("chain --timeout " FETCH_TIMEOUT " --replace ", f);
-    put_url(f, "boot.ipxe", mac, site->base_url);
+    script_put_url(f, "boot.ipxe", mac, site->base_url);
     fprintf(f, " || goto again\n");
 }
 
@@ -388,7 +397,7 @@ static void put_stranger(FILE *f, struct mac_address mac, const struct boot_site
 static void put_telling(FILE *f, struct mac_address mac, const struct boot_site *site)
 {
     fputs("chain --timeout " FETCH_TIMEOUT " --replace ", f);
-    put_url(f, "boot.ipxe", mac, site->base_url);
+    script_put_url(f, "boot.ipxe", mac, site->base_url);
     fprintf(f, "%s || goto again\n", facts_query);
 }
 
@@ -471,8 +480,20 @@ static void put_script(FILE *f, const struct plan *plan, struct mac_address mac,
         put_wait(f, plan->node->name,
                  "making its volume has failed; on the server: nodisk volume show", mac, site);
         break;
+    case PLAN_NO_NOTE:
+        put_wait(f, plan->node->name,
+                 "what it is to boot could not be written down; on the server: see the log of "
+                 "nodisk",
+                 mac, site);
+        break;
     case PLAN_VOLUME:
         put_volume(f, plan, mac, site);
+        break;
+    case PLAN_MENU:
+        boot_menu_put(f, plan, mac, site);
+        break;
+    default:
+        script_put_target(f, plan, mac, site);
         break;
     }
 }
@@ -481,17 +502,19 @@ static void put_script(FILE *f, const struct plan *plan, struct mac_address mac,
  * looks for its initramfs. It also puts the kernel's name before the arguments; with a dot, no
  * kernel hands that to init. BOOT_IMAGE is what GRUB says, too, and so is what is shown. */
 static void put_files(FILE *f, const struct direct_boot *boot, struct mac_address mac,
-                      const char *base_url)
+                      const char *base_url, const char *chosen)
 {
     const struct loader_record *record = &boot->record;
     fprintf(f, "echo nodisk: loading the kernel\nkernel --timeout " FETCH_TIMEOUT
                " --name nodisk.kernel ");
-    put_url(f, "direct/kernel", mac, base_url);
+    script_put_url(f, "direct/kernel", mac, base_url);
+    script_put_chosen(f, chosen);
     fprintf(f, "&token=%s BOOT_IMAGE=%s %s initrd=initrd || goto failed\n", boot->token,
             record->kernel, record->arguments);
     fputs("echo nodisk: loading the initramfs\n", f);
     fputs("initrd --timeout " FETCH_TIMEOUT " --name initrd ", f);
-    put_url(f, "direct/initrd", mac, base_url);
+    script_put_url(f, "direct/initrd", mac, base_url);
+    script_put_chosen(f, chosen);
     fprintf(f,
             "&token=%s || goto failed\necho nodisk: starting the kernel\n"
             "boot || goto failed\n:failed\nimgfree\n"
@@ -508,7 +531,7 @@ static char *finish(FILE *f, char **text)
 }
 
 char *boot_script_render_direct(const struct direct_boot *boot, struct mac_address mac,
-                                const char *base_url)
+                                const char *base_url, const char *chosen)
 {
     char *text = NULL;
     size_t size;
@@ -516,7 +539,7 @@ char *boot_script_render_direct(const struct direct_boot *boot, struct mac_addre
     if (!f)
         return NULL;
     fputs(header, f);
-    put_files(f, boot, mac, base_url);
+    put_files(f, boot, mac, base_url, chosen);
     return finish(f, &text);
 }
 

@@ -29,6 +29,11 @@ enum boot_ipv4_way {
 /* How it says that in the query of the script's URL: "&ip=10.0.0.20", or "&ip=". */
 #define BOOT_IPV4_QUERY "ip"
 
+/* A menu's choice, as boot_target_format() has it: "&entry=volume:web1-old"; and which one has come
+ * to nothing, for the menu to say. */
+#define BOOT_CHOICE_QUERY "entry"
+#define BOOT_FAILED_QUERY "failed"
+
 struct boot_ipv4 {
     uint32_t address, mask, router; /* router 0: none */
     bool dhcp;                      /* DHCP would give it one */
@@ -45,6 +50,11 @@ struct boot_site {
     enum boot_ipv4_way ipv4_way;
     struct boot_ipv4 ipv4; /* to be set */
     struct boot_ways ways; /* this machine's; none of them is the default */
+    const char *chosen;    /* the plan is what was chosen in a menu, and this is it; or NULL */
+    /* For menus: */
+    const struct catalog *catalog;
+    const char *failed;    /* what was chosen before, and came to nothing; or NULL */
+    uint32_t menu_timeout; /* seconds; 0: it waits for ever */
 };
 
 /* The script for the machine with this MAC. From malloc(); NULL without memory. */
@@ -52,8 +62,8 @@ char *boot_script_render(const struct plan *plan, struct mac_address mac,
                          const struct boot_site *site);
 
 /* What a machine whose firmware has its disk boots from there, without the disk's loader; if it
- * cannot fetch it, the script ends with an error. As above. */
+ * cannot fetch it, the script ends with an error. chosen: as in boot_site. As above. */
 char *boot_script_render_direct(const struct direct_boot *boot, struct mac_address mac,
-                                const char *base_url);
+                                const char *base_url, const char *chosen);
 /* Ends with an error, having shown why the disk's loader has to boot. As above. */
 char *boot_script_render_loader(const char *reason);

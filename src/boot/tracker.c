@@ -17,6 +17,8 @@ struct node_boot {
     uint64_t last_sign; /* clock_monotonic_usec(); of an earlier daemon's: when this one started */
     uint64_t script_at; /* the same clock; 0: never, or from an earlier daemon */
     enum boot_stage stage; /* the furthest; BOOT_STAGES: nothing yet */
+    uint32_t failures;     /* as in struct registry_boot */
+    bool tries, decided;
     struct reached stages[BOOT_STAGES];
 };
 
@@ -104,8 +106,11 @@ static void tell(struct boot_tracker *tracker, const struct catalog_node *node,
 static void store_boot(struct boot_tracker *tracker, const struct node_boot *boot, uint64_t node_id,
                        struct mac_address mac)
 {
-    struct registry_boot record = {
-        .id = boot->boot_id, .node_id = node_id, .mac = mac, .started_at = boot->started_at};
+    struct registry_boot record = {.id = boot->boot_id,
+                                   .node_id = node_id,
+                                   .mac = mac,
+                                   .started_at = boot->started_at,
+                                   .failures = boot->failures};
     int r = registry_boot_store(tracker->registry, &record, NULL);
     (void)r;
 }
@@ -121,11 +126,29 @@ static void store_stage(struct boot_tracker *tracker, const struct node_boot *bo
     (void)r;
 }
 
+static void store_tries(struct boot_tracker *tracker, const struct node_boot *boot)
+{
+    struct registry_boot record = {
+        .id = boot->boot_id, .failures = boot->failures, .tries = boot->tries};
+    int r = registry_boot_tries_store(tracker->registry, &record, NULL);
+    (void)r;
+}
+
+/* With this boot, which is the last or over. One that has not come to its disk says nothing of
+ * that: the server was away, or somebody has switched it off. */
+static uint32_t failures_with(const struct node_boot *boot)
+{
+    if (!boot->tries || boot->stage == BOOT_STAGES || boot->stage < BOOT_FIRMWARE)
+        return boot->failures;
+    return boot->stage < BOOT_INITRAMFS ? boot->failures + 1 : 0;
+}
+
 static void begin(struct boot_tracker *tracker, struct node_boot *boot, uint64_t node_id,
                   struct mac_address mac)
 {
     *boot = (struct node_boot){.boot_id = registry_boot_new_id(tracker->registry),
                                .started_at = clock_wall_usec(),
+                               .failures = failures_with(boot),
                                .stage = BOOT_STAGES};
     store_boot(tracker, boot, node_id, mac);
 }
@@ -257,7 +280,63 @@ bool boot_tracker_is_booting_elsewhere(struct boot_tracker *tracker, uint64_t no
     return booting;
 }
 
+uint64_t boot_tracker_boot_id(struct boot_tracker *tracker, uint64_t node_id)
+{
+    pthread_mutex_lock(&tracker->lock);
+    const struct node_boot *boot = idmap_get(&tracker->boots, node_id);
+    uint64_t boot_id = boot ? boot->boot_id : 0;
+    pthread_mutex_unlock(&tracker->lock);
+    return boot_id;
+}
+
+bool boot_tracker_decide(struct boot_tracker *tracker, uint64_t node_id, bool tries)
+{
+    pthread_mutex_lock(&tracker->lock);
+    struct node_boot *boot = idmap_get(&tracker->boots, node_id);
+    bool first = boot && !boot->decided;
+    if (boot && boot->tries != tries) {
+        boot->tries = tries;
+        store_tries(tracker, boot);
+    }
+    if (boot)
+        boot->decided = true;
+    pthread_mutex_unlock(&tracker->lock);
+    return first;
+}
+
+uint32_t boot_tracker_failures(struct boot_tracker *tracker, uint64_t node_id)
+{
+    pthread_mutex_lock(&tracker->lock);
+    const struct node_boot *boot = idmap_get(&tracker->boots, node_id);
+    uint32_t failures = boot ? boot->failures : 0;
+    pthread_mutex_unlock(&tracker->lock);
+    return failures;
+}
+
 /* --- who wants to know --- */
+
+static uint32_t count_failures(void *context, uint64_t node_id)
+{
+    struct boot_tracker *tracker = context;
+    pthread_mutex_lock(&tracker->lock);
+    const struct node_boot *boot = idmap_get(&tracker->boots, node_id);
+    uint32_t failures = boot ? failures_with(boot) : 0;
+    pthread_mutex_unlock(&tracker->lock);
+    return failures;
+}
+
+static void forget_failures(void *context, uint64_t node_id)
+{
+    struct boot_tracker *tracker = context;
+    pthread_mutex_lock(&tracker->lock);
+    struct node_boot *boot = idmap_get(&tracker->boots, node_id);
+    if (boot && (boot->failures || boot->tries)) {
+        boot->failures = 0;
+        boot->tries = false;
+        store_tries(tracker, boot);
+    }
+    pthread_mutex_unlock(&tracker->lock);
+}
 
 static json_t *stages_to_json(const struct node_boot *boot)
 {
@@ -332,6 +411,8 @@ struct stage_provider boot_tracker_provider(struct boot_tracker *tracker)
 {
     return (struct stage_provider){.snapshot = snapshot_boots,
                                    .address_of = address_of_mac,
+                                   .failures = count_failures,
+                                   .forget_failures = forget_failures,
                                    .subscribe = subscribe,
                                    .unsubscribe = unsubscribe,
                                    .context = tracker};
@@ -352,6 +433,8 @@ static void load_boot(void *context, const struct registry_boot *record)
     if (load->boot)
         *load->boot = (struct node_boot){.boot_id = record->id,
                                          .started_at = record->started_at,
+                                         .failures = record->failures,
+                                         .tries = record->tries,
                                          .last_sign = clock_monotonic_usec(),
                                          .stage = BOOT_STAGES};
     load->failed |= !load->boot;

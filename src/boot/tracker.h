@@ -41,6 +41,15 @@ bool boot_tracker_is_booting(struct boot_tracker *tracker, uint64_t node_id);
  * earlier daemon. */
 bool boot_tracker_is_booting_elsewhere(struct boot_tracker *tracker, uint64_t node_id);
 
+/* The last boot of this node; 0: it has never booted. */
+uint64_t boot_tracker_boot_id(struct boot_tracker *tracker, uint64_t node_id);
+
+/* What the boot under way boots was decided: is it a volume of ours, so that it has failed if it
+ * reads that and does not come to its initramfs? True: the first time in this boot. */
+bool boot_tracker_decide(struct boot_tracker *tracker, uint64_t node_id, bool tries);
+/* Boots of this node in a row that failed, before the last one. */
+uint32_t boot_tracker_failures(struct boot_tracker *tracker, uint64_t node_id);
+
 /* Something that is no stage, as an event on a line, for all who watch. */
 void boot_tracker_tell(struct boot_tracker *tracker, const char *json_line);
 

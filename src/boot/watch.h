@@ -33,6 +33,10 @@ struct stage_provider {
     json_t *(*snapshot)(void *context);
     /* The address that DHCP gave to this MAC last; 0: none that we know of. */
     uint32_t (*address_of)(void *context, struct mac_address mac);
+    /* Boots of a node in a row that came to nothing, with the last one. NULL: nobody counts. */
+    uint32_t (*failures)(void *context, uint64_t node_id);
+    /* They do not matter any more. NULL: likewise. */
+    void (*forget_failures)(void *context, uint64_t node_id);
     /* From here on every event goes to the listener... */
     void (*subscribe)(void *context, struct stage_listener *listener);
     /* ... and after this returns, none does any more. */

@@ -8,8 +8,9 @@
 #define DEFAULT_SOCKET "/run/nodisk/nodisk.sock"
 
 static const struct cli_noun *const noun_list[] = {
-    &cli_node,  &cli_image,   &cli_volume, &cli_group,  &cli_lease, &cli_session, &cli_status,
-    &cli_watch, &cli_loaders, &cli_script, &cli_export, &cli_ibft,  &cli_prepare};
+    &cli_node,    &cli_boot,   &cli_entry,   &cli_image,  &cli_volume,
+    &cli_group,   &cli_lease,  &cli_session, &cli_status, &cli_watch,
+    &cli_loaders, &cli_script, &cli_export,  &cli_ibft,   &cli_prepare};
 
 static const char head[] = "usage: nodisk [--socket PATH] [--json] NOUN VERB ...\n"
                            "       nodisk serve --config FILE [--check]\n";

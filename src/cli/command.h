@@ -62,8 +62,12 @@ void cli_set_options(const struct args *args, json_t *body);
 /* A line for each. */
 void cli_print_options(const json_t *options);
 
+/* What a node boots next and by which rule, and what else there would be: as the API has it. */
+void cli_print_boot_plan(const json_t *plan);
+
 /* The values of a repeated option as a JSON array of texts; also splits them at commas. */
 json_t *cli_values(const struct args *args, const char *option);
 
 extern const struct cli_noun cli_node, cli_image, cli_volume, cli_group, cli_lease, cli_session,
-    cli_status, cli_watch, cli_loaders, cli_script, cli_export, cli_ibft, cli_prepare;
+    cli_status, cli_watch, cli_loaders, cli_script, cli_export, cli_ibft, cli_prepare, cli_boot,
+    cli_entry;

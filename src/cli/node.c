@@ -339,6 +339,7 @@ static void print_node(const json_t *node)
     print_field("direct", print_text(node, "direct"));
     print_field("ibft origin", print_text(node, "ibft_origin"));
     print_field("added", print_time(print_number(node, "created_at"), text));
+    cli_print_boot_plan(json_object_get(node, "boot_plan"));
     print_boots(json_object_get(node, "boots"));
 }
 

@@ -41,6 +41,7 @@ struct admin_settings {
     struct registry *registry;
     struct storage *storage;
     struct catalog_slot *catalog;
+    uint32_t fallback_after;             /* as in struct plan_moment */
     struct pending *pending;             /* NULL: nobody waits to become a node */
     const struct stage_provider *stages; /* NULL: nobody follows the boots yet */
     const struct session_provider *sessions;

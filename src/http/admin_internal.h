@@ -60,6 +60,9 @@ json_t *node_to_json(struct admin *admin, const struct catalog *catalog,
                      const struct catalog_node *node);
 json_t *volume_to_json(const struct catalog *catalog, const struct catalog_volume *volume);
 json_t *image_to_json(const struct catalog *catalog, const struct catalog_image *image);
+/* What the node boots next, and why. */
+json_t *boot_plan_to_json(const struct admin *admin, const struct catalog *catalog,
+                          const struct catalog_node *node);
 /* Results of jobs that are about one. */
 json_t *volume_result(struct admin *admin, const char *name, uint32_t version);
 json_t *image_result(struct admin *admin, const char *name, uint32_t version);
@@ -134,6 +137,16 @@ void admin_add_group(struct call *call);
 void admin_show_group(struct call *call);
 void admin_set_group(struct call *call);
 void admin_remove_group(struct call *call);
+
+void admin_list_boot_rules(struct call *call);
+void admin_set_boot_rule(struct call *call);
+void admin_clear_boot_rules(struct call *call);
+void admin_show_boot_plan(struct call *call);
+
+void admin_list_boot_entries(struct call *call);
+void admin_add_boot_entry(struct call *call);
+void admin_show_boot_entry(struct call *call);
+void admin_remove_boot_entry(struct call *call);
 
 void admin_list_leases(struct call *call);
 void admin_release_lease(struct call *call);

@@ -151,6 +151,7 @@ void admin_show_node(struct call *call)
         return;
     }
     json_t *json = node_to_json(call->admin, catalog, node);
+    json_object_set_new(json, "boot_plan", boot_plan_to_json(call->admin, catalog, node));
     if (add_history(call, node->id, json, &error) < 0) {
         json_decref(json);
         call_reply_error(call, &error);

@@ -492,6 +492,47 @@ int body_read_group_change(const char *data, size_t size, struct body *body,
     return read_body(data, size, body, fields, ARRAY_SIZE(fields), ret_change, ret_error);
 }
 
+int body_read_boot_rule(const char *data, size_t size, struct body *body,
+                        struct body_boot_rule *ret_rule, struct error *ret_error)
+{
+    static const struct field fields[] = {
+        {"node", FIELD_TEXT, offsetof(struct body_boot_rule, node)},
+        {"group", FIELD_TEXT, offsetof(struct body_boot_rule, group)},
+        {"name", FIELD_TEXT, offsetof(struct body_boot_rule, name)},
+        {"entry", FIELD_TEXT, offsetof(struct body_boot_rule, entry), .required = true},
+        {"slot", FIELD_TEXT, offsetof(struct body_boot_rule, slot)},
+        {"times", FIELD_NUMBER, offsetof(struct body_boot_rule, times)},
+        {"until", FIELD_NUMBER, offsetof(struct body_boot_rule, until)},
+    };
+    *ret_rule = (struct body_boot_rule){0};
+    int r = read_body(data, size, body, fields, ARRAY_SIZE(fields), ret_rule, ret_error);
+    if (r >= 0 && ret_rule->node.given + ret_rule->group.given + ret_rule->name.given > 1)
+        r = error_set(ret_error, -EINVAL, "give one of 'node', 'group' and 'name'");
+    return r;
+}
+
+int body_read_boot_entry(const char *data, size_t size, struct body *body,
+                         struct body_boot_entry *ret_entry, struct error *ret_error)
+{
+    static const struct field fields[] = {
+        {"name", FIELD_TEXT, offsetof(struct body_boot_entry, name), .required = true},
+        {"title", FIELD_TEXT, offsetof(struct body_boot_entry, title)},
+        {"kernel", FIELD_TEXT, offsetof(struct body_boot_entry, kernel)},
+        {"script", FIELD_TEXT, offsetof(struct body_boot_entry, script)},
+        {"arguments", FIELD_TEXT, offsetof(struct body_boot_entry, arguments)},
+        {"initrds", FIELD_LIST, offsetof(struct body_boot_entry, initrds)},
+    };
+    *ret_entry = (struct body_boot_entry){0};
+    int r = read_body(data, size, body, fields, ARRAY_SIZE(fields), ret_entry, ret_error);
+    if (r < 0)
+        return r;
+    if (ret_entry->kernel.given == ret_entry->script.given)
+        return error_set(ret_error, -EINVAL, "give either 'kernel' or 'script'");
+    if (ret_entry->script.given && (ret_entry->arguments.given || ret_entry->initrds.given))
+        return error_set(ret_error, -EINVAL, "'arguments' and 'initrds' are of a kernel");
+    return 0;
+}
+
 int body_read_attachment(const char *data, size_t size, struct body *body,
                          struct body_attachment *ret_attachment, struct error *ret_error)
 {

@@ -156,6 +156,23 @@ int body_read_group_change(const char *data, size_t size, struct body *body,
                            struct body_group_change *ret_change,
                            struct error *ret_error) MUST_CHECK;
 
+/* What machines boot. At most one of node, group and name (either of both); none: the whole site.
+ */
+struct body_boot_rule {
+    struct body_text node, group, name, entry, slot;
+    struct body_number times, until;
+};
+int body_read_boot_rule(const char *data, size_t size, struct body *body,
+                        struct body_boot_rule *ret_rule, struct error *ret_error) MUST_CHECK;
+
+/* Exactly one of kernel and script. */
+struct body_boot_entry {
+    struct body_text name, title, kernel, script, arguments;
+    struct body_list initrds;
+};
+int body_read_boot_entry(const char *data, size_t size, struct body *body,
+                         struct body_boot_entry *ret_entry, struct error *ret_error) MUST_CHECK;
+
 struct body_change {
     struct body_text volume, change, snapshot, image;
     struct body_bool at_next_boot, force;

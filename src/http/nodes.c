@@ -119,6 +119,33 @@ bool node_http_is_stranger(const struct node_http *http, const struct endpoint *
     return prove(http, peer, node, mac) == PROOF_AGAINST;
 }
 
+const char *node_http_query_target(const struct http_request *request, const char *key,
+                                   char buffer[static BOOT_TARGET_SIZE])
+{
+    struct boot_target target;
+    const char *text = http_query(request, key);
+    return text && boot_target_parse(text, &target) == 0 ? boot_target_format(&target, buffer)
+                                                         : NULL;
+}
+
+struct plan node_http_plan(const struct node_http *http, const struct http_request *request,
+                           const struct catalog *catalog, struct mac_address mac)
+{
+    const struct catalog_node *node = catalog_node_by_mac(catalog, mac);
+    const char *chosen = http_query(request, BOOT_CHOICE_QUERY);
+    if (!node)
+        return (struct plan){.kind = PLAN_UNKNOWN};
+    struct plan_moment moment = {
+        .now = clock_wall_usec(),
+        .boot_id = boot_tracker_boot_id(http->settings.tracker, node->id),
+        .failures = boot_tracker_failures(http->settings.tracker, node->id),
+        .fallback_after = http->settings.fallback_after,
+    };
+    if (chosen && boot_target_parse(chosen, &moment.chosen) < 0)
+        moment.chosen.kind = BOOT_TARGET_NONE;
+    return plan_for_node(catalog, node, &moment);
+}
+
 static bool is_booting(struct boot_tracker *tracker, const struct plan *plan)
 {
     return plan->volume && plan->volume->elsewhere
@@ -182,11 +209,14 @@ static enum boot_ipv4_way choose_way(struct node_http *http, const struct http_r
     return plan->volume->elsewhere && !can_set ? BOOT_IPV4_USE : told;
 }
 
-static char *render(const struct node_http *http, const struct plan *plan, struct mac_address mac,
-                    const struct endpoint *peer, const struct endpoint *local, const char *base_iqn,
+/* request: NULL if nobody asks. */
+static char *render(const struct node_http *http, const struct http_request *request,
+                    const struct plan *plan, struct mac_address mac, const struct endpoint *peer,
+                    const struct endpoint *local, const struct catalog *catalog,
                     enum boot_ipv4_way way, const struct node_http_ipv4 *ipv4)
 {
     char portal[ENDPOINT_TEXT_SIZE], url[NODE_HTTP_URL_SIZE], scripts[NODE_SCRIPTS_URL_SIZE];
+    char chosen[BOOT_TARGET_SIZE], failed[BOOT_TARGET_SIZE];
     struct endpoint portal_endpoint;
     if (ipv4->portal.any.sa_family && way != BOOT_IPV4_NONE)
         portal_endpoint = ipv4->portal;
@@ -198,9 +228,13 @@ static char *render(const struct node_http *http, const struct plan *plan, struc
         .base_url = node_http_format_url(local, url),
         .ways = plan->node ? boot_ways_of(&plan->node->ways, &http->settings.ways)
                            : http->settings.ways,
-        .base_iqn = base_iqn,
+        .base_iqn = catalog_base_iqn(catalog),
         .ipv4_way = way,
         .ipv4 = {ipv4->address, ipv4->mask, ipv4->router, ipv4->dhcp},
+        .chosen = plan->chosen ? boot_target_format(&plan->target, chosen) : NULL,
+        .catalog = catalog,
+        .failed = request ? node_http_query_target(request, BOOT_FAILED_QUERY, failed) : NULL,
+        .menu_timeout = http->settings.menu_timeout,
     };
     struct node_http_paths paths;
     const struct endpoint own = endpoint_of_ipv4(ipv4->address, 0);
@@ -213,20 +247,20 @@ static char *render(const struct node_http *http, const struct plan *plan, struc
 
 char *node_http_render(const struct node_http *http, const struct plan *plan,
                        struct mac_address mac, const struct endpoint *peer,
-                       const struct endpoint *local, const char *base_iqn)
+                       const struct endpoint *local, const struct catalog *catalog)
 {
     const struct node_http_ipv4 ipv4 = {.address = 0};
-    return render(http, plan, mac, peer, local, base_iqn, BOOT_IPV4_USE, &ipv4);
+    return render(http, NULL, plan, mac, peer, local, catalog, BOOT_IPV4_USE, &ipv4);
 }
 
 static void reply_script(struct node_http *http, struct http_request *request,
                          const struct plan *plan, struct mac_address mac,
                          const struct endpoint *peer, const struct endpoint *local,
-                         const char *base_iqn)
+                         const struct catalog *catalog)
 {
     struct node_http_ipv4 ipv4 = {.address = 0};
     enum boot_ipv4_way way = choose_way(http, request, plan, mac, peer, &ipv4);
-    char *script = render(http, plan, mac, peer, local, base_iqn, way, &ipv4);
+    char *script = render(http, request, plan, mac, peer, local, catalog, way, &ipv4);
     if (script)
         http_reply_owned(request, 200, "text/plain", script, strlen(script));
     else
@@ -239,6 +273,15 @@ static void tell_stranger(struct node_http *http, enum node_http_oddity_kind kin
 {
     counter_add(&http->counters.refused, 1);
     tell(http, &(struct node_http_oddity){.kind = kind, .peer = *peer, .node = node->name});
+}
+
+bool node_http_is_node(struct node_http *http, const struct endpoint *peer,
+                       const struct catalog_node *node, struct mac_address mac)
+{
+    if (prove(http, peer, node, mac) != PROOF_AGAINST)
+        return true;
+    tell_stranger(http, NODE_HTTP_STRANGER, node, peer);
+    return false;
 }
 
 bool node_http_may_have(struct node_http *http, const struct endpoint *peer,
@@ -293,23 +336,51 @@ static enum plan_kind meet_unknown(struct node_http *http, const struct endpoint
     return old ? PLAN_RENEW : PLAN_PENDING;
 }
 
+/* That it asks may begin a boot, for which another plan holds. */
+static struct plan begin_script(struct node_http *http, const struct http_request *request,
+                                const struct plan *plan, const struct catalog *catalog,
+                                struct mac_address mac, const struct endpoint *peer)
+{
+    sign_script(http, plan, mac, peer);
+    struct plan begun = node_http_plan(http, request, catalog, mac);
+    if (begun.volume == plan->volume || node_http_may_have(http, peer, &begun, mac))
+        return begun;
+    return (struct plan){.kind = PLAN_STRANGER};
+}
+
 /* A machine that has waited for that asks its new script with what it has said all the time. */
 static struct plan make_plan(struct node_http *http, const struct http_request *request,
                              const struct endpoint *peer, const struct catalog *catalog,
                              struct mac_address mac)
 {
-    struct plan plan = plan_for_mac(catalog, mac);
+    struct plan plan = node_http_plan(http, request, catalog, mac);
     struct facts facts;
     bool tells = facts_read(query_value, (void *)request, &facts);
     if (!plan.node)
         plan.kind = meet_unknown(http, peer, mac, tells ? &facts : NULL);
     else if (tells && prove(http, peer, plan.node, mac) != PROOF_AGAINST)
-        plan.kind = PLAN_ADOPTED;
+        plan = (struct plan){.kind = PLAN_ADOPTED, .node = plan.node};
     else if (!node_http_may_have(http, peer, &plan, mac))
         plan = (struct plan){.kind = PLAN_STRANGER};
     else if (is_ipxe(request))
-        sign_script(http, &plan, mac, peer);
+        plan = begin_script(http, request, &plan, catalog, mac, peer);
     return plan;
+}
+
+/* What the boot under way is to come to, for those who count what comes to nothing. */
+static void note_plan(struct node_http *http, const struct plan *plan)
+{
+    const struct node_http_settings *settings = &http->settings;
+    bool fallback = plan_is_fallback(plan->source);
+    bool tries = plan->kind == PLAN_VOLUME && !fallback && !plan->chosen;
+    char target[BOOT_TARGET_SIZE];
+    if (!plan->node || plan->kind == PLAN_ADOPTED || plan->kind == PLAN_NO_NOTE)
+        return;
+    if (boot_tracker_decide(settings->tracker, plan->node->id, tries) && fallback &&
+        settings->fell_back)
+        settings->fell_back(settings->context, plan->node->name,
+                            boot_target_format(&plan->target, target),
+                            boot_tracker_failures(settings->tracker, plan->node->id));
 }
 
 static void get_script(struct node_http *http, struct http_request *request,
@@ -322,12 +393,17 @@ static void get_script(struct node_http *http, struct http_request *request,
     struct plan plan = make_plan(http, request, peer, catalog, mac);
     if (node_http_ask(http, request, catalog, &plan, mac, peer))
         return;
-    counter_add(plan.node ? &http->counters.scripts : &http->counters.unknown, 1);
     const char *said = plan.node ? node_http_said(request)->script : NULL;
+    if (!said && is_ipxe(request)) {
+        if (!node_http_claim(http, request, &plan))
+            return;
+        note_plan(http, &plan);
+    }
+    counter_add(plan.node ? &http->counters.scripts : &http->counters.unknown, 1);
     if (said)
         node_http_reply_text(request, 200, said);
     else
-        reply_script(http, request, &plan, mac, peer, local, catalog_base_iqn(catalog));
+        reply_script(http, request, &plan, mac, peer, local, catalog);
 }
 
 static void post_up(struct node_http *http, struct http_request *request,
@@ -364,7 +440,8 @@ static void handle(void *context, struct http_request *request)
         get_script(http, request, &peer, &local);
     else if (get && node_http_direct(http, request, &peer, &local))
         return;
-    else if ((get || head) && node_http_loader(http, request, &peer))
+    else if ((get || head) &&
+             (node_http_loader(http, request, &peer) || node_http_entry(http, request, &peer)))
         return;
     else if ((get || head) && node_http_scripts(http, request, &peer, &local))
         return;

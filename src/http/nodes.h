@@ -2,6 +2,7 @@
  * What machines fetch over HTTP: their boot script, and telling that they are up.
  *
  *   GET  /boot.ipxe?mac=52-54-00-00-00-01   the script for this machine
+ *   GET  /entry/NAME/kernel, /memtest.bin, ...: what is to be booted, see nodes_entries.c
  *   GET  /direct.ipxe, /direct/kernel, /direct/initrd: see nodes_direct.c
  *   GET  /loaders/snponly.efi, HEAD likewise: what firmware boots, see nodes_loaders.c
  *   GET  /scripts/boot.ipxe, HEAD likewise: the operator's own scripts, see nodes_scripts.c
@@ -103,6 +104,7 @@ struct node_http_settings {
     size_t n_listen; /* up to NODE_HTTP_MAX_LISTEN */
     struct catalog_slot *catalog;
     struct boot_tracker *tracker;
+    struct registry *registry; /* NULL: no rule is given to a boot */
     /* Where the target is for a machine that reached us at `local`. */
     void (*portal)(void *context, const struct endpoint *local, struct endpoint *ret_portal);
     /* The network that a node's own address is in: its mask, and the target's address there. False:
@@ -123,7 +125,15 @@ struct node_http_settings {
     /* False: a machine with this address that is no node is not to be registered. */
     bool (*registers)(void *context, const struct endpoint *peer,
                       struct node_http_place *ret_place);
-    struct boot_ways ways; /* of nodes that have none of their own */
+    struct boot_ways ways;   /* of nodes that have none of their own */
+    uint32_t menu_timeout;   /* seconds; 0: menus wait for ever */
+    uint32_t fallback_after; /* failed boots in a row; 0: nobody falls back */
+    const char *memtest;     /* directory of memtest86+x64.bin and .efi */
+    /* A boot has taken what a rule for some boots has said: this is left of it. Several threads at
+     * once. NULL: nobody cares. */
+    void (*claimed)(void *context, const char *node, const char *target, uint32_t left);
+    /* A node has failed to boot so often that it boots this instead. Likewise. */
+    void (*fell_back)(void *context, const char *node, const char *target, uint32_t failures);
     void (*read_disk)(void *context, struct node_disk_read *read);
     /* How a node boots. Several threads at once. NULL: nobody cares. */
     void (*direct_told)(void *context, const struct node_http_direct *told);

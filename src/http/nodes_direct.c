@@ -64,6 +64,7 @@ struct look {
     char token[DIRECT_BOOT_TOKEN_SIZE]; /* that is asked for; "": none */
     uint64_t node_id;
     char node[NAME_MAX_LEN + 1];
+    char chosen[BOOT_TARGET_SIZE]; /* in a menu; "": nothing */
     struct mac_address mac;
     struct node_disk disk;
     int read_result;
@@ -127,6 +128,8 @@ static struct look *look_new(struct node_http *http, struct http_request *reques
     str_copy(look->token, sizeof(look->token), token ? token : "");
     look->node_id = plan->node->id;
     str_copy(look->node, sizeof(look->node), plan->node->name);
+    if (plan->chosen)
+        boot_target_format(&plan->target, look->chosen);
     look->disk.http = http;
     look->disk.volume_id = plan->volume->id;
     look->disk.size = plan->volume->size;
@@ -181,8 +184,10 @@ static void reply_script(struct http_request *request, const struct look *look,
 {
     char url[NODE_HTTP_URL_SIZE];
     const char *base_url = node_http_format_url(local, url);
-    char *script = look->result < 0 ? boot_script_render_loader(look->error.text)
-                                    : boot_script_render_direct(&look->boot, look->mac, base_url);
+    char *script = look->result < 0
+                       ? boot_script_render_loader(look->error.text)
+                       : boot_script_render_direct(&look->boot, look->mac, base_url,
+                                                   look->chosen[0] ? look->chosen : NULL);
     tell(look);
     if (script)
         http_reply_owned(request, 200, "text/plain", script, strlen(script));
@@ -291,7 +296,7 @@ static void ask(struct node_http *http, struct http_request *request, enum direc
     if (!node_http_get_mac(http, request, peer, &mac))
         return;
     cleanup_catalog struct catalog *catalog = catalog_slot_get(http->settings.catalog);
-    struct plan plan = plan_for_mac(catalog, mac);
+    struct plan plan = node_http_plan(http, request, catalog, mac);
     if (plan.kind != PLAN_VOLUME || plan.volume->elsewhere || !is_direct(http, plan.node))
         node_http_reply_text(request, 404, "this machine boots by its disk's own loader\n");
     else if (!node_http_may_have(http, peer, &plan, mac))

@@ -35,6 +35,28 @@ bool node_http_may_have(struct node_http *http, const struct endpoint *peer,
 /* Is the machine at this address known to be another one than this node's with this MAC? */
 bool node_http_is_stranger(const struct node_http *http, const struct endpoint *peer,
                            const struct catalog_node *node, struct mac_address mac);
+/* What the machine with this MAC boots in the boot that is under way, with what it has chosen in a
+ * menu. */
+struct plan node_http_plan(const struct node_http *http, const struct http_request *request,
+                           const struct catalog *catalog, struct mac_address mac);
+/* A target that the query names, in our own words; NULL: there is none. Lives as long as buffer. */
+const char *node_http_query_target(const struct http_request *request, const char *key,
+                                   char buffer[static BOOT_TARGET_SIZE]);
+/* May who asks for a node's MAC be that node? Otherwise it was told. */
+bool node_http_is_node(struct node_http *http, const struct endpoint *peer,
+                       const struct catalog_node *node, struct mac_address mac);
+
+/* --- nodes_entries.c --- */
+
+/* /entry/..., /memtest.bin, /memtest.efi; false: the path is none of these. */
+bool node_http_entry(struct node_http *http, struct http_request *request,
+                     const struct endpoint *peer);
+
+/* --- nodes_claim.c --- */
+
+/* Has the plan's rule given to this boot, if that is still to be done. False: it is under way, and
+ * the request comes again. True: go on; plan->kind says if it could not be done. */
+bool node_http_claim(struct node_http *http, struct http_request *request, struct plan *plan);
 
 /* --- nodes_asked.c --- */
 
@@ -50,7 +72,7 @@ const struct node_http_say *node_http_said(const struct http_request *request);
  */
 char *node_http_render(const struct node_http *http, const struct plan *plan,
                        struct mac_address mac, const struct endpoint *peer,
-                       const struct endpoint *local, const char *base_iqn);
+                       const struct endpoint *local, const struct catalog *catalog);
 
 /* --- nodes_direct.c --- */
 

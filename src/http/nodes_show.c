@@ -106,7 +106,12 @@ static void hide(const struct chap_credentials **chap, struct chap_credentials *
 static int show_boot(const struct node_http *http, const struct node_script_machine *m,
                      const struct endpoint *local, json_t *parts, struct error *ret_error)
 {
-    struct plan plan = plan_for_mac(m->catalog, m->mac);
+    const struct plan_moment moment = {
+        .now = clock_wall_usec(),
+        .failures = boot_tracker_failures(http->settings.tracker, m->node->id),
+        .fallback_after = http->settings.fallback_after,
+    };
+    struct plan plan = plan_for_mac(m->catalog, m->mac, &moment);
     struct chap_credentials chap = {0}, elsewhere = {0};
     struct catalog_node node = *plan.node;
     struct catalog_volume volume = {0};
@@ -118,7 +123,7 @@ static int show_boot(const struct node_http *http, const struct node_script_mach
         plan.volume = &volume;
     }
     const struct endpoint peer = endpoint_of_ipv4(node.address, 0);
-    cleanup_free char *text = node_http_render(http, &plan, m->mac, &peer, local, m->base_iqn);
+    cleanup_free char *text = node_http_render(http, &plan, m->mac, &peer, local, m->catalog);
     if (!text)
         return error_set(ret_error, -ENOMEM, "out of memory");
     add_part(parts, "/boot.ipxe", origin_name(NODE_SCRIPT_MADE), text);

@@ -13,6 +13,19 @@ struct stage_operation {
     struct registry_boot_stage stage;
 };
 
+/* Of a boot that is there. */
+static int store_tries(struct db *db, struct operation *operation, struct error *ret_error)
+{
+    const struct registry_boot *b =
+        &container_of(operation, struct boot_operation, operation)->boot;
+    int r = db_change(db,
+                      "INSERT OR REPLACE INTO boot_tries (boot_id, failures, tries)"
+                      " SELECT id, ?, ? FROM boots WHERE id = ?",
+                      DB_VALUES(db_int(b->failures), db_int(b->tries), db_int((int64_t)b->id)),
+                      ret_error);
+    return r < 0 ? r : 0;
+}
+
 static int store_boot(struct db *db, struct operation *operation, struct error *ret_error)
 {
     const struct registry_boot *b =
@@ -25,6 +38,8 @@ static int store_boot(struct db *db, struct operation *operation, struct error *
                                 db_int((int64_t)b->started_at),
                                 db_text(operation_kernel(operation)), db_int((int64_t)b->node_id)),
                       ret_error);
+    if (r > 0 && b->failures > 0)
+        r = store_tries(db, operation, ret_error) < 0 ? ret_error->code : 1;
     if (r <= 0)
         return r;
     return db_change(
@@ -34,16 +49,29 @@ static int store_boot(struct db *db, struct operation *operation, struct error *
         DB_VALUES(db_int((int64_t)b->node_id), db_int(REGISTRY_BOOTS_PER_NODE)), ret_error);
 }
 
-int registry_boot_store(struct registry *registry, const struct registry_boot *boot,
-                        struct registry_reply *reply)
+static int post(struct registry *registry, const struct registry_boot *boot,
+                int (*apply)(struct db *db, struct operation *operation, struct error *ret_error),
+                struct registry_reply *reply)
 {
     struct boot_operation *o = calloc(1, sizeof(*o));
     if (!o)
         return -ENOMEM;
-    o->operation.apply = store_boot;
+    o->operation.apply = apply;
     o->boot = *boot;
     operation_post(registry, &o->operation, reply);
     return 0;
+}
+
+int registry_boot_store(struct registry *registry, const struct registry_boot *boot,
+                        struct registry_reply *reply)
+{
+    return post(registry, boot, store_boot, reply);
+}
+
+int registry_boot_tries_store(struct registry *registry, const struct registry_boot *boot,
+                              struct registry_reply *reply)
+{
+    return post(registry, boot, store_tries, reply);
 }
 
 static int store_stage(struct db *db, struct operation *operation, struct error *ret_error)
@@ -146,10 +174,10 @@ static int list(struct db *db, struct operation *operation, struct error *ret_er
     const struct list_operation *o = container_of(operation, struct list_operation, operation);
     sqlite3_stmt *rows = db_start(
         db,
-        "SELECT id, node_id, mac, started_at FROM ("
+        "SELECT id, node_id, mac, started_at, coalesce(t.failures, 0), coalesce(t.tries, 0) FROM ("
         "  SELECT *, row_number() OVER (PARTITION BY node_id ORDER BY id DESC) AS place FROM boots"
         "  WHERE ?1 = 0 OR node_id = ?1"
-        ") WHERE place <= ?2 ORDER BY id",
+        ") LEFT JOIN boot_tries t ON t.boot_id = id WHERE place <= ?2 ORDER BY id",
         DB_VALUES(db_int((int64_t)o->node_id), db_int(o->boots_per_node)), ret_error);
     if (!rows)
         return ret_error->code;
@@ -159,6 +187,8 @@ static int list(struct db *db, struct operation *operation, struct error *ret_er
             .id = (uint64_t)sqlite3_column_int64(rows, 0),
             .node_id = (uint64_t)sqlite3_column_int64(rows, 1),
             .started_at = (uint64_t)sqlite3_column_int64(rows, 3),
+            .failures = (uint32_t)sqlite3_column_int64(rows, 4),
+            .tries = sqlite3_column_int(rows, 5) != 0,
         };
         if (mac_parse(db_column_text(rows, 2), &boot.mac) < 0)
             continue;

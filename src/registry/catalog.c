@@ -35,6 +35,9 @@ struct catalog {
     size_t n_images, images_room;
     struct catalog_group *groups;
     size_t n_groups, groups_room;
+    struct catalog_entry *entries;
+    size_t n_entries, entries_room;
+    struct boot_rules site_rules;
 
     /* built by catalog_seal(), in the arena */
     struct mac_entry *by_mac;
@@ -59,6 +62,27 @@ int volume_kind_parse(const char *name, enum volume_kind *ret_kind)
     for (size_t i = 0; i < ARRAY_SIZE(kind_names); i++) {
         if (str_eq(kind_names[i], name)) {
             *ret_kind = (enum volume_kind)i;
+            return 0;
+        }
+    }
+    return -EINVAL;
+}
+
+static const char *const entry_kind_names[] = {
+    [BOOT_ENTRY_LIVE] = "live",
+    [BOOT_ENTRY_SCRIPT] = "script",
+};
+
+const char *boot_entry_kind_name(enum boot_entry_kind kind)
+{
+    return entry_kind_names[kind];
+}
+
+int boot_entry_kind_parse(const char *name, enum boot_entry_kind *ret_kind)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(entry_kind_names); i++) {
+        if (str_eq(entry_kind_names[i], name)) {
+            *ret_kind = (enum boot_entry_kind)i;
             return 0;
         }
     }
@@ -106,6 +130,7 @@ void catalog_unref(struct catalog *catalog)
     free(catalog->volumes);
     free(catalog->images);
     free(catalog->groups);
+    free(catalog->entries);
     arena_free(&catalog->arena);
     free(catalog);
 }
@@ -150,6 +175,17 @@ static bool copy_options(struct arena *arena, const struct dhcp_options *options
     return none || *ret_copy;
 }
 
+/* The same. */
+static bool copy_rules(struct arena *arena, const struct boot_rules *rules,
+                       const struct boot_rules **ret_copy)
+{
+    bool none = true;
+    for (size_t i = 0; rules && i < BOOT_SLOTS; i++)
+        none &= rules->slots[i].target.kind == BOOT_TARGET_NONE;
+    *ret_copy = none ? NULL : arena_copy(arena, rules, sizeof(*rules));
+    return none || *ret_copy;
+}
+
 int catalog_add_node(struct catalog *c, const struct catalog_node *node)
 {
     struct catalog_node copy = *node;
@@ -161,7 +197,8 @@ int catalog_add_node(struct catalog *c, const struct catalog_node *node)
     copy.paths = arena_copy(&c->arena, node->paths, node->n_paths * sizeof(*node->paths));
     bool chap = copy_chap(&c->arena, node->chap, &copy.chap);
     if (!copy.name || (node->group && !copy.group) || !copy.macs || !copy.attachments ||
-        !copy.paths || !chap || !copy_options(&c->arena, node->options, &copy.options))
+        !copy.paths || !chap || !copy_options(&c->arena, node->options, &copy.options) ||
+        !copy_rules(&c->arena, node->rules, &copy.rules))
         return -ENOMEM;
     struct catalog_node *place =
         array_append((void **)&c->nodes, &c->n_nodes, &c->nodes_room, sizeof(*place));
@@ -247,7 +284,8 @@ int catalog_add_group(struct catalog *c, const struct catalog_group *group)
 {
     struct catalog_group copy = *group;
     copy.name = arena_strdup(&c->arena, group->name);
-    if (!copy.name || !copy_options(&c->arena, group->options, &copy.options))
+    if (!copy.name || !copy_options(&c->arena, group->options, &copy.options) ||
+        !copy_rules(&c->arena, group->rules, &copy.rules))
         return -ENOMEM;
     struct catalog_group *place =
         array_append((void **)&c->groups, &c->n_groups, &c->groups_room, sizeof(*place));
@@ -255,6 +293,39 @@ int catalog_add_group(struct catalog *c, const struct catalog_group *group)
         return -ENOMEM;
     *place = copy;
     return 0;
+}
+
+static bool copy_texts(struct arena *arena, const char *const *texts, size_t count,
+                       const char *const **ret_copy)
+{
+    const char **copy = arena_alloc(arena, (count + 1) * sizeof(*copy));
+    for (size_t i = 0; copy && i < count; i++)
+        if (!copy_text(arena, texts[i], &copy[i]))
+            return false;
+    *ret_copy = copy;
+    return copy != NULL;
+}
+
+int catalog_add_entry(struct catalog *c, const struct catalog_entry *entry)
+{
+    struct catalog_entry copy = *entry;
+    if (!copy_text(&c->arena, entry->name, &copy.name) ||
+        !copy_text(&c->arena, entry->title, &copy.title) ||
+        !copy_text(&c->arena, entry->file, &copy.file) ||
+        !copy_text(&c->arena, entry->arguments, &copy.arguments) ||
+        !copy_texts(&c->arena, entry->initrds, entry->n_initrds, &copy.initrds))
+        return -ENOMEM;
+    struct catalog_entry *place =
+        array_append((void **)&c->entries, &c->n_entries, &c->entries_room, sizeof(*place));
+    if (!place)
+        return -ENOMEM;
+    *place = copy;
+    return 0;
+}
+
+void catalog_set_site_rules(struct catalog *c, const struct boot_rules *rules)
+{
+    c->site_rules = *rules;
 }
 
 /* Each compare_* serves both qsort() and bsearch(). */
@@ -279,6 +350,11 @@ static int compare_image(const void *a, const void *b)
 static int compare_group_name(const void *a, const void *b)
 {
     return strcmp(((const struct catalog_group *)a)->name, ((const struct catalog_group *)b)->name);
+}
+
+static int compare_entry_name(const void *a, const void *b)
+{
+    return strcmp(((const struct catalog_entry *)a)->name, ((const struct catalog_entry *)b)->name);
 }
 
 static int compare_mac(const void *a, const void *b)
@@ -341,6 +417,7 @@ int catalog_seal(struct catalog *c)
     sort(c->volumes, c->n_volumes, sizeof(*c->volumes), compare_volume_name);
     sort(c->images, c->n_images, sizeof(*c->images), compare_image);
     sort(c->groups, c->n_groups, sizeof(*c->groups), compare_group_name);
+    sort(c->entries, c->n_entries, sizeof(*c->entries), compare_entry_name);
     index_nodes(c);
     for (size_t i = 0; i < c->n_volumes; i++)
         c->by_volume_id[i] = (struct id_entry){.id = c->volumes[i].id, .volume = i};
@@ -380,6 +457,17 @@ const struct catalog_group *catalog_groups(const struct catalog *catalog, size_t
 {
     *ret_count = catalog->n_groups;
     return catalog->groups;
+}
+
+const struct catalog_entry *catalog_entries(const struct catalog *catalog, size_t *ret_count)
+{
+    *ret_count = catalog->n_entries;
+    return catalog->entries;
+}
+
+const struct boot_rules *catalog_site_rules(const struct catalog *catalog)
+{
+    return &catalog->site_rules;
 }
 
 const struct catalog_node *catalog_node_by_mac(const struct catalog *c, struct mac_address mac)
@@ -436,6 +524,12 @@ const struct catalog_node *catalog_node_by_initiator(const struct catalog *c, co
     if (!node && mac_parse(suffix, &mac) == 0)
         node = catalog_node_by_mac(c, mac);
     return node;
+}
+
+const struct catalog_entry *catalog_entry_by_name(const struct catalog *c, const char *name)
+{
+    struct catalog_entry key = {.name = name};
+    return find(&key, c->entries, c->n_entries, sizeof(key), compare_entry_name);
 }
 
 const struct catalog_group *catalog_group_by_name(const struct catalog *c, const char *name)
@@ -514,6 +608,16 @@ bool catalog_may_access(const struct catalog *c, const char *initiator,
             return true;
     const struct catalog_node *node = catalog_node_by_initiator(c, initiator);
     return node && node->volume_id == volume->id;
+}
+
+bool catalog_may_boot(const struct catalog *c, const struct catalog_node *node,
+                      const struct catalog_volume *volume)
+{
+    char initiator[IQN_MAX_LEN + NAME_MAX_LEN + 2];
+    if (volume->id == node->volume_id)
+        return true;
+    snprintf(initiator, sizeof(initiator), "%s:%s", c->base_iqn, node->name);
+    return catalog_may_access(c, initiator, volume);
 }
 
 static bool is_own_address(const struct catalog *c, const char *initiator,

@@ -15,6 +15,7 @@
 #include "core/net.h"
 #include "core/source.h"
 #include "core/wake.h"
+#include "registry/boot_rule.h"
 #include "registry/catalog_overlay.h"
 
 struct catalog;
@@ -67,6 +68,7 @@ struct catalog_node {
     struct wake_password wake_password;           /* that its cards ask for */
     const struct dhcp_options *options;           /* its own, only up to their end; NULL: none */
     struct boot_ways ways;
+    const struct boot_rules *rules; /* NULL: none */
 };
 
 struct catalog_volume {
@@ -122,6 +124,30 @@ struct catalog_group {
     const char *name; /* name_is_object() */
     uint64_t created_at;
     const struct dhcp_options *options; /* as of a node */
+    const struct boot_rules *rules;     /* likewise */
+};
+
+enum boot_entry_kind {
+    BOOT_ENTRY_LIVE,   /* a kernel and initramfs over HTTP */
+    BOOT_ENTRY_SCRIPT, /* an iPXE script of the operator's */
+};
+
+/* "live", "script" */
+const char *boot_entry_kind_name(enum boot_entry_kind kind);
+/* -EINVAL: there is no such kind. */
+int boot_entry_kind_parse(const char *name, enum boot_entry_kind *ret_kind) MUST_CHECK;
+
+/* Something to boot that is no volume; files are absolute paths. */
+struct catalog_entry {
+    uint64_t id;
+    const char *name;  /* name_is_object(), no boot_target_is_word() */
+    const char *title; /* for menus: printable, no expansion */
+    enum boot_entry_kind kind;
+    const char *file;      /* the kernel, or the script */
+    const char *arguments; /* of the kernel; "": none */
+    size_t n_initrds;
+    const char *const *initrds; /* in their order */
+    uint64_t created_at;        /* usec since 1970 */
 };
 
 /* --- building (registry only) --- */
@@ -133,6 +159,8 @@ int catalog_add_node(struct catalog *catalog, const struct catalog_node *node) M
 int catalog_add_volume(struct catalog *catalog, const struct catalog_volume *volume) MUST_CHECK;
 int catalog_add_image(struct catalog *catalog, const struct catalog_image *image) MUST_CHECK;
 int catalog_add_group(struct catalog *catalog, const struct catalog_group *group) MUST_CHECK;
+int catalog_add_entry(struct catalog *catalog, const struct catalog_entry *entry) MUST_CHECK;
+void catalog_set_site_rules(struct catalog *catalog, const struct boot_rules *rules);
 /* Builds the indexes; after this the catalog must not change. -ENOMEM. */
 int catalog_seal(struct catalog *catalog) MUST_CHECK;
 
@@ -154,6 +182,10 @@ const struct catalog_node *catalog_nodes(const struct catalog *catalog, size_t *
 const struct catalog_volume *catalog_volumes(const struct catalog *catalog, size_t *ret_count);
 const struct catalog_image *catalog_images(const struct catalog *catalog, size_t *ret_count);
 const struct catalog_group *catalog_groups(const struct catalog *catalog, size_t *ret_count);
+const struct catalog_entry *catalog_entries(const struct catalog *catalog, size_t *ret_count);
+
+/* What holds for all nodes. */
+const struct boot_rules *catalog_site_rules(const struct catalog *catalog);
 
 /* All finders return NULL if there is no such thing. O(log n). */
 const struct catalog_node *catalog_node_by_mac(const struct catalog *catalog,
@@ -169,6 +201,7 @@ const struct catalog_node *catalog_node_by_initiator(const struct catalog *catal
                                                      const char *initiator);
 /* NULL as a name is no group's. */
 const struct catalog_group *catalog_group_by_name(const struct catalog *catalog, const char *name);
+const struct catalog_entry *catalog_entry_by_name(const struct catalog *catalog, const char *name);
 const struct catalog_volume *catalog_volume_by_name(const struct catalog *catalog,
                                                     const char *name);
 const struct catalog_volume *catalog_volume_by_id(const struct catalog *catalog, uint64_t id);
@@ -182,6 +215,11 @@ const struct catalog_image *catalog_image_find(const struct catalog *catalog, co
 /* May this initiator use this volume here? A node's own volume, an `allow` entry, or allow_any. */
 bool catalog_may_access(const struct catalog *catalog, const char *initiator,
                         const struct catalog_volume *volume);
+
+/* May it boot from this volume? Its own disk, wherever that is, or one here that its initiator may
+ * use. */
+bool catalog_may_boot(const struct catalog *catalog, const struct catalog_node *node,
+                      const struct catalog_volume *volume);
 
 /* May this initiator use this volume from there, if it may use it at all? `node` among the sources
  * is the own address of the node whose initiator it is. */

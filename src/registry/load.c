@@ -138,6 +138,7 @@ static int read_node(struct db *db, sqlite3_stmt *row, const struct scratch *mac
     struct catalog_attachment attachments[MAX_ATTACHMENTS];
     struct catalog_path paths[REGISTRY_MAX_PATHS];
     struct dhcp_options options;
+    struct boot_rules rules;
     cleanup_chap_credentials struct chap_credentials chap = {.mode = CHAP_NONE};
     int r = read_attachments(db, (int64_t)node.id, attachments, &node.n_attachments, ret_error);
     if (r >= 0)
@@ -146,8 +147,11 @@ static int read_node(struct db *db, sqlite3_stmt *row, const struct scratch *mac
         r = chap_read_node(db, (int64_t)node.id, &chap, ret_error);
     if (r >= 0)
         r = options_read_node(db, (int64_t)node.id, &options, ret_error);
+    if (r >= 0)
+        r = boot_rules_read_node(db, (int64_t)node.id, &rules, ret_error);
     if (r < 0)
         return r;
+    node.rules = &rules;
     node.chap = &chap;
     node.attachments = attachments;
     node.paths = paths;
@@ -462,20 +466,33 @@ static int load_groups(struct db *db, struct catalog *catalog, struct error *ret
         return ret_error->code;
     int r;
     struct dhcp_options options;
+    struct boot_rules rules;
     while ((r = db_next(db, rows, ret_error)) > 0) {
         struct catalog_group group = {
             .id = (uint64_t)sqlite3_column_int64(rows, 0),
             .name = db_column_text(rows, 1),
             .created_at = (uint64_t)sqlite3_column_int64(rows, 2),
             .options = &options,
+            .rules = &rules,
         };
         r = options_read_group(db, (int64_t)group.id, &options, ret_error);
+        if (r >= 0)
+            r = boot_rules_read_group(db, (int64_t)group.id, &rules, ret_error);
         if (r >= 0 && catalog_add_group(catalog, &group) < 0)
             r = error_set(ret_error, -ENOMEM, "out of memory");
         if (r < 0)
             break;
     }
     db_end(rows);
+    return r;
+}
+
+static int load_site_rules(struct db *db, struct catalog *catalog, struct error *ret_error)
+{
+    struct boot_rules rules;
+    int r = boot_rules_read_site(db, &rules, ret_error);
+    if (r >= 0)
+        catalog_set_site_rules(catalog, &rules);
     return r;
 }
 
@@ -491,6 +508,17 @@ static int copy_groups(const struct catalog *from, struct catalog *catalog)
     const struct catalog_group *groups = catalog_groups(from, &n);
     for (size_t i = 0; r >= 0 && i < n; i++)
         r = catalog_add_group(catalog, &groups[i]);
+    return r;
+}
+
+static int copy_entries(const struct catalog *from, struct catalog *catalog)
+{
+    size_t n;
+    int r = 0;
+    const struct catalog_entry *entries = catalog_entries(from, &n);
+    for (size_t i = 0; r >= 0 && i < n; i++)
+        r = catalog_add_entry(catalog, &entries[i]);
+    catalog_set_site_rules(catalog, catalog_site_rules(from));
     return r;
 }
 
@@ -566,6 +594,7 @@ struct catalog *catalog_load_changed(struct db *db, const struct catalog *before
     cleanup_catalog struct catalog *catalog =
         catalog_new(catalog_base_iqn(before), catalog_generation(before) + 1);
     if (!catalog || copy_groups(before, catalog) < 0 || copy_images(before, catalog) < 0 ||
+        copy_entries(before, catalog) < 0 ||
         copy_volumes(before, changed, n_changed, catalog) < 0 ||
         copy_nodes(before, changed, n_changed, catalog) < 0) {
         no_memory(ret_error);
@@ -588,8 +617,10 @@ struct catalog *catalog_load(struct db *db, const char *base_iqn, uint64_t gener
         error_set(ret_error, -ENOMEM, "out of memory");
         return NULL;
     }
-    if (load_groups(db, catalog, ret_error) < 0 || load_images(db, catalog, ret_error) < 0 ||
-        load_volumes(db, 0, catalog, ret_error) < 0 || load_nodes(db, 0, catalog, ret_error) < 0)
+    if (load_site_rules(db, catalog, ret_error) < 0 ||
+        boot_entries_load(db, catalog, ret_error) < 0 || load_groups(db, catalog, ret_error) < 0 ||
+        load_images(db, catalog, ret_error) < 0 || load_volumes(db, 0, catalog, ret_error) < 0 ||
+        load_nodes(db, 0, catalog, ret_error) < 0)
         return NULL;
     if (catalog_seal(catalog) < 0) {
         error_set(ret_error, -ENOMEM, "out of memory");

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "core/arena.h"
 #include "registry/db.h"
 #include "registry/registry.h"
 
@@ -97,6 +98,16 @@ int options_change_node(struct db *db, int64_t node_id,
 int options_change_group(struct db *db, int64_t group_id,
                          const struct registry_options_change *change,
                          struct error *ret_error) MUST_CHECK;
+
+/* The rules of what to boot (boot_rules.c). */
+int boot_rules_read_node(struct db *db, int64_t node_id, struct boot_rules *ret_rules,
+                         struct error *ret_error) MUST_CHECK;
+int boot_rules_read_group(struct db *db, int64_t group_id, struct boot_rules *ret_rules,
+                          struct error *ret_error) MUST_CHECK;
+int boot_rules_read_site(struct db *db, struct boot_rules *ret_rules,
+                         struct error *ret_error) MUST_CHECK;
+/* All boot entries, into the catalog (boot_entries.c). */
+int boot_entries_load(struct db *db, struct catalog *catalog, struct error *ret_error) MUST_CHECK;
 
 /* Have the node, and the nodes of the volume, nothing that makes no sense with a disk elsewhere
  * (elsewhere.c)? 0 as an id is nobody's. */

@@ -1,6 +1,44 @@
 #include "registry/plan.h"
 
-static enum plan_kind kind_of(const struct catalog_volume *volume)
+static const char *const source_names[PLAN_SOURCES] = {
+    [PLAN_BY_NODE_TEMPORARY] = "node, temporary",
+    [PLAN_BY_NODE_FALLBACK] = "node, fallback",
+    [PLAN_BY_GROUP_FALLBACK] = "group, fallback",
+    [PLAN_BY_SITE_FALLBACK] = "default, fallback",
+    [PLAN_BY_NODE] = "node",
+    [PLAN_BY_GROUP_TEMPORARY] = "group, temporary",
+    [PLAN_BY_GROUP] = "group",
+    [PLAN_BY_SITE_TEMPORARY] = "default, temporary",
+    [PLAN_BY_SITE] = "default",
+    [PLAN_BY_DISK] = "disk",
+};
+
+static const char *const verdict_names[] = {
+    [PLAN_DECIDES] = "decides", [PLAN_OVERRULED] = "overruled", [PLAN_USED_UP] = "used up",
+    [PLAN_OVER] = "over",       [PLAN_NOT_YET] = "not yet",     [PLAN_IMPOSSIBLE] = "impossible",
+};
+
+const char *plan_source_name(enum plan_source source)
+{
+    return source_names[source];
+}
+
+const char *plan_verdict_name(enum plan_verdict verdict)
+{
+    return verdict_names[verdict];
+}
+
+/* --- targets --- */
+
+static const struct catalog_volume *volume_of(const struct catalog *catalog,
+                                              const struct catalog_node *node,
+                                              const struct boot_target *target)
+{
+    return target->name[0] ? catalog_volume_by_name(catalog, target->name)
+                           : catalog_volume_by_id(catalog, node->volume_id);
+}
+
+static enum plan_kind kind_of_volume(const struct catalog_volume *volume)
 {
     switch (volume->state) {
     case VOLUME_READY:
@@ -14,15 +52,184 @@ static enum plan_kind kind_of(const struct catalog_volume *volume)
     }
 }
 
-struct plan plan_for_mac(const struct catalog *catalog, struct mac_address mac)
+/* A disk of its own it waits for; another volume has to be there. */
+static bool is_possible(const struct catalog *catalog, const struct catalog_node *node,
+                        const struct boot_target *target)
 {
-    struct plan plan = {.kind = PLAN_UNKNOWN};
-    plan.node = catalog_node_by_mac(catalog, mac);
-    if (!plan.node)
-        return plan;
-    plan.volume = catalog_volume_by_id(catalog, plan.node->volume_id);
-    plan.kind = plan.volume ? kind_of(plan.volume) : PLAN_NO_VOLUME;
+    const struct catalog_volume *volume;
+    switch (target->kind) {
+    case BOOT_TARGET_NONE:
+        return false;
+    case BOOT_TARGET_VOLUME:
+        volume = volume_of(catalog, node, target);
+        return !target->name[0] ||
+               (volume && volume->state == VOLUME_READY && catalog_may_boot(catalog, node, volume));
+    case BOOT_TARGET_ENTRY:
+        return catalog_entry_by_name(catalog, target->name);
+    default:
+        return true;
+    }
+}
+
+static void plan_volume(const struct catalog *catalog, struct plan *plan)
+{
+    plan->volume = volume_of(catalog, plan->node, &plan->target);
+    plan->kind = plan->volume ? kind_of_volume(plan->volume) : PLAN_NO_VOLUME;
+}
+
+static void plan_target(const struct catalog *catalog, const struct boot_target *target,
+                        struct plan *plan)
+{
+    static const enum plan_kind kinds[] = {
+        [BOOT_TARGET_NONE] = PLAN_NO_VOLUME,  [BOOT_TARGET_LOCAL] = PLAN_LOCAL,
+        [BOOT_TARGET_MENU] = PLAN_MENU,       [BOOT_TARGET_SHELL] = PLAN_SHELL,
+        [BOOT_TARGET_MEMTEST] = PLAN_MEMTEST, [BOOT_TARGET_OFF] = PLAN_OFF,
+        [BOOT_TARGET_ENTRY] = PLAN_ENTRY,
+    };
+    plan->target = *target;
+    if (target->kind == BOOT_TARGET_VOLUME) {
+        plan_volume(catalog, plan);
+        return;
+    }
+    plan->kind = kinds[target->kind];
+    if (target->kind == BOOT_TARGET_ENTRY)
+        plan->entry = catalog_entry_by_name(catalog, target->name);
+}
+
+/* --- rules --- */
+
+struct candidates {
+    const struct catalog *catalog;
+    const struct catalog_node *node;
+    const struct plan_moment *moment;
+    struct plan_candidate *list;
+    size_t count;
+    bool decided;
+};
+
+static bool is_used_up(const struct boot_rule *rule, const struct plan_moment *moment)
+{
+    bool has_it = rule->boot_id && rule->boot_id == moment->boot_id;
+    return rule->counted && rule->times == 0 && !has_it;
+}
+
+bool plan_is_fallback(enum plan_source source)
+{
+    return source == PLAN_BY_NODE_FALLBACK || source == PLAN_BY_GROUP_FALLBACK ||
+           source == PLAN_BY_SITE_FALLBACK;
+}
+
+static enum plan_verdict judge(const struct candidates *c, const struct plan_candidate *candidate)
+{
+    const struct boot_rule *rule = candidate->rule;
+    const struct plan_moment *moment = c->moment;
+    if (rule && is_used_up(rule, moment))
+        return PLAN_USED_UP;
+    if (rule && rule->until && rule->until <= moment->now)
+        return PLAN_OVER;
+    if (plan_is_fallback(candidate->source) &&
+        (!moment->fallback_after || moment->failures < moment->fallback_after))
+        return PLAN_NOT_YET;
+    if (!is_possible(c->catalog, c->node, &candidate->target))
+        return PLAN_IMPOSSIBLE;
+    return c->decided ? PLAN_OVERRULED : PLAN_DECIDES;
+}
+
+static void add(struct candidates *c, enum plan_source source, const struct boot_target *target,
+                const struct boot_rule *rule)
+{
+    if (target->kind == BOOT_TARGET_NONE)
+        return;
+    struct plan_candidate *candidate = &c->list[c->count++];
+    *candidate = (struct plan_candidate){.source = source, .target = *target, .rule = rule};
+    candidate->verdict = judge(c, candidate);
+    c->decided |= candidate->verdict == PLAN_DECIDES;
+}
+
+static void add_rule(struct candidates *c, enum plan_source source, const struct boot_rules *rules,
+                     enum boot_slot slot)
+{
+    if (rules)
+        add(c, source, &rules->slots[slot].target, &rules->slots[slot]);
+}
+
+static void add_all(struct candidates *c)
+{
+    static const struct boot_target disk = {.kind = BOOT_TARGET_VOLUME};
+    const struct catalog_group *group = catalog_group_by_name(c->catalog, c->node->group);
+    const struct boot_rules *of_node = c->node->rules;
+    const struct boot_rules *of_group = group ? group->rules : NULL;
+    const struct boot_rules *of_site = catalog_site_rules(c->catalog);
+    add_rule(c, PLAN_BY_NODE_TEMPORARY, of_node, BOOT_SLOT_TEMPORARY);
+    add_rule(c, PLAN_BY_NODE_FALLBACK, of_node, BOOT_SLOT_FALLBACK);
+    add_rule(c, PLAN_BY_GROUP_FALLBACK, of_group, BOOT_SLOT_FALLBACK);
+    add_rule(c, PLAN_BY_SITE_FALLBACK, of_site, BOOT_SLOT_FALLBACK);
+    add_rule(c, PLAN_BY_NODE, of_node, BOOT_SLOT_STANDING);
+    add_rule(c, PLAN_BY_GROUP_TEMPORARY, of_group, BOOT_SLOT_TEMPORARY);
+    add_rule(c, PLAN_BY_GROUP, of_group, BOOT_SLOT_STANDING);
+    add_rule(c, PLAN_BY_SITE_TEMPORARY, of_site, BOOT_SLOT_TEMPORARY);
+    add_rule(c, PLAN_BY_SITE, of_site, BOOT_SLOT_STANDING);
+    add(c, PLAN_BY_DISK, &disk, NULL); /* always possible: it is the last that decides */
+}
+
+size_t plan_explain(const struct catalog *catalog, const struct catalog_node *node,
+                    const struct plan_moment *moment,
+                    struct plan_candidate candidates[static PLAN_SOURCES])
+{
+    struct candidates c = {catalog, node, moment, candidates, 0, false};
+    add_all(&c);
+    return c.count;
+}
+
+/* --- the plan --- */
+
+/* Below the rule that says "menu", what would decide without it. A machine without a disk of ours
+ * has its own. */
+static struct boot_target default_of_menu(const struct catalog_node *node,
+                                          const struct plan_candidate *candidates, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (candidates[i].verdict == PLAN_OVERRULED &&
+            candidates[i].target.kind != BOOT_TARGET_MENU &&
+            !(candidates[i].source == PLAN_BY_DISK && !node->volume_id))
+            return candidates[i].target;
+    return (struct boot_target){.kind = BOOT_TARGET_LOCAL};
+}
+
+static void plan_choice(const struct catalog *catalog, const struct plan_moment *moment,
+                        struct plan *plan)
+{
+    if (moment->chosen.kind == BOOT_TARGET_NONE || moment->chosen.kind == BOOT_TARGET_MENU ||
+        !is_possible(catalog, plan->node, &moment->chosen))
+        return;
+    plan_target(catalog, &moment->chosen, plan);
+    plan->chosen = true;
+}
+
+struct plan plan_for_node(const struct catalog *catalog, const struct catalog_node *node,
+                          const struct plan_moment *moment)
+{
+    struct plan_candidate candidates[PLAN_SOURCES];
+    struct plan plan = {.kind = PLAN_NO_VOLUME, .node = node};
+    size_t count = plan_explain(catalog, node, moment, candidates), at = 0;
+    while (candidates[at].verdict != PLAN_DECIDES)
+        at++;
+    const struct boot_rule *rule = candidates[at].rule;
+    plan.source = candidates[at].source;
+    plan.claim = rule && rule->counted && (!moment->boot_id || rule->boot_id != moment->boot_id);
+    plan_target(catalog, &candidates[at].target, &plan);
+    if (plan.kind == PLAN_MENU) {
+        plan.menu_default = default_of_menu(node, candidates + at, count - at);
+        plan_choice(catalog, moment, &plan);
+    }
     return plan;
+}
+
+struct plan plan_for_mac(const struct catalog *catalog, struct mac_address mac,
+                         const struct plan_moment *moment)
+{
+    const struct catalog_node *node = catalog_node_by_mac(catalog, mac);
+    return node ? plan_for_node(catalog, node, moment) : (struct plan){.kind = PLAN_UNKNOWN};
 }
 
 /* A node proves itself to us by its own secrets, and elsewhere by those that are asked for there.

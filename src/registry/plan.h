@@ -1,4 +1,17 @@
-/* What a machine boots: decided from the catalog alone, pure. */
+/*
+ * What a machine boots: decided from the catalog and the moment alone, pure.
+ *
+ * Several rules may say something of a node (boot_rule.h). They are looked at in one order, and the
+ * first that holds and can be done decides:
+ *
+ *   the node's own for some boots or some time; the fallback, if the node has
+ *   failed to boot too often (the node's own, its group's, the site's); the node's own; its group's
+ *   for some time, its group's; the site's for some time, the site's; its disk.
+ *
+ * A rule for some boots holds for a boot that has it already (boot_rule.boot_id), so that who asks
+ * again within one boot gets the same answer. To give it to another boot is for the registry
+ * (registry_boot_claim()), durably, before anybody is told of it: plan.claim.
+ */
 #pragma once
 
 #include "registry/catalog.h"
@@ -14,16 +27,88 @@ enum plan_kind {
     PLAN_PREPARING, /* its volume is being filled: wait */
     PLAN_FAILED,    /* filling its volume has failed */
     PLAN_VOLUME,    /* boots `volume` */
+    PLAN_LOCAL,     /* the machine's own disk */
+    PLAN_MENU,      /* shows what there is */
+    PLAN_SHELL,
+    PLAN_MEMTEST,
+    PLAN_OFF,
+    PLAN_ENTRY,   /* boots `entry` */
+    PLAN_NO_NOTE, /* what it is to boot could not be written down: wait */
+};
+
+/* Which rule it is; the order is that of deciding. */
+enum plan_source {
+    PLAN_BY_NODE_TEMPORARY,
+    PLAN_BY_NODE_FALLBACK,
+    PLAN_BY_GROUP_FALLBACK,
+    PLAN_BY_SITE_FALLBACK,
+    PLAN_BY_NODE,
+    PLAN_BY_GROUP_TEMPORARY,
+    PLAN_BY_GROUP,
+    PLAN_BY_SITE_TEMPORARY,
+    PLAN_BY_SITE,
+    PLAN_BY_DISK, /* no rule: the disk that it has */
+    PLAN_SOURCES,
+};
+
+/* "node, temporary", "group", "disk"...: what is stored, shown and sent. */
+const char *plan_source_name(enum plan_source source);
+/* Is it for nodes that fail? */
+bool plan_is_fallback(enum plan_source source);
+
+/* What is true now and not in the catalog. Zeroed: nothing is. */
+struct plan_moment {
+    uint64_t now;              /* usec since 1970 */
+    uint64_t boot_id;          /* the boot that asks; 0: one that is to come */
+    uint32_t failures;         /* boots of the node in a row that came to nothing */
+    uint32_t fallback_after;   /* so many have it fall back; 0: it never does */
+    struct boot_target chosen; /* in the menu; NONE: nothing. Nothing but a menu can offer it. */
 };
 
 struct plan {
     enum plan_kind kind;
     const struct catalog_node *node;     /* NULL: those before PLAN_ADOPTED */
     const struct catalog_volume *volume; /* PLAN_PREPARING, _FAILED, _VOLUME */
+    const struct catalog_entry *entry;   /* PLAN_ENTRY */
+    struct boot_target target;           /* what was decided; of nodes */
+    enum plan_source source;             /* by which rule; of nodes */
+    bool claim;  /* a boot more is taken from the node's rule for some boots */
+    bool chosen; /* it is what was chosen in the menu */
+    /* PLAN_MENU: what it would boot without one. */
+    struct boot_target menu_default;
 };
 
 /* The secrets that the machine needs for it, in its script; NULL: none. */
 const struct chap_credentials *plan_chap(const struct plan *plan);
 
 /* What it points to belongs to the catalog. */
-struct plan plan_for_mac(const struct catalog *catalog, struct mac_address mac);
+struct plan plan_for_mac(const struct catalog *catalog, struct mac_address mac,
+                         const struct plan_moment *moment);
+struct plan plan_for_node(const struct catalog *catalog, const struct catalog_node *node,
+                          const struct plan_moment *moment);
+
+/* --- why --- */
+
+enum plan_verdict {
+    PLAN_DECIDES,
+    PLAN_OVERRULED,  /* by one before */
+    PLAN_USED_UP,    /* all boots have had it */
+    PLAN_OVER,       /* its time has come */
+    PLAN_IMPOSSIBLE, /* what it names is not there, or not for this node */
+    PLAN_NOT_YET,    /* a fallback, and the node has not failed so often */
+};
+
+/* "decides", "overruled", ... */
+const char *plan_verdict_name(enum plan_verdict verdict);
+
+struct plan_candidate {
+    enum plan_source source;
+    struct boot_target target;
+    const struct boot_rule *rule; /* NULL: PLAN_BY_DISK */
+    enum plan_verdict verdict;
+};
+
+/* All that say something of the node, in the order of deciding. Returns how many. */
+size_t plan_explain(const struct catalog *catalog, const struct catalog_node *node,
+                    const struct plan_moment *moment,
+                    struct plan_candidate candidates[static PLAN_SOURCES]);

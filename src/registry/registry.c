@@ -182,7 +182,10 @@ static void tell(struct registry *r, struct operation *op)
     }
     if (op->reply) {
         op->reply->error = op->error;
-        mailbox_post(op->reply->mailbox, &op->reply->message);
+        if (op->reply->mailbox)
+            mailbox_post(op->reply->mailbox, &op->reply->message);
+        else
+            op->reply->message.run(&op->reply->message);
     } else if (op->error.code < 0 && r->settings.lost) {
         r->settings.lost(r->settings.context, &op->error);
     }

@@ -47,7 +47,8 @@ int registry_start(const struct registry_settings *settings, struct registry **r
 void registry_stop(struct registry *registry);
 
 /* The answer to an asynchronous request. Lives until message.run has run, which happens on the
- * owner of `mailbox`; error.code is 0 if it is durable. */
+ * owner of `mailbox` (NULL: on the registry's thread, which it must not hold up); error.code is 0
+ * if it is durable. */
 struct registry_reply {
     struct message message;
     struct mailbox *mailbox;
@@ -73,6 +74,57 @@ int registry_group_set(struct registry *registry, const char *name,
 /* -EBUSY while a node is in it. */
 int registry_group_remove(struct registry *registry, const char *name,
                           struct error *ret_error) MUST_CHECK;
+
+/* --- what machines boot (boot_rule.h) --- */
+
+/* One of them, or neither: the whole site. */
+struct registry_boot_scope {
+    const char *node, *group;
+};
+
+struct registry_boot_rule {
+    enum boot_slot slot;
+    struct boot_target target;
+    uint64_t until; /* usec since 1970; 0: for ever */
+    uint32_t times; /* boots; 0: it is not counted. Of a group or the site: of each of its nodes
+                       that there are now, which then have a rule of their own */
+};
+
+/* In place of what the slot had. -ENOENT: there is no such node, group, volume or entry. */
+int registry_boot_rule_set(struct registry *registry, const struct registry_boot_scope *scope,
+                           const struct registry_boot_rule *rule,
+                           struct error *ret_error) MUST_CHECK;
+/* All of its slots. */
+int registry_boot_rules_clear(struct registry *registry, const struct registry_boot_scope *scope,
+                              struct error *ret_error) MUST_CHECK;
+/* Takes a boot from the node's rule for some boots and gives it to this one. Asynchronous, as
+ * registry_lease_store(): when the reply comes, it is durable and in the catalog. A boot that has
+ * it already, and a rule that is used up or gone, are no error and change nothing. */
+int registry_boot_claim(struct registry *registry, uint64_t node_id, uint64_t boot_id,
+                        struct registry_reply *reply) MUST_CHECK;
+
+#define REGISTRY_MAX_INITRDS         8
+#define REGISTRY_MAX_ENTRY_ARGUMENTS 1500
+#define REGISTRY_MAX_ENTRY_TITLE     60
+
+struct registry_boot_entry {
+    const char *name;
+    const char *title; /* "": none */
+    enum boot_entry_kind kind;
+    const char *file;      /* as in struct catalog_entry; it must be readable */
+    const char *arguments; /* "": none */
+    const char *const *initrds;
+    size_t n_initrds;
+};
+
+/* May it be called so, and its kernel told that? Its files are not looked at. Pure. */
+int registry_boot_entry_check(const struct registry_boot_entry *entry,
+                              struct error *ret_error) MUST_CHECK;
+int registry_boot_entry_add(struct registry *registry, const struct registry_boot_entry *entry,
+                            struct error *ret_error) MUST_CHECK;
+/* -EBUSY: a rule names it. */
+int registry_boot_entry_remove(struct registry *registry, const char *name,
+                               struct error *ret_error) MUST_CHECK;
 
 /* --- volumes --- */
 
@@ -430,6 +482,8 @@ struct registry_boot {
     uint64_t node_id;
     struct mac_address mac; /* that it was seen with */
     uint64_t started_at;    /* usec since 1970 */
+    uint32_t failures;      /* boots in a row before it that came to nothing */
+    bool tries;             /* it is to boot a volume, so it may be another one */
 };
 
 struct registry_boot_stage {
@@ -446,6 +500,9 @@ uint64_t registry_boot_new_id(struct registry *registry);
  * are kept. */
 int registry_boot_store(struct registry *registry, const struct registry_boot *boot,
                         struct registry_reply *reply) MUST_CHECK;
+/* The same, of what failures and tries are now. */
+int registry_boot_tries_store(struct registry *registry, const struct registry_boot *boot,
+                              struct registry_reply *reply) MUST_CHECK;
 int registry_boot_stage_store(struct registry *registry, const struct registry_boot_stage *stage,
                               struct registry_reply *reply) MUST_CHECK;
 /* When the node that has a volume has begun its last boot. Both true if it is no node's. */

@@ -302,12 +302,56 @@ static const char version_node_bmc[] =
     "  password TEXT NOT NULL"
     ") STRICT;";
 
+/* What machines boot: a rule is of a node, of a group, or (neither) of the site. until: NULL for
+ * ever; times: boots that have not had it yet, NULL if it is not counted; boot_id: the boot that
+ * had it last. */
+static const char version_boot_rules[] =
+    "CREATE TABLE boot_entries ("
+    "  id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  name TEXT NOT NULL UNIQUE,"
+    "  title TEXT NOT NULL,"
+    "  kind TEXT NOT NULL CHECK (kind IN ('live', 'script')),"
+    "  file TEXT NOT NULL,"
+    "  arguments TEXT NOT NULL,"
+    "  created_at INTEGER NOT NULL"
+    ") STRICT;"
+    "CREATE TABLE boot_entry_initrds ("
+    "  entry_id INTEGER NOT NULL REFERENCES boot_entries(id) ON DELETE CASCADE,"
+    "  position INTEGER NOT NULL,"
+    "  file TEXT NOT NULL,"
+    "  PRIMARY KEY (entry_id, position)"
+    ") STRICT, WITHOUT ROWID;"
+    "CREATE TABLE boot_rules ("
+    "  id INTEGER PRIMARY KEY,"
+    "  node_id INTEGER REFERENCES nodes(id) ON DELETE CASCADE,"
+    "  group_id INTEGER REFERENCES groups(id) ON DELETE CASCADE,"
+    "  slot TEXT NOT NULL CHECK (slot IN ('temporary', 'standing', 'fallback')),"
+    "  target TEXT NOT NULL,"
+    "  until INTEGER,"
+    "  times INTEGER CHECK (times >= 0),"
+    "  boot_id INTEGER NOT NULL DEFAULT 0,"
+    "  set_at INTEGER NOT NULL,"
+    "  CHECK (node_id IS NULL OR group_id IS NULL)"
+    ") STRICT;"
+    "CREATE UNIQUE INDEX boot_rules_by_owner"
+    "  ON boot_rules(coalesce(node_id, 0), coalesce(group_id, 0), slot);"
+    "CREATE INDEX boot_rules_by_node ON boot_rules(node_id);"
+    "CREATE INDEX boot_rules_by_group ON boot_rules(group_id);"
+    /* failures: boots in a row before this one that came to nothing; tries: it is one of a volume,
+       and will be another if it does not come to its initramfs */
+    "CREATE TABLE boot_tries ("
+    "  boot_id INTEGER PRIMARY KEY REFERENCES boots(id) ON DELETE CASCADE,"
+    "  failures INTEGER NOT NULL,"
+    "  tries INTEGER NOT NULL CHECK (tries IN (0, 1))"
+    ") STRICT;";
+
 /* migrations[n] brings version n to version n + 1. What was released never changes here. */
 static const char *const migrations[] = {
-    version_1,         version_attachments,   version_chap,           version_thick,
-    version_removable, version_registrations, version_image_identity, version_kinds,
-    version_layers,    version_wake,          version_options,        version_pending,
-    version_boot_ways, version_sources,       version_node_paths,     version_node_bmc,
+    version_1,          version_attachments,   version_chap,           version_thick,
+    version_removable,  version_registrations, version_image_identity, version_kinds,
+    version_layers,     version_wake,          version_options,        version_pending,
+    version_boot_ways,  version_sources,       version_node_paths,     version_node_bmc,
+    version_boot_rules,
 };
 
 static int check_whole(struct db *db, struct error *ret_error)

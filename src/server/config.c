@@ -208,6 +208,16 @@ static const char *parse_ping_interval(const char *value, void *place)
     return parse_unsigned(value, 3600, place) ? "must be 0 (never) to 3600 (seconds)" : NULL;
 }
 
+static const char *parse_menu_timeout(const char *value, void *place)
+{
+    return parse_unsigned(value, 86400, place) ? "must be 0 (for ever) to 86400 (seconds)" : NULL;
+}
+
+static const char *parse_fallback_after(const char *value, void *place)
+{
+    return parse_unsigned(value, 20, place) ? "must be 0 (never) to 20 (failed boots)" : NULL;
+}
+
 static const char *parse_ibft_origin(const char *value, void *place)
 {
     struct error error;
@@ -468,6 +478,9 @@ static const struct key keys[] = {
     {"storage", "warn-free", parse_warn_free, SERVER(warn_free)},
     {"boot", "direct", parse_direct, SERVER(boot_ways.direct)},
     {"boot", "ibft-origin", parse_ibft_origin, SERVER(boot_ways.ibft_origin)},
+    {"boot", "menu-timeout", parse_menu_timeout, SERVER(menu_timeout)},
+    {"boot", "fallback-after", parse_fallback_after, SERVER(fallback_after)},
+    {"boot", "memtest", parse_path, SERVER(memtest)},
     {"images", "warm-up", parse_bool, SERVER(warm_up)},
     {"images", "warm-up-limit", parse_size, SERVER(warm_limit)},
     {"iscsi", "listen", parse_listen, SERVER(iscsi), true},
@@ -786,6 +799,8 @@ int config_init(struct config *ret_config)
     struct config config = {.log_level = LOG_INFO,
                             .warn_free = WARN_FREE_DEFAULT,
                             .boot_ways = {DIRECT_YES, IBFT_ORIGIN_MANUAL},
+                            .menu_timeout = 30,
+                            .fallback_after = 3,
                             .iscsi_limits = ISCSI_DEFAULT_LIMITS,
                             .hooks = HOOK_CONFIG_DEFAULT};
     config.subnets = calloc(CONFIG_MAX_SUBNETS, sizeof(*config.subnets));
@@ -799,6 +814,7 @@ int config_init(struct config *ret_config)
     str_copy(config.base_iqn, sizeof(config.base_iqn), "iqn.2026-11.lan.example");
     str_copy(config.scripts, sizeof(config.scripts), "/etc/nodisk/scripts");
     str_copy(config.loaders, sizeof(config.loaders), "/usr/lib/ipxe");
+    str_copy(config.memtest, sizeof(config.memtest), "/boot");
     set_default_listen(&config.iscsi, "0.0.0.0:3260");
     set_default_listen(&config.http, "0.0.0.0:80");
     set_default_listen(&config.tftp, "0.0.0.0:69");

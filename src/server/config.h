@@ -37,8 +37,11 @@ struct config {
     struct warn_free warn_free;
 
     struct boot_ways boot_ways;
-    bool warm_up;        /* boot sets are read into memory at start */
-    uint64_t warm_limit; /* bytes of them in all; 0: a quarter of memory */
+    unsigned menu_timeout;   /* seconds; 0: menus wait for ever */
+    unsigned fallback_after; /* failed boots in a row; 0: nobody falls back */
+    char memtest[PATH_MAX];  /* directory of Debian's memtest86+ */
+    bool warm_up;            /* boot sets are read into memory at start */
+    uint64_t warm_limit;     /* bytes of them in all; 0: a quarter of memory */
 
     struct listen_list iscsi;
     unsigned iscsi_threads; /* 0: one per core */

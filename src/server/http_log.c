@@ -81,3 +81,21 @@ void http_log_direct(const struct node_http_direct *told)
     else
         log_write(LOG_INFO, told->node, "boots by its disk's own loader: %s", told->reason);
 }
+
+void http_log_claimed(const char *node, const char *target, uint32_t left)
+{
+    if (left > 0)
+        log_write(LOG_INFO, node, "boots %s, as was asked for; and so at %u more boots", target,
+                  left);
+    else
+        log_write(LOG_INFO, node, "boots %s, as was asked for at this boot; no more boots do",
+                  target);
+}
+
+void http_log_fell_back(const char *node, const char *target, uint32_t failures)
+{
+    log_write(LOG_WARNING, node,
+              "its disk was read and its system did not come up, %u times in a row: it boots %s "
+              "instead; when it is mended: nodisk boot %s volume",
+              failures, target, node);
+}

@@ -201,6 +201,7 @@ int server_start_admin(struct server *server, struct error *ret_error)
         .storage = server->storage,
         .catalog = server->catalog,
         .pending = server->newcomers.pending,
+        .fallback_after = server->config.fallback_after,
         .stages = &server->stages,
         .sessions = &server->session_provider,
         .counters = count,

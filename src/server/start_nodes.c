@@ -68,6 +68,16 @@ static void read_disk(void *context, struct node_disk_read *read)
     disk_reads_submit(san_targets(server->san), read);
 }
 
+static void on_claimed(void *context, const char *node, const char *target, uint32_t left)
+{
+    http_log_claimed(node, target, left);
+}
+
+static void on_fell_back(void *context, const char *node, const char *target, uint32_t failures)
+{
+    http_log_fell_back(node, target, failures);
+}
+
 static void on_direct(void *context, const struct node_http_direct *told)
 {
     http_log_direct(told);
@@ -130,7 +140,13 @@ int server_start_node_http(struct server *server, struct error *ret_error)
         .ipv4 = ipv4_side,
         .pending = server->newcomers.pending,
         .registers = is_registered,
+        .registry = server->registry,
         .ways = server->config.boot_ways,
+        .menu_timeout = server->config.menu_timeout,
+        .fallback_after = server->config.fallback_after,
+        .memtest = server->config.memtest,
+        .claimed = on_claimed,
+        .fell_back = on_fell_back,
         .read_disk = read_disk,
         .direct_told = on_direct,
         .open_loader = open_loader,

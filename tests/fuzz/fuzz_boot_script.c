@@ -5,12 +5,16 @@
  * Then, for a disk elsewhere: its URI, a user name and a secret, each a size (1 byte) and bytes.
  * Then how it comes to IPv4 (1 byte): the way, whether DHCP gives an address, whether it has none;
  * and its address, netmask and router (4 each).
+ * Then for menus and entries: what is chosen of each menu (1 byte, also whether it is UEFI), what
+ * came to nothing before (a size and bytes), its timeout (1 byte), kind of the entry (1 byte), and
+ * its name, title and arguments (a size and bytes each).
  */
 #include "ipxe.h"
 
 #include "boot/script.h"
 #include "core/names.h"
 #include "core/wire.h"
+#include "registry/registry.h"
 
 #include <assert.h>
 
@@ -20,7 +24,20 @@ struct run {
     struct ipxe ipxe;
     uint8_t outcomes[8];
     unsigned asked;
+    uint8_t choices;
+    unsigned chosen;
 };
+
+/* Any item, or none; after some time the one that asks the server. */
+static const char *choose(struct ipxe *ipxe)
+{
+    struct run *run = container_of(ipxe, struct run, ipxe);
+    unsigned n = run->chosen++;
+    if (n >= 16)
+        return str_eq(ipxe->items[ipxe->n_items - 1], "main") ? "main" : "again";
+    size_t at = (run->choices + n * 7u) % (ipxe->n_items + 1);
+    return at < ipxe->n_items && ipxe->items[at][0] ? ipxe->items[at] : NULL;
+}
 
 /* After some time everything works: no script may go on for ever then. */
 static enum ipxe_outcome outcome(struct ipxe *ipxe, const char *command)
@@ -50,9 +67,10 @@ static void check_end(const struct run *run, enum plan_kind kind, enum ipxe_end 
         fprintf(stderr, "%s\n", run->ipxe.problem);
         abort();
     }
-    assert(end != IPXE_GAVE_UP); /* a node that waits goes on by itself */
+    assert(end != IPXE_GAVE_UP || kind == PLAN_LOCAL); /* who waits goes on by itself */
     assert((end == IPXE_EXITED) == (kind == PLAN_UNKNOWN));
-    assert(end != IPXE_BOOTED || kind == PLAN_VOLUME);
+    assert(end != IPXE_LOCAL || kind == PLAN_LOCAL);
+    assert(end != IPXE_BOOTED || kind == PLAN_VOLUME || kind == PLAN_MEMTEST || kind == PLAN_ENTRY);
     assert(!run->ipxe.sanboots || kind == PLAN_VOLUME);
     assert(!run->ipxe.sanhooks || kind == PLAN_VOLUME);
 }
@@ -114,6 +132,42 @@ static void take_ipv4(struct wire_reader *r, struct ipxe *ipxe, struct boot_site
     site->ipv4.router = wire_get_be32(r);
 }
 
+/* An entry of hostile texts, if they are let in; one of volumes that all may use, beside the
+ * node's.
+ */
+static struct catalog *take_catalog(struct wire_reader *r, struct catalog_node *node,
+                                    struct catalog_volume *volume, const char *iqn)
+{
+    static const char *const initrds[] = {"/a", "/b"};
+    char name[256] = "", title[256] = "", arguments[256] = "";
+    uint8_t kind = wire_get_u8(r);
+    struct error error;
+    take_text(r, name);
+    take_text(r, title);
+    take_text(r, arguments);
+    struct registry_boot_entry checked = {.name = name, .title = title, .arguments = arguments};
+    bool taken = registry_boot_entry_check(&checked, &error) >= 0;
+    struct catalog_entry entry = {.name = taken ? name : "rescue",
+                                  .title = taken ? title : "",
+                                  .arguments = taken ? arguments : "",
+                                  .file = "/x",
+                                  .kind = kind % 2 ? BOOT_ENTRY_SCRIPT : BOOT_ENTRY_LIVE,
+                                  .initrds = initrds,
+                                  .n_initrds = kind / 2 % 3};
+    struct catalog_volume other = *volume;
+    struct catalog *catalog = catalog_new(iqn, 1);
+    volume->id = node->volume_id = 1;
+    volume->state = other.state = VOLUME_READY;
+    other.id = 2;
+    other.name = "other";
+    other.elsewhere = NULL;
+    other.allow_any = true;
+    assert(catalog && catalog_add_entry(catalog, &entry) >= 0 &&
+           catalog_add_volume(catalog, volume) >= 0 && catalog_add_volume(catalog, &other) >= 0 &&
+           catalog_seal(catalog) >= 0);
+    return catalog;
+}
+
 /* Is the address of the interface one that was set? */
 static bool is_manual(const struct boot_site *site)
 {
@@ -127,6 +181,26 @@ static bool is_manual(const struct boot_site *site)
     }
 }
 
+/* What a plan of this kind is about. */
+static void take_target(const struct catalog *catalog, uint8_t choices, struct plan *plan,
+                        struct boot_site *site)
+{
+    static const struct boot_target targets[] = {
+        {BOOT_TARGET_VOLUME, ""}, {BOOT_TARGET_LOCAL, ""},   {BOOT_TARGET_SHELL, ""},
+        {BOOT_TARGET_OFF, ""},    {BOOT_TARGET_MEMTEST, ""}, {BOOT_TARGET_VOLUME, "other"},
+    };
+    size_t n;
+    plan->entry = catalog_entries(catalog, &n);
+    plan->target.kind = plan->kind == PLAN_SHELL     ? BOOT_TARGET_SHELL
+                        : plan->kind == PLAN_MEMTEST ? BOOT_TARGET_MEMTEST
+                        : plan->kind == PLAN_OFF     ? BOOT_TARGET_OFF
+                        : plan->kind == PLAN_ENTRY   ? BOOT_TARGET_ENTRY
+                                                     : BOOT_TARGET_LOCAL;
+    plan->menu_default = targets[choices / 2 % ARRAY_SIZE(targets)];
+    if (choices & 0x80 && plan->kind >= PLAN_VOLUME)
+        site->chosen = "entry:something";
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char labels[] = "abcdefghijklmnopqrstuvwxyz0123456789-";
@@ -137,7 +211,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct run run = {.ipxe.outcome = outcome};
     struct mac_address mac;
     uint8_t kind = wire_get_u8(&r);
-    struct plan plan = {.kind = kind % (PLAN_VOLUME + 1)};
+    struct plan plan = {.kind = kind % (PLAN_NO_NOTE + 1)};
     wire_get_copy(&r, run.outcomes, sizeof(run.outcomes));
     wire_get_copy(&r, mac.bytes, sizeof(mac.bytes));
     uint16_t port = wire_get_be16(&r);
@@ -154,7 +228,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     if (plan.kind >= PLAN_ADOPTED)
         plan.node = &node;
-    if (plan.kind > PLAN_NO_VOLUME)
+    if (plan.kind > PLAN_NO_VOLUME && plan.kind <= PLAN_VOLUME)
         plan.volume = &volume;
     struct chap_credentials there = {.mode = CHAP_NONE};
     struct iscsi_uri uri;
@@ -163,9 +237,22 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                              .portal_port = port ? port : 3260,
                              .base_url = "http://10.0.0.1:8080",
                              .base_iqn = iqn,
-                             .ways = ways_of(kind / (PLAN_VOLUME + 1))};
+                             .ways = ways_of(kind / (PLAN_NO_NOTE + 1))};
     run.ipxe.mac = mac;
     take_ipv4(&r, &run.ipxe, &site);
+    char failed[256] = "", failed_words[BOOT_TARGET_SIZE];
+    uint8_t choices = wire_get_u8(&r);
+    run.choices = choices;
+    run.ipxe.efi = choices & 1;
+    run.ipxe.choose = choose;
+    struct boot_target target;
+    take_text(&r, failed);
+    if (boot_target_parse(failed, &target) == 0)
+        site.failed = boot_target_format(&target, failed_words);
+    site.menu_timeout = wire_get_u8(&r);
+    cleanup_catalog struct catalog *catalog = take_catalog(&r, &node, &volume, iqn);
+    site.catalog = catalog;
+    take_target(catalog, choices, &plan, &site);
     char *script = boot_script_render(&plan, mac, &site);
     check_end(&run, plan.kind, ipxe_run(&run.ipxe, script));
     if (run.ipxe.sanboots || run.ipxe.sanhooks)

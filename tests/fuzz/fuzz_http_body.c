@@ -42,6 +42,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct body_verification verification;
     struct body_group group;
     struct body_group_change group_change;
+    struct body_boot_rule rule;
+    struct body_boot_entry entry;
     struct body_attachment attachment;
     struct body_hold hold;
     struct body_change overlay;
@@ -77,6 +79,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         break;
     case 'G':
         check(body_read_group_change(text, size - 1, &body, &group_change, &error), &error);
+        break;
+    case 'r':
+        check(body_read_boot_rule(text, size - 1, &body, &rule, &error), &error);
+        break;
+    case 'E':
+        check(body_read_boot_entry(text, size - 1, &body, &entry, &error), &error);
         break;
     case 'a':
         check(body_read_attachment(text, size - 1, &body, &attachment, &error), &error);

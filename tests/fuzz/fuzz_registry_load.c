@@ -74,6 +74,17 @@ static const char *const columns[][2] = {
     {"node_paths", "node_id"},
     {"node_paths", "mac"},
     {"node_paths", "address"},
+    {"boot_rules", "node_id"},
+    {"boot_rules", "slot"},
+    {"boot_rules", "target"},
+    {"boot_rules", "until"},
+    {"boot_rules", "times"},
+    {"boot_entries", "name"},
+    {"boot_entries", "title"},
+    {"boot_entries", "kind"},
+    {"boot_entries", "arguments"},
+    {"boot_entry_initrds", "entry_id"},
+    {"boot_entry_initrds", "file"},
 };
 
 static const char rows[] =
@@ -110,7 +121,13 @@ static const char rows[] =
     "INSERT INTO node_macs VALUES ('52:54:00:00:00:04', 1, 1);"
     "INSERT INTO node_paths VALUES (1, '52:54:00:00:00:04', '10.1.0.11');"
     "INSERT INTO node_macs VALUES ('52:54:00:00:00:02', 2, 0);"
-    "INSERT INTO node_macs VALUES ('52:54:00:00:00:03', 2, 1);";
+    "INSERT INTO node_macs VALUES ('52:54:00:00:00:03', 2, 1);"
+    "INSERT INTO boot_entries VALUES (1, 'rescue', 'Rescue', 'live', '/k', 'quiet', 1);"
+    "INSERT INTO boot_entry_initrds VALUES (1, 0, '/i');"
+    "INSERT INTO boot_rules VALUES (1, 1, NULL, 'temporary', 'local', NULL, 2, 0, 1);"
+    "INSERT INTO boot_rules VALUES (2, 2, NULL, 'standing', 'entry:rescue', NULL, NULL, 0, 1);"
+    "INSERT INTO boot_rules VALUES (3, NULL, 1, 'fallback', 'menu', NULL, NULL, 0, 1);"
+    "INSERT INTO boot_rules VALUES (4, NULL, NULL, 'temporary', 'volume:disk2', 9, NULL, 0, 1);";
 
 /* The database as it was before; made once. */
 static struct {
@@ -231,10 +248,12 @@ static void change_values(struct wire_reader r)
 
 static void check_node(const struct catalog *catalog, const struct catalog_node *node)
 {
+    const struct plan_moment moment = {.now = 5};
     assert(name_is_host(node->name) && node->n_macs > 0);
     for (size_t i = 0; i < node->n_macs; i++) {
-        struct plan plan = plan_for_mac(catalog, node->macs[i]);
-        assert(plan.node && (plan.kind == PLAN_NO_VOLUME || plan.volume));
+        struct plan plan = plan_for_mac(catalog, node->macs[i], &moment);
+        assert(plan.node && (plan.kind < PLAN_PREPARING || plan.kind > PLAN_VOLUME || plan.volume));
+        assert(plan.kind != PLAN_ENTRY || plan.entry);
     }
 }
 

@@ -7,7 +7,7 @@
 #include <stdarg.h>
 
 #define ADDRESS    "10.0.0.20" /* of the interface that it boots from */
-#define MAX_LINES  256
+#define MAX_LINES  512
 #define MAX_LINE   2048
 #define MAX_TOKENS 128
 #define MAX_STEPS  100000 /* a script that runs for so long without an end is broken, too */
@@ -75,6 +75,14 @@ static char *expand(const struct script *s, char *token, char room[static MAC_TE
     }
     if (str_eq(token, "${card}"))
         return s->ipxe->card;
+    if (str_eq(token, "${platform}"))
+        return str_copy(room, MAC_TEXT_SIZE, s->ipxe->efi ? "efi" : "pcbios") ? room : NULL;
+    char *selected = strstr(token, "${selected}");
+    if (selected) {
+        snprintf(s->ipxe->expanded, sizeof(s->ipxe->expanded), "%.*s%s%s", (int)(selected - token),
+                 token, s->ipxe->selected, selected + strlen("${selected}"));
+        return s->ipxe->expanded;
+    }
     const char *name = is_setting(token) ? interface_setting(token + 2, &number) : NULL;
     if (!name)
         return token;
@@ -386,10 +394,22 @@ static bool do_sanunhook(struct script *s, int argc, char **argv)
     return true;
 }
 
+/* UEFI: iPXE of 2019 can only boot what it has hooked itself. */
+static bool boot_own_disk(struct script *s)
+{
+    char command[] = "local";
+    if (s->ipxe->hooked)
+        return broken(s, "its own disk, with ours in its place");
+    return !s->ipxe->efi && s->ipxe->outcome(s->ipxe, command) == IPXE_WORKS &&
+           finish(s, IPXE_LOCAL);
+}
+
 /* Of a root path, or of what is hooked; it is hooked no longer if it comes back. */
 static bool do_sanboot(struct script *s, int argc, char **argv)
 {
     struct ipxe *ipxe = s->ipxe;
+    if (argc == 4 && str_eq(argv[1], "--no-describe") && is_drive(argc - 1, argv + 1))
+        return boot_own_disk(s);
     bool drive = argc == 3 && is_drive(argc, argv);
     if (!drive && (argc < 2 || !is_root_path(argv[1]) || !take_second_path(s, argc, argv, 2)))
         return broken(s, "sanboot of what?");
@@ -446,7 +466,7 @@ static bool do_initrd(struct script *s, int argc, char **argv)
 {
     struct ipxe *ipxe = s->ipxe;
     const char *url = fetched_url(s, argc, argv);
-    if (!url || argc != 6 || !str_eq(argv[4], "initrd"))
+    if (!url || argc != 6 || !str_has_prefix(argv[4], "initrd"))
         return broken(s, "initrd takes --timeout, --name initrd and a URL");
     if (ipxe->outcome(ipxe, argv[0]) != IPXE_WORKS)
         return false;
@@ -513,6 +533,84 @@ static bool do_ifopen(struct script *s, int argc, char **argv)
     return true;
 }
 
+static bool do_shell(struct script *s, int argc, char **argv)
+{
+    s->ipxe->shells++;
+    return argc == 1 || broken(s, "%s takes nothing", argv[0]);
+}
+
+static bool do_reboot(struct script *s, int argc, char **argv)
+{
+    return finish(s, IPXE_REBOOTED);
+}
+
+static bool do_poweroff(struct script *s, int argc, char **argv)
+{
+    s->ipxe->off = s->ipxe->poweroff;
+    return s->ipxe->poweroff && finish(s, IPXE_EXITED);
+}
+
+static bool do_menu(struct script *s, int argc, char **argv)
+{
+    s->ipxe->n_items = 0;
+    s->ipxe->menus++;
+    s->ipxe->menu[0] = '\0';
+    for (int i = 1; i < argc; i++) {
+        size_t used = strlen(s->ipxe->menu);
+        snprintf(s->ipxe->menu + used, sizeof(s->ipxe->menu) - used, "%s%s", i > 1 ? " " : "",
+                 argv[i]);
+    }
+    return argc > 1 && argv[1][0] != '-' ? true : broken(s, "a menu without a title");
+}
+
+static bool has_item(const struct ipxe *ipxe, const char *label)
+{
+    for (size_t i = 0; i < ipxe->n_items; i++)
+        if (str_eq(ipxe->items[i], label))
+            return true;
+    return false;
+}
+
+static bool do_item(struct script *s, int argc, char **argv)
+{
+    struct ipxe *ipxe = s->ipxe;
+    int at = 1;
+    bool gap = argc > 2 && str_eq(argv[1], "--gap") && str_eq(argv[2], "--");
+    if (argc > 3 && str_eq(argv[1], "--key") && strlen(argv[2]) == 1)
+        at = 3;
+    if (!ipxe->menus || argc < at + 2 || ipxe->n_items == IPXE_MAX_ITEMS ||
+        (!gap && (argv[at][0] == '-' || argv[at + 1][0] == '-')))
+        return broken(s, "item without a menu, a label or a text");
+    if (!gap && has_item(ipxe, argv[at]))
+        return broken(s, "two items %s", argv[at]);
+    str_copy(ipxe->items[ipxe->n_items++], sizeof(ipxe->items[0]), gap ? "" : argv[at]);
+    return true;
+}
+
+static bool take_choice(struct script *s, const char *choice)
+{
+    if (!choice)
+        return false;
+    if (!*choice || !has_item(s->ipxe, choice))
+        return broken(s, "%s cannot be chosen", choice);
+    str_copy(s->ipxe->selected, sizeof(s->ipxe->selected), choice);
+    return true;
+}
+
+static bool do_choose(struct script *s, int argc, char **argv)
+{
+    struct ipxe *ipxe = s->ipxe;
+    bool timed = argc == 6 && str_eq(argv[1], "--default") && str_eq(argv[3], "--timeout");
+    if (!str_eq(argv[argc - 1], "selected") || (!timed && argc != 2))
+        return broken(s, "choose how?");
+    if (timed && !has_item(ipxe, argv[2]))
+        return broken(s, "the default %s is no item", argv[2]);
+    ipxe->menu_timeout = timed ? (unsigned)strtoul(argv[4], NULL, 10) : 0;
+    if (ipxe->choose)
+        return take_choice(s, ipxe->choose(ipxe));
+    return take_choice(s, timed && ipxe->menu_timeout ? argv[2] : NULL);
+}
+
 static bool run_command(struct script *s, int argc, char **argv)
 {
     static const struct {
@@ -538,6 +636,13 @@ static bool run_command(struct script *s, int argc, char **argv)
         {"ifopen", do_ifopen},
         {"isset", do_isset},
         {"inc", do_inc},
+        {"shell", do_shell},
+        {"config", do_shell},
+        {"reboot", do_reboot},
+        {"poweroff", do_poweroff},
+        {"menu", do_menu},
+        {"item", do_item},
+        {"choose", do_choose},
     };
     for (size_t i = 0; argc > 0 && i < ARRAY_SIZE(commands); i++)
         if (str_eq(argv[0], commands[i].name))

@@ -7,6 +7,8 @@
 
 #include "core/net.h"
 
+#define IPXE_MAX_ITEMS 128
+
 enum ipxe_outcome {
     IPXE_WORKS, /* the command does what it says; sanboot and chain do not come back */
     IPXE_FAILS,
@@ -17,16 +19,24 @@ enum ipxe_outcome {
 enum ipxe_end {
     IPXE_BOOTED,   /* the loader on the disk runs, or `kernel` does */
     IPXE_REPLACED, /* by the script that was fetched */
-    IPXE_EXITED,   /* firmware goes on with its next boot device */
-    IPXE_GAVE_UP,  /* a command failed that nothing caught, or the script said so, or was at its end
-                    */
-    IPXE_BROKEN,   /* iPXE cannot do this; `problem` says what */
+    IPXE_LOCAL,    /* the machine's own first disk boots */
+    IPXE_REBOOTED,
+    IPXE_EXITED,  /* firmware goes on with its next boot device */
+    IPXE_GAVE_UP, /* a command failed that nothing caught, or the script said so, or was at its end
+                   */
+    IPXE_BROKEN,  /* iPXE cannot do this; `problem` says what */
 };
 
 struct ipxe {
-    /* What comes of `sanboot`, `sanhook`, `chain`, `dhcp`, `kernel`, `initrd` or `boot`, or of
-     * a chain without --replace ("direct": it works if it boots); asked each time. */
+    /* What comes of `sanboot`, `sanhook`, `chain`, `dhcp`, `kernel`, `initrd` or `boot`, of a
+     * sanboot of the machine's own disk ("local"), or of a chain without --replace ("direct": it
+     * works if it boots); asked each time. */
     enum ipxe_outcome (*outcome)(struct ipxe *ipxe, const char *command);
+    /* What is chosen of the items of the menu in hand; NULL: it is left. A NULL function: its
+     * timeout runs out, or it is left if it has none. */
+    const char *(*choose)(struct ipxe *ipxe);
+    bool efi;      /* ${platform} */
+    bool poweroff; /* it has that command, as newer ones have */
 
     /* Of the interface that it boots from, which is net1 and was opened last. net0 and net2 are
      * there, too, closed. */
@@ -44,9 +54,17 @@ struct ipxe {
     unsigned san_retries;
     char second_ip[16], second_mask[16]; /* of net2, as they were set */
     bool second_open;
-    char path1[256];       /* the setting */
-    unsigned paths;        /* likewise */
-    char card[256];        /* likewise */
+    char path1[256];                 /* the setting */
+    unsigned paths;                  /* likewise */
+    char card[256];                  /* likewise */
+    char selected[256];              /* likewise */
+    char menu[256];                  /* its title */
+    char items[IPXE_MAX_ITEMS][256]; /* their labels; "": a gap */
+    size_t n_items;
+    unsigned menus, shells; /* shown */
+    unsigned menu_timeout;  /* of the last, milliseconds */
+    bool off;
+    char expanded[2048];
     char second_path[256]; /* the further root path of the last sanboot or sanhook; "": none */
     unsigned sanboots, sanhooks, chains, dhcps;
     bool hooked;          /* the disk, as a drive */

@@ -51,6 +51,26 @@ static inline void text_of_overlay(FILE *out, const struct catalog_overlay *o)
             (int)o->staged, text_or_none(o->staged_argument));
 }
 
+static inline void text_of_rules(FILE *out, const struct boot_rules *rules)
+{
+    char target[BOOT_TARGET_SIZE];
+    for (size_t i = 0; rules && i < BOOT_SLOTS; i++) {
+        const struct boot_rule *r = &rules->slots[i];
+        if (r->target.kind != BOOT_TARGET_NONE)
+            fprintf(out, "\n rule %zu %s %" PRIu64 " %" PRIu64 " %d %u %" PRIu64, i,
+                    boot_target_format(&r->target, target), r->set_at, r->until, r->counted,
+                    r->times, r->boot_id);
+    }
+}
+
+static inline void text_of_entry(FILE *out, const struct catalog_entry *e)
+{
+    fprintf(out, "\nentry %" PRIu64 " %s '%s' %d %s '%s' %" PRIu64, e->id, e->name, e->title,
+            (int)e->kind, e->file, e->arguments, e->created_at);
+    for (size_t i = 0; i < e->n_initrds; i++)
+        fprintf(out, " %s", e->initrds[i]);
+}
+
 static inline void text_of_volume(FILE *out, const struct catalog_volume *v)
 {
     fprintf(out, "\nvolume %" PRIu64 " %s %d %d %s %" PRIu64 " %u", v->id, v->name, (int)v->kind,
@@ -100,6 +120,7 @@ static inline void text_of_node(FILE *out, const struct catalog_node *n)
     fprintf(out, " wake %d ", n->wake_password.given);
     text_of_bytes(out, n->wake_password.bytes, sizeof(n->wake_password.bytes));
     text_of_options(out, n->options);
+    text_of_rules(out, n->rules);
 }
 
 static inline void text_of_image(FILE *out, const struct catalog_image *i)
@@ -124,7 +145,12 @@ static inline char *catalog_text(const struct catalog *catalog)
         fprintf(out, "\ngroup %" PRIu64 " %s %" PRIu64, groups[i].id, groups[i].name,
                 groups[i].created_at);
         text_of_options(out, groups[i].options);
+        text_of_rules(out, groups[i].rules);
     }
+    text_of_rules(out, catalog_site_rules(catalog));
+    const struct catalog_entry *entries = catalog_entries(catalog, &n);
+    for (size_t i = 0; i < n; i++)
+        text_of_entry(out, &entries[i]);
     const struct catalog_image *images = catalog_images(catalog, &n);
     for (size_t i = 0; i < n; i++)
         text_of_image(out, &images[i]);

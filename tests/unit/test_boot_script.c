@@ -240,7 +240,7 @@ static enum ipxe_end run_files(const char *fetches)
                                           .initrd = "/initrd.img",
                                           .arguments = "root=UUID=1 ro console=ttyS0,115200"},
                                .token = "0123456789abcdef0123456789abcdef"};
-    cleanup_free char *script = boot_script_render_direct(&boot, mac, "http://10.0.0.1");
+    cleanup_free char *script = boot_script_render_direct(&boot, mac, "http://10.0.0.1", NULL);
     ipxe = (struct ipxe){.outcome = outcome};
     fetch_plan = fetches;
     enum ipxe_end end = ipxe_run(&ipxe, script);

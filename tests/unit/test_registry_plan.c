@@ -8,6 +8,8 @@ static const struct mac_address strange_mac = {{0x52, 0x54, 0, 0, 0, 3}};
 
 #define VOLUME_ID 7
 
+static const struct plan_moment now = {.now = 1000, .fallback_after = 3};
+
 /* One node, which boots volume_id; a volume in this state, of VOLUME_ID. */
 static struct catalog *make(uint64_t volume_id, enum volume_state state)
 {
@@ -29,7 +31,7 @@ static struct catalog *make(uint64_t volume_id, enum volume_state state)
 static void assert_plan(uint64_t volume_id, enum volume_state state, enum plan_kind kind)
 {
     cleanup_catalog struct catalog *c = make(volume_id, state);
-    struct plan plan = plan_for_mac(c, first_mac);
+    struct plan plan = plan_for_mac(c, first_mac, &now);
     assert_int_equal(plan.kind, kind);
     assert_ptr_equal(plan.node, catalog_node_by_name(c, "web1"));
     if (kind == PLAN_VOLUME || kind == PLAN_PREPARING || kind == PLAN_FAILED)
@@ -53,8 +55,8 @@ static void a_node_without_a_volume_has_nothing_to_boot(void **state)
 static void any_of_its_macs_will_do(void **state)
 {
     cleanup_catalog struct catalog *c = make(VOLUME_ID, VOLUME_READY);
-    assert_int_equal(plan_for_mac(c, second_mac).kind, PLAN_VOLUME);
-    struct plan plan = plan_for_mac(c, strange_mac);
+    assert_int_equal(plan_for_mac(c, second_mac, &now).kind, PLAN_VOLUME);
+    struct plan plan = plan_for_mac(c, strange_mac, &now);
     assert_int_equal(plan.kind, PLAN_UNKNOWN);
     assert_null(plan.node);
     assert_null(plan.volume);
@@ -77,6 +79,196 @@ static void secrets_are_of_whoever_asks_for_them(void **state)
     assert_null(plan_chap(&(struct plan){.kind = PLAN_UNKNOWN}));
 }
 
+/* --- rules --- */
+
+static struct boot_rule rule(enum boot_target_kind kind)
+{
+    return (struct boot_rule){.target.kind = kind, .set_at = 1};
+}
+
+/* web1 of the group lab, which boots the volume "v"; "other" is one that all may use, "secret" one
+ * that it may not. */
+static struct catalog *make_ruled(const struct boot_rules *node, const struct boot_rules *group,
+                                  const struct boot_rules *site)
+{
+    struct catalog *c = catalog_new("iqn.2026-11.lan.example", 1);
+    const struct catalog_volume volumes[] = {
+        {.id = VOLUME_ID, .name = "v", .state = VOLUME_READY},
+        {.id = 8, .name = "other", .state = VOLUME_READY, .allow_any = true},
+        {.id = 9, .name = "secret", .state = VOLUME_READY},
+    };
+    const struct catalog_node web1 = {.id = 1,
+                                      .name = "web1",
+                                      .group = "lab",
+                                      .macs = &first_mac,
+                                      .n_macs = 1,
+                                      .volume_id = VOLUME_ID,
+                                      .rules = node};
+    const struct catalog_group lab = {.id = 1, .name = "lab", .rules = group};
+    const struct catalog_entry rescue = {
+        .id = 1, .name = "rescue", .title = "", .file = "/r", .arguments = ""};
+    assert_int_equal(catalog_add_node(c, &web1), 0);
+    assert_int_equal(catalog_add_group(c, &lab), 0);
+    assert_int_equal(catalog_add_entry(c, &rescue), 0);
+    for (size_t i = 0; i < ARRAY_SIZE(volumes); i++)
+        assert_int_equal(catalog_add_volume(c, &volumes[i]), 0);
+    if (site)
+        catalog_set_site_rules(c, site);
+    assert_int_equal(catalog_seal(c), 0);
+    return c;
+}
+
+static void assert_decided(const struct catalog *c, const struct plan_moment *moment,
+                           enum plan_source source, enum plan_kind kind)
+{
+    const struct plan plan = plan_for_mac(c, first_mac, moment);
+    assert_string_equal(plan_source_name(plan.source), plan_source_name(source));
+    assert_int_equal(plan.kind, kind);
+}
+
+static void the_rule_that_is_nearest_to_the_node_decides(void **state)
+{
+    struct boot_rules node = {0}, group = {0}, site = {0};
+    site.slots[BOOT_SLOT_STANDING] = rule(BOOT_TARGET_LOCAL);
+    cleanup_catalog struct catalog *a = make_ruled(&node, &group, &site);
+    assert_decided(a, &now, PLAN_BY_SITE, PLAN_LOCAL);
+    group.slots[BOOT_SLOT_STANDING] = rule(BOOT_TARGET_SHELL);
+    cleanup_catalog struct catalog *b = make_ruled(&node, &group, &site);
+    assert_decided(b, &now, PLAN_BY_GROUP, PLAN_SHELL);
+    node.slots[BOOT_SLOT_STANDING] = rule(BOOT_TARGET_VOLUME);
+    cleanup_catalog struct catalog *c = make_ruled(&node, &group, &site);
+    assert_decided(c, &now, PLAN_BY_NODE, PLAN_VOLUME);
+    node.slots[BOOT_SLOT_TEMPORARY] = rule(BOOT_TARGET_OFF);
+    cleanup_catalog struct catalog *d = make_ruled(&node, &group, &site);
+    assert_decided(d, &now, PLAN_BY_NODE_TEMPORARY, PLAN_OFF);
+}
+
+static void a_rule_holds_until_its_time(void **state)
+{
+    struct boot_rules group = {0};
+    group.slots[BOOT_SLOT_TEMPORARY] = rule(BOOT_TARGET_OFF);
+    group.slots[BOOT_SLOT_TEMPORARY].until = 1001;
+    cleanup_catalog struct catalog *c = make_ruled(NULL, &group, NULL);
+    const struct plan_moment later = {.now = 1001};
+    assert_decided(c, &now, PLAN_BY_GROUP_TEMPORARY, PLAN_OFF);
+    assert_decided(c, &later, PLAN_BY_DISK, PLAN_VOLUME);
+}
+
+static struct plan plan_counted(uint32_t times, uint64_t had_by, uint64_t boot)
+{
+    struct boot_rules node = {0};
+    node.slots[BOOT_SLOT_TEMPORARY] = rule(BOOT_TARGET_LOCAL);
+    node.slots[BOOT_SLOT_TEMPORARY].counted = true;
+    node.slots[BOOT_SLOT_TEMPORARY].times = times;
+    node.slots[BOOT_SLOT_TEMPORARY].boot_id = had_by;
+    cleanup_catalog struct catalog *c = make_ruled(&node, NULL, NULL);
+    const struct plan_moment moment = {.now = 1000, .boot_id = boot};
+    struct plan plan = plan_for_mac(c, first_mac, &moment);
+    plan.node = NULL;
+    return plan;
+}
+
+static void a_counted_rule_is_of_the_boot_that_has_it(void **state)
+{
+    struct plan plan = plan_counted(1, 0, 5);
+    assert_true(plan.kind == PLAN_LOCAL && plan.claim);
+    plan = plan_counted(0, 5, 5);
+    assert_true(plan.kind == PLAN_LOCAL && !plan.claim);
+    plan = plan_counted(0, 5, 6);
+    assert_true(plan.kind == PLAN_VOLUME && !plan.claim);
+    plan = plan_counted(1, 5, 6);
+    assert_true(plan.kind == PLAN_LOCAL && plan.claim);
+    plan = plan_counted(1, 5, 0); /* the next boot, when none is under way */
+    assert_true(plan.kind == PLAN_LOCAL && plan.claim);
+    assert_int_equal(plan_counted(0, 5, 0).kind, PLAN_VOLUME);
+}
+
+static void what_cannot_be_booted_is_passed_over(void **state)
+{
+    static const char *const names[] = {"secret", "gone"};
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        struct boot_rules node = {0}, site = {0};
+        node.slots[BOOT_SLOT_STANDING] = rule(BOOT_TARGET_VOLUME);
+        str_copy(node.slots[BOOT_SLOT_STANDING].target.name, NAME_MAX_LEN + 1, names[i]);
+        site.slots[BOOT_SLOT_STANDING] = rule(BOOT_TARGET_ENTRY);
+        str_copy(site.slots[BOOT_SLOT_STANDING].target.name, NAME_MAX_LEN + 1, "nothing");
+        cleanup_catalog struct catalog *c = make_ruled(&node, NULL, &site);
+        struct plan_candidate candidates[PLAN_SOURCES];
+        size_t n = plan_explain(c, catalog_node_by_name(c, "web1"), &now, candidates);
+        assert_int_equal(n, 3);
+        assert_int_equal(candidates[0].verdict, PLAN_IMPOSSIBLE);
+        assert_int_equal(candidates[1].verdict, PLAN_IMPOSSIBLE);
+        assert_int_equal(candidates[2].verdict, PLAN_DECIDES);
+        assert_decided(c, &now, PLAN_BY_DISK, PLAN_VOLUME);
+    }
+}
+
+static void another_volume_and_an_entry_are_booted_by_name(void **state)
+{
+    struct boot_rules node = {0};
+    node.slots[BOOT_SLOT_STANDING] = rule(BOOT_TARGET_VOLUME);
+    str_copy(node.slots[BOOT_SLOT_STANDING].target.name, NAME_MAX_LEN + 1, "other");
+    cleanup_catalog struct catalog *c = make_ruled(&node, NULL, NULL);
+    assert_string_equal(plan_for_mac(c, first_mac, &now).volume->name, "other");
+    node.slots[BOOT_SLOT_STANDING] = rule(BOOT_TARGET_ENTRY);
+    str_copy(node.slots[BOOT_SLOT_STANDING].target.name, NAME_MAX_LEN + 1, "rescue");
+    cleanup_catalog struct catalog *d = make_ruled(&node, NULL, NULL);
+    assert_decided(d, &now, PLAN_BY_NODE, PLAN_ENTRY);
+    assert_string_equal(plan_for_mac(d, first_mac, &now).entry->name, "rescue");
+}
+
+static void a_node_that_fails_too_often_falls_back(void **state)
+{
+    struct boot_rules node = {0}, site = {0};
+    site.slots[BOOT_SLOT_FALLBACK] = rule(BOOT_TARGET_MENU);
+    node.slots[BOOT_SLOT_STANDING] = rule(BOOT_TARGET_VOLUME);
+    cleanup_catalog struct catalog *c = make_ruled(&node, NULL, &site);
+    struct plan_moment moment = {.now = 1000, .failures = 2, .fallback_after = 3};
+    assert_decided(c, &moment, PLAN_BY_NODE, PLAN_VOLUME);
+    moment.failures = 3;
+    assert_decided(c, &moment, PLAN_BY_SITE_FALLBACK, PLAN_MENU);
+    moment.fallback_after = 0;
+    assert_decided(c, &moment, PLAN_BY_NODE, PLAN_VOLUME);
+}
+
+static void only_a_menu_lets_choose(void **state)
+{
+    struct boot_rules node = {0}, site = {0};
+    site.slots[BOOT_SLOT_STANDING] = rule(BOOT_TARGET_LOCAL);
+    node.slots[BOOT_SLOT_STANDING] = rule(BOOT_TARGET_MENU);
+    struct plan_moment moment = {.now = 1000, .chosen.kind = BOOT_TARGET_MEMTEST};
+    cleanup_catalog struct catalog *menu = make_ruled(&node, NULL, &site);
+    struct plan plan = plan_for_mac(menu, first_mac, &moment);
+    assert_true(plan.kind == PLAN_MEMTEST && plan.chosen);
+    moment.chosen = (struct boot_target){BOOT_TARGET_VOLUME, "secret"};
+    plan = plan_for_mac(menu, first_mac, &moment);
+    assert_true(plan.kind == PLAN_MENU && !plan.chosen);
+    assert_int_equal(plan.menu_default.kind, BOOT_TARGET_LOCAL); /* what it would boot without */
+    moment.chosen = (struct boot_target){BOOT_TARGET_MEMTEST, ""};
+    node.slots[BOOT_SLOT_STANDING] = rule(BOOT_TARGET_OFF);
+    cleanup_catalog struct catalog *off = make_ruled(&node, NULL, &site);
+    assert_int_equal(plan_for_mac(off, first_mac, &moment).kind, PLAN_OFF);
+}
+
+static void targets_are_written_and_read(void **state)
+{
+    static const char *const texts[] = {"volume", "volume:web1-old", "local", "menu",
+                                        "shell",  "memtest",         "off",   "entry:rescue"};
+    static const char *const wrong[] = {"",      "Volume", "volume:", "volume:a b", "volume:${x}",
+                                        "entry", "entry:", "local:x", "entry:\n",   "volume:A",
+                                        " local"};
+    struct boot_target target;
+    char text[BOOT_TARGET_SIZE];
+    for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+        assert_int_equal(boot_target_parse(texts[i], &target), 0);
+        assert_string_equal(boot_target_format(&target, text), texts[i]);
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(wrong); i++)
+        assert_true(boot_target_parse(wrong[i], &target) < 0);
+    assert_true(boot_target_is_word("local"));
+    assert_false(boot_target_is_word("volume:x"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -84,6 +276,14 @@ int main(void)
         TEST(a_node_without_a_volume_has_nothing_to_boot),
         TEST(any_of_its_macs_will_do),
         TEST(secrets_are_of_whoever_asks_for_them),
+        TEST(the_rule_that_is_nearest_to_the_node_decides),
+        TEST(a_rule_holds_until_its_time),
+        TEST(a_counted_rule_is_of_the_boot_that_has_it),
+        TEST(what_cannot_be_booted_is_passed_over),
+        TEST(another_volume_and_an_entry_are_booted_by_name),
+        TEST(a_node_that_fails_too_often_falls_back),
+        TEST(only_a_menu_lets_choose),
+        TEST(targets_are_written_and_read),
     };
     return RUN_TESTS(tests);
 }

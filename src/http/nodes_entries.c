@@ -1,0 +1,105 @@
+/*
+ * The files of boot entries, for nodes only:
+ *
+ *   /entry/NAME/kernel?mac=..., /entry/NAME/initrd0, ...   of a live system
+ *   /entry/NAME/script?mac=...                             an iPXE script
+ *   /memtest.bin, /memtest.efi                             Debian's memtest86+
+ *
+ * Which file that is, the registry says; nothing of the path is a file's name.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "http/nodes_internal.h"
+
+static const char prefix[] = "/entry/";
+
+/* The name of the entry in the path, and what is wanted of it; NULL: it is no such path. */
+static const char *split(const char *path, char name[static NAME_MAX_LEN + 1])
+{
+    path += strlen(prefix);
+    const char *slash = strchr(path, '/');
+    if (!slash || (size_t)(slash - path) > NAME_MAX_LEN)
+        return NULL;
+    memcpy(name, path, (size_t)(slash - path));
+    name[slash - path] = '\0';
+    return slash + 1;
+}
+
+static const char *file_of(const struct catalog_entry *entry, const char *what)
+{
+    bool live = entry->kind == BOOT_ENTRY_LIVE;
+    if (str_eq(what, live ? "kernel" : "script"))
+        return entry->file;
+    for (size_t i = 0; live && i < entry->n_initrds; i++) {
+        char name[32];
+        snprintf(name, sizeof(name), "initrd%zu", i);
+        if (str_eq(what, name))
+            return entry->initrds[i];
+    }
+    return NULL;
+}
+
+static const char *entry_file(const struct catalog *catalog, const char *path)
+{
+    char name[NAME_MAX_LEN + 1];
+    const char *what = split(path, name);
+    const struct catalog_entry *entry = what ? catalog_entry_by_name(catalog, name) : NULL;
+    return entry ? file_of(entry, what) : NULL;
+}
+
+static const char *memtest_file(const struct node_http *http, const char *path,
+                                char buffer[static PATH_MAX])
+{
+    const char *directory = http->settings.memtest, *suffix = strrchr(path, '.');
+    int n = snprintf(buffer, PATH_MAX, "%s/memtest86+x64%s", directory ? directory : "", suffix);
+    return directory && n < PATH_MAX ? buffer : NULL;
+}
+
+/* A pipe or a device would hold up everybody. */
+static int open_file(const char *path, int *ret_fd, uint64_t *ret_size)
+{
+    struct stat status;
+    cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0 || fstat(fd, &status) < 0)
+        return -errno;
+    if (!S_ISREG(status.st_mode))
+        return -EINVAL;
+    *ret_fd = fd;
+    *ret_size = (uint64_t)status.st_size;
+    fd = -1;
+    return 0;
+}
+
+static void reply_file(struct node_http *http, struct http_request *request,
+                       const struct endpoint *peer, const char *path)
+{
+    int fd;
+    uint64_t size;
+    if (!path || open_file(path, &fd, &size) < 0)
+        node_http_refuse(http, request, peer, 404, "no such file of an entry, or not readable\n");
+    else
+        http_reply_file(request, 200, "application/octet-stream", fd, size);
+}
+
+bool node_http_entry(struct node_http *http, struct http_request *request,
+                     const struct endpoint *peer)
+{
+    struct mac_address mac;
+    char buffer[PATH_MAX];
+    const char *path = http_path(request);
+    bool memtest = str_eq(path, "/memtest.bin") || str_eq(path, "/memtest.efi");
+    if (!memtest && !str_has_prefix(path, prefix))
+        return false;
+    if (!node_http_get_mac(http, request, peer, &mac))
+        return true;
+    cleanup_catalog struct catalog *catalog = catalog_slot_get(http->settings.catalog);
+    const struct catalog_node *node = catalog_node_by_mac(catalog, mac);
+    if (!node || !node_http_is_node(http, peer, node, mac))
+        node_http_reply_text(request, 403, "this address is not that machine's\n");
+    else
+        reply_file(http, request, peer,
+                   memtest ? memtest_file(http, path, buffer) : entry_file(catalog, path));
+    return true;
+}

@@ -1,0 +1,183 @@
+"""What machines boot, as the operator says it: `nodisk boot`, `nodisk entry`, and what a node then
+gets from /boot.ipxe, asked for as iPXE does."""
+
+import random
+import re
+import subprocess
+import time
+
+import pytest
+from daemon import wait_until
+from netlab import SERVER, Client, Wire
+
+NODE, ADDRESS = "52:54:00:10:00:01", "10.0.0.11"
+MAC = NODE.replace(":", "-")
+
+
+class Machine:
+    """web1: its firmware, and what its iPXE fetches."""
+
+    def __init__(self, lab) -> None:
+        self.namespace = lab.client(f"{ADDRESS}/24")
+        self.wire = Wire(self.namespace)
+
+    def power_on(self) -> None:
+        client = Client(self.wire, NODE)
+        client.extra[77] = b"iPXE"
+        assert client.lease() == ADDRESS
+
+    def get(self, path: str) -> tuple[int, str]:
+        done = self.namespace.run("curl", "-sS", "--max-time", "30", "-A", "iPXE/1.0.0+", "-w", "\n%{http_code}",
+                                  f"http://{SERVER}{path}", check=False)
+        body, status = done.stdout.rsplit("\n", 1)
+        return int(status or 0), body
+
+    def script(self, query: str = "") -> str:
+        status, text = self.get(f"/boot.ipxe?mac={MAC}{query}")
+        assert status == 200 and text.startswith("#!ipxe\n") and text.endswith("\n"), text
+        return text
+
+    def boot(self) -> str:
+        self.power_on()
+        return self.script()
+
+
+@pytest.fixture
+def daemon(lab):
+    d = lab.daemon()
+    assert d.post("/v1/groups", name="lab").result
+    assert d.post("/v1/volumes", name="disk1", size=1 << 20).result
+    assert d.post("/v1/nodes", name="web1", macs=[NODE], address=ADDRESS, volume="disk1", group="lab").result
+    return d
+
+
+@pytest.fixture
+def machine(lab):
+    m = Machine(lab)
+    yield m
+    m.wire.close()
+
+
+DISK, LOCAL = "boots volume disk1", "web1 boots its own disk"
+
+
+def test_the_nearest_rule_decides_and_is_named(daemon, machine):
+    assert DISK in machine.boot()
+    daemon.ok("boot", "--default", "local")
+    assert LOCAL in machine.boot()
+    daemon.ok("boot", "lab", "shell")
+    assert "\nshell ||\n" in machine.boot()
+    daemon.ok("boot", "web1", "volume")
+    assert DISK in machine.boot()
+    daemon.ok("boot", "web1", "off", "--until", "1h")
+    assert "web1 is to be off" in machine.boot()
+    told = daemon.ok("boot", "web1", "--explain")
+    assert re.search(r"boots next: +off, by the rule: node, temporary\n", told)
+    verdicts = re.findall(r"^(decides|overruled) +(.*?)  +(\S+)", told, re.MULTILINE)
+    assert verdicts == [("decides", "node, temporary", "off"), ("overruled", "node", "volume"),
+                        ("overruled", "group", "shell"), ("overruled", "default", "local"),
+                        ("overruled", "disk", "volume")]
+    assert "boots next: off" in re.sub(" +", " ", daemon.ok("node", "show", "web1"))
+    assert daemon.ok("boot").count("standing") == 3
+    for words in (("web1", "--clear"), ("lab", "--clear"), ("--default", "--clear")):
+        daemon.ok("boot", *words)
+    assert DISK in machine.boot() and "no rules" in daemon.ok("boot")
+
+
+def test_once_is_one_boot_however_often_it_asks(daemon, machine):
+    machine.boot()
+    daemon.ok("boot", "web1", "local", "--once")
+    assert LOCAL in machine.boot()
+    for _ in range(3):
+        assert LOCAL in machine.script()
+    assert "boots local, as was asked for at this boot" in daemon.output()
+    daemon.kill()
+    daemon.start()
+    assert LOCAL in machine.script()
+    assert DISK in machine.boot()
+    daemon.ok("boot", "lab", "local", "--times", "2")
+    assert [LOCAL in machine.boot() for _ in range(3)] == [True, True, False]
+
+
+def test_somebody_who_only_looks_takes_no_boot(daemon, machine):
+    daemon.ok("boot", "web1", "local", "--once")
+    done = machine.namespace.run("curl", "-sS", f"http://{SERVER}/boot.ipxe?mac={MAC}")
+    assert LOCAL in done.stdout
+    assert LOCAL in machine.boot()
+
+
+def test_a_daemon_that_is_killed_neither_loses_nor_doubles_a_boot(daemon, machine):
+    """At a random moment around the request; the machine asks until it is answered."""
+    for _ in range(12):
+        daemon.ok("boot", "web1", "local", "--once")
+        machine.power_on()
+        pause = random.random() * 0.02
+        request = subprocess.Popen(machine.namespace.command(
+            "curl", "-s", "-o", "/dev/null", "-A", "iPXE/1.0.0+", f"http://{SERVER}/boot.ipxe?mac={MAC}"))
+        time.sleep(pause)
+        daemon.kill()
+        request.wait()
+        daemon.start()
+        assert LOCAL in machine.script()
+        assert DISK in machine.boot()
+
+
+def test_a_menu_asks_for_what_is_chosen(daemon, machine):
+    iqn = "iqn.2026-11.lan.example:web1"
+    assert daemon.post("/v1/volumes", name="older", size=1 << 20, allow=[iqn]).result
+    assert daemon.post("/v1/volumes", name="secret", size=1 << 20).result
+    daemon.ok("boot", "web1", "menu")
+    menu = machine.boot()
+    assert "menu nodisk: what is web1 to boot?" in menu and "item volume:older " in menu
+    assert "secret" not in menu
+    assert "boots volume older" in machine.script("&entry=volume:older")
+    assert "&failed=volume:older" in machine.script("&entry=volume:older")
+    assert "did not boot: volume:older" in machine.script("&failed=volume:older")
+    for wrong in ("volume:secret", "volume:nothing", "%24%7Bx%7D%0Aexit", "menu"):
+        assert "menu nodisk" in machine.script(f"&entry={wrong}")
+        assert "${x}" not in machine.script(f"&failed={wrong}")
+    daemon.ok("boot", "web1", "off")  # reaches who waits in the menu with what it asks next
+    assert "web1 is to be off" in machine.script("&entry=volume:older")
+
+
+def test_an_entry_is_fetched_by_nodes_alone(daemon, machine, tmp_path):
+    for name in ("kernel", "initrd", "own.ipxe"):
+        (tmp_path / name).write_text(f"#!ipxe\n# the {name}\n")
+    daemon.ok("entry", "add", "rescue", "--kernel", tmp_path / "kernel", "--initrd", tmp_path / "initrd",
+              "--args", "quiet console=ttyS0", "--title", "Rescue system")
+    daemon.ok("entry", "add", "own", "--script", tmp_path / "own.ipxe")
+    daemon.ok("boot", "web1", "rescue")
+    text = machine.boot()
+    assert f"http://{SERVER}/entry/rescue/kernel?mac={MAC} quiet console=ttyS0 initrd=initrd0 ||" in text
+    assert machine.get(f"/entry/rescue/kernel?mac={MAC}") == (200, "#!ipxe\n# the kernel\n")
+    assert machine.get(f"/entry/rescue/initrd0?mac={MAC}") == (200, "#!ipxe\n# the initrd\n")
+    assert machine.get(f"/entry/own/script?mac={MAC}") == (200, "#!ipxe\n# the own.ipxe\n")
+    for path in ("/entry/rescue/initrd1", "/entry/rescue/script", "/entry/own/kernel", "/entry/x/kernel",
+                 "/entry/../kernel", "/entry/rescue", "/memtest.bin.x"):
+        assert machine.get(f"{path}?mac={MAC}")[0] == 404, path
+    assert machine.get("/entry/rescue/kernel?mac=52-54-00-10-00-99")[0] == 403
+    assert "rescue" in daemon.ok("entry", "list") and "Rescue system" in daemon.ok("entry", "show", "rescue")
+    assert "is what a rule has booted" in daemon.refused("entry", "remove", "rescue")
+    daemon.ok("boot", "web1", "--clear")
+    daemon.ok("entry", "remove", "rescue")
+
+
+def test_what_makes_no_sense_is_refused_with_what_to_do(daemon):
+    assert "nothing to boot called 'windows'" in daemon.refused("boot", "web1", "windows")
+    assert "there is no node 'web9'" in daemon.refused("boot", "web9", "local")
+    assert daemon.post("/v1/volumes", name="secret", size=1 << 20).result
+    assert "none that web1 may use" in daemon.refused("boot", "web1", "secret")
+    assert "times" in daemon.usage("boot", "web1", "local", "--times", "0")
+    assert "until" in daemon.usage("boot", "web1", "local", "--until", "yesterday")
+    assert "--once" in daemon.usage("boot", "web1", "local", "--once", "--times", "2")
+    assert "say whose" in daemon.usage("boot", "--clear")
+    assert "'local' means something else" in daemon.refused("entry", "add", "local", "--kernel", "/bin/true")
+    assert "cannot read" in daemon.refused("entry", "add", "x", "--kernel", "/nowhere")
+    assert "either 'kernel' or 'script'" in daemon.refused("entry", "add", "x")
+
+
+def test_a_rule_ends_by_itself(daemon, machine):
+    machine.power_on()
+    daemon.ok("boot", "web1", "local", "--until", "1s")
+    wait_until(lambda: DISK in machine.script(), "the rule to end")
+    assert "over" in daemon.ok("boot", "web1", "--explain")

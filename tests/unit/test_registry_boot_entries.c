@@ -1,0 +1,106 @@
+/* Boot entries: what they may be called and say, and that they are kept. */
+#include "site.h"
+
+#include <errno.h>
+
+static int setup(void **state)
+{
+    struct site *site = calloc(1, sizeof(*site));
+    site_make(site);
+    *state = site;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    site_remove(*state);
+    free(*state);
+    return 0;
+}
+
+/* Of files that are there: the database. */
+static struct registry_boot_entry entry_of(const struct site *site, const char *name)
+{
+    return (struct registry_boot_entry){
+        .name = name, .title = "", .arguments = "", .file = site->path};
+}
+
+static void an_entry_is_kept(void **state)
+{
+    struct site *site = *state;
+    const char *const initrds[] = {site->path, site->directory};
+    struct registry_boot_entry entry = entry_of(site, "rescue");
+    entry.title = "Rescue (toram)";
+    entry.arguments = "console=ttyS0,115200n8 root=/dev/ram0 toram";
+    entry.initrds = initrds;
+    entry.n_initrds = 2;
+    site_must(registry_boot_entry_add(site->registry, &entry, &site->error), &site->error);
+    assert_int_equal(registry_boot_entry_add(site->registry, &entry, &site->error), -EEXIST);
+    site_restart(site);
+    cleanup_catalog struct catalog *catalog = catalog_slot_get(site->slot);
+    const struct catalog_entry *kept = catalog_entry_by_name(catalog, "rescue");
+    assert_string_equal(kept->title, entry.title);
+    assert_string_equal(kept->arguments, entry.arguments);
+    assert_int_equal(kept->n_initrds, 2);
+    assert_string_equal(kept->initrds[1], site->directory);
+    site_must(registry_boot_entry_remove(site->registry, "rescue", &site->error), &site->error);
+    assert_int_equal(registry_boot_entry_remove(site->registry, "rescue", &site->error), -ENOENT);
+}
+
+static void an_entry_that_a_rule_names_stays(void **state)
+{
+    struct site *site = *state;
+    struct registry_boot_entry entry = entry_of(site, "rescue");
+    site_must(registry_boot_entry_add(site->registry, &entry, &site->error), &site->error);
+    const struct registry_boot_scope all = {.node = NULL};
+    struct registry_boot_rule rule = {.slot = BOOT_SLOT_STANDING,
+                                      .target = {BOOT_TARGET_ENTRY, "rescue"}};
+    site_must(registry_boot_rule_set(site->registry, &all, &rule, &site->error), &site->error);
+    assert_int_equal(registry_boot_entry_remove(site->registry, "rescue", &site->error), -EBUSY);
+    site_assert_told(site, "nodisk boot --default --clear");
+}
+
+static void nothing_that_ipxe_takes_apart_gets_in(void **state)
+{
+    struct site *site = *state;
+    static const char *const names[] = {"", "local", "menu", "A", "a b", "a_b", "${x}", "a/b"};
+    static const char *const arguments[] = {"a || b", "a && b", "a;b", "${net0/mac}", "a'b",
+                                            "a\"b",   "a\\b",   "#a",  "a\nexit",     "\xc3\xa4"};
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        struct registry_boot_entry entry = entry_of(site, names[i]);
+        assert_int_equal(registry_boot_entry_add(site->registry, &entry, &site->error), -EINVAL);
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(arguments); i++) {
+        struct registry_boot_entry entry = entry_of(site, "x");
+        entry.arguments = arguments[i];
+        assert_int_equal(registry_boot_entry_add(site->registry, &entry, &site->error), -EINVAL);
+        entry.arguments = "";
+        entry.title = arguments[i];
+        assert_int_equal(registry_boot_entry_add(site->registry, &entry, &site->error), -EINVAL);
+    }
+}
+
+static void a_file_that_cannot_be_read_is_told(void **state)
+{
+    struct site *site = *state;
+    struct registry_boot_entry entry = entry_of(site, "x");
+    entry.file = "/nowhere/vmlinuz";
+    assert_int_equal(registry_boot_entry_add(site->registry, &entry, &site->error), -EINVAL);
+    site_assert_told(site, "cannot read /nowhere/vmlinuz");
+    entry.file = "vmlinuz";
+    assert_int_equal(registry_boot_entry_add(site->registry, &entry, &site->error), -EINVAL);
+    site_assert_told(site, "no absolute path");
+}
+
+#define SITE_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        SITE_TEST(an_entry_is_kept),
+        SITE_TEST(an_entry_that_a_rule_names_stays),
+        SITE_TEST(nothing_that_ipxe_takes_apart_gets_in),
+        SITE_TEST(a_file_that_cannot_be_read_is_told),
+    };
+    return RUN_TESTS(tests);
+}

@@ -1,0 +1,194 @@
+/* What machines boot, kept: set, cleared, and given to boots. */
+#include "site.h"
+
+#include "core/mailbox.h"
+#include "registry/plan.h"
+
+#include <errno.h>
+#include <poll.h>
+
+static int setup(void **state)
+{
+    struct site *site = calloc(1, sizeof(*site));
+    site_make(site);
+    site_must(registry_group_add(site->registry, "lab", &site->error), &site->error);
+    for (unsigned i = 1; i <= 3; i++) {
+        char name[16];
+        snprintf(name, sizeof(name), "web%u", i);
+        struct mac_address mac = site_mac(i);
+        const struct registry_node node = {
+            .name = name, .macs = &mac, .n_macs = 1, .group = i < 3 ? "lab" : NULL};
+        site_must(registry_node_add(site->registry, &node, NULL, &site->error), &site->error);
+    }
+    *state = site;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    site_remove(*state);
+    free(*state);
+    return 0;
+}
+
+static const struct registry_boot_scope web1 = {.node = "web1"};
+static const struct registry_boot_scope lab = {.group = "lab"};
+static const struct registry_boot_scope everybody = {.node = NULL};
+
+static struct registry_boot_rule rule(enum boot_slot slot, enum boot_target_kind kind)
+{
+    return (struct registry_boot_rule){.slot = slot, .target.kind = kind};
+}
+
+static void set(struct site *site, const struct registry_boot_scope *scope,
+                struct registry_boot_rule rule)
+{
+    site_must(registry_boot_rule_set(site->registry, scope, &rule, &site->error), &site->error);
+    site_check_catalog(site);
+}
+
+/* Of the node, in the boot of this number. */
+static struct plan plan_of(struct site *site, const char *name, uint64_t boot_id)
+{
+    cleanup_catalog struct catalog *catalog = catalog_slot_get(site->slot);
+    const struct plan_moment moment = {.now = clock_wall_usec(), .boot_id = boot_id};
+    struct plan plan = plan_for_node(catalog, catalog_node_by_name(catalog, name), &moment);
+    plan.node = NULL; /* it goes with the catalog */
+    return plan;
+}
+
+static void assert_boots(struct site *site, const char *name, enum boot_target_kind kind)
+{
+    assert_int_equal(plan_of(site, name, 0).target.kind, kind);
+}
+
+static void rules_are_kept(void **state)
+{
+    struct site *site = *state;
+    set(site, &everybody, rule(BOOT_SLOT_STANDING, BOOT_TARGET_LOCAL));
+    set(site, &lab, rule(BOOT_SLOT_STANDING, BOOT_TARGET_MENU));
+    set(site, &web1, rule(BOOT_SLOT_STANDING, BOOT_TARGET_SHELL));
+    site_restart(site);
+    assert_boots(site, "web1", BOOT_TARGET_SHELL);
+    assert_boots(site, "web2", BOOT_TARGET_MENU);
+    assert_boots(site, "web3", BOOT_TARGET_LOCAL);
+    set(site, &web1, rule(BOOT_SLOT_STANDING, BOOT_TARGET_OFF)); /* in place of the other */
+    assert_boots(site, "web1", BOOT_TARGET_OFF);
+    site_must(registry_boot_rules_clear(site->registry, &web1, &site->error), &site->error);
+    assert_boots(site, "web1", BOOT_TARGET_MENU);
+    site_must(registry_boot_rules_clear(site->registry, &lab, &site->error), &site->error);
+    assert_boots(site, "web1", BOOT_TARGET_LOCAL);
+    site_must(registry_boot_rules_clear(site->registry, &everybody, &site->error), &site->error);
+    assert_boots(site, "web1", BOOT_TARGET_VOLUME);
+}
+
+static void what_is_not_there_is_refused(void **state)
+{
+    struct site *site = *state;
+    struct registry_boot_rule r = rule(BOOT_SLOT_STANDING, BOOT_TARGET_ENTRY);
+    str_copy(r.target.name, sizeof(r.target.name), "rescue");
+    assert_int_equal(registry_boot_rule_set(site->registry, &web1, &r, &site->error), -ENOENT);
+    site_assert_told(site, "there is no entry 'rescue'");
+    r.target.kind = BOOT_TARGET_VOLUME;
+    assert_int_equal(registry_boot_rule_set(site->registry, &web1, &r, &site->error), -ENOENT);
+    site_assert_told(site, "there is no volume 'rescue'");
+    r = rule(BOOT_SLOT_STANDING, BOOT_TARGET_LOCAL);
+    const struct registry_boot_scope nobody = {.node = "nobody"}, none = {.group = "none"};
+    assert_int_equal(registry_boot_rule_set(site->registry, &nobody, &r, &site->error), -ENOENT);
+    assert_int_equal(registry_boot_rule_set(site->registry, &none, &r, &site->error), -ENOENT);
+    assert_int_equal(registry_boot_rules_clear(site->registry, &nobody, &site->error), -ENOENT);
+}
+
+static void a_group_that_goes_takes_its_rules_along(void **state)
+{
+    struct site *site = *state;
+    set(site, &lab, rule(BOOT_SLOT_STANDING, BOOT_TARGET_LOCAL));
+    const struct registry_node_change out = {.set_group = true};
+    site_must(registry_node_set(site->registry, "web1", &out, NULL, &site->error), &site->error);
+    site_must(registry_node_set(site->registry, "web2", &out, NULL, &site->error), &site->error);
+    site_must(registry_group_remove(site->registry, "lab", &site->error), &site->error);
+    site_must(registry_group_add(site->registry, "lab", &site->error), &site->error);
+    site_check_catalog(site);
+    cleanup_catalog struct catalog *catalog = catalog_slot_get(site->slot);
+    assert_null(catalog_group_by_name(catalog, "lab")->rules);
+}
+
+/* --- claims --- */
+
+struct answer {
+    struct registry_reply reply;
+    bool came;
+};
+
+static void came(struct message *message)
+{
+    container_of(message, struct answer, reply.message)->came = true;
+}
+
+static void claim(struct site *site, const char *name, uint64_t boot_id)
+{
+    cleanup_catalog struct catalog *catalog = catalog_slot_get(site->slot);
+    struct mailbox mailbox;
+    assert_int_equal(mailbox_open(&mailbox), 0);
+    struct answer answer = {.reply = {.message.run = came, .mailbox = &mailbox}};
+    uint64_t node_id = catalog_node_by_name(catalog, name)->id;
+    assert_int_equal(registry_boot_claim(site->registry, node_id, boot_id, &answer.reply), 0);
+    struct pollfd pollfd = {.fd = mailbox.fd, .events = POLLIN};
+    while (!answer.came && poll(&pollfd, 1, -1) > 0)
+        mailbox_run(&mailbox);
+    assert_int_equal(answer.reply.error.code, 0);
+    mailbox_close(&mailbox);
+    site_check_catalog(site);
+}
+
+static void a_boot_is_taken_once_from_a_count(void **state)
+{
+    struct site *site = *state;
+    struct registry_boot_rule twice = rule(BOOT_SLOT_TEMPORARY, BOOT_TARGET_LOCAL);
+    twice.times = 2;
+    set(site, &web1, twice);
+    assert_true(plan_of(site, "web1", 10).claim);
+    claim(site, "web1", 10);
+    claim(site, "web1", 10); /* who asks again within the same boot */
+    site_restart(site);
+    struct plan plan = plan_of(site, "web1", 10);
+    assert_true(plan.kind == PLAN_LOCAL && !plan.claim);
+    plan = plan_of(site, "web1", 11);
+    assert_true(plan.kind == PLAN_LOCAL && plan.claim);
+    claim(site, "web1", 11);
+    assert_int_equal(plan_of(site, "web1", 11).kind, PLAN_LOCAL);
+    claim(site, "web1", 12); /* too late: it is used up */
+    assert_int_equal(plan_of(site, "web1", 12).target.kind, BOOT_TARGET_VOLUME);
+    assert_int_equal(plan_of(site, "web1", 11).kind, PLAN_LOCAL);
+    set(site, &web1, twice); /* anew */
+    assert_true(plan_of(site, "web1", 12).claim);
+}
+
+static void each_node_of_a_group_has_a_count_of_its_own(void **state)
+{
+    struct site *site = *state;
+    struct registry_boot_rule once = rule(BOOT_SLOT_TEMPORARY, BOOT_TARGET_MEMTEST);
+    once.times = 1;
+    set(site, &lab, once);
+    claim(site, "web1", 10);
+    assert_boots(site, "web1", BOOT_TARGET_VOLUME);
+    assert_boots(site, "web2", BOOT_TARGET_MEMTEST);
+    assert_boots(site, "web3", BOOT_TARGET_VOLUME);
+    set(site, &everybody, once);
+    assert_boots(site, "web1", BOOT_TARGET_MEMTEST);
+    assert_boots(site, "web3", BOOT_TARGET_MEMTEST);
+}
+
+#define SITE_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        SITE_TEST(rules_are_kept),
+        SITE_TEST(what_is_not_there_is_refused),
+        SITE_TEST(a_group_that_goes_takes_its_rules_along),
+        SITE_TEST(a_boot_is_taken_once_from_a_count),
+        SITE_TEST(each_node_of_a_group_has_a_count_of_its_own),
+    };
+    return RUN_TESTS(tests);
+}
