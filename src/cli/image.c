@@ -1,6 +1,8 @@
-/* nodisk image import | list | show | verify | warm | rename | set | remove */
+/* nodisk image import | list | show | verify | warm | rename | set | remove; image_create.c makes
+ * them out of nothing */
 #include "cli/command.h"
-#include "core/names.h"
+#include "cli/image_labels.h"
+#include "cli/image_make.h"
 
 static const struct cli_option import_options[] = {
     {"name", "NAME", "of the image; a name that exists gets its next version"},
@@ -11,32 +13,6 @@ static const struct cli_option set_options[] = {
     {"label", "KEY=VALUE", "adds or changes a label", true},
     {"unlabel", "KEY", "takes a label away", true},
 };
-
-/* Puts "KEY=VALUE" or, to be taken away, "KEY" into the object. An exit status. */
-static int set_labels(const struct args *args, const char *option, json_t *labels)
-{
-    for (size_t i = 0; i < args->n_values; i++) {
-        const char *text = args->values[i].value;
-        if (!str_eq(args->values[i].option->name, option))
-            continue;
-        bool take_away = str_eq(option, "unlabel");
-        const char *equals = strchrnul(text, '=');
-        char key[NAME_MAX_LEN + 1];
-        size_t n = (size_t)(equals - text);
-        if (n == 0 || n > NAME_MAX_LEN || !*equals != take_away)
-            return cli_bad_value(option, text,
-                                 take_away ? "must be the name of a label"
-                                           : "is not a label such as os=debian12");
-        memcpy(key, text, n);
-        key[n] = '\0';
-        if (json_object_get(labels, key))
-            return cli_bad_value(option, text, "is about a label that is given twice");
-        json_t *value = take_away ? json_null() : json_string(equals + 1);
-        if (!value || json_object_set_new(labels, key, value) < 0)
-            return cli_bad_value(option, text, "is not text in UTF-8");
-    }
-    return CLI_OK;
-}
 
 static int import(const struct cli *cli, const struct args *args)
 {
@@ -52,7 +28,7 @@ static int import(const struct cli *cli, const struct args *args)
         return CLI_FAILED;
     json_t *labels = json_object();
     json_t *body = json_pack("{s:s, s:s, s:o}", "name", name, "path", path, "labels", labels);
-    int r = set_labels(args, "label", labels);
+    int r = image_set_labels(args, "label", labels);
     if (r != CLI_OK) {
         json_decref(body);
         return r;
@@ -254,9 +230,9 @@ static int rename_image(const struct cli *cli, const struct args *args)
 static int set(const struct cli *cli, const struct args *args)
 {
     json_t *json, *labels = json_object(), *body = json_pack("{s:o}", "labels", labels);
-    int r = set_labels(args, "label", labels);
+    int r = image_set_labels(args, "label", labels);
     if (r == CLI_OK)
-        r = set_labels(args, "unlabel", labels);
+        r = image_set_labels(args, "unlabel", labels);
     if (r == CLI_OK && json_object_size(labels) == 0) {
         fprintf(stderr, "nodisk: say what to change; see: nodisk image set --help\n");
         r = CLI_USAGE;
@@ -305,5 +281,9 @@ static const struct cli_verb verbs[] = {
      remove_image},
 };
 
-const struct cli_noun cli_image = {"image", "Golden images that disks are made from", verbs,
-                                   ARRAY_SIZE(verbs)};
+const struct cli_noun cli_image = {.name = "image",
+                                   .summary = "Golden images that disks are made from",
+                                   .verbs = verbs,
+                                   .n_verbs = ARRAY_SIZE(verbs),
+                                   .more_verbs = image_make_verbs,
+                                   .n_more_verbs = IMAGE_MAKE_VERBS};

@@ -1,0 +1,9 @@
+/* The commands that make images, or look into them, by other programs. */
+#pragma once
+
+#include "cli/command.h"
+
+#define IMAGE_MAKE_VERBS 1
+extern const struct cli_verb image_make_verbs[IMAGE_MAKE_VERBS];
+
+int image_create(const struct cli *cli, const struct args *args);

@@ -1,0 +1,13 @@
+/* Other programs that a command runs, and what is told of them. */
+#pragma once
+
+#include "core/error.h"
+
+/* Runs it with its output on our standard error, and waits. It ends with us; on Ctrl-C or SIGTERM
+ * it is told so (SIGTERM) and may clean up. -EINTR: that; -ENOENT: there is no such program;
+ * -ECHILD: it failed, and has said why. */
+int program_run(const char *const *argv, struct error *ret_error) MUST_CHECK;
+
+/* Where something of ours is installed: "image/debian12/build" below the directory of data. free()
+ * it. NODISK_DATA in the environment names another directory, such as a source tree. */
+char *program_data_path(const char *path);
