@@ -93,6 +93,8 @@ static void print_steps(const struct plan *plan)
     size_t count;
     const struct recipe_step *steps = recipe_steps(&count);
     for (size_t i = 0; i < count; i++) {
+        if (!recipe_is_for(&steps[i], plan->system))
+            continue;
         size_t changes = count_changes(plan, steps[i].name), commands = 0;
         for (size_t j = 0; j < plan->n_commands; j++)
             commands += str_eq(plan->commands[j].step, steps[i].name);

@@ -86,9 +86,9 @@ void check_each_text(struct check *check, const char *directory,
 
 int check_run(const struct tree *tree, struct check_report *ret_report, struct error *ret_error)
 {
-    static void (*const rules[])(struct check *) = {check_loader,   check_kernels, check_disk,
-                                                    check_identity, check_network, check_services,
-                                                    check_sysvinit};
+    static void (*const rules[])(struct check *) = {check_loader,   check_kernels,  check_dracut,
+                                                    check_disk,     check_identity, check_network,
+                                                    check_services, check_sysvinit};
     static const struct plan_settings settings = {0};
     struct check check = {.report = ret_report};
     *ret_report = (struct check_report){0};

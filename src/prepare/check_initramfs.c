@@ -74,6 +74,12 @@ static bool same_file(struct check *check, const char *path, const char *text)
     return !now || (text && str_eq(now, text));
 }
 
+static const char *remake(const struct check *check)
+{
+    return check->plan.system & SYSTEM_DRACUT ? "dracut --force --regenerate-all"
+                                              : "update-initramfs -u -k all";
+}
+
 static void check_ours(struct check *check, const struct one_kernel *kernel)
 {
     const struct initramfs *found = &kernel->initramfs;
@@ -81,12 +87,15 @@ static void check_ours(struct check *check, const struct one_kernel *kernel)
         check_found(check, ERROR, "initramfs-no-login-program", "initramfs", NULL,
                     "/%s has no %s: nothing in it can log in", kernel->path,
                     found->iscsid ? "iscsiadm" : "iscsid");
-    if (!found->busybox)
+    if (!found->busybox && !found->dracut)
         check_found(check, ERROR, "initramfs-busybox", "initramfs", NULL,
                     "/%s has no busybox: its script cannot run", kernel->path);
-    if (!same_file(check, "etc/initramfs-tools/scripts/local-top/nodisk", found->our_script) ||
+    if (found->dracut && !found->our_hook)
+        check_found(check, ERROR, "initramfs-no-script", "initramfs", NULL,
+                    "/%s has the script that logs in, but nothing that runs it", kernel->path);
+    if (!same_file(check, system_script(check->plan.system), found->our_script) ||
         !same_file(check, "etc/iscsi/iscsid.conf", found->iscsid_conf))
-        check_found(check, WARNING, "initramfs-stale", "initramfs", "update-initramfs -u -k all",
+        check_found(check, WARNING, "initramfs-stale", "initramfs", remake(check),
                     "/%s was made before the files in /etc that it is made from: it boots as they "
                     "were",
                     kernel->path);
@@ -99,13 +108,13 @@ static void check_contents(struct check *check, const struct one_kernel *kernel)
     if (!found->udev)
         check_found(check, ERROR, "initramfs-udev", "initramfs", "apt-get install udev",
                     "/%s has no udev: no driver of a network card is loaded", kernel->path);
-    if (found->dracut)
-        check_found(check, WARNING, "initramfs-dracut", "initramfs",
-                    "nothing here: dracut is not known so far",
-                    "/%s was made by dracut: whether it finds its disk was not checked",
-                    kernel->path);
-    else if (found->our_script)
+    if (found->our_script)
         check_ours(check, kernel);
+    else if (found->dracut && !(check->plan.system & SYSTEM_DRACUT))
+        check_found(check, WARNING, "initramfs-dracut", "initramfs", NULL,
+                    "/%s was made by dracut, but this system has initramfs-tools: whether it finds "
+                    "its disk was not checked",
+                    kernel->path);
     else if (found->stock_script)
         check_stock(check, kernel);
     else
@@ -122,7 +131,7 @@ static void check_one(struct check *check, const char *version)
 {
     struct plan *plan = &check->plan;
     struct one_kernel kernel = {.version = version,
-                                .path = plan_format(plan, "boot/initrd.img-%s", version)};
+                                .path = system_initramfs(plan->system, &plan->arena, version)};
     cleanup_close int fd = -1;
     int r = tree_open_file(plan->tree, kernel.path, &fd);
     if (r < 0) {
@@ -133,7 +142,7 @@ static void check_one(struct check *check, const char *version)
     }
     r = initramfs_look(fd, packages_root_type(plan), &plan->arena, &kernel.initramfs);
     if (r < 0)
-        check_found(check, ERROR, "initramfs-damaged", "loader", "update-initramfs -u -k all",
+        check_found(check, ERROR, "initramfs-damaged", "loader", remake(check),
                     "/%s cannot be read as an initramfs (%s): the kernel finds no root in it",
                     kernel.path, strerror(-r));
     else

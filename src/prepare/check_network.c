@@ -94,7 +94,7 @@ static void check_network_manager(struct check *check)
     struct plan *plan = &check->plan;
     if (!plan_exists(plan, "usr/sbin/NetworkManager"))
         return;
-    if (!plan_exists(plan, "etc/initramfs-tools/scripts/local-top/nodisk"))
+    if (!plan_exists(plan, system_script(plan->system)))
         check_found(check, ERROR, "network-manager", "system", NULL,
                     "NetworkManager manages the boot card: it sets it up anew, and the disk is "
                     "away meanwhile");

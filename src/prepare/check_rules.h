@@ -23,6 +23,7 @@ void check_each_text(struct check *check, const char *directory,
 
 /* A rule is a function that looks at one thing. */
 void check_kernels(struct check *check);  /* check_initramfs.c */
+void check_dracut(struct check *check);   /* check_dracut.c */
 void check_identity(struct check *check); /* check_identity.c */
 void check_network(struct check *check);  /* check_network.c */
 void check_services(struct check *check); /* check_network.c */

@@ -35,11 +35,19 @@ static bool is_iscsid_conf(const char *name)
            str_eq(name, "nodisk-iscsid/etc/iscsi/iscsid.conf");
 }
 
+/* Its name differs by what the initramfs is made with (system.h). */
+static bool is_our_script(const char *name)
+{
+    name = below_usr(name);
+    return str_eq(name, "scripts/local-top/nodisk") || str_eq(name, "sbin/nodisk-boot") ||
+           str_eq(name, "bin/nodisk-boot");
+}
+
 static bool wants(void *context, const char *name)
 {
     (void)context;
-    return str_eq(name, "scripts/local-top/nodisk") || is_iscsid_conf(name) ||
-           str_eq(name, "etc/iscsi.initramfs") || str_has_prefix(name, "conf/");
+    return is_our_script(name) || is_iscsid_conf(name) || str_eq(name, "etc/iscsi.initramfs") ||
+           str_has_prefix(name, "conf/");
 }
 
 static bool is_module(const char *base, const char *module)
@@ -77,7 +85,7 @@ static void look_at_text(struct look *look, const char *name, const char *text)
 {
     char value[EDIT_MAX_FIELD];
     struct initramfs *found = &look->found;
-    if (str_eq(name, "scripts/local-top/nodisk"))
+    if (is_our_script(name))
         found->our_script = arena_strdup(look->arena, text);
     else if (is_iscsid_conf(name))
         found->iscsid_conf = text[0] ? arena_strdup(look->arena, text) : found->iscsid_conf;
@@ -103,6 +111,8 @@ static void look_at(void *context, const struct cpio_entry *entry)
                         str_has_prefix(name, "bin/udevadm") || str_has_prefix(name, "sbin/udevd");
     look->found.stock_script |= str_eq(name, "scripts/local-top/iscsi");
     look->found.dracut |= str_has_prefix(name, "lib/dracut/");
+    look->found.our_hook |= strstr(name, "lib/dracut/hooks/initqueue/settled/") &&
+                            strstr(base_name(name), "nodisk") != NULL;
     if (entry->data)
         look_at_text(look, name, entry->data);
 }

@@ -13,10 +13,11 @@ struct initramfs {
     bool iscsistart, iscsid, iscsiadm, udev, busybox;
     bool stock_script;       /* open-iscsi's own local-top/iscsi */
     bool stock_on;           /* etc/iscsi.initramfs says ISCSI_AUTO or a target */
-    const char *our_script;  /* the text of local-top/nodisk; NULL: it has none */
+    const char *our_script;  /* the text of what logs in; NULL: it has none */
+    bool our_hook;           /* by which dracut runs it */
     const char *iscsid_conf; /* the text of etc/iscsi/iscsid.conf; NULL: none */
     const char *resume;      /* the value of RESUME in conf/; NULL: none */
-    bool dracut;
+    bool dracut;             /* it was made by dracut */
 };
 
 /* Looks into the file. file_system: "ext4". Texts are in the arena. -EBADMSG: damaged, cut off, or

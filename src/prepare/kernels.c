@@ -3,6 +3,8 @@
 #include <limits.h>
 
 #define PREFIX "vmlinuz-"
+/* Fedora's and its relatives': a copy of a kernel, whose initramfs is nobody's business. */
+#define RESCUE PREFIX "0-rescue"
 
 struct tree_names kernels_list(const struct tree *tree, struct arena *arena)
 {
@@ -11,7 +13,7 @@ struct tree_names kernels_list(const struct tree *tree, struct arena *arena)
         return kernels;
     kernels.names = arena_alloc(arena, (all.count + 1) * sizeof(*kernels.names));
     for (size_t i = 0; kernels.names && i < all.count; i++)
-        if (str_has_prefix(all.names[i], PREFIX))
+        if (str_has_prefix(all.names[i], PREFIX) && !str_has_prefix(all.names[i], RESCUE))
             kernels.names[kernels.count++] = all.names[i] + strlen(PREFIX);
     return kernels;
 }

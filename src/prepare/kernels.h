@@ -6,7 +6,8 @@
 /* Of so many the initramfs is looked at. */
 #define KERNELS_MAX 32
 
-/* Their versions, sorted: of each boot/vmlinuz-VERSION. None without memory, too. */
+/* Their versions, sorted: of each boot/vmlinuz-VERSION, but for rescue systems. None without
+ * memory, too. */
 struct tree_names kernels_list(const struct tree *tree, struct arena *arena);
 /* Is the module built into this kernel? name: "iscsi_tcp". */
 bool kernels_has_built_in(const struct tree *tree, struct arena *arena, const char *version,

@@ -10,8 +10,41 @@
 
 #define XFS_MAGIC 0x58465342
 
-const char *const packages_needed[PACKAGES_MAX] = {"initramfs-tools", "open-iscsi", "busybox",
-                                                   "zstd", "libnss-myhostname"};
+/* A package is needed in systems that have all of these traits. */
+static const struct need {
+    unsigned system;
+    const char *package, *program; /* where RPM's have it */
+} needs[] = {
+    {SYSTEM_DPKG | SYSTEM_INITRAMFS_TOOLS, "initramfs-tools", NULL},
+    {SYSTEM_DPKG | SYSTEM_DRACUT, "dracut", NULL},
+    {SYSTEM_DPKG, "open-iscsi", NULL},
+    {SYSTEM_DPKG | SYSTEM_INITRAMFS_TOOLS, "busybox", NULL},
+    {SYSTEM_DPKG, "zstd", NULL},
+    {SYSTEM_DPKG, "libnss-myhostname", NULL},
+    {SYSTEM_RPM, "dracut", "usr/bin/dracut"},
+    {SYSTEM_RPM, "iscsi-initiator-utils", "usr/sbin/iscsid"},
+};
+
+static const char *name_of(const struct need *need, unsigned system)
+{
+    bool renamed = system & SYSTEM_ZYPPER && str_eq(need->package, "iscsi-initiator-utils");
+    return renamed ? "open-iscsi" : need->package;
+}
+
+void packages_missing(const struct tree *tree, unsigned system, struct arena *arena,
+                      const char *ret_packages[static PACKAGES_MAX + 1])
+{
+    size_t count = 0;
+    const char *status = tree_large_text(tree, arena, "var/lib/dpkg/status");
+    for (size_t i = 0; i < ARRAY_SIZE(needs) && count < PACKAGES_MAX; i++) {
+        const struct need *need = &needs[i];
+        bool there = need->program ? tree_exists(tree, need->program)
+                                   : status && packages_installed(status, need->package);
+        if ((need->system & system) == need->system && !there)
+            ret_packages[count++] = name_of(need, system);
+    }
+    ret_packages[count] = NULL;
+}
 
 /* The paragraph of the package; NULL: there is none. */
 static const char *paragraph(const char *status, const char *package)

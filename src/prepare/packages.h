@@ -1,11 +1,14 @@
-/* What a tree has: packages, kernels, the type and the UUID of its root file system. */
+/* What a tree has: packages, the type and the UUID of its root file system. */
 #pragma once
 
 #include "prepare/plan.h"
 
+/* At most so many are needed. */
 #define PACKAGES_MAX 5
-/* What the recipe needs. */
-extern const char *const packages_needed[PACKAGES_MAX];
+/* The packages that the recipe needs and a system of this kind has not, by the names that they have
+ * there; a NULL behind them. Of one with RPM it is looked for their programs. */
+void packages_missing(const struct tree *tree, unsigned system, struct arena *arena,
+                      const char *ret_packages[static PACKAGES_MAX + 1]);
 
 /* Does this /var/lib/dpkg/status say that the package is installed? */
 bool packages_installed(const char *status, const char *package);

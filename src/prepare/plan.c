@@ -8,7 +8,7 @@ static const struct tree_entry nothing = {.kind = TREE_ABSENT};
 
 void plan_begin(struct plan *plan, const struct tree *tree, const struct plan_settings *settings)
 {
-    *plan = (struct plan){.tree = tree, .settings = *settings};
+    *plan = (struct plan){.tree = tree, .system = system_look(tree), .settings = *settings};
 }
 
 void plan_end(struct plan *plan)
@@ -28,6 +28,7 @@ void plan_again(struct plan *plan)
     plan->n_commands = kept;
     plan->n_changes = 0;
     plan->n_notes = 0;
+    plan->system = system_look(plan->tree);
 }
 
 static void fail(struct plan *plan, int code, const char *what, const char *path)

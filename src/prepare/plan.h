@@ -9,7 +9,7 @@
  */
 #pragma once
 
-#include "prepare/tree.h"
+#include "prepare/system.h"
 
 struct plan_settings {
     const char *root_uuid; /* of the root file system; NULL: find it */
@@ -38,6 +38,7 @@ struct plan_note {
 
 struct plan {
     const struct tree *tree;
+    unsigned system; /* what the tree is: system_look() */
     struct plan_settings settings;
     const char *step; /* that is asked */
     struct arena arena;

@@ -2,8 +2,8 @@
  * The recipe that makes an installed system one that boots diskless, on whatever node: named steps,
  * each of which says what it does and puts what it wants into the plan.
  *
- * There is one so far: of Debian and what is made from it, with initramfs-tools, and with systemd
- * or sysvinit.
+ * Systems differ: a step is for those that have its traits (system.h). There may be several of one
+ * name, each for another kind of system.
  */
 #pragma once
 
@@ -12,15 +12,20 @@
 struct recipe_step {
     const char *name;
     const char *what; /* a sentence: what for */
+    unsigned system;  /* the traits that a system must have for it; 0: any */
     void (*plan)(struct plan *plan);
 };
 
 const struct recipe_step *recipe_steps(size_t *ret_count);
 
-/* Asks all steps. -EOPNOTSUPP: this system is not one of those; ret_error says why. */
+/* Is it for a system with these traits? */
+bool recipe_is_for(const struct recipe_step *step, unsigned system);
+
+/* Asks all steps that are for this system. -EOPNOTSUPP: this system is not one of those; ret_error
+ * says why. */
 int recipe_plan(struct plan *plan, struct error *ret_error) MUST_CHECK;
 
-/* What step.c, step_identity.c and step_boot.c have in them, for the table. */
+/* What step*.c have in them, for the table. */
 void step_packages(struct plan *plan);
 void step_files(struct plan *plan);
 void step_initramfs(struct plan *plan);
@@ -42,3 +47,5 @@ void step_leases(struct plan *plan);
 void step_card_names(struct plan *plan);
 void step_random_seed(struct plan *plan);
 void step_initramfs_build(struct plan *plan);
+void step_dracut(struct plan *plan);
+void step_dracut_shutdown(struct plan *plan);

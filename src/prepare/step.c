@@ -6,30 +6,55 @@
 
 #define UNITS "etc/systemd/system/"
 
-void step_packages(struct plan *plan)
+/* What installs a package: the first of these that is there. */
+static const struct installer {
+    const char *program;
+    const char *words[4];
+} installers[] = {
+    {"usr/bin/apt-get", {"apt-get", "install", "--yes", "--no-install-recommends"}},
+    {"usr/bin/zypper", {"zypper", "--non-interactive", "install", "--no-recommends"}},
+    {"usr/bin/dnf", {"dnf", "install", "--assumeyes", "--setopt=install_weak_deps=False"}},
+    {"usr/bin/yum", {"yum", "install", "--assumeyes"}},
+};
+
+static const struct installer *installer_of(const struct plan *plan)
 {
-    const char *argv[PACKAGES_MAX + 5] = {"apt-get", "install", "--yes", "--no-install-recommends"};
-    size_t count = 4;
-    const char *status = tree_large_text(plan->tree, &plan->arena, "var/lib/dpkg/status");
-    for (size_t i = 0; i < PACKAGES_MAX; i++)
-        if (!status || !packages_installed(status, packages_needed[i]))
-            argv[count++] = packages_needed[i];
-    if (count == 4)
-        return;
-    static const char *const update[] = {"apt-get", "update", NULL};
-    plan_command(plan, PLAN_BEFORE_FILES, "packages are missing", update);
-    plan_command(plan, PLAN_BEFORE_FILES, "packages are missing", argv);
+    for (size_t i = 0; i < ARRAY_SIZE(installers); i++)
+        if (!(plan->system & SYSTEM_DPKG) && tree_exists(plan->tree, installers[i].program))
+            return &installers[i];
+    return &installers[0];
 }
 
-/* All files of the step; those that an administrator may have changed (below keep) only if they are
- * not there. */
+void step_packages(struct plan *plan)
+{
+    static const char why[] = "packages are missing";
+    static const char *const update[] = {"apt-get", "update", NULL};
+    const char *missing[PACKAGES_MAX + 1],
+        *argv[ARRAY_SIZE(installers[0].words) + PACKAGES_MAX + 1];
+    const struct installer *installer = installer_of(plan);
+    size_t count = 0;
+    packages_missing(plan->tree, plan->system, &plan->arena, missing);
+    if (!missing[0])
+        return;
+    while (count < ARRAY_SIZE(installer->words) && installer->words[count]) {
+        argv[count] = installer->words[count];
+        count++;
+    }
+    memcpy(argv + count, missing, sizeof(missing));
+    if (installer == &installers[0])
+        plan_command(plan, PLAN_BEFORE_FILES, why, update);
+    plan_command(plan, PLAN_BEFORE_FILES, why, argv);
+}
+
+/* All files of the step that Debian has, and with it the others; those that an administrator may
+ * have changed (below keep) only if they are not there. */
 static void put_files(struct plan *plan, const char *keep)
 {
     size_t count;
     const struct prepare_file *files = prepare_files(&count);
     for (size_t i = 0; i < count; i++) {
         const struct prepare_file *file = &files[i];
-        if (!str_eq(file->step, plan->step))
+        if (!str_eq(file->step, plan->step) || !str_eq(file->kind, "debian"))
             continue;
         if (str_has_prefix(file->path, "etc/systemd/") && sysvinit_is_init(plan->tree))
             continue;

@@ -1,7 +1,5 @@
-/* Steps that see to it that loader, kernel and initramfs find the disk. */
+/* Steps that see to it that loader and kernel find the disk. */
 #include "prepare/edit.h"
-#include "prepare/initramfs.h"
-#include "prepare/kernels.h"
 #include "prepare/packages.h"
 #include "prepare/recipe.h"
 
@@ -36,6 +34,8 @@ static bool makes_initramfs(const struct plan *plan)
     for (size_t i = 0; i < plan->n_commands; i++) {
         const char *const *argv = plan->commands[i].argv;
         if (str_eq(argv[0], "update-initramfs") && argv[1] && str_eq(argv[1], "-c"))
+            return true;
+        if (str_eq(argv[0], "dracut") && !tree_exists(plan->tree, argv[2] + 1))
             return true;
     }
     return false;
@@ -90,43 +90,4 @@ void step_efi(struct plan *plan)
                      install);
     else
         plan_note(plan, "put a loader at \\EFI\\BOOT\\BOOTX64.EFI of the EFI system partition");
-}
-
-/* Does this kernel's initramfs have what the plan has written? */
-static bool is_current(struct plan *plan, const char *version)
-{
-    struct initramfs found;
-    cleanup_close int fd = -1;
-    const char *script = plan_text(plan, "etc/initramfs-tools/scripts/local-top/nodisk");
-    const char *conf = plan_text(plan, "etc/iscsi/iscsid.conf");
-    const char *path = plan_format(plan, "boot/initrd.img-%s", version);
-    if (tree_open_file(plan->tree, path, &fd) < 0 ||
-        initramfs_look(fd, packages_root_type(plan), &plan->arena, &found) < 0)
-        return false;
-    return found.our_script && script && str_eq(found.our_script, script) && found.iscsid_conf &&
-           conf && str_eq(found.iscsid_conf, conf) &&
-           (!found.resume || str_eq(found.resume, "none"));
-}
-
-static bool changes_initramfs(const struct plan *plan)
-{
-    for (size_t i = 0; i < plan->n_changes; i++)
-        if (str_has_prefix(plan->changes[i].path, "etc/initramfs-tools/"))
-            return true;
-    return false;
-}
-
-void step_initramfs_build(struct plan *plan)
-{
-    struct tree_names kernels = kernels_list(plan->tree, &plan->arena);
-    bool changed = changes_initramfs(plan);
-    if (kernels.count == 0)
-        plan_note(plan, "there is no kernel in /boot: install one, then prepare again");
-    for (size_t i = 0; i < kernels.count; i++) {
-        const char *version = kernels.names[i];
-        bool exists = tree_exists(plan->tree, plan_format(plan, "boot/initrd.img-%s", version));
-        const char *const argv[] = {"update-initramfs", exists ? "-u" : "-c", "-k", version, NULL};
-        if (changed || i >= KERNELS_MAX || !is_current(plan, version))
-            plan_command(plan, PLAN_AFTER_FILES, "the initramfs is to have what was written", argv);
-    }
 }

@@ -85,6 +85,9 @@ class Tree:
         self.put("etc/udev/rules.d/70-persistent-net.rules", 'ATTR{address}=="52:54:00:00:00:09"\n')
         self.put("etc/systemd/system/multi-user.target.wants/ssh.service", "")
 
+    script = "etc/initramfs-tools/scripts/local-top/nodisk"
+    initramfs = f"boot/initrd.img-{KERNEL}"
+
     def path(self, name: str) -> Path:
         return self.root / name
 
@@ -123,8 +126,7 @@ class Tree:
             f"{MODULES}/drivers/scsi/sd_mod.ko": b"",
             f"{MODULES}/drivers/firmware/iscsi_ibft.ko.xz": b"",
             f"{MODULES}/fs/ext4/ext4.ko": b"x" * 100000,
-            "scripts/local-top/nodisk":
-                self.path("etc/initramfs-tools/scripts/local-top/nodisk").read_bytes(),
+            "scripts/local-top/nodisk": self.path(self.script).read_bytes(),
             # a hard link, whose data is at its last name
             "etc/iscsi/iscsid.conf": b"",
             "nodisk-iscsid/etc/iscsi/iscsid.conf": self.path("etc/iscsi/iscsid.conf").read_bytes(),
@@ -137,7 +139,7 @@ class Tree:
         files = {name: data for name, data in self.contents().items() if not without or without not in name}
         files.update({name: data for name, data in changed.items()})
         image = (microcode() if early is None else early) + PACKERS[packer](cpio(files))
-        self.put(f"boot/initrd.img-{KERNEL}", image)
+        self.put(self.initramfs, image)
 
     def snapshot(self, but: str = "") -> dict[str, tuple]:
         """All names with what they are."""
@@ -170,6 +172,28 @@ class Tree:
         assert report["errors"] == errors
         assert result.returncode == (1 if errors else 0) if code is None else code
         return findings
+
+
+class DracutTree(Tree):
+    """The same with dracut."""
+
+    script = "usr/lib/dracut/modules.d/91nodisk/nodisk-boot"
+    hook = "usr/lib/dracut/hooks/initqueue/settled/10-nodisk-settled.sh"
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.path("usr/sbin/update-initramfs").unlink()
+        self.path("etc/initramfs-tools/conf.d/resume").unlink()
+        self.put("usr/bin/dracut", "#!/bin/sh\nexit 3\n", 0o755)
+        self.change("var/lib/dpkg/status", "Package: initramfs-tools\n", "Package: dracut\n")
+
+    def contents(self) -> dict[str, bytes]:
+        files = super().contents()
+        del files["scripts/local-top/nodisk"], files["conf/conf.d/nodisk"], files["usr/bin/busybox"]
+        files["usr/sbin/nodisk-boot"] = self.path(self.script).read_bytes()
+        files[self.hook] = b""
+        files["usr/lib/dracut/need-initqueue"] = b""
+        return files
 
 
 def prepare(*arguments: str, code: int = 0) -> str:

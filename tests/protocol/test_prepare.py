@@ -491,12 +491,6 @@ def test_wrong_usage(plain: Tree) -> None:
     assert "cannot open /no/such/place" in prepare("--root", "/no/such/place", code=1)
 
 
-def test_dracut_is_refused(plain: Tree) -> None:
-    plain.path("usr/sbin/update-initramfs").unlink()
-    plain.put("usr/bin/dracut", "")
-    assert "makes its initramfs with dracut" in plain.run("--no-commands", code=1)
-
-
 def test_a_server_does_not_prepare_itself_by_mistake(tmp_path: Path) -> None:
     (tmp_path / "sock").touch()
     said = prepare("--socket", str(tmp_path / "sock"), "--no-commands", code=1)
