@@ -92,12 +92,11 @@ int check_run(const struct tree *tree, struct check_report *ret_report, struct e
     static const struct plan_settings settings = {0};
     struct check check = {.report = ret_report};
     *ret_report = (struct check_report){0};
-    if (!tree_exists(tree, "var/lib/dpkg/status"))
-        return error_set(
-            ret_error, -EOPNOTSUPP,
-            "%s is no Debian system (it has no /var/lib/dpkg/status): others cannot be "
-            "checked so far",
-            tree->path);
+    if (!(system_look(tree) & (SYSTEM_DPKG | SYSTEM_RPM)))
+        return error_set(ret_error, -EOPNOTSUPP,
+                         "%s has neither Debian's packages nor RPM's (no /var/lib/dpkg/status, "
+                         "/var/lib/rpm or /usr/lib/sysimage/rpm): it cannot be checked so far",
+                         tree->path);
     plan_begin(&check.plan, tree, &settings);
     check.plan.step = "check";
     for (size_t i = 0; i < ARRAY_SIZE(rules); i++)

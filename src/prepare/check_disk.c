@@ -1,6 +1,7 @@
 /* fstab, and what loads the kernel. */
 #include "prepare/check_rules.h"
 #include "prepare/edit.h"
+#include "prepare/kernel_args.h"
 #include "prepare/packages.h"
 
 #define ERROR   CHECK_ERROR
@@ -79,6 +80,18 @@ static void check_kernel_ip(struct check *check, const char *text, const char *n
                     name);
 }
 
+/* Those that prepare takes out of a system with dracut. */
+static void check_arguments(struct check *check, const char *path, const char *text,
+                            const char *line_begins)
+{
+    char word[EDIT_MAX_FIELD];
+    if (kernel_args_find(text, line_begins, word, sizeof(word)))
+        check_found(check, WARNING, "kernel-arguments", "initramfs", NULL,
+                    "/%s gives the kernel %s: the initramfs waits for a disk that no node has, or "
+                    "something sets up network cards beside what the iBFT says",
+                    path, word);
+}
+
 static void check_grub_default(struct check *check)
 {
     char value[2 * EDIT_MAX_FIELD];
@@ -91,6 +104,10 @@ static void check_grub_default(struct check *check)
             check, WARNING, "grub-disable-uuid", "loader", NULL,
             "/etc/default/grub has GRUB_DISABLE_LINUX_UUID: the next update-grub names root "
             "by its device, which may have another name on a node");
+    if (check->plan.system & SYSTEM_DRACUT) {
+        check_arguments(check, "etc/default/grub", text, "GRUB_CMDLINE_LINUX");
+        return;
+    }
     check_kernel_ip(check, text, "GRUB_CMDLINE_LINUX");
     check_kernel_ip(check, text, "GRUB_CMDLINE_LINUX_DEFAULT");
 }
@@ -134,7 +151,8 @@ static enum root_kind root_kind(const char *root)
     return str_has_prefix(root, "/dev/") ? ROOT_DEVICE : root[0] ? ROOT_OTHER : ROOT_FOUND;
 }
 
-static void check_grub_roots(struct check *check, const char *config)
+/* name: of the file that config is: "/boot/grub/grub.cfg" */
+static void check_grub_roots(struct check *check, const char *name, const char *config)
 {
     char root[EDIT_MAX_FIELD];
     bool seen[ROOT_DEVICE + 1] = {false};
@@ -143,27 +161,45 @@ static void check_grub_roots(struct check *check, const char *config)
     if (seen[ROOT_MAPPER])
         check_found(check, WARNING, "root-mapper", "initramfs",
                     "put root on a partition of its own, without LVM or encryption",
-                    "/boot/grub/grub.cfg gives the kernel root=/dev/mapper/...: whether that is on "
-                    "the boot disk or on a local one is not looked at");
+                    "%s gives the kernel root=/dev/mapper/...: whether that is on the boot disk or "
+                    "on a local one is not looked at",
+                    name);
     if (seen[ROOT_OTHER])
         check_found(check, WARNING, "grub-root-other", "initramfs",
                     "name root by its UUID, its label, or its partition's",
-                    "/boot/grub/grub.cfg gives the kernel a root= that is neither a UUID nor a "
-                    "label: whether that is on the boot disk or on a local one is not looked at");
+                    "%s gives the kernel a root= that is neither a UUID nor a label: whether that "
+                    "is on the boot disk or on a local one is not looked at",
+                    name);
     if (seen[ROOT_DEVICE])
         check_found(check, ERROR, "grub-root-device", "loader", NULL,
-                    "/boot/grub/grub.cfg gives the kernel root=/dev/...: the disk may have another "
-                    "name on a node, and the initramfs waits for it");
+                    "%s gives the kernel root=/dev/...: the disk may have another name on a node, "
+                    "and the initramfs waits for it",
+                    name);
+}
+
+/* What the loader's entries give the kernel, where GRUB reads those (BLS). */
+static void check_entry(struct check *check, const char *path, const char *text,
+                        const void *context)
+{
+    (void)context;
+    char name[EDIT_MAX_FIELD];
+    snprintf(name, sizeof(name), "/%s", path);
+    check_grub_roots(check, name, text);
+    check_arguments(check, path, text, "options");
 }
 
 void check_loader(struct check *check)
 {
     struct plan *plan = &check->plan;
-    const char *config = plan_text(plan, "boot/grub/grub.cfg");
+    bool rpm = plan->system & SYSTEM_RPM;
+    const char *path = rpm ? "boot/grub2/grub.cfg" : "boot/grub/grub.cfg";
+    const char *config = plan_text(plan, path);
     if (plan_exists(plan, "etc/default/grub") && !config)
-        check_found(check, ERROR, "grub-no-config", "loader", "update-grub",
-                    "GRUB is installed, but has no /boot/grub/grub.cfg: it stops at its prompt");
-    check_grub_roots(check, config);
+        check_found(check, ERROR, "grub-no-config", "loader",
+                    rpm ? "grub2-mkconfig -o /boot/grub2/grub.cfg" : "update-grub",
+                    "GRUB is installed, but has no /%s: it stops at its prompt", path);
+    check_grub_roots(check, rpm ? "/boot/grub2/grub.cfg" : "/boot/grub/grub.cfg", config);
+    check_each_text(check, "boot/loader/entries", check_entry, NULL);
     check_grub_default(check);
     check_efi(check);
 }

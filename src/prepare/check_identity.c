@@ -86,6 +86,8 @@ void check_identity(struct check *check)
     check_initiator(check);
     check_names_in(check, "var/lib/dhcp", "", ".leases", "dhcp-leases",
                    "nodes ask for the address of the machine that the image is from");
+    check_names_in(check, "var/lib/dhclient", "", ".leases", "dhcp-leases",
+                   "nodes ask for the address of the machine that the image is from");
     check_names_in(check, "etc/udev/rules.d", "70-persistent-net", ".rules", "card-names",
                    "cards are called after MACs that no node has: eth0 is nobody's");
     if (plan_exists(&check->plan, "var/lib/systemd/random-seed"))

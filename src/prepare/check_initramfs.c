@@ -154,7 +154,7 @@ void check_kernels(struct check *check)
     struct plan *plan = &check->plan;
     struct tree_names kernels = kernels_list(plan->tree, &plan->arena);
     if (kernels.count == 0)
-        check_found(check, ERROR, "no-kernel", "loader", "apt-get install linux-image-amd64",
+        check_found(check, ERROR, "no-kernel", "loader", "install one",
                     "there is no kernel (/boot/vmlinuz-*): nothing can be booted");
     if (kernels.count > KERNELS_MAX)
         check_found(check, WARNING, "many-kernels", "loader", "remove those that nobody boots",

@@ -118,6 +118,8 @@ static void check_networkd(struct check *check)
                         "the boot card, too, networkd takes its address away",
                         names.names[i]);
     }
+    if (plan->system & SYSTEM_RPM && !plan_exists(plan, "usr/lib/systemd/systemd-networkd"))
+        return;
     if (!sysvinit_is_init(plan->tree) &&
         !plan_exists(plan, UNITS "multi-user.target.wants/systemd-networkd.service") &&
         plan_get(plan, UNITS "multi-user.target.wants/systemd-networkd.service")->kind != TREE_LINK)
@@ -186,20 +188,47 @@ static void check_all_fixed(struct check *check)
                                                 NULL},
                                     manager = {{"address1=", "mac-address=", "addresses="}, NULL},
                                     netplan = {{"macaddress:", "addresses:"}, "nameservers:"},
-                                    ifupdown = {{"address", "hwaddress"}, NULL};
+                                    ifupdown = {{"address", "hwaddress"}, NULL},
+                                    ifcfg = {{"HWADDR=", "IPADDR=", "IPADDR0="}, NULL};
     const char *text = plan_text(&check->plan, "etc/network/interfaces");
     check_each_text(check, "etc/systemd/network", check_fixed, &networkd);
     check_each_text(check, "etc/NetworkManager/system-connections", check_fixed, &manager);
     check_each_text(check, "etc/netplan", check_fixed, &netplan);
     check_each_text(check, "etc/network/interfaces.d", check_fixed, &ifupdown);
+    check_each_text(check, "etc/sysconfig/network-scripts", check_fixed, &ifcfg);
+    check_each_text(check, "etc/sysconfig/network", check_fixed, &ifcfg);
     if (text)
         check_fixed(check, "etc/network/interfaces", text, &ifupdown);
+}
+
+static void check_ifcfg(struct check *check, const char *path, const char *text,
+                        const void *context)
+{
+    const char *name = strrchr(path, '/') + 1;
+    (void)text;
+    if (str_has_prefix(name, "ifcfg-") && !str_eq(name, "ifcfg-lo"))
+        check_found(check, ERROR, "network-scripts", "system",
+                    "remove it, or have NetworkManager do it",
+                    "/%s is for %s, which sets that card up anew and takes it down at shutdown, "
+                    "the boot card, too: the disk is away then",
+                    path, (const char *)context);
+}
+
+/* Who reads files ifcfg-* and asks nobody about the boot card. */
+static void check_all_ifcfg(struct check *check)
+{
+    struct plan *plan = &check->plan;
+    if (plan_exists(plan, "etc/rc.d/init.d/network"))
+        check_each_text(check, "etc/sysconfig/network-scripts", check_ifcfg, "network.service");
+    if (plan_exists(plan, "usr/sbin/wicked"))
+        check_each_text(check, "etc/sysconfig/network", check_ifcfg, "wicked");
 }
 
 void check_network(struct check *check)
 {
     check_all_fixed(check);
     check_ifupdown(check);
+    check_all_ifcfg(check);
     check_network_manager(check);
     check_networkd(check);
     check_cloud_init(check);
@@ -228,20 +257,31 @@ static void check_iscsid(struct check *check)
                     value);
 }
 
+static bool has_initiator(struct check *check)
+{
+    struct plan *plan = &check->plan;
+    if (plan->system & SYSTEM_RPM)
+        return tree_exists(plan->tree, "usr/sbin/iscsid");
+    const char *status = tree_large_text(plan->tree, &plan->arena, "var/lib/dpkg/status");
+    return status && packages_installed(status, "open-iscsi");
+}
+
 void check_services(struct check *check)
 {
     struct plan *plan = &check->plan;
-    const char *status = tree_large_text(plan->tree, &plan->arena, "var/lib/dpkg/status");
-    if (!status || !packages_installed(status, "open-iscsi"))
+    bool rpm = plan->system & SYSTEM_RPM;
+    if (!has_initiator(check))
         check_found(check, ERROR, "open-iscsi", "initramfs", NULL,
-                    "open-iscsi is not installed: nothing can log in to the disk");
+                    "open-iscsi (iscsi-initiator-utils) is not installed: nothing can log in to "
+                    "the disk");
     if (!plan_exists(plan, "lib/systemd/systemd") && !sysvinit_is_init(plan->tree))
         check_found(check, ERROR, "no-systemd", "shutdown",
                     "nothing here: other init systems are not known so far",
                     "there is no systemd: what stops the network at shutdown before the disk is "
                     "written was not checked");
     check_iscsid(check);
-    if (!sysvinit_is_init(plan->tree) && !plan_exists(plan, UNITS "iscsid.service"))
+    if (!sysvinit_is_init(plan->tree) &&
+        !plan_exists(plan, rpm ? UNITS "iscsid.service.d/nodisk.conf" : UNITS "iscsid.service"))
         check_found(
             check, WARNING, "iscsid-takes-over", "system", NULL,
             "open-iscsi's own iscsid.service takes the session over: a second login, and two "

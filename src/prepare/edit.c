@@ -255,7 +255,8 @@ bool variable_get(const char *text, const char *name, char *buffer, size_t size)
 
 static bool loads_kernel(const char *line)
 {
-    static const char *const words[] = {"linux", "linux16", "linuxefi", "module", "module2"};
+    static const char *const words[] = {"linux",  "linux16", "linuxefi",
+                                        "module", "module2", "options"};
     size_t length = strcspn(line, " \t\n");
     for (size_t i = 0; i < ARRAY_SIZE(words); i++)
         if (strlen(words[i]) == length && strncmp(line, words[i], length) == 0)

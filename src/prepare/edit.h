@@ -40,9 +40,9 @@ char *hosts_edit(const char *text);
 /* The value of NAME=VALUE, the last of several, without quotes. False: there is none, or it is
  * longer than the buffer. */
 bool variable_get(const char *text, const char *name, char *buffer, size_t size);
-/* What the next kernel of grub.cfg is given as root=, the last of several; other systems', which
- * os-prober has found, are passed over. "": nothing, or longer than the buffer. False: there is no
- * further kernel. *cursor begins at the text's beginning. */
+/* What the next kernel of grub.cfg, or of a loader's entry, is given as root=, the last of several;
+ * other systems', which os-prober has found, are passed over. "": nothing, or longer than the
+ * buffer. False: there is no further kernel. *cursor begins at the text's beginning. */
 bool grub_next_root(const char **cursor, char *buffer, size_t size);
 
 /* The text with each line that sets it made a comment. free() it. */

@@ -2,10 +2,10 @@
  * (script/embed-files). */
 #pragma once
 
-#include "core/util.h"
+#include "prepare/plan.h"
 
 struct prepare_file {
-    const char *kind; /* of system: "debian" are those that all others have, too, but for its own */
+    const char *kind; /* of system; "debian" are those that the others have, too, but for its own */
     const char *step; /* of the recipe */
     const char *path;
     uint32_t mode;
@@ -14,3 +14,7 @@ struct prepare_file {
 };
 
 const struct prepare_file *prepare_files(size_t *ret_count);
+
+/* Plans all files of the step that are for this system; those that an administrator may have
+ * changed (below keep) only if they are not there. */
+void prepare_put_files(struct plan *plan, const char *keep);

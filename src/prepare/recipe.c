@@ -49,10 +49,13 @@ static const struct recipe_step steps[] = {
     {"card-names", "no name of a network card is bound to another machine's MAC", 0,
      step_card_names},
     {"random-seed", "no two nodes begin with the same one", 0, step_random_seed},
+    {"arguments", "the kernel has no arguments that are for another disk or network", SYSTEM_DRACUT,
+     step_arguments},
     {"initramfs-build", "the initramfs of each kernel has all of this in it", 0,
      step_initramfs_build},
     /* behind it: of a kernel without an initramfs GRUB writes down neither that nor a UUID */
     {"grub", "the kernel finds root by its UUID, whatever the disk is called", 0, step_grub},
+    {"labels", "SELinux knows what was written", SYSTEM_RPM, step_labels},
 };
 
 const struct recipe_step *recipe_steps(size_t *ret_count)
@@ -70,10 +73,10 @@ bool recipe_is_for(const struct recipe_step *step, unsigned system)
 static int check_system(const struct plan *plan, struct error *ret_error)
 {
     const struct tree *tree = plan->tree;
-    if (!(plan->system & SYSTEM_DPKG))
+    if (!(plan->system & (SYSTEM_DPKG | SYSTEM_RPM)))
         return error_set(ret_error, -EOPNOTSUPP,
-                         "%s is no Debian system (it has no /var/lib/dpkg/status): only Debian and "
-                         "what is made from it can be prepared so far",
+                         "%s has neither Debian's packages nor RPM's (no /var/lib/dpkg/status, "
+                         "/var/lib/rpm or /usr/lib/sysimage/rpm): it cannot be prepared so far",
                          tree->path);
     if (!tree_exists(tree, "lib/systemd/systemd") && !sysvinit_is_init(plan->tree))
         return error_set(ret_error, -EOPNOTSUPP,

@@ -49,3 +49,5 @@ void step_random_seed(struct plan *plan);
 void step_initramfs_build(struct plan *plan);
 void step_dracut(struct plan *plan);
 void step_dracut_shutdown(struct plan *plan);
+void step_arguments(struct plan *plan);
+void step_labels(struct plan *plan);

@@ -46,24 +46,6 @@ void step_packages(struct plan *plan)
     plan_command(plan, PLAN_BEFORE_FILES, why, argv);
 }
 
-/* All files of the step that Debian has, and with it the others; those that an administrator may
- * have changed (below keep) only if they are not there. */
-static void put_files(struct plan *plan, const char *keep)
-{
-    size_t count;
-    const struct prepare_file *files = prepare_files(&count);
-    for (size_t i = 0; i < count; i++) {
-        const struct prepare_file *file = &files[i];
-        if (!str_eq(file->step, plan->step) || !str_eq(file->kind, "debian"))
-            continue;
-        if (str_has_prefix(file->path, "etc/systemd/") && sysvinit_is_init(plan->tree))
-            continue;
-        if (keep && str_has_prefix(file->path, keep) && plan_exists(plan, file->path))
-            continue;
-        plan_file(plan, file->path, file->mode, file->data, file->size);
-    }
-}
-
 static void enable_for(struct plan *plan, const char *unit, const char *target, const char *where)
 {
     if (sysvinit_is_init(plan->tree))
@@ -81,7 +63,7 @@ static void enable(struct plan *plan, const char *unit)
 
 void step_files(struct plan *plan)
 {
-    put_files(plan, NULL);
+    prepare_put_files(plan, NULL);
 }
 
 /* The initramfs checks and mounts a file system whose type our file names. */
@@ -99,13 +81,15 @@ static void set_file_system(struct plan *plan, const char *path)
 
 void step_initramfs(struct plan *plan)
 {
-    put_files(plan, NULL);
+    prepare_put_files(plan, NULL);
     set_file_system(plan, "etc/initramfs-tools/conf.d/nodisk");
 }
 
 void step_network(struct plan *plan)
 {
-    put_files(plan, NULL);
+    prepare_put_files(plan, NULL);
+    if (!tree_exists(plan->tree, "usr/lib/systemd/systemd-networkd") && plan->system & SYSTEM_RPM)
+        return;
     enable_for(plan, "systemd-networkd.service", "multi-user.target", "/lib/systemd/system");
     enable_for(plan, "systemd-networkd.socket", "sockets.target", "/lib/systemd/system");
     if (!sysvinit_is_init(plan->tree) &&
@@ -124,13 +108,13 @@ void step_resolver(struct plan *plan)
 
 void step_up(struct plan *plan)
 {
-    put_files(plan, "etc/default/");
+    prepare_put_files(plan, "etc/default/");
     enable(plan, "nodisk-up.service");
 }
 
 void step_boot_record(struct plan *plan)
 {
-    put_files(plan, NULL);
+    prepare_put_files(plan, NULL);
     enable(plan, "nodisk-boot-record.service");
 }
 
@@ -138,8 +122,9 @@ void step_ssh_keys(struct plan *plan)
 {
     struct tree_names names = plan_list(plan, "etc/ssh");
     bool removed = false;
-    put_files(plan, NULL);
-    enable(plan, "nodisk-ssh-keys.service");
+    prepare_put_files(plan, NULL);
+    if (plan->system & SYSTEM_DPKG) /* others' sshd sees to its keys */
+        enable(plan, "nodisk-ssh-keys.service");
     for (size_t i = 0; i < names.count; i++)
         if (str_has_prefix(names.names[i], "ssh_host_") && strstr(names.names[i], "_key")) {
             plan_remove(plan, plan_format(plan, "etc/ssh/%s", names.names[i]));

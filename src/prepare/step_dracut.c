@@ -6,15 +6,10 @@ void step_dracut(struct plan *plan)
 {
     size_t count;
     const struct prepare_file *files = prepare_files(&count);
-    for (size_t i = 0; i < count; i++) {
-        const struct prepare_file *file = &files[i];
-        const char *path =
-            str_eq(file->kind, "dracut") && str_eq(file->step, plan->step) ? file->path
-            : str_eq(file->path, SYSTEM_SCRIPT_INITRAMFS_TOOLS)            ? SYSTEM_SCRIPT_DRACUT
-                                                                           : NULL;
-        if (path)
-            plan_file(plan, path, file->mode, file->data, file->size);
-    }
+    prepare_put_files(plan, NULL);
+    for (size_t i = 0; i < count; i++)
+        if (str_eq(files[i].path, SYSTEM_SCRIPT_INITRAMFS_TOOLS))
+            plan_file(plan, SYSTEM_SCRIPT_DRACUT, files[i].mode, files[i].data, files[i].size);
 }
 
 void step_dracut_shutdown(struct plan *plan)

@@ -40,6 +40,8 @@ void step_initiator_name(struct plan *plan)
 void step_leases(struct plan *plan)
 {
     remove_all(plan, "var/lib/dhcp", "", ".leases");
+    remove_all(plan, "var/lib/dhclient", "", ".leases");
+    remove_all(plan, "var/lib/wicked", "lease-", ".xml");
     remove_all(plan, "var/lib/NetworkManager", "", ".lease");
 }
 
@@ -53,4 +55,5 @@ void step_random_seed(struct plan *plan)
     plan_remove(plan, "var/lib/systemd/random-seed");
     plan_remove(plan, "var/lib/systemd/credential.secret");
     plan_remove(plan, "var/lib/urandom/random-seed");
+    plan_remove(plan, "var/lib/NetworkManager/secret_key");
 }

@@ -4,6 +4,7 @@
  */
 #include "prepare/edit.h"
 #include "prepare/interfaces.h"
+#include "prepare/kernel_args.h"
 #include "prepare/packages.h"
 
 #include <assert.h>
@@ -30,6 +31,14 @@ static void check_interfaces(const char *text)
     assert(found);
 }
 
+static void check_kernel_args(const char *text, const char *line_begins)
+{
+    char word[64];
+    cleanup_free char *dropped = kernel_args_drop(text, line_begins);
+    assert(dropped && strlen(dropped) <= strlen(text));
+    assert(!kernel_args_find(dropped, line_begins, word, sizeof(word)));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char value[64];
@@ -47,6 +56,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         assert(strnlen(value, sizeof(value)) < sizeof(value));
     for (const char *cursor = text; grub_next_root(&cursor, value, sizeof(value));)
         assert(strnlen(value, sizeof(value)) < sizeof(value));
+    check_kernel_args(text, "");
+    check_kernel_args(text, "GRUB_CMDLINE_LINUX");
     (void)packages_installed(text, "A");
     return 0;
 }

@@ -196,6 +196,29 @@ class DracutTree(Tree):
         return files
 
 
+class RpmTree(DracutTree):
+    """As an installation of Fedora or RHEL leaves it, with the loader's entries in /boot/loader."""
+
+    initramfs = f"boot/initramfs-{KERNEL}.img"
+    entry = f"boot/loader/entries/0123456789abcdef0123456789abcdef-{KERNEL}.conf"
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        shutil.rmtree(self.path("var/lib/dpkg"))
+        for name in ("usr/sbin/ifup", "etc/network/interfaces", f"boot/initrd.img-{KERNEL}"):
+            self.path(name).unlink()
+        for name in ("usr/lib/sysimage/rpm/rpmdb.sqlite", "usr/bin/dnf", "usr/sbin/iscsid", "usr/sbin/grubby",
+                     "usr/sbin/setfiles", "usr/sbin/NetworkManager", "boot/vmlinuz-0-rescue-0123456789abcdef",
+                     "var/lib/NetworkManager/secret_key", "boot/efi/EFI/BOOT/BOOTX64.EFI"):
+            self.put(name, "")
+        self.put("boot/grub2/grub.cfg", "insmod blscfg\nblscfg\n")
+        self.put(self.entry, "title Linux\nlinux /vmlinuz\noptions root=UUID=1-2 ro resume=UUID=3-4 quiet\n")
+        self.put("etc/default/grub", 'GRUB_ENABLE_BLSCFG=true\nGRUB_CMDLINE_LINUX="resume=UUID=3-4 quiet"\n')
+        self.put("etc/kernel/cmdline", "root=UUID=1-2 ro resume=UUID=3-4 quiet\n")
+        self.put("etc/selinux/config", "SELINUX=enforcing\nSELINUXTYPE=targeted\n")
+        self.put(self.initramfs, cpio({"init": b""}))
+
+
 def prepare(*arguments: str, code: int = 0) -> str:
     """Runs `nodisk prepare`; what it says on both its outputs."""
     result = subprocess.run([NODISK, "prepare", *arguments], capture_output=True, text=True, timeout=60)

@@ -55,6 +55,8 @@ install()
 	inst_multiple iscsid iscsiadm ip unshare chroot mount cp mknod mkdir cat sed grep readlink sleep \
 		blkid blockdev udevadm modprobe
 	inst_multiple -o ipconfig
+	# a card that is up keeps its name: it has to have the right one by then
+	inst_multiple -o /usr/lib/systemd/network/99-default.link /lib/systemd/network/99-default.link
 	# waits for the disk are not given up
 	[[ ! -e /etc/systemd/system.conf.d/nodisk.conf ]] || inst_simple /etc/systemd/system.conf.d/nodisk.conf
 	inst_simple "$moddir/nodisk-boot" /sbin/nodisk-boot
