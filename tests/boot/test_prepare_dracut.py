@@ -1,0 +1,126 @@
+"""A plain Debian with dracut, prepared by `nodisk prepare` and nothing else, is one that boots diskless.
+
+It has all of dracut's own modules for networks; the running system has NetworkManager beside ifupdown.
+"""
+
+import shutil
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from test_golden_image import ADDRESS, HANGS, MAC, NAME, Setup, check_running, debugfs
+
+from lab.nodisk import Nodisk
+from lab.prepared import make_image, plain_tar, prepare, snapshot, unpack
+from lab.process import wait_until
+from lab.qemu import Machine
+
+pytestmark = pytest.mark.full
+
+PACKAGES = ("linux-image-cloud-amd64", "systemd-sysv", "dbus", "udev", "openssh-server", "dracut", "dracut-network",
+            "e2fsprogs", "logsave", "iproute2", "netbase", "open-iscsi", "zstd", "libnss-myhostname", "ifupdown",
+            "isc-dhcp-client", "network-manager")
+AWAY = 15
+OTHER = "qx7other", "52:54:00:77:4e:12", "10.77.0.12"
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    root = tmp_path_factory.mktemp("plain") / "root"
+    unpack(plain_tar(PACKAGES), root)
+    yield root
+    shutil.rmtree(root)
+
+
+@pytest.fixture(scope="module")
+def image(plain: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A disk of it, prepared."""
+    work = tmp_path_factory.mktemp("disk")
+    yield make_image(plain, work)
+    shutil.rmtree(work)
+
+
+def test_a_real_debian(plain: Path) -> None:
+    """The doctor finds that nobody logs in, then nothing; a second run does nothing; undo gives all back."""
+    before = snapshot(plain)
+    assert "error: initramfs-no-script" in prepare(plain, "--check", code=1)
+    prepare(plain, "--root-uuid", str(uuid.uuid4()))
+    assert prepare(plain, "--check") == "nothing found\n"
+    assert prepare(plain) == "nothing to do: it is prepared\n"
+    prepare(plain, "--undo")
+    assert snapshot(plain) == before
+
+
+def check_card_is_left_alone(machine: Machine) -> None:
+    """By all that are there, also when they are started again."""
+    services = "networking.service systemd-networkd.service NetworkManager.service"
+    machine.run(f"systemctl restart {services}", timeout=600)
+    assert "dhclient" not in machine.run("cat /proc/[0-9]*/comm || true").output
+    assert ":unmanaged" in machine.run("nmcli -t -f DEVICE,STATE device | grep -v ^lo:", timeout=300).output
+    assert f"inet {ADDRESS}/24" in machine.run("ip -4 addr show").output
+
+
+@pytest.mark.parametrize("firmware", ["bios", "uefi"])
+def test_boot(server: Nodisk, image: Path, firmware: str) -> None:
+    """Comes up as itself, outlives its server, reboots and switches off in good order."""
+    node = server.add_node(NAME, MAC, ADDRESS, image)
+    server.start()
+    machine = Machine(server.namespace, NAME, MAC)
+    machine.firmware = firmware
+    with machine:
+        # it makes its SSH host keys, which takes long without hardware acceleration
+        machine.login(timeout=1500)
+        assert machine.run("systemctl is-system-running --wait", timeout=900).output == "running"
+        check_running(Setup(machine, node, server))
+        wait_until("the node phoning home", lambda: server.reported_up(node), 120)
+        # in no unit's hands
+        assert machine.run("cat /proc/$(cat /run/iscsid.pid)/cgroup").output in ("0::/", "0::/../..")
+        check_card_is_left_alone(machine)
+        server.kill()
+        time.sleep(AWAY)
+        server.start()
+        machine.run("echo kept >/root/kept", timeout=300)  # not synced: shutdown has to do it
+        here = len(machine.console.text)
+        begin = machine.seconds()
+        machine.start_command("systemctl reboot")
+        machine.login(timeout=1500, start=here)
+        print("rebooted after", machine.console.seconds_of(r"reboot: Restarting system", here) - begin)
+        assert machine.console.seconds_of(r"reboot: Restarting system", here) - begin < HANGS
+        assert machine.run("cat /root/kept").output == "kept"
+        begin = machine.seconds()
+        machine.start_command("systemctl poweroff")
+        off = machine.wait_off(HANGS)
+        print("off after", off - begin)
+        assert off - begin < HANGS
+    server.stop()
+    assert "needs_recovery" not in debugfs(node.disk, "show_super_stats -h")
+
+
+def test_two_nodes(server: Nodisk, image: Path) -> None:
+    """At once, of one image: each is itself. Their server is away when they log in."""
+    nodes = [server.add_node(*who, image) for who in ((NAME, MAC, ADDRESS), OTHER)]
+    server.start()
+    machines = [Machine(server.namespace, node.name, node.mac) for node in nodes]
+    try:
+        for machine in machines:
+            machine.power_on()
+        machines[0].console.expect(r"nodisk: logging in to", 900)
+        server.kill()
+        time.sleep(AWAY)
+        server.start()
+        identities = []
+        for node, machine in zip(nodes, machines):
+            machine.login(timeout=1800)
+            check_running_name(machine, node.name)
+            identities.append(machine.run("cat /etc/machine-id /etc/iscsi/initiatorname.iscsi").output.split())
+        assert not set(identities[0]) & set(identities[1])
+    finally:
+        for machine in machines:
+            machine.kill()
+
+
+def check_running_name(machine: Machine, name: str) -> None:
+    assert machine.run("hostname").output == name
+    assert machine.run("findmnt -no SOURCE /").output.startswith("/dev/sda")
