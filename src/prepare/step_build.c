@@ -22,7 +22,7 @@ static bool is_current(struct plan *plan, const char *path)
 static bool changes_initramfs(const struct plan *plan)
 {
     static const char *const made_from[] = {"etc/initramfs-tools/", "etc/dracut.conf.d/",
-                                            "usr/lib/dracut/"};
+                                            "usr/lib/dracut/", "etc/nodisk/"};
     for (size_t i = 0; i < plan->n_changes; i++)
         for (size_t j = 0; j < ARRAY_SIZE(made_from); j++)
             if (str_has_prefix(plan->changes[i].path, made_from[j]))

@@ -476,7 +476,7 @@ def test_grub_is_told_of_an_initramfs_that_is_new(tree: Tree, tmp_path: Path, de
 
 @pytest.mark.parametrize(("path", "reason"), [
     ("var/lib/dpkg/status", "neither Debian's packages nor RPM's"),
-    ("usr/lib/systemd/systemd", "has no systemd"),
+    ("usr/lib/systemd/systemd", "has neither systemd nor sysvinit-core"),
 ])
 def test_other_systems_are_refused(plain: Tree, path: str, reason: str) -> None:
     plain.path(path).unlink()

@@ -23,6 +23,8 @@ installkernel()
 	hostonly='' instmods '=drivers/net/ethernet' '=drivers/net/phy' '=drivers/net/mdio' '=drivers/net/usb' \
 		virtio_net virtio_pci vmxnet3 hv_netvsc xen-netfront af_packet 8021q
 	hostonly='' instmods iscsi_ibft iscsi_tcp sd_mod crc32c crc32c_generic crc32c_intel
+	# what the boot card may be below
+	[[ ! -e /etc/nodisk/boot-network ]] || hostonly='' instmods bridge bonding
 	# whatever root is, and the same image on a disk of its own: a virtual machine, or a try-out
 	hostonly='' instmods ext4 xfs btrfs virtio_blk virtio_scsi ahci nvme
 }
@@ -57,6 +59,7 @@ install()
 	inst_multiple -o ipconfig
 	# a card that is up keeps its name: it has to have the right one by then
 	inst_multiple -o /usr/lib/systemd/network/99-default.link /lib/systemd/network/99-default.link
+	[[ ! -e /etc/nodisk/boot-network ]] || inst_simple /etc/nodisk/boot-network
 	# waits for the disk are not given up
 	[[ ! -e /etc/systemd/system.conf.d/nodisk.conf ]] || inst_simple /etc/systemd/system.conf.d/nodisk.conf
 	inst_simple "$moddir/nodisk-boot" /sbin/nodisk-boot
