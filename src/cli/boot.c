@@ -42,7 +42,7 @@ static bool parse_until(const char *text, uint64_t *ret_usec)
 static int put_limit(const struct args *args, json_t *body)
 {
     const char *times = args_value(args, "times"), *until = args_value(args, "until");
-    uint64_t usec;
+    uint64_t usec = 0;
     char *end = NULL;
     unsigned long n = times ? strtoul(times, &end, 10) : 1;
     if (times && (*end || n < 1 || n > 1000000 || *times < '0' || *times > '9'))

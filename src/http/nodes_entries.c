@@ -75,8 +75,8 @@ static int open_file(const char *path, int *ret_fd, uint64_t *ret_size)
 static void reply_file(struct node_http *http, struct http_request *request,
                        const struct endpoint *peer, const char *path)
 {
-    int fd;
-    uint64_t size;
+    int fd = -1;
+    uint64_t size = 0;
     if (!path || open_file(path, &fd, &size) < 0)
         node_http_refuse(http, request, peer, 404, "no such file of an entry, or not readable\n");
     else
