@@ -208,14 +208,14 @@ static int look_at_loader(struct checking *c, const char *path, const uint8_t *d
 
 static int add_loader(struct checking *c, const char *path, struct error *ret_error)
 {
-    cleanup_fclose FILE *f = fopen(path, "re");
-    cleanup_free uint8_t *data = malloc(MAX_LOADER_SIZE);
-    if (!f)
-        return error_set(ret_error, -errno, "cannot open %s: %s", path, strerror(errno));
-    if (!data)
-        return error_set(ret_error, -ENOMEM, "out of memory");
     if (c->n_loaders == MAX_LOADERS)
         return error_set(ret_error, -E2BIG, "up to %u loaders can be named", MAX_LOADERS);
+    cleanup_fclose FILE *f = fopen(path, "re");
+    if (!f)
+        return error_set(ret_error, -errno, "cannot open %s: %s", path, strerror(errno));
+    cleanup_free uint8_t *data = malloc(MAX_LOADER_SIZE);
+    if (!data)
+        return error_set(ret_error, -ENOMEM, "out of memory");
     size_t size = fread(data, 1, MAX_LOADER_SIZE, f);
     return look_at_loader(c, path, data, size, ret_error);
 }

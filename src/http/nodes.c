@@ -343,7 +343,7 @@ static struct plan begin_script(struct node_http *http, const struct http_reques
 {
     sign_script(http, plan, mac, peer);
     struct plan begun = node_http_plan(http, request, catalog, mac);
-    if (begun.volume == plan->volume || node_http_may_have(http, peer, &begun, mac))
+    if (begun.node && (begun.volume == plan->volume || node_http_may_have(http, peer, &begun, mac)))
         return begun;
     return (struct plan){.kind = PLAN_STRANGER};
 }

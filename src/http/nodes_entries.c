@@ -66,9 +66,8 @@ static int open_file(const char *path, int *ret_fd, uint64_t *ret_size)
         return -errno;
     if (!S_ISREG(status.st_mode))
         return -EINVAL;
-    *ret_fd = fd;
+    *ret_fd = take_fd(&fd);
     *ret_size = (uint64_t)status.st_size;
-    fd = -1;
     return 0;
 }
 
