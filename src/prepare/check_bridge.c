@@ -94,7 +94,8 @@ static void check_netdev(struct check *check, const char *path, const char *text
 static void check_initramfs_has_it(struct check *check, const struct boot_network *network)
 {
     if ((network->bridge[0] || network->bond[0]) &&
-        !plan_exists(&check->plan, "etc/initramfs-tools/scripts/local-top/nodisk"))
+        !plan_exists(&check->plan, "etc/initramfs-tools/scripts/local-top/nodisk") &&
+        !plan_exists(&check->plan, "usr/lib/dracut/modules.d/91nodisk/module-setup.sh"))
         check_found(check, ERROR, "bridge-not-made", "initramfs", NULL,
                     "/" BOOT_NETWORK_FILE " wants %s above the boot card, and nothing in the "
                     "initramfs makes it",

@@ -519,9 +519,10 @@ OURS = ("iface vmbr0 inet manual\n\tbridge-ports enboot\n\tbridge-stp off\n\tbri
 
 
 def bridged(tree: Tree) -> None:
-    """A hypervisor's, whose boot card is under a bridge."""
+    """A hypervisor's, whose boot card is under a bridge: its initramfs is to have that."""
     tree.put("etc/network/interfaces", PROXMOX)
-    tree.run("--no-commands", "--root-uuid", UUID, "--bridge", "vmbr0")
+    said = tree.run("--no-commands", "--root-uuid", UUID, "--bridge", "vmbr0")
+    assert f"update-initramfs -u -k {KERNEL}" in said
 
 
 def test_a_bridge_of_proxmox_is_made_by_the_initramfs(tree: Tree) -> None:
