@@ -115,10 +115,13 @@ bool interfaces_next(const char **cursor, struct interfaces_stanza *ret_stanza)
 static bool is_replaced(const char *key)
 {
     static const char *const words[] = {
-        "address",       "netmask",       "network",        "broadcast",       "gateway",
-        "pointopoint",   "hwaddress",     "metric",         "bridge-ports",    "bridge-stp",
-        "bridge-fd",     "bridge-hw",     "bridge-maxwait", "bridge-waitport", "bridge-hello",
-        "bridge-maxage", "address-purge", "hostname",       "client",          "leasehours",
+        "address",        "netmask",         "network",
+        "broadcast",      "gateway",         "pointopoint",
+        "hwaddress",      "metric",          "bridge-ports",
+        "bridge-stp",     "bridge-fd",       "bridge-hw",
+        "bridge-maxwait", "bridge-waitport", "bridge-hello",
+        "bridge-maxage",  "address-purge",   "bridge-ports-condone-regex",
+        "hostname",       "client",          "leasehours",
         "leasetime",
     };
     return is_one_of(key, words, ARRAY_SIZE(words));
@@ -137,11 +140,14 @@ static bool is_bridge_s(const struct line *line, const char *bridge)
     return !str_eq(word, "inet6");
 }
 
+/* ifupdown2 would take the guests of hypervisors out of it, which it does not know. */
+#define GUESTS_STAY "\tbridge-ports-condone-regex ^(tap|veth|vnet|fwpr|fwln|lxc)\n"
+
 static void put_stanza(FILE *file, const char *bridge, const char *port)
 {
     fprintf(file,
             "iface %s inet manual\n\tbridge-ports %s\n\tbridge-stp off\n\tbridge-fd 0\n"
-            "\taddress-purge no\n",
+            "\taddress-purge no\n" GUESTS_STAY,
             bridge, port);
 }
 

@@ -514,8 +514,9 @@ PROXMOX = ("auto lo\niface lo inet loopback\n\niface eno1 inet manual\n\nauto vm
            "\taddress 192.0.2.7/24\n\tgateway 192.0.2.1\n\tbridge-ports eno1\n\tbridge_stp off\n"
            "\tbridge-vlan-aware yes\n\tbridge-vids 2-4094\n\nauto vmbr1\niface vmbr1 inet manual\n"
            "\tbridge-ports none\n\tbridge-stp off\n")
+GUESTS = "\tbridge-ports-condone-regex ^(tap|veth|vnet|fwpr|fwln|lxc)\n"
 OURS = ("iface vmbr0 inet manual\n\tbridge-ports enboot\n\tbridge-stp off\n\tbridge-fd 0\n\taddress-purge no\n"
-        "\tbridge-vlan-aware yes\n\tbridge-vids 2-4094\n\nauto vmbr1\niface vmbr1")
+        f"{GUESTS}\tbridge-vlan-aware yes\n\tbridge-vids 2-4094\n\nauto vmbr1\niface vmbr1")
 
 
 def bridged(tree: Tree) -> None:
@@ -547,7 +548,7 @@ def test_a_bridge_that_ifupdown_has_not_heard_of(tree: Tree) -> None:
     tree.run("--no-commands", "--root-uuid", UUID, "--bridge", "br0", "--bond", "bond0", "--bond-cards", "ens4 eno*")
     text = tree.path("etc/network/interfaces").read_text()
     assert text.endswith("\nauto br0\niface br0 inet manual\n\tbridge-ports bond0\n\tbridge-stp off\n\tbridge-fd 0\n"
-                         "\taddress-purge no\n")
+                         f"\taddress-purge no\n{GUESTS}")
     assert tree.path("etc/nodisk/boot-network").read_text().endswith(
         "BRIDGE='br0'\nBOND='bond0'\nBOND_CARDS='ens4 eno*'\n")
     tree.make_initramfs()

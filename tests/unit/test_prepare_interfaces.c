@@ -3,6 +3,8 @@
 
 #include "prepare/interfaces.h"
 
+#define GUESTS "\tbridge-ports-condone-regex ^(tap|veth|vnet|fwpr|fwln|lxc)\n"
+
 static const char text[] = "auto vmbr0\n"
                            "iface lo inet loopback\n"
                            "iface vmbr0 inet static\n"
@@ -46,8 +48,7 @@ static void a_bridge_becomes_one_that_is_there(void **state)
                               "\tbridge-ports enboot\n"
                               "\tbridge-stp off\n"
                               "\tbridge-fd 0\n"
-                              "\taddress-purge no\n"
-                              "\tbridge-vids 2-4094\n"
+                              "\taddress-purge no\n" GUESTS "\tbridge-vids 2-4094\n"
                               "\tup ip route add 192.0.2.128/25 dev vmbr0\n"
                               "iface vmbr0 inet6 auto\n"
                               "\taddress 2001:db8::7/64\n"
@@ -65,7 +66,7 @@ static void a_bridge_that_is_missing_is_added(void **state)
     cleanup_free char *edited = interfaces_edit("iface lo inet loopback", "br0", "bond0");
     assert_string_equal(edited, "iface lo inet loopback\n\nauto br0\niface br0 inet manual\n"
                                 "\tbridge-ports bond0\n\tbridge-stp off\n\tbridge-fd 0\n"
-                                "\taddress-purge no\n");
+                                "\taddress-purge no\n" GUESTS);
 }
 
 static void long_words_are_cut(void **state)
