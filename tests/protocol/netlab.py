@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from daemon import Daemon
+from daemon import Daemon, wait_until
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from lab.netns import Namespace  # noqa: E402
@@ -101,6 +101,9 @@ class NetLab:
             nodad = ["nodad"] if ":" in address else []  # it can be used at once
             namespace.run("ip", "addr", "add", address, "dev", "eth0", *nodad)
         namespace.run("ip", "link", "set", "eth0", "up")
+        # The kernel tells the bridge of the cable some time later; until then it drops what comes in.
+        wait_until(lambda: "state forwarding" in self.server.run("bridge", "link", "show", "dev", name).stdout,
+                   f"the bridge to forward what {name} sends")
         return namespace
 
     def daemon(self, subnets: str = SUBNET, **keys: str) -> LabDaemon:
