@@ -1,6 +1,7 @@
 #include "cli/script_files.h"
 
 #include "core/directory.h"
+#include "core/read_at.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,29 +16,13 @@ static bool has_suffix(const char *text, const char *suffix)
     return n > m && str_eq(text + n - m, suffix);
 }
 
-static int read_up_to(int fd, char *buffer, size_t size)
-{
-    size_t done = 0;
-    while (done < size) {
-        ssize_t n = pread(fd, buffer + done, size - done, (off_t)done);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        if (n == 0)
-            break;
-        done += (size_t)n;
-    }
-    return (int)done;
-}
-
 static bool begins_as_script(const struct script_files *files, const char *name)
 {
     char magic[6];
     cleanup_close int fd = -1;
     uint64_t size;
     return directory_open_file(files->directory, name, &fd, &size) >= 0 &&
-           read_up_to(fd, magic, sizeof(magic)) == (int)sizeof(magic) &&
+           read_at(fd, magic, sizeof(magic), 0) == (ssize_t)sizeof(magic) &&
            memcmp(magic, "#!ipxe", sizeof(magic)) == 0;
 }
 
@@ -147,7 +132,7 @@ int script_files_read(const struct script_files *files, const char *name, char *
     char *text = malloc((size_t)size + 1);
     if (!text)
         return error_set(ret_error, -ENOMEM, "out of memory");
-    r = read_up_to(fd, text, (size_t)size);
+    r = (int)read_at(fd, text, (size_t)size, 0);
     if (r < 0) {
         free(text);
         return error_set(ret_error, r, "cannot read %s/%s: %s", files->path, name, strerror(-r));
