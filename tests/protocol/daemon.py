@@ -268,6 +268,14 @@ def listing(directory: str, look: Callable[[Path], T]) -> list[T]:
     return found
 
 
+def is_gone(pid: int) -> bool:
+    """Whether a process is no more; one that nobody has waited for yet is none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    except OSError:
+        return True
+
+
 def need(*programs: str) -> None:
     """Skips the test if one of them is not there."""
     for program in programs:

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from daemon import BASE_IQN, ROOT, wait_until
+from daemon import BASE_IQN, ROOT, is_gone, wait_until
 from iscsilab import SanDaemon
 from netlab import SUBNET
 from test_newcomers import MACS, REGISTER, Machine
@@ -45,14 +45,6 @@ class Hooks:
 @pytest.fixture
 def hooks(tmp_path):
     return Hooks(tmp_path)
-
-
-def alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return "Z" not in Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
 
 
 def wait_for_pid(path: Path) -> int:
@@ -154,12 +146,12 @@ sleep 1000
     daemon.ok("node", "add", "web1", "--mac", MACS[0])
     machine.lease()
     found = [wait_for_pid(path) for path in pids]
-    assert all(alive(pid) for pid in found)
+    assert not any(map(is_gone, found))
     if how == signal.SIGKILL:
         daemon.kill()
     else:
         daemon.stop()
-    wait_until(lambda: not any(alive(pid) for pid in found), "hooks", seconds=30)
+    wait_until(lambda: all(map(is_gone, found)), "hooks", seconds=30)
     daemon.start()  # nothing of its sockets was kept either
 
 

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 import pytest
-from daemon import NODISK, Daemon, wait_until
+from daemon import NODISK, Daemon, is_gone, wait_until
 
 MIB = 1 << 20
 SIZE = 24 * MIB
@@ -81,13 +81,6 @@ def children_of(daemon, program: str) -> list[int]:
             if name == program and state != "Z" and int(parent) == daemon.process.pid:
                 found.append(int(stat.parent.name))
     return found
-
-
-def is_gone(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
-    except OSError:
-        return True
 
 
 FORMATS = {
