@@ -10,30 +10,18 @@
 
 const char *adopt_add_prefix(struct adopt_match *match, const char *text)
 {
-    static const char wrong[] = "must be the beginning of a MAC, such as 52:54:00";
-    struct adopt_prefix prefix = {.size = 0};
-    char separator = text[0] && text[1] ? text[2] : '\0';
     if (match->n_prefixes == ADOPT_MAX_PREFIXES)
         return "are more than 16";
-    while (*text && prefix.size < sizeof(prefix.bytes)) {
-        int high = hex_value(text[0]), low = high < 0 ? -1 : hex_value(text[1]);
-        if (low < 0)
-            return wrong;
-        prefix.bytes[prefix.size++] = (uint8_t)(high << 4 | low);
-        text += 2;
-        if ((separator == ':' || separator == '-') && *text == separator && text[1])
-            text++;
-    }
-    if (*text || prefix.size == 0)
-        return wrong;
-    match->prefixes[match->n_prefixes++] = prefix;
+    if (mac_prefix_parse(text, &match->prefixes[match->n_prefixes]) < 0)
+        return "must be the beginning of a MAC, such as 52:54:00";
+    match->n_prefixes++;
     return NULL;
 }
 
 static bool has_prefix(const struct adopt_match *match, struct mac_address mac)
 {
     for (size_t i = 0; i < match->n_prefixes; i++)
-        if (memcmp(match->prefixes[i].bytes, mac.bytes, match->prefixes[i].size) == 0)
+        if (mac_prefix_has(&match->prefixes[i], mac))
             return true;
     return match->n_prefixes == 0;
 }

@@ -9,19 +9,15 @@
  */
 #pragma once
 
+#include "core/mac_prefix.h"
 #include "registry/registry.h"
 
 #define ADOPT_MAX_PREFIXES 16
 #define ADOPT_TEXT_MAX     127
 
-struct adopt_prefix {
-    uint8_t bytes[6];
-    size_t size; /* bytes that are given, 1..6 */
-};
-
 /* Each "" is any; the others are patterns with * and ?, whatever the case of letters. */
 struct adopt_match {
-    struct adopt_prefix prefixes[ADOPT_MAX_PREFIXES]; /* one of them; none: any */
+    struct mac_prefix prefixes[ADOPT_MAX_PREFIXES]; /* one of them; none: any */
     size_t n_prefixes;
     char subnet[ADOPT_TEXT_MAX + 1];
     char circuit_id[ADOPT_TEXT_MAX + 1];

@@ -426,6 +426,15 @@ static void put_renew(FILE *f, struct mac_address mac, const struct boot_site *s
     put_start_over(f, PENDING_SECONDS, mac, site);
 }
 
+/* Once, and then it gets its script, also if it could say nothing. */
+static void put_tell(FILE *f, struct mac_address mac, const struct boot_site *site)
+{
+    fprintf(f, "goto tell\n:again\nsleep %u\n:tell\nchain --timeout " FETCH_TIMEOUT " --replace ",
+            RETRY_SECONDS);
+    script_put_url(f, "boot.ipxe", mac, site->base_url);
+    fprintf(f, "&" BOOT_TOLD_QUERY "=1%s || goto again\n", facts_query);
+}
+
 static void put_adopted(FILE *f, const char *node, struct mac_address mac,
                         const struct boot_site *site)
 {
@@ -485,6 +494,9 @@ static void put_script(FILE *f, const struct plan *plan, struct mac_address mac,
                  "what it is to boot could not be written down; on the server: see the log of "
                  "nodisk",
                  mac, site);
+        break;
+    case PLAN_TELL:
+        put_tell(f, mac, site);
         break;
     case PLAN_VOLUME:
         put_volume(f, plan, mac, site);

@@ -33,6 +33,8 @@ enum boot_ipv4_way {
  * to nothing, for the menu to say. */
 #define BOOT_CHOICE_QUERY "entry"
 #define BOOT_FAILED_QUERY "failed"
+/* The node was asked what it is, so that this is no machine that waits to become a node. */
+#define BOOT_TOLD_QUERY   "told"
 
 struct boot_ipv4 {
     uint32_t address, mask, router; /* router 0: none */

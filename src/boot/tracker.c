@@ -22,11 +22,17 @@ struct node_boot {
     struct reached stages[BOOT_STAGES];
 };
 
+struct told {
+    uint64_t boot_id; /* the boot in which it was */
+    struct facts facts;
+};
+
 struct boot_tracker {
     struct registry *registry;
     struct catalog_slot *catalog;
     pthread_mutex_t lock; /* protects all below */
     struct idmap boots;   /* struct node_boot by node id */
+    struct idmap told;    /* struct told by node id */
     /* Who was given which address last, both ways: one MAC for an address, one address for a MAC.
      */
     struct idmap mac_of;     /* by IPv4 address: pack_mac() */
@@ -313,6 +319,52 @@ uint32_t boot_tracker_failures(struct boot_tracker *tracker, uint64_t node_id)
     return failures;
 }
 
+/* --- what it is --- */
+
+/* With the lock held. */
+static struct told *find_told(struct boot_tracker *tracker, uint64_t node_id)
+{
+    struct told *told = idmap_get(&tracker->told, node_id);
+    if (told || !(told = calloc(1, sizeof(*told))))
+        return told;
+    if (idmap_put(&tracker->told, node_id, told) < 0) {
+        free(told);
+        return NULL;
+    }
+    return told;
+}
+
+void boot_tracker_set_facts(struct boot_tracker *tracker, uint64_t node_id,
+                            const struct facts *facts)
+{
+    pthread_mutex_lock(&tracker->lock);
+    const struct node_boot *boot = idmap_get(&tracker->boots, node_id);
+    struct told *told = find_told(tracker, node_id);
+    if (told)
+        *told = (struct told){boot ? boot->boot_id : 0, *facts};
+    pthread_mutex_unlock(&tracker->lock);
+}
+
+bool boot_tracker_facts(struct boot_tracker *tracker, uint64_t node_id, struct facts *ret_facts,
+                        bool *ret_now)
+{
+    pthread_mutex_lock(&tracker->lock);
+    const struct node_boot *boot = idmap_get(&tracker->boots, node_id);
+    const struct told *told = idmap_get(&tracker->told, node_id);
+    if (told) {
+        *ret_facts = told->facts;
+        *ret_now = boot && boot->boot_id == told->boot_id;
+    }
+    pthread_mutex_unlock(&tracker->lock);
+    return told;
+}
+
+static bool facts_of_node(void *context, uint64_t node_id, struct facts *ret_facts)
+{
+    bool now;
+    return boot_tracker_facts(context, node_id, ret_facts, &now);
+}
+
 /* --- who wants to know --- */
 
 static uint32_t count_failures(void *context, uint64_t node_id)
@@ -413,6 +465,7 @@ struct stage_provider boot_tracker_provider(struct boot_tracker *tracker)
                                    .address_of = address_of_mac,
                                    .failures = count_failures,
                                    .forget_failures = forget_failures,
+                                   .facts = facts_of_node,
                                    .subscribe = subscribe,
                                    .unsubscribe = unsubscribe,
                                    .context = tracker};
@@ -496,6 +549,9 @@ void boot_tracker_free(struct boot_tracker *tracker)
     while (idmap_any(&tracker->boots, &id))
         free(idmap_remove(&tracker->boots, id));
     idmap_free(&tracker->boots);
+    while (idmap_any(&tracker->told, &id))
+        free(idmap_remove(&tracker->told, id));
+    idmap_free(&tracker->told);
     idmap_free(&tracker->mac_of);
     idmap_free(&tracker->address_of);
     pthread_mutex_destroy(&tracker->lock);

@@ -50,6 +50,13 @@ bool boot_tracker_decide(struct boot_tracker *tracker, uint64_t node_id, bool tr
 /* Boots of this node in a row that failed, before the last one. */
 uint32_t boot_tracker_failures(struct boot_tracker *tracker, uint64_t node_id);
 
+/* What the node has said of itself in the boot under way. Without memory it has not. */
+void boot_tracker_set_facts(struct boot_tracker *tracker, uint64_t node_id,
+                            const struct facts *facts);
+/* What it has said last; false: nothing since this daemon runs. *ret_now: in the boot under way. */
+bool boot_tracker_facts(struct boot_tracker *tracker, uint64_t node_id, struct facts *ret_facts,
+                        bool *ret_now);
+
 /* Something that is no stage, as an event on a line, for all who watch. */
 void boot_tracker_tell(struct boot_tracker *tracker, const char *json_line);
 

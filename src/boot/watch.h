@@ -5,6 +5,7 @@
 #pragma once
 
 #include "boot/stage.h"
+#include "core/facts.h"
 #include "core/net.h"
 #include "registry/catalog.h"
 
@@ -37,6 +38,8 @@ struct stage_provider {
     uint32_t (*failures)(void *context, uint64_t node_id);
     /* They do not matter any more. NULL: likewise. */
     void (*forget_failures)(void *context, uint64_t node_id);
+    /* What a node has said of itself last; false: nothing. NULL: likewise. */
+    bool (*facts)(void *context, uint64_t node_id, struct facts *ret_facts);
     /* From here on every event goes to the listener... */
     void (*subscribe)(void *context, struct stage_listener *listener);
     /* ... and after this returns, none does any more. */

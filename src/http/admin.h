@@ -41,6 +41,7 @@ struct admin_settings {
     struct registry *registry;
     struct storage *storage;
     struct catalog_slot *catalog;
+    struct policy_slot *policy;          /* rules of the configuration; NULL: none */
     uint32_t fallback_after;             /* as in struct plan_moment */
     struct pending *pending;             /* NULL: nobody waits to become a node */
     const struct stage_provider *stages; /* NULL: nobody follows the boots yet */

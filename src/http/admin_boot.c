@@ -202,11 +202,18 @@ void admin_clear_boot_rules(struct call *call)
 
 /* --- plans --- */
 
+/* "group", "rule night" */
+static json_t *source_to_json(enum plan_source source, const char *name)
+{
+    return json_sprintf("%s%s%s", plan_source_name(source), name && *name ? " " : "",
+                        name ? name : "");
+}
+
 static json_t *candidate_to_json(const struct plan_candidate *c)
 {
     char target[BOOT_TARGET_SIZE];
     json_t *json =
-        json_pack("{s:s, s:s, s:s}", "rule", plan_source_name(c->source), "target",
+        json_pack("{s:o, s:s, s:s}", "rule", source_to_json(c->source, c->name), "target",
                   boot_target_format(&c->target, target), "verdict", plan_verdict_name(c->verdict));
     if (c->rule && c->rule->set_at)
         json_object_set_new(json, "set_at", json_integer((json_int_t)c->rule->set_at));
@@ -223,22 +230,45 @@ static uint32_t failures_of(const struct admin *admin, const struct catalog_node
     return p && p->failures ? p->failures(p->context, node->id) : 0;
 }
 
+/* The address that it had last, or has. */
+static bool peer_of(const struct admin *admin, const struct catalog_node *node,
+                    struct endpoint *ret_peer)
+{
+    const struct stage_provider *p = admin->settings.stages;
+    uint32_t address = p && p->address_of ? p->address_of(p->context, node->macs[0]) : 0;
+    *ret_peer = endpoint_of_ipv4(address ? address : node->address, 0);
+    return address || node->address;
+}
+
+static bool facts_of(const struct admin *admin, const struct catalog_node *node,
+                     struct facts *ret_facts)
+{
+    const struct stage_provider *p = admin->settings.stages;
+    return p && p->facts && p->facts(p->context, node->id, ret_facts);
+}
+
 json_t *boot_plan_to_json(const struct admin *admin, const struct catalog *catalog,
                           const struct catalog_node *node)
 {
+    cleanup_policy struct policy *policy = policy_slot_get(admin->settings.policy);
+    struct endpoint peer;
+    struct facts facts;
     const struct plan_moment moment = {.now = clock_wall_usec(),
+                                       .policy = policy,
+                                       .facts = facts_of(admin, node, &facts) ? &facts : NULL,
+                                       .peer = peer_of(admin, node, &peer) ? &peer : NULL,
                                        .failures = failures_of(admin, node),
                                        .fallback_after = admin->settings.fallback_after};
-    struct plan_candidate candidates[PLAN_SOURCES];
+    struct plan_candidate candidates[PLAN_MAX_CANDIDATES];
     char target[BOOT_TARGET_SIZE];
     size_t n = plan_explain(catalog, node, &moment, candidates);
     const struct plan plan = plan_for_node(catalog, node, &moment);
     json_t *list = json_array();
     for (size_t i = 0; i < n; i++)
         json_array_append_new(list, candidate_to_json(&candidates[i]));
-    return json_pack("{s:s, s:s, s:s, s:s?, s:I, s:o}", "node", node->name, "target",
+    return json_pack("{s:s, s:s, s:o, s:s?, s:I, s:o}", "node", node->name, "target",
                      boot_target_format(&plan.target, target), "rule",
-                     plan_source_name(plan.source), "volume",
+                     source_to_json(plan.source, plan.rule), "volume",
                      plan.volume ? plan.volume->name : NULL, "failures",
                      (json_int_t)moment.failures, "candidates", list);
 }

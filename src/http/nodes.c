@@ -143,6 +143,15 @@ struct plan node_http_plan(const struct node_http *http, const struct http_reque
     };
     if (chosen && boot_target_parse(chosen, &moment.chosen) < 0)
         moment.chosen.kind = BOOT_TARGET_NONE;
+    cleanup_policy struct policy *policy = policy_slot_get(http->settings.policy);
+    struct facts facts;
+    struct endpoint peer;
+    bool now = false;
+    if (policy && boot_tracker_facts(http->settings.tracker, node->id, &facts, &now) && now)
+        moment.facts = &facts;
+    if (http_peer(request, &peer))
+        moment.peer = &peer;
+    moment.policy = policy;
     return plan_for_node(catalog, node, &moment);
 }
 
@@ -336,13 +345,19 @@ static enum plan_kind meet_unknown(struct node_http *http, const struct endpoint
     return old ? PLAN_RENEW : PLAN_PENDING;
 }
 
-/* That it asks may begin a boot, for which another plan holds. */
+/* That it asks may begin a boot, for which another plan holds. facts: that it was asked for; NULL:
+ * it was not. */
 static struct plan begin_script(struct node_http *http, const struct http_request *request,
                                 const struct plan *plan, const struct catalog *catalog,
-                                struct mac_address mac, const struct endpoint *peer)
+                                struct mac_address mac, const struct endpoint *peer,
+                                const struct facts *facts)
 {
     sign_script(http, plan, mac, peer);
+    if (facts)
+        boot_tracker_set_facts(http->settings.tracker, plan->node->id, facts);
     struct plan begun = node_http_plan(http, request, catalog, mac);
+    if (begun.node && begun.untold && !facts)
+        return (struct plan){.kind = PLAN_TELL, .node = begun.node};
     if (begun.node && (begun.volume == plan->volume || node_http_may_have(http, peer, &begun, mac)))
         return begun;
     return (struct plan){.kind = PLAN_STRANGER};
@@ -354,16 +369,17 @@ static struct plan make_plan(struct node_http *http, const struct http_request *
                              struct mac_address mac)
 {
     struct plan plan = node_http_plan(http, request, catalog, mac);
-    struct facts facts;
+    struct facts facts = {.memory = 0};
     bool tells = facts_read(query_value, (void *)request, &facts);
+    bool told = http_query(request, BOOT_TOLD_QUERY);
     if (!plan.node)
         plan.kind = meet_unknown(http, peer, mac, tells ? &facts : NULL);
-    else if (tells && prove(http, peer, plan.node, mac) != PROOF_AGAINST)
+    else if (tells && !told && prove(http, peer, plan.node, mac) != PROOF_AGAINST)
         plan = (struct plan){.kind = PLAN_ADOPTED, .node = plan.node};
     else if (!node_http_may_have(http, peer, &plan, mac))
         plan = (struct plan){.kind = PLAN_STRANGER};
     else if (is_ipxe(request))
-        plan = begin_script(http, request, &plan, catalog, mac, peer);
+        plan = begin_script(http, request, &plan, catalog, mac, peer, told ? &facts : NULL);
     return plan;
 }
 
@@ -374,7 +390,8 @@ static void note_plan(struct node_http *http, const struct plan *plan)
     bool fallback = plan_is_fallback(plan->source);
     bool tries = plan->kind == PLAN_VOLUME && !fallback && !plan->chosen;
     char target[BOOT_TARGET_SIZE];
-    if (!plan->node || plan->kind == PLAN_ADOPTED || plan->kind == PLAN_NO_NOTE)
+    if (!plan->node || plan->kind == PLAN_ADOPTED || plan->kind == PLAN_NO_NOTE ||
+        plan->kind == PLAN_TELL)
         return;
     if (boot_tracker_decide(settings->tracker, plan->node->id, tries) && fallback &&
         settings->fell_back)

@@ -22,6 +22,7 @@
 #include "boot/tracker.h"
 #include "core/counter.h"
 #include "core/net.h"
+#include "registry/policy.h"
 
 #include <jansson.h>
 
@@ -125,10 +126,11 @@ struct node_http_settings {
     /* False: a machine with this address that is no node is not to be registered. */
     bool (*registers)(void *context, const struct endpoint *peer,
                       struct node_http_place *ret_place);
-    struct boot_ways ways;   /* of nodes that have none of their own */
-    uint32_t menu_timeout;   /* seconds; 0: menus wait for ever */
-    uint32_t fallback_after; /* failed boots in a row; 0: nobody falls back */
-    const char *memtest;     /* directory of memtest86+x64.bin and .efi */
+    struct policy_slot *policy; /* rules of the configuration; NULL: none */
+    struct boot_ways ways;      /* of nodes that have none of their own */
+    uint32_t menu_timeout;      /* seconds; 0: menus wait for ever */
+    uint32_t fallback_after;    /* failed boots in a row; 0: nobody falls back */
+    const char *memtest;        /* directory of memtest86+x64.bin and .efi */
     /* A boot has taken what a rule for some boots has said: this is left of it. Several threads at
      * once. NULL: nobody cares. */
     void (*claimed)(void *context, const char *node, const char *target, uint32_t left);

@@ -29,7 +29,7 @@ static void done(struct node_http_question *question, const struct node_http_say
 /* A node that is told to wait, or to ask as somebody else, is not to boot anything yet. */
 static bool is_decided(const struct plan *plan)
 {
-    return plan->node && plan->kind != PLAN_ADOPTED;
+    return plan->node && plan->kind != PLAN_ADOPTED && plan->kind != PLAN_TELL;
 }
 
 bool node_http_ask(struct node_http *http, struct http_request *request,

@@ -106,10 +106,18 @@ static void hide(const struct chap_credentials **chap, struct chap_credentials *
 static int show_boot(const struct node_http *http, const struct node_script_machine *m,
                      const struct endpoint *local, json_t *parts, struct error *ret_error)
 {
+    cleanup_policy struct policy *policy = policy_slot_get(http->settings.policy);
+    const struct endpoint peer = endpoint_of_ipv4(m->node->address, 0);
+    struct facts facts;
+    bool now;
     const struct plan_moment moment = {
         .now = clock_wall_usec(),
         .failures = boot_tracker_failures(http->settings.tracker, m->node->id),
         .fallback_after = http->settings.fallback_after,
+        .policy = policy,
+        .facts =
+            boot_tracker_facts(http->settings.tracker, m->node->id, &facts, &now) ? &facts : NULL,
+        .peer = m->node->address ? &peer : NULL,
     };
     struct plan plan = plan_for_mac(m->catalog, m->mac, &moment);
     struct chap_credentials chap = {0}, elsewhere = {0};
@@ -122,7 +130,6 @@ static int show_boot(const struct node_http *http, const struct node_script_mach
         hide(&volume.chap, &elsewhere);
         plan.volume = &volume;
     }
-    const struct endpoint peer = endpoint_of_ipv4(node.address, 0);
     cleanup_free char *text = node_http_render(http, &plan, m->mac, &peer, local, m->catalog);
     if (!text)
         return error_set(ret_error, -ENOMEM, "out of memory");

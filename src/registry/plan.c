@@ -7,6 +7,7 @@ static const char *const source_names[PLAN_SOURCES] = {
     [PLAN_BY_SITE_FALLBACK] = "default, fallback",
     [PLAN_BY_NODE] = "node",
     [PLAN_BY_GROUP_TEMPORARY] = "group, temporary",
+    [PLAN_BY_POLICY] = "rule",
     [PLAN_BY_GROUP] = "group",
     [PLAN_BY_SITE_TEMPORARY] = "default, temporary",
     [PLAN_BY_SITE] = "default",
@@ -16,6 +17,7 @@ static const char *const source_names[PLAN_SOURCES] = {
 static const char *const verdict_names[] = {
     [PLAN_DECIDES] = "decides", [PLAN_OVERRULED] = "overruled", [PLAN_USED_UP] = "used up",
     [PLAN_OVER] = "over",       [PLAN_NOT_YET] = "not yet",     [PLAN_IMPOSSIBLE] = "impossible",
+    [PLAN_UNTOLD] = "not told",
 };
 
 const char *plan_source_name(enum plan_source source)
@@ -153,6 +155,42 @@ static void add_rule(struct candidates *c, enum plan_source source, const struct
         add(c, source, &rules->slots[slot].target, &rules->slots[slot]);
 }
 
+/* What cannot be decided yet decides nothing, and neither does what is not shown: but one that can
+ * be done is. */
+static void add_policy(struct candidates *c, const struct policy_rule *rule, enum policy_fit fit,
+                       size_t *count)
+{
+    if (*count == PLAN_MAX_POLICIES)
+        c->count--;
+    else
+        ++*count;
+    add(c, PLAN_BY_POLICY, &rule->target, NULL);
+    struct plan_candidate *candidate = &c->list[c->count - 1];
+    candidate->name = rule->name;
+    if (fit != POLICY_UNTOLD || candidate->verdict != PLAN_DECIDES)
+        return;
+    c->decided = false;
+    candidate->verdict = PLAN_UNTOLD;
+}
+
+static void add_policies(struct candidates *c)
+{
+    const struct plan_moment *moment = c->moment;
+    size_t count = 0;
+    if (!moment->policy || !moment->policy->count)
+        return;
+    const struct policy_subject subject = {c->node, moment->facts, moment->peer,
+                                           policy_time_of(moment->now)};
+    for (size_t i = 0; i < moment->policy->count; i++) {
+        if (count == PLAN_MAX_POLICIES && c->decided)
+            return;
+        const struct policy_rule *rule = &moment->policy->rules[i];
+        enum policy_fit fit = policy_fits(rule, &subject);
+        if (fit != POLICY_NO)
+            add_policy(c, rule, fit, &count);
+    }
+}
+
 static void add_all(struct candidates *c)
 {
     static const struct boot_target disk = {.kind = BOOT_TARGET_VOLUME};
@@ -166,6 +204,7 @@ static void add_all(struct candidates *c)
     add_rule(c, PLAN_BY_SITE_FALLBACK, of_site, BOOT_SLOT_FALLBACK);
     add_rule(c, PLAN_BY_NODE, of_node, BOOT_SLOT_STANDING);
     add_rule(c, PLAN_BY_GROUP_TEMPORARY, of_group, BOOT_SLOT_TEMPORARY);
+    add_policies(c);
     add_rule(c, PLAN_BY_GROUP, of_group, BOOT_SLOT_STANDING);
     add_rule(c, PLAN_BY_SITE_TEMPORARY, of_site, BOOT_SLOT_TEMPORARY);
     add_rule(c, PLAN_BY_SITE, of_site, BOOT_SLOT_STANDING);
@@ -174,7 +213,7 @@ static void add_all(struct candidates *c)
 
 size_t plan_explain(const struct catalog *catalog, const struct catalog_node *node,
                     const struct plan_moment *moment,
-                    struct plan_candidate candidates[static PLAN_SOURCES])
+                    struct plan_candidate candidates[static PLAN_MAX_CANDIDATES])
 {
     struct candidates c = {catalog, node, moment, candidates, 0, false};
     add_all(&c);
@@ -209,13 +248,15 @@ static void plan_choice(const struct catalog *catalog, const struct plan_moment 
 struct plan plan_for_node(const struct catalog *catalog, const struct catalog_node *node,
                           const struct plan_moment *moment)
 {
-    struct plan_candidate candidates[PLAN_SOURCES];
+    struct plan_candidate candidates[PLAN_MAX_CANDIDATES];
     struct plan plan = {.kind = PLAN_NO_VOLUME, .node = node};
     size_t count = plan_explain(catalog, node, moment, candidates), at = 0;
-    while (candidates[at].verdict != PLAN_DECIDES)
-        at++;
+    for (; candidates[at].verdict != PLAN_DECIDES; at++)
+        plan.untold |= candidates[at].verdict == PLAN_UNTOLD;
     const struct boot_rule *rule = candidates[at].rule;
     plan.source = candidates[at].source;
+    if (candidates[at].name)
+        str_copy(plan.rule, sizeof(plan.rule), candidates[at].name);
     plan.claim = rule && rule->counted && (!moment->boot_id || rule->boot_id != moment->boot_id);
     plan_target(catalog, &candidates[at].target, &plan);
     if (plan.kind == PLAN_MENU) {

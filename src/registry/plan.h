@@ -6,7 +6,8 @@
  *
  *   the node's own for some boots or some time; the fallback, if the node has
  *   failed to boot too often (the node's own, its group's, the site's); the node's own; its group's
- *   for some time, its group's; the site's for some time, the site's; its disk.
+ *   for some time; the configuration's rules, in their order (policy.h); its group's; the site's
+ * for some time, the site's; its disk.
  *
  * A rule for some boots holds for a boot that has it already (boot_rule.boot_id), so that who asks
  * again within one boot gets the same answer. To give it to another boot is for the registry
@@ -14,7 +15,7 @@
  */
 #pragma once
 
-#include "registry/catalog.h"
+#include "registry/policy.h"
 
 enum plan_kind {
     PLAN_UNKNOWN,   /* this MAC belongs to no node */
@@ -34,6 +35,7 @@ enum plan_kind {
     PLAN_OFF,
     PLAN_ENTRY,   /* boots `entry` */
     PLAN_NO_NOTE, /* what it is to boot could not be written down: wait */
+    PLAN_TELL,    /* that depends on what it is, which it is to say */
 };
 
 /* Which rule it is; the order is that of deciding. */
@@ -44,6 +46,7 @@ enum plan_source {
     PLAN_BY_SITE_FALLBACK,
     PLAN_BY_NODE,
     PLAN_BY_GROUP_TEMPORARY,
+    PLAN_BY_POLICY, /* a rule of the configuration */
     PLAN_BY_GROUP,
     PLAN_BY_SITE_TEMPORARY,
     PLAN_BY_SITE,
@@ -51,18 +54,21 @@ enum plan_source {
     PLAN_SOURCES,
 };
 
-/* "node, temporary", "group", "disk"...: what is stored, shown and sent. */
+/* "node, temporary", "group", "disk"...: what is shown and sent. */
 const char *plan_source_name(enum plan_source source);
 /* Is it for nodes that fail? */
 bool plan_is_fallback(enum plan_source source);
 
 /* What is true now and not in the catalog. Zeroed: nothing is. */
 struct plan_moment {
-    uint64_t now;              /* usec since 1970 */
-    uint64_t boot_id;          /* the boot that asks; 0: one that is to come */
-    uint32_t failures;         /* boots of the node in a row that came to nothing */
-    uint32_t fallback_after;   /* so many have it fall back; 0: it never does */
-    struct boot_target chosen; /* in the menu; NONE: nothing. Nothing but a menu can offer it. */
+    uint64_t now;                /* usec since 1970 */
+    uint64_t boot_id;            /* the boot that asks; 0: one that is to come */
+    uint32_t failures;           /* boots of the node in a row that came to nothing */
+    uint32_t fallback_after;     /* so many have it fall back; 0: it never does */
+    struct boot_target chosen;   /* in the menu; NONE: nothing. Nothing but a menu can offer it. */
+    const struct policy *policy; /* NULL: the configuration has no rules */
+    const struct facts *facts;   /* as struct policy_subject has it; likewise: */
+    const struct endpoint *peer;
 };
 
 struct plan {
@@ -72,6 +78,8 @@ struct plan {
     const struct catalog_entry *entry;   /* PLAN_ENTRY */
     struct boot_target target;           /* what was decided; of nodes */
     enum plan_source source;             /* by which rule; of nodes */
+    char rule[NAME_MAX_LEN + 1];         /* PLAN_BY_POLICY: its name; else "" */
+    bool untold; /* one before it depends on what is not known of the node */
     bool claim;  /* a boot more is taken from the node's rule for some boots */
     bool chosen; /* it is what was chosen in the menu */
     /* PLAN_MENU: what it would boot without one. */
@@ -96,6 +104,7 @@ enum plan_verdict {
     PLAN_OVER,       /* its time has come */
     PLAN_IMPOSSIBLE, /* what it names is not there, or not for this node */
     PLAN_NOT_YET,    /* a fallback, and the node has not failed so often */
+    PLAN_UNTOLD,     /* it depends on what is not known of the node */
 };
 
 /* "decides", "overruled", ... */
@@ -104,11 +113,16 @@ const char *plan_verdict_name(enum plan_verdict verdict);
 struct plan_candidate {
     enum plan_source source;
     struct boot_target target;
-    const struct boot_rule *rule; /* NULL: PLAN_BY_DISK */
+    const struct boot_rule *rule; /* NULL: PLAN_BY_DISK, PLAN_BY_POLICY */
+    const char *name;             /* of the rule: PLAN_BY_POLICY; else NULL. The policy's. */
     enum plan_verdict verdict;
 };
+
+/* Rules of the configuration that are shown, if more apply. */
+#define PLAN_MAX_POLICIES   8
+#define PLAN_MAX_CANDIDATES (PLAN_SOURCES + PLAN_MAX_POLICIES)
 
 /* All that say something of the node, in the order of deciding. Returns how many. */
 size_t plan_explain(const struct catalog *catalog, const struct catalog_node *node,
                     const struct plan_moment *moment,
-                    struct plan_candidate candidates[static PLAN_SOURCES]);
+                    struct plan_candidate candidates[static PLAN_MAX_CANDIDATES]);

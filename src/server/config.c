@@ -621,6 +621,32 @@ static void check_adopt_rules(struct parser *parser)
     }
 }
 
+static void take_policy_key(struct parser *parser, const char *rule, const char *name,
+                            const char *value)
+{
+    enum policy_subject_of subject;
+    const char *wrong =
+        policy_rules_take(parser->config->policy, rule, parser->line, name, value, &subject);
+    if (!wrong)
+        return;
+    if (subject == POLICY_OF_VALUE)
+        problem(parser, parser->line, "[rule %s] %s: '%s' %s", rule, name, value, wrong);
+    else if (subject == POLICY_OF_KEY)
+        problem(parser, parser->line, "[rule %s] %s: %s", rule, name, wrong);
+    else
+        problem(parser, parser->line, "[rule %s]: %s", rule, wrong);
+}
+
+static void check_policy_rules(struct parser *parser)
+{
+    const struct policy *policy = parser->config->policy;
+    for (size_t i = 0; i < policy->count; i++) {
+        const char *wrong = policy_rules_check(&policy->rules[i]);
+        if (wrong)
+            problem(parser, policy->rules[i].line, "[rule %s] %s", policy->rules[i].name, wrong);
+    }
+}
+
 static void take_hooks_key(struct parser *parser, const char *name, const char *value)
 {
     bool known;
@@ -640,6 +666,10 @@ static int handle_key(void *user, const char *section, const char *name, const c
         take_adopt_key(parser, section + strlen("adopt "), name, value);
         return 1;
     }
+    if (str_has_prefix(section, "rule ")) {
+        take_policy_key(parser, section + strlen("rule "), name, value);
+        return 1;
+    }
     if (str_eq(section, "hooks")) {
         take_hooks_key(parser, name, value);
         return 1;
@@ -649,7 +679,7 @@ static int handle_key(void *user, const char *section, const char *name, const c
     if (!known_section || (str_eq(section, "subnet"))) {
         problem(parser, parser->line,
                 "[%s]: no such section; there are [server], [storage], [images], [boot], [iscsi], "
-                "[http], [tftp], [hooks], [subnet NAME] and [adopt NAME]",
+                "[http], [tftp], [hooks], [subnet NAME], [adopt NAME] and [rule NAME]",
                 section);
         return 1;
     }
@@ -805,7 +835,8 @@ int config_init(struct config *ret_config)
                             .hooks = HOOK_CONFIG_DEFAULT};
     config.subnets = calloc(CONFIG_MAX_SUBNETS, sizeof(*config.subnets));
     config.adopt = calloc(1, sizeof(*config.adopt));
-    if (!config.subnets || !config.adopt) {
+    config.policy = policy_new();
+    if (!config.subnets || !config.adopt || !config.policy) {
         config_free(&config);
         return -ENOMEM;
     }
@@ -826,6 +857,8 @@ void config_free(struct config *config)
 {
     free(config->subnets);
     free(config->adopt);
+    policy_unref(config->policy);
+    config->policy = NULL;
     config->subnets = NULL;
     config->adopt = NULL;
 }
@@ -841,6 +874,7 @@ static int parse_file(struct parser *parser, FILE *file)
     check_subnets(parser);
     listen_on_ipv6(parser);
     check_adopt_rules(parser);
+    check_policy_rules(parser);
     check_discovery_chap(parser);
     return parser->problems ? -EINVAL : 0;
 }

@@ -16,6 +16,7 @@
 #include "server/adopt_rules.h"
 #include "server/hook_config.h"
 #include "server/listen.h"
+#include "server/policy_rules.h"
 #include "server/warn_free.h"
 
 #include <limits.h>
@@ -57,6 +58,7 @@ struct config {
     struct subnet *subnets;
     size_t n_subnets;
     struct adopt_rules *adopt;
+    struct policy *policy;
     struct hook_settings hooks;
 };
 

@@ -124,7 +124,8 @@ static void put_elsewhere(struct intent *in, const struct iscsi_uri *uri)
 
 static void put_disk(struct intent *in)
 {
-    const struct plan_moment moment = {.now = clock_wall_usec()};
+    cleanup_policy struct policy *policy = policy_slot_get(in->site->policy);
+    const struct plan_moment moment = {.now = clock_wall_usec(), .policy = policy};
     const struct plan plan = plan_for_mac(in->site->catalog, in->mac, &moment);
     const struct catalog_volume *volume = plan.volume;
     if (!volume)

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "dhcp/subnet.h"
-#include "registry/catalog.h"
+#include "registry/policy.h"
 #include "server/listen.h"
 
 #include <jansson.h>
@@ -11,6 +11,7 @@ struct ibft_site {
     const struct catalog *catalog;
     const struct subnet *subnets; /* all that are configured */
     size_t n_subnets;
+    struct policy_slot *policy;   /* rules of the configuration; NULL: none */
     const struct boot_ways *ways; /* the site's */
     const struct redirect_list *redirects;
     /* That DHCP gave to this MAC last; 0: none. */

@@ -91,6 +91,7 @@ void server_reload(struct server *server)
         log_error("configuration not reloaded, the old one stays in force: %s", error.text);
     } else {
         log_set_level(fresh.log_level);
+        policy_slot_set(server->policy, fresh.policy);
         newcomers_set_rules(&server->newcomers, fresh.adopt);
         space_watch_set(server->space, &fresh.warn_free);
         warn_of_late_changes(&server->config, &fresh);

@@ -62,14 +62,16 @@ static int start(struct server *server, struct error *ret_error)
     if (file_limit_raise(server->config.iscsi_limits.sessions, ret_error) < 0)
         return ret_error->code;
     server->catalog = catalog_slot_new();
+    server->policy = policy_slot_new();
     server->addresses = addresses_new();
     server->loaders = loaders_new();
     server->scripts = scripts_new();
     server->duplicates = duplicates_new();
-    if (!server->duplicates || !server->catalog || !server->addresses || !server->loaders ||
-        !server->scripts ||
+    if (!server->duplicates || !server->catalog || !server->policy || !server->addresses ||
+        !server->loaders || !server->scripts ||
         addresses_set(server->addresses, server->config.subnets, server->config.n_subnets) < 0)
         return error_set(ret_error, -ENOMEM, "out of memory");
+    policy_slot_set(server->policy, server->config.policy);
     int r = server_start_loop(server, ret_error);
     if (r >= 0)
         r = server_start_storage(server, ret_error);
@@ -110,6 +112,7 @@ static void stop(struct server *server)
     hook_events_free(server->hook_events);
     boot_tracker_free(server->boots.tracker);
     catalog_slot_free(server->catalog);
+    policy_slot_free(server->policy);
     addresses_free(server->addresses);
     loaders_free(server->loaders);
     scripts_free(server->scripts);

@@ -23,6 +23,7 @@ struct server {
     struct patient_mailbox session_mailbox; /* the same, of sessions */
     int state_lock;                         /* descriptor that holds the state directory */
     struct catalog_slot *catalog;
+    struct policy_slot *policy;  /* rules of the configuration */
     struct addresses *addresses; /* that nodes may have */
     struct loaders *loaders;     /* that firmware fetches */
     struct scripts *scripts;     /* the operator's own */

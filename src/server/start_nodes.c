@@ -141,6 +141,7 @@ int server_start_node_http(struct server *server, struct error *ret_error)
         .pending = server->newcomers.pending,
         .registers = is_registered,
         .registry = server->registry,
+        .policy = server->policy,
         .ways = server->config.boot_ways,
         .menu_timeout = server->config.menu_timeout,
         .fallback_after = server->config.fallback_after,

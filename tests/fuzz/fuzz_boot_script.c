@@ -211,7 +211,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct run run = {.ipxe.outcome = outcome};
     struct mac_address mac;
     uint8_t kind = wire_get_u8(&r);
-    struct plan plan = {.kind = kind % (PLAN_NO_NOTE + 1)};
+    struct plan plan = {.kind = kind % (PLAN_TELL + 1)};
     wire_get_copy(&r, run.outcomes, sizeof(run.outcomes));
     wire_get_copy(&r, mac.bytes, sizeof(mac.bytes));
     uint16_t port = wire_get_be16(&r);
@@ -237,7 +237,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                              .portal_port = port ? port : 3260,
                              .base_url = "http://10.0.0.1:8080",
                              .base_iqn = iqn,
-                             .ways = ways_of(kind / (PLAN_NO_NOTE + 1))};
+                             .ways = ways_of(kind / (PLAN_TELL + 1))};
     run.ipxe.mac = mac;
     take_ipv4(&r, &run.ipxe, &site);
     char failed[256] = "", failed_words[BOOT_TARGET_SIZE];

@@ -8,7 +8,7 @@ import time
 
 import pytest
 from daemon import wait_until
-from netlab import SERVER, Client, Wire
+from netlab import SERVER, SUBNET, Client, Wire
 
 NODE, ADDRESS = "52:54:00:10:00:01", "10.0.0.11"
 MAC = NODE.replace(":", "-")
@@ -181,3 +181,74 @@ def test_a_rule_ends_by_itself(daemon, machine):
     daemon.ok("boot", "web1", "local", "--until", "1s")
     wait_until(lambda: DISK in machine.script(), "the rule to end")
     assert "over" in daemon.ok("boot", "web1", "--explain")
+
+
+def hexed(text: str) -> str:
+    return text.encode().hex()
+
+
+FACTS = (f"&told=1&uuid=&manufacturer=&product={hexed('Box 7')}&serial={hexed('S1')}"
+         "&arch=x86_64&firmware=efi&memory=---")
+
+
+def test_a_rule_of_the_configuration_asks_the_node_what_it_is(lab):
+    rules = """
+[rule others]
+group = other
+boot = off
+
+[rule gone]
+group = lab
+boot = gone
+
+[rule boxes]
+group = lab
+network = 10.0.0.0/24
+product = box*
+firmware = uefi
+boot = shell
+
+[rule rest]
+group = l?b
+hours = 00:00-24:00
+boot = local
+"""
+    daemon = lab.daemon(SUBNET + rules)
+    assert daemon.post("/v1/groups", name="lab").result
+    assert daemon.post("/v1/volumes", name="disk1", size=1 << 20).result
+    assert daemon.post("/v1/nodes", name="web1", macs=[NODE], address=ADDRESS, volume="disk1", group="lab").result
+    machine = Machine(lab)
+    told = daemon.ok("boot", "web1", "--explain")
+    assert re.search(r"^not told +rule boxes +shell", told, re.MULTILINE), told
+    assert re.search(r"^impossible +rule gone +entry:gone", told, re.MULTILINE), told
+    assert re.search(r"boots next: +local, by the rule: rule rest\n", told), told
+    script = machine.boot()
+    assert "&told=1&uuid=${uuid}" in script and "shell" not in script and "boots its own disk" not in script
+    assert "\nshell ||\n" in machine.script(FACTS)
+    assert "\nshell ||\n" in machine.script()  # in this boot it is known now
+    told = daemon.ok("boot", "web1", "--explain")
+    assert re.search(r"boots next: +shell, by the rule: rule boxes\n", told), told
+    # the node's own rule is nearer, and nobody needs to know what it is
+    daemon.ok("boot", "web1", "volume")
+    assert DISK in machine.boot()
+    daemon.ok("boot", "web1", "--clear")
+    # in the next boot it is asked again, and may be another machine
+    assert "&told=1&uuid=${uuid}" in machine.boot()
+    assert LOCAL in machine.script(FACTS.replace(hexed("Box 7"), hexed("Crate")))
+    # one that can say nothing is not asked for ever
+    assert "&told=1&uuid=${uuid}" in machine.boot()
+    assert LOCAL in machine.script("&told=1")
+    # somebody who only looks takes no place
+    status, _ = machine.get(f"/boot.ipxe?mac={MAC}")
+    assert status == 200
+    machine.wire.close()
+    # a file with a mistake changes nothing; one without rules does
+    daemon.write_config(SUBNET + rules + "[rule bad]\nhours = 7-8\n")
+    daemon.reload()
+    log = daemon.output()
+    assert "[rule bad] hours: '7-8' must be a time of the day" in log
+    assert "[rule bad] boot: is not set" in log
+    assert "by the rule: rule rest" in daemon.ok("boot", "web1", "--explain")
+    daemon.write_config(SUBNET)
+    daemon.reload()
+    assert "by the rule: disk" in daemon.ok("boot", "web1", "--explain")

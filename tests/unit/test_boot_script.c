@@ -449,6 +449,17 @@ static void a_machine_that_is_registered_waits_and_asks(void **state)
     assert_string_equal(ipxe.url, "http://10.0.0.1/boot.ipxe?mac=52-54-00-ab-cd-0f");
 }
 
+/* It says what it is at once, and keeps on until it is heard. */
+static void a_node_is_asked_what_it_is(void **state)
+{
+    assert_int_equal(run_kind(PLAN_TELL, "f", "fw"), IPXE_REPLACED);
+    assert_contains(ipxe.url,
+                    "http://10.0.0.1/boot.ipxe?mac=52-54-00-ab-cd-0f&told=1&uuid=${uuid}&");
+    assert_contains(ipxe.url, "&firmware=${platform}");
+    assert_int_equal(ipxe.chains, 2);
+    assert_int_equal(ipxe.sanboots, 0);
+}
+
 /* It may be right after all: the server forgot, or never knew, its address. */
 static void a_node_at_a_wrong_address_asks_for_another_one(void **state)
 {
@@ -653,6 +664,7 @@ int main(void)
         TEST(what_is_not_ready_is_waited_for_and_says_why),
         TEST(a_stranger_is_told_how_to_become_a_node_and_boots_its_own_disk),
         TEST(a_machine_that_is_registered_waits_and_asks),
+        TEST(a_node_is_asked_what_it_is),
         TEST(a_node_at_a_wrong_address_asks_for_another_one),
         TEST(ports_and_addresses_are_those_that_the_machine_reaches),
         TEST(the_address_is_of_the_origin_that_is_chosen),

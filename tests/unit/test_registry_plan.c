@@ -193,7 +193,7 @@ static void what_cannot_be_booted_is_passed_over(void **state)
         site.slots[BOOT_SLOT_STANDING] = rule(BOOT_TARGET_ENTRY);
         str_copy(site.slots[BOOT_SLOT_STANDING].target.name, NAME_MAX_LEN + 1, "nothing");
         cleanup_catalog struct catalog *c = make_ruled(&node, NULL, &site);
-        struct plan_candidate candidates[PLAN_SOURCES];
+        struct plan_candidate candidates[PLAN_MAX_CANDIDATES];
         size_t n = plan_explain(c, catalog_node_by_name(c, "web1"), &now, candidates);
         assert_int_equal(n, 3);
         assert_int_equal(candidates[0].verdict, PLAN_IMPOSSIBLE);
@@ -229,6 +229,91 @@ static void a_node_that_fails_too_often_falls_back(void **state)
     assert_decided(c, &moment, PLAN_BY_SITE_FALLBACK, PLAN_MENU);
     moment.fallback_after = 0;
     assert_decided(c, &moment, PLAN_BY_NODE, PLAN_VOLUME);
+}
+
+/* A policy of rules, each for nodes of this group, with this product or any; the targets "local",
+ * "off", ... in their order. */
+static struct policy *make_policy(const char *group, const char *product,
+                                  const enum boot_target_kind *kinds, size_t count)
+{
+    struct policy *policy = policy_new();
+    assert_non_null(policy);
+    for (size_t i = 0; i < count; i++) {
+        char name[16];
+        snprintf(name, sizeof(name), "r%zu", i);
+        struct policy_rule *rule = policy_find_or_add(policy, name, 1);
+        assert_non_null(rule);
+        rule->target.kind = kinds[i];
+        assert_true(policy_add_pattern(policy, rule, POLICY_GROUP, group));
+        assert_true(!product || policy_add_pattern(policy, rule, POLICY_PRODUCT, product));
+    }
+    return policy;
+}
+
+static void the_configurations_rules_are_between_the_node_and_its_group(void **state)
+{
+    static const enum boot_target_kind kinds[] = {BOOT_TARGET_ENTRY, BOOT_TARGET_OFF,
+                                                  BOOT_TARGET_LOCAL};
+    cleanup_policy struct policy *policy = make_policy("lab", NULL, kinds, 3);
+    cleanup_policy struct policy *others = make_policy("other", NULL, kinds, 3);
+    struct boot_rules node = {0}, group = {0};
+    struct plan_moment moment = {.now = 1000, .policy = policy};
+    group.slots[BOOT_SLOT_STANDING] = rule(BOOT_TARGET_SHELL);
+    cleanup_catalog struct catalog *a = make_ruled(NULL, &group, NULL);
+    assert_decided(a, &moment, PLAN_BY_POLICY, PLAN_OFF); /* the entry is not there */
+    assert_string_equal(plan_for_mac(a, first_mac, &moment).rule, "r1");
+    struct plan_candidate candidates[PLAN_MAX_CANDIDATES];
+    assert_int_equal(plan_explain(a, catalog_node_by_name(a, "web1"), &moment, candidates), 5);
+    assert_int_equal(candidates[0].verdict, PLAN_IMPOSSIBLE);
+    assert_string_equal(candidates[1].name, "r1");
+    assert_int_equal(candidates[2].verdict, PLAN_OVERRULED);
+    assert_null(candidates[3].name);
+    node.slots[BOOT_SLOT_STANDING] = rule(BOOT_TARGET_MEMTEST);
+    cleanup_catalog struct catalog *b = make_ruled(&node, &group, NULL);
+    assert_decided(b, &moment, PLAN_BY_NODE, PLAN_MEMTEST);
+    group.slots[BOOT_SLOT_TEMPORARY] = rule(BOOT_TARGET_MENU);
+    cleanup_catalog struct catalog *d = make_ruled(NULL, &group, NULL);
+    assert_decided(d, &moment, PLAN_BY_GROUP_TEMPORARY, PLAN_MENU);
+    moment.policy = others;
+    assert_decided(a, &moment, PLAN_BY_GROUP, PLAN_SHELL);
+    assert_string_equal(plan_for_mac(a, first_mac, &moment).rule, "");
+}
+
+static void a_rule_waits_for_what_is_not_known_of_the_node(void **state)
+{
+    static const enum boot_target_kind kinds[] = {BOOT_TARGET_OFF};
+    static const struct facts right = {.product = "Box 7"}, wrong = {.product = "Crate"};
+    cleanup_policy struct policy *policy = make_policy("l?b", "box*", kinds, 1);
+    struct plan_moment moment = {.now = 1000, .policy = policy};
+    struct boot_rules node = {0};
+    cleanup_catalog struct catalog *c = make_ruled(NULL, NULL, NULL);
+    assert_decided(c, &moment, PLAN_BY_DISK, PLAN_VOLUME);
+    assert_true(plan_for_mac(c, first_mac, &moment).untold);
+    moment.facts = &wrong;
+    assert_decided(c, &moment, PLAN_BY_DISK, PLAN_VOLUME);
+    assert_false(plan_for_mac(c, first_mac, &moment).untold);
+    moment.facts = &right;
+    assert_decided(c, &moment, PLAN_BY_POLICY, PLAN_OFF);
+    moment.facts = NULL;
+    node.slots[BOOT_SLOT_STANDING] = rule(BOOT_TARGET_VOLUME);
+    cleanup_catalog struct catalog *ruled = make_ruled(&node, NULL, NULL);
+    assert_false(plan_for_mac(ruled, first_mac, &moment).untold); /* it does not matter */
+}
+
+/* Of many that apply some are shown, and the one that can be done is found all the same. */
+static void many_rules_are_not_all_shown(void **state)
+{
+    enum boot_target_kind kinds[50];
+    for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+        kinds[i] = i == 40 ? BOOT_TARGET_OFF : BOOT_TARGET_ENTRY;
+    cleanup_policy struct policy *policy = make_policy("lab", NULL, kinds, ARRAY_SIZE(kinds));
+    struct plan_moment moment = {.now = 1000, .policy = policy};
+    struct plan_candidate candidates[PLAN_MAX_CANDIDATES];
+    cleanup_catalog struct catalog *c = make_ruled(NULL, NULL, NULL);
+    assert_decided(c, &moment, PLAN_BY_POLICY, PLAN_OFF);
+    assert_string_equal(plan_for_mac(c, first_mac, &moment).rule, "r40");
+    assert_int_equal(plan_explain(c, catalog_node_by_name(c, "web1"), &moment, candidates),
+                     PLAN_MAX_POLICIES + 1);
 }
 
 static void only_a_menu_lets_choose(void **state)
@@ -282,6 +367,9 @@ int main(void)
         TEST(what_cannot_be_booted_is_passed_over),
         TEST(another_volume_and_an_entry_are_booted_by_name),
         TEST(a_node_that_fails_too_often_falls_back),
+        TEST(the_configurations_rules_are_between_the_node_and_its_group),
+        TEST(a_rule_waits_for_what_is_not_known_of_the_node),
+        TEST(many_rules_are_not_all_shown),
         TEST(only_a_menu_lets_choose),
         TEST(targets_are_written_and_read),
     };
