@@ -443,11 +443,17 @@ int registry_overlay_set(struct registry *registry, const char *volume,
 
 /* --- at the boot of its node --- */
 
+struct begin_operation {
+    struct layer_operation layer; /* its texts are these */
+    char name[NAME_MAX_LEN + 1];
+    char argument[NAME_MAX_LEN + 16];
+};
+
 /* What is to be done to it: staged, or else the reset of an ephemeral one. */
-static int find_due(struct db *db, struct layer_operation *o, char name[static NAME_MAX_LEN + 1],
-                    char argument[static NAME_MAX_LEN + 16], int64_t *ret_boot,
+static int find_due(struct db *db, struct begin_operation *begin, int64_t *ret_boot,
                     struct error *ret_error)
 {
+    struct layer_operation *o = &begin->layer;
     sqlite3_stmt *rows =
         db_start(db,
                  "SELECT name, staged, staged_argument, ephemeral, changed_boot,"
@@ -459,8 +465,8 @@ static int find_due(struct db *db, struct layer_operation *o, char name[static N
     int r = db_next(db, rows, ret_error);
     if (r <= 0)
         return r;
-    str_copy(name, NAME_MAX_LEN + 1, db_column_text(rows, 0));
-    str_copy(argument, NAME_MAX_LEN + 16, db_column_text(rows, 2));
+    str_copy(begin->name, sizeof(begin->name), db_column_text(rows, 0));
+    str_copy(begin->argument, sizeof(begin->argument), db_column_text(rows, 2));
     *ret_boot = sqlite3_column_int64(rows, 5);
     bool new_boot = *ret_boot > sqlite3_column_int64(rows, 4);
     bool ephemeral = sqlite3_column_int(rows, 3) != 0;
@@ -473,14 +479,15 @@ static int find_due(struct db *db, struct layer_operation *o, char name[static N
 
 static int apply_begin_boot(struct db *db, struct operation *operation, struct error *ret_error)
 {
-    struct layer_operation *o = container_of(operation, struct layer_operation, operation);
-    char name[NAME_MAX_LEN + 1] = "", argument[NAME_MAX_LEN + 16];
+    struct begin_operation *begin =
+        container_of(operation, struct begin_operation, layer.operation);
+    struct layer_operation *o = &begin->layer;
     int64_t boot = 0;
-    int r = find_due(db, o, name, argument, &boot, ret_error);
+    int r = find_due(db, begin, &boot, ret_error);
     o->changed = r >= 0 && o->staged != OVERLAY_NO_CHANGE;
     operation->changes_catalog = o->changed;
-    o->volume = name;
-    o->argument = argument;
+    o->volume = begin->name;
+    o->argument = begin->argument;
     if (o->changed)
         r = apply_change(db, operation, ret_error);
     if (r >= 0 && o->changed)
@@ -497,10 +504,11 @@ static int apply_begin_boot(struct db *db, struct operation *operation, struct e
 int registry_overlay_begin_boot(struct registry *registry, uint64_t volume_id,
                                 enum overlay_change *ret_change, struct error *ret_error)
 {
-    struct layer_operation o = {.operation = {.apply = apply_begin_boot}, .id = (int64_t)volume_id};
-    int r = run(registry, &o, ret_error);
+    struct begin_operation o = {
+        .layer = {.operation = {.apply = apply_begin_boot}, .id = (int64_t)volume_id}};
+    int r = run(registry, &o.layer, ret_error);
     if (r >= 0)
-        *ret_change = o.changed ? o.staged : OVERLAY_NO_CHANGE;
+        *ret_change = o.layer.changed ? o.layer.staged : OVERLAY_NO_CHANGE;
     return r;
 }
 
