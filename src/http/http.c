@@ -6,6 +6,8 @@
 #include <pthread.h>
 #include <stdarg.h>
 
+#include "http/crowd.h"
+
 #define STACK_SIZE        (512 * KIB)
 #define LINES_BLOCK       (4 * KIB)
 #define STREAM_BLOCK      (64 * KIB)
@@ -18,6 +20,7 @@
 struct http_server {
     struct http_settings settings;
     struct MHD_Daemon *daemon;
+    struct crowd crowd;
     pthread_mutex_t lock; /* protects all below */
     pthread_cond_t resumed;
     unsigned n_suspended; /* connections that wait for others than their peers */
@@ -26,7 +29,7 @@ struct http_server {
 
 /* What is kept of a connection. */
 struct http_peer {
-    struct endpoint address;
+    struct crowd_member member;
     bool heard; /* it has brought a whole request */
 };
 
@@ -72,31 +75,52 @@ static struct http_peer *peer_of(struct MHD_Connection *connection)
     return info ? info->socket_context : NULL;
 }
 
-static void remember_address(struct http_peer *peer, struct MHD_Connection *connection)
+static void copy_address(const struct sockaddr *from, struct endpoint *address)
+{
+    if (from->sa_family == AF_INET)
+        memcpy(&address->v4, from, sizeof(address->v4));
+    else if (from->sa_family == AF_INET6)
+        memcpy(&address->v6, from, sizeof(address->v6));
+}
+
+static void remember(struct http_server *server, struct http_peer *peer,
+                     struct MHD_Connection *connection)
 {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-    if (!info)
-        return;
-    if (info->client_addr->sa_family == AF_INET)
-        memcpy(&peer->address.v4, info->client_addr, sizeof(peer->address.v4));
-    else if (info->client_addr->sa_family == AF_INET6)
-        memcpy(&peer->address.v6, info->client_addr, sizeof(peer->address.v6));
+    if (info)
+        copy_address(info->client_addr, &peer->member.address);
+    info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    if (info)
+        crowd_enter(&server->crowd, &peer->member, info->connect_fd);
+}
+
+/* A Unix socket is its owner's alone. */
+static enum MHD_Result may_come(void *cls, const struct sockaddr *from, socklen_t size)
+{
+    struct http_server *server = cls;
+    struct endpoint address = {.any.sa_family = AF_UNSPEC};
+    copy_address(from, &address);
+    return address.any.sa_family == AF_UNSPEC || crowd_has_room(&server->crowd, &address) ? MHD_YES
+                                                                                          : MHD_NO;
 }
 
 static void on_connection(void *cls, struct MHD_Connection *connection, void **socket_context,
                           enum MHD_ConnectionNotificationCode code)
 {
-    const struct http_settings *settings = &((struct http_server *)cls)->settings;
+    struct http_server *server = cls;
+    const struct http_settings *settings = &server->settings;
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
         struct http_peer *peer = *socket_context = calloc(1, sizeof(*peer));
         if (peer)
-            remember_address(peer, connection);
+            remember(server, peer, connection);
         return;
     }
     struct http_peer *peer = take_ptr(*socket_context);
+    if (peer)
+        crowd_leave(&server->crowd, &peer->member); /* while its descriptor is open */
     if (peer && !peer->heard && settings->no_request)
-        settings->no_request(settings->context, &peer->address);
+        settings->no_request(settings->context, &peer->member.address);
     free(peer);
 }
 
@@ -104,8 +128,11 @@ static void on_completed(void *cls, struct MHD_Connection *connection, void **co
                          enum MHD_RequestTerminationCode code)
 {
     struct http_request *request = *con_cls;
+    struct http_peer *peer = peer_of(connection);
     if (!request)
         return;
+    if (peer)
+        crowd_set_busy(&request->server->crowd, &peer->member, false);
     if (request->later)
         request->release_later(request->later);
     if (request->kept)
@@ -172,8 +199,10 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
         return MHD_YES;
     }
     struct http_peer *peer = peer_of(connection);
-    if (peer)
+    if (peer) {
         peer->heard = true;
+        crowd_set_busy(&server->crowd, &peer->member, true);
+    }
     if (request->too_large)
         return refuse_body(request);
     server->settings.handle(server->settings.context, request);
@@ -199,7 +228,7 @@ static struct MHD_Daemon *start_daemon(struct http_server *server)
     struct MHD_OptionItem *more = pool && s->pool_size > 1 ? pool_options : pool_options + 1;
     /* the logger comes first: options behind it may already log */
     return MHD_start_daemon(
-        flags, 0, NULL, NULL, on_request, server, MHD_OPTION_EXTERNAL_LOGGER, drop_log, NULL,
+        flags, 0, may_come, server, on_request, server, MHD_OPTION_EXTERNAL_LOGGER, drop_log, NULL,
         MHD_OPTION_LISTEN_SOCKET, s->fd, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
         MHD_OPTION_NOTIFY_CONNECTION, on_connection, server, MHD_OPTION_CONNECTION_LIMIT,
         s->max_connections, MHD_OPTION_PER_IP_CONNECTION_LIMIT, s->max_connections_per_peer,
@@ -210,6 +239,7 @@ static struct MHD_Daemon *start_daemon(struct http_server *server)
 
 static void server_free(struct http_server *server)
 {
+    crowd_destroy(&server->crowd);
     pthread_mutex_destroy(&server->lock);
     pthread_cond_destroy(&server->resumed);
     free(server);
@@ -224,6 +254,7 @@ int http_start(const struct http_settings *settings, struct http_server **ret_se
         return error_set(ret_error, -ENOMEM, "out of memory");
     }
     server->settings = *settings;
+    crowd_init(&server->crowd, settings->max_connections);
     pthread_mutex_init(&server->lock, NULL);
     pthread_cond_init(&server->resumed, NULL);
     server->daemon = start_daemon(server);

@@ -1,6 +1,8 @@
 """Machines that reach the server over IPv6, by its address and by its link-local one."""
 
 import os
+import resource
+import socket
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from netlab import SERVER, SUBNET, Client, LabDaemon, Wire, inside
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for network namespaces")
 
 SERVER6 = "2001:db8:1::1"
+IPV6_FREEBIND = 78  # linux/in6.h
 LINK_LOCAL = "fe80::1"
 CLIENT, CLIENT_LINK_LOCAL = "52:54:00:06:00:50", "fe80::5054:ff:fe06:50"
 EVERYWHERE = {name: f"0.0.0.0:{port} [::]:{port}" for name, port in
@@ -417,3 +420,29 @@ def test_the_firewall_lets_them_in(lab6, nodes, tmp_path):
     assert "set hostname web1" in boot_script(client, NODE)
     assert "set hostname web1" in boot_script(client, NODE, host=f"[{LINK_LOCAL}%25eth0]")
     assert outside.run("curl", "-gsS", "--max-time", "2", "http://[fd00:2::1]/", check=False).returncode == 28
+
+
+def test_one_host_of_many_addresses_cannot_take_all_connections(lab6, daemon, client):
+    """It has as many addresses as it likes; who has asked for nothing makes room, for its own network, too."""
+    hog = lab6.client("2001:db8:1::66/64")
+    # they are all its own, and the server knows the way without asking for each of their MACs
+    hog.run("ip", "-6", "route", "add", "local", "2001:db8:1:0:aaaa::/80", "dev", "lo")
+    lab6.server.run("ip", "-6", "route", "add", "2001:db8:1:0:aaaa::/80", "via", "2001:db8:1::66")
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(6000, limits[0]), max(6000, limits[1])))
+    held = []
+    try:
+        with inside(hog):
+            for i in range(4200):
+                s = socket.socket(socket.AF_INET6)
+                held.append(s)
+                s.setsockopt(socket.IPPROTO_IPV6, IPV6_FREEBIND, 1)
+                s.bind((f"2001:db8:1:0:aaaa::{i // 16 + 1:x}", 0))
+                s.settimeout(10)
+                s.connect((SERVER6, 80))
+        for host in (SERVER, f"[{SERVER6}]"):
+            client.run("curl", "-sSg", "--fail", "--max-time", "10", f"http://{host}/boot.ipxe?mac={CLIENT}")
+    finally:
+        for s in held:
+            s.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
