@@ -105,7 +105,7 @@ static void get_initiator(const struct place *place, struct ibft_initiator *init
 /* A link to the card: ".../0000:00:03.0". */
 static uint16_t get_pci(const struct place *place)
 {
-    char path[sizeof(place->name) + sizeof("/device")], target[PATH_MAX];
+    char path[96], target[PATH_MAX];
     unsigned bus, device, function;
     snprintf(path, sizeof(path), "%s/device", place->name);
     ssize_t size = readlinkat(place->directory, path, target, sizeof(target) - 1);
