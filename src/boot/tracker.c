@@ -19,6 +19,8 @@ struct node_boot {
     enum boot_stage stage; /* the furthest; BOOT_STAGES: nothing yet */
     uint32_t failures;     /* as in struct registry_boot */
     bool tries, decided;
+    bool asked; /* a hook, which has said: */
+    struct boot_target said;
     struct reached stages[BOOT_STAGES];
 };
 
@@ -319,6 +321,37 @@ uint32_t boot_tracker_failures(struct boot_tracker *tracker, uint64_t node_id)
     return failures;
 }
 
+/* --- what a hook says --- */
+
+void boot_tracker_set_said(struct boot_tracker *tracker, uint64_t node_id,
+                           const struct boot_target *target)
+{
+    pthread_mutex_lock(&tracker->lock);
+    struct node_boot *boot = idmap_get(&tracker->boots, node_id);
+    if (boot) {
+        boot->asked = true;
+        boot->said = *target;
+    }
+    pthread_mutex_unlock(&tracker->lock);
+}
+
+bool boot_tracker_said(struct boot_tracker *tracker, uint64_t node_id,
+                       struct boot_target *ret_target)
+{
+    pthread_mutex_lock(&tracker->lock);
+    const struct node_boot *boot = idmap_get(&tracker->boots, node_id);
+    bool asked = boot && boot->asked;
+    if (asked)
+        *ret_target = boot->said;
+    pthread_mutex_unlock(&tracker->lock);
+    return asked;
+}
+
+static bool said_of_node(void *context, uint64_t node_id, struct boot_target *ret_target)
+{
+    return boot_tracker_said(context, node_id, ret_target);
+}
+
 /* --- what it is --- */
 
 /* With the lock held. */
@@ -466,6 +499,7 @@ struct stage_provider boot_tracker_provider(struct boot_tracker *tracker)
                                    .failures = count_failures,
                                    .forget_failures = forget_failures,
                                    .facts = facts_of_node,
+                                   .said = said_of_node,
                                    .subscribe = subscribe,
                                    .unsubscribe = unsubscribe,
                                    .context = tracker};

@@ -50,6 +50,13 @@ bool boot_tracker_decide(struct boot_tracker *tracker, uint64_t node_id, bool tr
 /* Boots of this node in a row that failed, before the last one. */
 uint32_t boot_tracker_failures(struct boot_tracker *tracker, uint64_t node_id);
 
+/* What a hook has said that the boot under way boots; NONE: nothing. */
+void boot_tracker_set_said(struct boot_tracker *tracker, uint64_t node_id,
+                           const struct boot_target *target);
+/* False: no hook was asked in this boot, or by an earlier daemon. */
+bool boot_tracker_said(struct boot_tracker *tracker, uint64_t node_id,
+                       struct boot_target *ret_target);
+
 /* What the node has said of itself in the boot under way. Without memory it has not. */
 void boot_tracker_set_facts(struct boot_tracker *tracker, uint64_t node_id,
                             const struct facts *facts);

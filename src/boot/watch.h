@@ -40,6 +40,8 @@ struct stage_provider {
     void (*forget_failures)(void *context, uint64_t node_id);
     /* What a node has said of itself last; false: nothing. NULL: likewise. */
     bool (*facts)(void *context, uint64_t node_id, struct facts *ret_facts);
+    /* What a hook has said that its last boot boots; false: none was asked. NULL: likewise. */
+    bool (*said)(void *context, uint64_t node_id, struct boot_target *ret_target);
     /* From here on every event goes to the listener... */
     void (*subscribe)(void *context, struct stage_listener *listener);
     /* ... and after this returns, none does any more. */

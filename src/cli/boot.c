@@ -112,8 +112,12 @@ void cli_print_boot_plan(const json_t *plan)
     cleanup_free char *boots = NULL;
     const char *volume = print_text(plan, "volume"), *target = print_text(plan, "target");
     bool named = volume && str_eq(target, "volume");
-    if (asprintf(&boots, "%s%s%s, by the rule: %s", target ? target : "-", named ? " " : "",
-                 named ? volume : "", print_text(plan, "rule")) < 0)
+    const json_t *first = json_array_get(json_object_get(plan, "candidates"), 0);
+    const char *rule = print_text(first, "rule");
+    bool asked = rule && str_eq(rule, "hook");
+    if (asprintf(&boots, "%s%s%s, by the rule: %s%s", target ? target : "-", named ? " " : "",
+                 named ? volume : "", print_text(plan, "rule"),
+                 asked ? "; unless the hook plan says something else" : "") < 0)
         abort();
     print_field("boots next", boots);
     uint64_t failures = print_number(plan, "failures");

@@ -42,6 +42,7 @@ struct admin_settings {
     struct storage *storage;
     struct catalog_slot *catalog;
     struct policy_slot *policy;          /* rules of the configuration; NULL: none */
+    bool (*would_ask)(void *context);    /* as node_http_settings has it */
     uint32_t fallback_after;             /* as in struct plan_moment */
     struct pending *pending;             /* NULL: nobody waits to become a node */
     const struct stage_provider *stages; /* NULL: nobody follows the boots yet */

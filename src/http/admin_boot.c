@@ -247,6 +247,18 @@ static bool facts_of(const struct admin *admin, const struct catalog_node *node,
     return p && p->facts && p->facts(p->context, node->id, ret_facts);
 }
 
+/* Who is asked when it boots, and what he has said last time. */
+static void add_hook(const struct admin *admin, const struct catalog_node *node, json_t *list)
+{
+    const struct stage_provider *p = admin->settings.stages;
+    struct plan_candidate hook = {.source = PLAN_BY_HOOK, .verdict = PLAN_ASKED};
+    if (!admin->settings.would_ask || !admin->settings.would_ask(admin->settings.context))
+        return;
+    if (p && p->said && !p->said(p->context, node->id, &hook.target))
+        hook.target.kind = BOOT_TARGET_NONE;
+    json_array_append_new(list, candidate_to_json(&hook));
+}
+
 json_t *boot_plan_to_json(const struct admin *admin, const struct catalog *catalog,
                           const struct catalog_node *node)
 {
@@ -264,6 +276,7 @@ json_t *boot_plan_to_json(const struct admin *admin, const struct catalog *catal
     size_t n = plan_explain(catalog, node, &moment, candidates);
     const struct plan plan = plan_for_node(catalog, node, &moment);
     json_t *list = json_array();
+    add_hook(admin, node, list);
     for (size_t i = 0; i < n; i++)
         json_array_append_new(list, candidate_to_json(&candidates[i]));
     return json_pack("{s:s, s:s, s:o, s:s?, s:I, s:o}", "node", node->name, "target",

@@ -128,8 +128,9 @@ const char *node_http_query_target(const struct http_request *request, const cha
                                                          : NULL;
 }
 
-struct plan node_http_plan(const struct node_http *http, const struct http_request *request,
-                           const struct catalog *catalog, struct mac_address mac)
+static struct plan make_plan_with(const struct node_http *http, const struct http_request *request,
+                                  const struct catalog *catalog, struct mac_address mac,
+                                  const struct boot_target *said)
 {
     const struct catalog_node *node = catalog_node_by_mac(catalog, mac);
     const char *chosen = http_query(request, BOOT_CHOICE_QUERY);
@@ -152,7 +153,26 @@ struct plan node_http_plan(const struct node_http *http, const struct http_reque
     if (http_peer(request, &peer))
         moment.peer = &peer;
     moment.policy = policy;
+    moment.said = *said;
     return plan_for_node(catalog, node, &moment);
+}
+
+struct plan node_http_plan(const struct node_http *http, const struct http_request *request,
+                           const struct catalog *catalog, struct mac_address mac)
+{
+    return make_plan_with(http, request, catalog, mac, &node_http_said(request)->target);
+}
+
+bool node_http_plan_again(const struct node_http *http, const struct http_request *request,
+                          const struct catalog *catalog, struct mac_address mac,
+                          struct plan *ret_plan)
+{
+    const struct node_http_settings *settings = &http->settings;
+    const struct catalog_node *node = catalog_node_by_mac(catalog, mac);
+    struct boot_target said = {.kind = BOOT_TARGET_NONE};
+    bool asked = node && boot_tracker_said(settings->tracker, node->id, &said);
+    *ret_plan = make_plan_with(http, request, catalog, mac, &said);
+    return asked || !settings->would_ask || !settings->would_ask(settings->context);
 }
 
 static bool is_booting(struct boot_tracker *tracker, const struct plan *plan)
@@ -355,6 +375,9 @@ static struct plan begin_script(struct node_http *http, const struct http_reques
     sign_script(http, plan, mac, peer);
     if (facts)
         boot_tracker_set_facts(http->settings.tracker, plan->node->id, facts);
+    if (http_kept(request))
+        boot_tracker_set_said(http->settings.tracker, plan->node->id,
+                              &node_http_said(request)->target);
     struct plan begun = node_http_plan(http, request, catalog, mac);
     if (begun.node && begun.untold && !facts)
         return (struct plan){.kind = PLAN_TELL, .node = begun.node};

@@ -29,6 +29,7 @@
 #define NODE_HTTP_MAX_LISTEN 8
 
 struct node_http;
+struct plan;
 
 enum node_http_oddity_kind {
     NODE_HTTP_NO_REQUEST, /* a connection that brought no whole request */
@@ -66,14 +67,17 @@ struct node_http_direct {
 
 /* What somebody else says of what a node boots. */
 struct node_http_say {
-    const char *script; /* that it gets this, as it is; NULL: he does not */
+    const char *script;        /* that it gets this, as it is; NULL: he does not */
+    struct boot_target target; /* that it boots this; NONE: he does not */
 };
 
 /* What he is asked. */
 struct node_http_question {
     const struct catalog *catalog; /* these live until it is asked */
     const struct catalog_node *node;
-    struct mac_address mac; /* the card that boots */
+    const struct plan *plan; /* what it would boot; likewise */
+    uint32_t failures;       /* boots of it in a row that came to nothing */
+    struct mac_address mac;  /* the card that boots */
     struct endpoint peer;
     /* Called once, on any thread, also while it is asked. */
     void (*done)(struct node_http_question *question, const struct node_http_say *say);

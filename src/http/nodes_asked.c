@@ -46,7 +46,13 @@ bool node_http_ask(struct node_http *http, struct http_request *request,
         return false;
     asked->request = request;
     asked->question = (struct node_http_question){
-        .catalog = catalog, .node = plan->node, .mac = mac, .peer = *peer, .done = done};
+        .catalog = catalog,
+        .node = plan->node,
+        .plan = plan,
+        .failures = boot_tracker_failures(settings->tracker, plan->node->id),
+        .mac = mac,
+        .peer = *peer,
+        .done = done};
     http_keep(request, asked, asked_free);
     if (!http_defer(request, NULL, NULL))
         return false;

@@ -296,8 +296,9 @@ static void ask(struct node_http *http, struct http_request *request, enum direc
     if (!node_http_get_mac(http, request, peer, &mac))
         return;
     cleanup_catalog struct catalog *catalog = catalog_slot_get(http->settings.catalog);
-    struct plan plan = node_http_plan(http, request, catalog, mac);
-    if (plan.kind != PLAN_VOLUME || plan.volume->elsewhere || !is_direct(http, plan.node))
+    struct plan plan;
+    bool known = node_http_plan_again(http, request, catalog, mac, &plan);
+    if (!known || plan.kind != PLAN_VOLUME || plan.volume->elsewhere || !is_direct(http, plan.node))
         node_http_reply_text(request, 404, "this machine boots by its disk's own loader\n");
     else if (!node_http_may_have(http, peer, &plan, mac))
         node_http_reply_text(request, 403, "this address is not that machine's\n");

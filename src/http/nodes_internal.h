@@ -39,6 +39,11 @@ bool node_http_is_stranger(const struct node_http *http, const struct endpoint *
  * menu. */
 struct plan node_http_plan(const struct node_http *http, const struct http_request *request,
                            const struct catalog *catalog, struct mac_address mac);
+/* The same after its script: with what a hook has said for that. False: it should have been asked,
+ * and was not by this daemon. */
+bool node_http_plan_again(const struct node_http *http, const struct http_request *request,
+                          const struct catalog *catalog, struct mac_address mac,
+                          struct plan *ret_plan);
 /* A target that the query names, in our own words; NULL: there is none. Lives as long as buffer. */
 const char *node_http_query_target(const struct http_request *request, const char *key,
                                    char buffer[static BOOT_TARGET_SIZE]);

@@ -1,6 +1,7 @@
 #include "registry/plan.h"
 
 static const char *const source_names[PLAN_SOURCES] = {
+    [PLAN_BY_HOOK] = "hook",
     [PLAN_BY_NODE_TEMPORARY] = "node, temporary",
     [PLAN_BY_NODE_FALLBACK] = "node, fallback",
     [PLAN_BY_GROUP_FALLBACK] = "group, fallback",
@@ -17,7 +18,7 @@ static const char *const source_names[PLAN_SOURCES] = {
 static const char *const verdict_names[] = {
     [PLAN_DECIDES] = "decides", [PLAN_OVERRULED] = "overruled", [PLAN_USED_UP] = "used up",
     [PLAN_OVER] = "over",       [PLAN_NOT_YET] = "not yet",     [PLAN_IMPOSSIBLE] = "impossible",
-    [PLAN_UNTOLD] = "not told",
+    [PLAN_UNTOLD] = "not told", [PLAN_ASKED] = "is asked",
 };
 
 const char *plan_source_name(enum plan_source source)
@@ -55,8 +56,8 @@ static enum plan_kind kind_of_volume(const struct catalog_volume *volume)
 }
 
 /* A disk of its own it waits for; another volume has to be there. */
-static bool is_possible(const struct catalog *catalog, const struct catalog_node *node,
-                        const struct boot_target *target)
+bool plan_can_boot(const struct catalog *catalog, const struct catalog_node *node,
+                   const struct boot_target *target)
 {
     const struct catalog_volume *volume;
     switch (target->kind) {
@@ -132,7 +133,7 @@ static enum plan_verdict judge(const struct candidates *c, const struct plan_can
     if (plan_is_fallback(candidate->source) &&
         (!moment->fallback_after || moment->failures < moment->fallback_after))
         return PLAN_NOT_YET;
-    if (!is_possible(c->catalog, c->node, &candidate->target))
+    if (!plan_can_boot(c->catalog, c->node, &candidate->target))
         return PLAN_IMPOSSIBLE;
     return c->decided ? PLAN_OVERRULED : PLAN_DECIDES;
 }
@@ -198,6 +199,7 @@ static void add_all(struct candidates *c)
     const struct boot_rules *of_node = c->node->rules;
     const struct boot_rules *of_group = group ? group->rules : NULL;
     const struct boot_rules *of_site = catalog_site_rules(c->catalog);
+    add(c, PLAN_BY_HOOK, &c->moment->said, NULL);
     add_rule(c, PLAN_BY_NODE_TEMPORARY, of_node, BOOT_SLOT_TEMPORARY);
     add_rule(c, PLAN_BY_NODE_FALLBACK, of_node, BOOT_SLOT_FALLBACK);
     add_rule(c, PLAN_BY_GROUP_FALLBACK, of_group, BOOT_SLOT_FALLBACK);
@@ -239,7 +241,7 @@ static void plan_choice(const struct catalog *catalog, const struct plan_moment 
                         struct plan *plan)
 {
     if (moment->chosen.kind == BOOT_TARGET_NONE || moment->chosen.kind == BOOT_TARGET_MENU ||
-        !is_possible(catalog, plan->node, &moment->chosen))
+        !plan_can_boot(catalog, plan->node, &moment->chosen))
         return;
     plan_target(catalog, &moment->chosen, plan);
     plan->chosen = true;

@@ -4,7 +4,7 @@
  * Several rules may say something of a node (boot_rule.h). They are looked at in one order, and the
  * first that holds and can be done decides:
  *
- *   the node's own for some boots or some time; the fallback, if the node has
+ *   what a hook has said; the node's own for some boots or some time; the fallback, if the node has
  *   failed to boot too often (the node's own, its group's, the site's); the node's own; its group's
  *   for some time; the configuration's rules, in their order (policy.h); its group's; the site's
  * for some time, the site's; its disk.
@@ -40,6 +40,7 @@ enum plan_kind {
 
 /* Which rule it is; the order is that of deciding. */
 enum plan_source {
+    PLAN_BY_HOOK,
     PLAN_BY_NODE_TEMPORARY,
     PLAN_BY_NODE_FALLBACK,
     PLAN_BY_GROUP_FALLBACK,
@@ -66,6 +67,7 @@ struct plan_moment {
     uint32_t failures;           /* boots of the node in a row that came to nothing */
     uint32_t fallback_after;     /* so many have it fall back; 0: it never does */
     struct boot_target chosen;   /* in the menu; NONE: nothing. Nothing but a menu can offer it. */
+    struct boot_target said;     /* by a hook; NONE: nothing */
     const struct policy *policy; /* NULL: the configuration has no rules */
     const struct facts *facts;   /* as struct policy_subject has it; likewise: */
     const struct endpoint *peer;
@@ -95,6 +97,10 @@ struct plan plan_for_mac(const struct catalog *catalog, struct mac_address mac,
 struct plan plan_for_node(const struct catalog *catalog, const struct catalog_node *node,
                           const struct plan_moment *moment);
 
+/* Is it there, and may this node boot it? */
+bool plan_can_boot(const struct catalog *catalog, const struct catalog_node *node,
+                   const struct boot_target *target);
+
 /* --- why --- */
 
 enum plan_verdict {
@@ -105,6 +111,7 @@ enum plan_verdict {
     PLAN_IMPOSSIBLE, /* what it names is not there, or not for this node */
     PLAN_NOT_YET,    /* a fallback, and the node has not failed so often */
     PLAN_UNTOLD,     /* it depends on what is not known of the node */
+    PLAN_ASKED,      /* a hook, which is asked when the node boots; plan_explain() has none */
 };
 
 /* "decides", "overruled", ... */
@@ -113,7 +120,7 @@ const char *plan_verdict_name(enum plan_verdict verdict);
 struct plan_candidate {
     enum plan_source source;
     struct boot_target target;
-    const struct boot_rule *rule; /* NULL: PLAN_BY_DISK, PLAN_BY_POLICY */
+    const struct boot_rule *rule; /* NULL: PLAN_BY_HOOK, PLAN_BY_DISK, PLAN_BY_POLICY */
     const char *name;             /* of the rule: PLAN_BY_POLICY; else NULL. The policy's. */
     enum plan_verdict verdict;
 };

@@ -64,6 +64,8 @@ int server_start_admin(struct server *server, struct error *ret_error) MUST_CHEC
 
 /* --- what more than one of them is told by --- */
 
+/* Is there a hook that is asked what nodes boot? */
+bool server_would_ask(void *context);
 /* The machine that has an address of a network that we are the proxy of. */
 bool server_neighbour(void *context, uint32_t address, struct mac_address *ret_mac);
 bool server_machine6(void *context, const struct endpoint *peer, struct mac_address *ret_mac);

@@ -203,6 +203,7 @@ int server_start_admin(struct server *server, struct error *ret_error)
         .catalog = server->catalog,
         .pending = server->newcomers.pending,
         .policy = server->policy,
+        .would_ask = server_would_ask,
         .fallback_after = server->config.fallback_after,
         .stages = &server->stages,
         .sessions = &server->session_provider,

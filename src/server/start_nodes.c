@@ -111,7 +111,7 @@ static struct listeners real_listeners(const struct server *server)
     return l;
 }
 
-static bool would_ask(void *context)
+bool server_would_ask(void *context)
 {
     const struct server *server = context;
     return hooks_any(hook_events_hooks(server->hook_events), HOOK_PLAN);
@@ -120,7 +120,7 @@ static bool would_ask(void *context)
 static bool ask(void *context, struct node_http_question *question)
 {
     const struct server *server = context;
-    return plan_hook_ask(hook_events_hooks(server->hook_events), question);
+    return plan_hook_ask(hook_events_hooks(server->hook_events), server->catalog, question);
 }
 
 /* Loaders come first: an address without one is a boot that fails. */
@@ -153,7 +153,7 @@ int server_start_node_http(struct server *server, struct error *ret_error)
         .open_loader = open_loader,
         .open_script = open_script,
         .boot_by_scripts = server->config.boot_by_scripts,
-        .would_ask = would_ask,
+        .would_ask = server_would_ask,
         .ask = ask,
         .oddity = on_http_oddity,
         .context = server,

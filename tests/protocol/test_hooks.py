@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -205,13 +206,62 @@ def test_a_hook_says_what_a_node_boots(lab, hooks, booting):
     (facts,) = hooks.lines("facts")
     assert facts == {"event": "plan", "node": "web1", "mac": MACS[0], "macs": [MACS[0]], "address": "10.0.0.11",
                      "group": None, "volume": "disk1", "image": None, "initiator": f"{BASE_IQN}:web1",
-                     "peer": "10.0.0.11"}
+                     "peer": "10.0.0.11", "boots": "volume", "failures": 0}
     wait_until(lambda: "boots what a hook says: a script of its own" in daemon.output(), "the line", seconds=60)
     for text in ("#!/bin/sh\n", "#!/usr/bin/python3\nprint('{\"boot\": \"default\"}')\n",
                  "#!/usr/bin/perl\nprint \"boot=default\\nreason=it is day\\n\";\n"):
         hooks.put("plan", text)
         assert machine.get() == usual
     wait_until(lambda: "boots what a hook says: default, since it is day" in daemon.output(), "the line", seconds=60)
+
+
+def test_a_hook_names_what_a_node_boots(lab, hooks, booting, tmp_path):
+    daemon, machine = booting
+    usual = machine.get()
+    kernel = tmp_path / "kernel"
+    kernel.write_bytes(b"kernel")
+    daemon.ok("entry", "add", "rescue", "--kernel", str(kernel))
+    assert daemon.post("/v1/volumes", name="other", size=1 << 20, allow=[f"{BASE_IQN}:web1"]).result
+    assert daemon.post("/v1/volumes", name="secret", size=1 << 20).result
+    daemon.ok("boot", "web1", "off", "--times", "2")
+    hooks.put("plan", "#!/bin/sh\necho boot=rescue\necho reason=it is broken\n")
+    assert "/entry/rescue/kernel" in machine.get()
+    wait_until(lambda: "boots what a hook says: rescue, since it is broken" in daemon.output(), "the line", seconds=60)
+    told = daemon.ok("boot", "web1", "--explain")
+    assert "off, by the rule: node, temporary; unless the hook plan says something else" in told
+    assert re.search(r"^is asked +hook +entry:rescue", told, re.MULTILINE), told
+    assert re.search(r"^decides +node, temporary +off +2 more boots", told, re.MULTILINE), told  # nothing is taken
+    for answer, words in (("other", "boots volume other"), ("local", "boots its own disk"),
+                          ("volume", "boots volume disk1"), ("entry:rescue", "/entry/rescue/kernel")):
+        hooks.put("plan", f"#!/usr/bin/python3\nprint('{{\"boot\": \"{answer}\"}}')\n")
+        assert words in machine.get()
+    for answer in ("secret", "gone", "entry:gone", "volume:secret", "Bad Name"):
+        hooks.put("plan", f"#!/bin/sh\necho 'boot={answer}'\n")
+        assert "is to be off" in machine.get()
+        wait_until(lambda answer=answer: f"answered boot={answer}, which is no entry" in daemon.output(), answer, seconds=60)
+    daemon.ok("boot", "web1", "--clear")
+    hooks.put("plan", "#!/bin/sh\necho boot=default\n")
+    assert machine.get() == usual
+
+
+def test_what_is_fetched_later_follows_what_the_hook_has_said(lab, hooks, booting):
+    """/direct.ipxe is asked for without the hook: it must not be of another disk."""
+    daemon, machine = booting
+
+    def direct() -> str:
+        return machine.namespace.run("curl", "-sS", "-A", "iPXE/1.0.0+", f"http://10.0.0.1/direct.ipxe?mac={MACS[0]}").stdout
+    own = "this machine boots by its disk's own loader\n"
+    assert daemon.post("/v1/volumes", name="other", size=1 << 20, allow=[f"{BASE_IQN}:web1"]).result
+    machine.get()
+    usual = direct()
+    assert usual != own  # it was looked at
+    hooks.put("plan", "#!/bin/sh\necho boot=local\n")
+    assert direct() == own  # nobody was asked in this boot
+    assert "boots its own disk" in machine.get()
+    assert direct() == own  # and now it is no volume
+    hooks.put("plan", "#!/bin/sh\necho boot=other\n")
+    assert "boots volume other" in machine.get()
+    assert direct() == usual  # an empty disk, too
 
 
 @pytest.mark.parametrize("text, said", [

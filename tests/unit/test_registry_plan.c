@@ -316,6 +316,21 @@ static void many_rules_are_not_all_shown(void **state)
                      PLAN_MAX_POLICIES + 1);
 }
 
+static void what_a_hook_says_comes_first(void **state)
+{
+    struct boot_rules node = {0};
+    node.slots[BOOT_SLOT_TEMPORARY] = rule(BOOT_TARGET_OFF);
+    node.slots[BOOT_SLOT_TEMPORARY].counted = true;
+    node.slots[BOOT_SLOT_TEMPORARY].times = 1;
+    cleanup_catalog struct catalog *c = make_ruled(&node, NULL, NULL);
+    struct plan_moment moment = {.now = 1000, .boot_id = 7, .said = {BOOT_TARGET_ENTRY, "rescue"}};
+    assert_decided(c, &moment, PLAN_BY_HOOK, PLAN_ENTRY);
+    assert_false(plan_for_mac(c, first_mac, &moment).claim);
+    moment.said = (struct boot_target){BOOT_TARGET_VOLUME, "secret"};
+    assert_decided(c, &moment, PLAN_BY_NODE_TEMPORARY, PLAN_OFF);
+    assert_true(plan_for_mac(c, first_mac, &moment).claim);
+}
+
 static void only_a_menu_lets_choose(void **state)
 {
     struct boot_rules node = {0}, site = {0};
@@ -370,6 +385,7 @@ int main(void)
         TEST(the_configurations_rules_are_between_the_node_and_its_group),
         TEST(a_rule_waits_for_what_is_not_known_of_the_node),
         TEST(many_rules_are_not_all_shown),
+        TEST(what_a_hook_says_comes_first),
         TEST(only_a_menu_lets_choose),
         TEST(targets_are_written_and_read),
     };
