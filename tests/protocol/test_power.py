@@ -12,7 +12,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from daemon import ROOT, Daemon, wait_until
+from daemon import ROOT, Daemon, need, wait_until
 
 MAC = "52:54:00:5e:00:01"
 PASSWORD = 'p w"\\\'$x'
@@ -285,3 +285,62 @@ def test_redfish(daemon, redfish):
     set_bmc(daemon, f"redfish://127.0.0.1:{redfish}", password="wrong")
     assert "401" in daemon.refused("node", "power", "web1", "status")
     assert PASSWORD not in daemon.output()
+
+
+# --- ssh ---
+
+
+class Ssh:
+    """Dropbear, which lets root in by one key, and writes down what it was asked to do instead of doing it."""
+
+    def __init__(self, work: Path) -> None:
+        home, host_key = work / "root", work / "host"
+        self.key, self.known, self.asked, self.port = work / "key", work / "known", work / "asked", free_port(
+            socket.SOCK_STREAM)
+        (home / ".ssh").mkdir(parents=True, mode=0o700)
+        home.chmod(0o700)
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.key], check=True)
+        shutil.copy(f"{self.key}.pub", home / ".ssh" / "authorized_keys")
+        subprocess.run(["dropbearkey", "-t", "ed25519", "-f", host_key], check=True, stdout=subprocess.DEVNULL)
+        said = subprocess.run(["dropbearkey", "-y", "-f", host_key], check=True, text=True, stdout=subprocess.PIPE)
+        public = next(line for line in said.stdout.splitlines() if line.startswith("ssh-ed25519"))
+        self.known.write_text(f"[127.0.0.1]:{self.port} {' '.join(public.split()[:2])}\n")
+        self.log = (work / "dropbear.log").open("w")
+        # in a mount namespace, where this is root's home
+        self.process = subprocess.Popen(
+            ["unshare", "--mount", "sh", "-c", 'mount --bind "$1" /root && shift && exec "$@"', "sh", home,
+             "dropbear", "-F", "-E", "-s", "-r", host_key, "-P", work / "pid", "-p", f"127.0.0.1:{self.port}",
+             "-c", f'echo "$SSH_ORIGINAL_COMMAND" >> {self.asked}'],
+            stdin=subprocess.DEVNULL, stdout=self.log, stderr=subprocess.STDOUT)
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self.log.close()
+
+
+@pytest.fixture
+def ssh(tmp_path):
+    need("dropbear", "dropbearkey", "ssh", "ssh-keygen")
+    work = tmp_path / "ssh"
+    work.mkdir()
+    server = Ssh(work)
+    yield server
+    server.close()
+
+
+def test_ssh(daemon, ssh):
+    shipped = (SHIPPED / "ssh").read_text()
+    install(daemon, "ssh", shipped.replace("/etc/nodisk/ssh/id_ed25519", str(ssh.key)).replace(
+        "/etc/nodisk/ssh/known_hosts", str(ssh.known)))
+    set_bmc(daemon, f"ssh://127.0.0.1:{ssh.port}", user="root")
+    wait_until(lambda: daemon.ok("node", "power", "web1", "status") == "web1: on\n", "dropbear")
+    for action, command in (("soft", "poweroff"), ("off", "poweroff"), ("reset", "reboot"), ("cycle", "reboot")):
+        assert daemon.ok("node", "power", "web1", action) == f"web1: {action} done\n"
+        assert ssh.asked.read_text().splitlines()[-1] == f"systemctl {command} || {command}"
+    assert "nodisk node wake web1" in daemon.refused("node", "power", "web1", "on")
+    # another machine's host key is no node of ours
+    ssh.known.write_text(ssh.known.read_text().replace("AAAAC3NzaC1lZDI1NTE5AAAAI", "AAAAC3NzaC1lZDI1NTE5AAAAJ"))
+    before = ssh.asked.read_text()
+    assert "failed (status 255)" in daemon.refused("node", "power", "web1", "reset")
+    assert ssh.asked.read_text() == before
