@@ -127,6 +127,19 @@ bool iscsi_target_has_rival(struct iscsi_target *target,
            (find_rival(target, identity) || has_remote_rival(target, identity));
 }
 
+bool iscsi_target_has_others(struct iscsi_target *target,
+                             const struct iscsi_login_identity *identity)
+{
+    if (!target->single_writer)
+        return false;
+    list_for_each(node, &target->remotes) {
+        const struct iscsi_lun *lun = container_of(node, struct iscsi_lun, remote_link);
+        if (!is_same_machine(target, &lun->luns->identity, identity))
+            return true;
+    }
+    return find_rival(target, identity) != NULL;
+}
+
 /* Is there a session on its way out that still has something to write on the disk? It must not land
  * on what the next one writes. */
 static bool somebody_lingers(struct iscsi_target *target)

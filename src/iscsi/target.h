@@ -56,6 +56,10 @@ void iscsi_target_attach(struct iscsi_target *target, struct iscsi_conn *conn);
 /* Is the volume for one machine, and in use by another one than this? */
 bool iscsi_target_has_rival(struct iscsi_target *target,
                             const struct iscsi_login_identity *identity);
+/* The same, if also one with the same name that has it as a further LUN is another one when it is
+ * not this machine: who is one is found out at LUN 0, which is asked later. */
+bool iscsi_target_has_others(struct iscsi_target *target,
+                             const struct iscsi_login_identity *identity);
 /* For a discovery session, which has no target. */
 void iscsi_discovery_attach(struct iscsi_conn *conn);
 

@@ -388,7 +388,7 @@ static void begin_anew(struct volume *volume, bool changes)
 /* A clone begins nothing: it is refused when it is to have a session. */
 static bool begins(struct volume *volume, const struct iscsi_login_identity *booting)
 {
-    if (volume->target && iscsi_target_has_rival(volume->target, booting))
+    if (volume->target && iscsi_target_has_others(volume->target, booting))
         return false;
     cleanup_catalog struct catalog *catalog = catalog_slot_get(volume->owner->catalog);
     return beginning_login(&volume->beginning, catalog, volume->target, booting,

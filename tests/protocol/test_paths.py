@@ -16,8 +16,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from daemon import BASE_IQN, wait_until
-from lab.iscsi import CHECK_CONDITION, FIRMWARE, LoginRefused, Session, write_cdb
+from daemon import BASE_IQN, mounted, wait_until
+from iscsilab import loop_device
+from lab.iscsi import CHECK_CONDITION, FIRMWARE, SYNCHRONIZE_CACHE, LoginRefused, Session, write_cdb
 from lab.reservations import CONFLICT, REGISTER, RESERVE, WE_RO, full_status, out
 from netlab import SUBNET, Client, LabDaemon, NetLab, Wire, inside
 
@@ -30,6 +31,7 @@ CLONE = "10.0.0.66"
 SECOND = SUBNET.replace("10.0.0.", "10.1.0.").replace("lab", "second").replace("br0", "br1")
 IPXE = {77: b"iPXE", 60: b"PXEClient:Arch:00000:UNDI:002001", 93: b"\0\0"}
 MIB = 1 << 20
+LOST = "03/0c/00"
 UNAVAILABLE, FORBIDDEN = 0x0301, 0x0202
 
 
@@ -282,6 +284,35 @@ def test_the_clone_of_a_node_whose_disk_is_new_at_each_boot(paths, tmp_path, wit
         running.write(0, b"mine" + bytes(508))
         assert paths.refused(0, clone, keys=FIRMWARE) == UNAVAILABLE
         assert running.read(0, 1)[:4] == b"mine"
+
+
+@pytest.fixture
+def overcommitted(tmp_path) -> Iterator[str]:
+    """A block device that says it has 64 MiB, on a file system that has 8."""
+    with mounted("-t", "tmpfs", "-o", "size=8m", "tmpfs", place=tmp_path / "small") as small:
+        file = small / "file"
+        file.touch()
+        os.truncate(file, 64 * MIB)
+        with loop_device(file) as device:
+            yield device
+
+
+def test_the_clone_of_a_node_whose_further_disk_has_failed(paths, overcommitted):
+    """It is refused at the disk that it boots from; until then it has the further one opened for nobody anew."""
+    paths.use_addresses()
+    paths.daemon.ok("volume", "create", "data", "--device", overcommitted)
+    paths.daemon.ok("volume", "attach", "data", "web1")
+    clone = paths.lab.client(f"{CLONE}/24")
+    further = {"lun": 1 << 48}
+    with paths.session(0) as running:
+        for i in range(32):
+            running.write(i * MIB // 512, os.urandom(MIB), **further)
+        assert running.command(SYNCHRONIZE_CACHE, **further).sense == LOST
+        assert paths.refused(0, clone, keys=FIRMWARE) == UNAVAILABLE
+        assert running.command(SYNCHRONIZE_CACHE, **further).sense == LOST
+        assert running.read(0, 1)
+    with paths.session(0, keys=FIRMWARE) as again:  # the machine itself
+        assert again.command(SYNCHRONIZE_CACHE, **further).good
 
 
 def test_a_reservation_is_of_a_path(paths):
