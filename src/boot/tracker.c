@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <pthread.h>
 
+#include "boot/onward.h"
 #include "core/idmap.h"
 
 struct reached {
@@ -21,6 +22,7 @@ struct node_boot {
     bool tries, decided;
     bool asked; /* a hook, which has said: */
     struct boot_target said;
+    struct boot_onward onward;
     struct reached stages[BOOT_STAGES];
 };
 
@@ -171,9 +173,12 @@ static void take_sign(struct boot_tracker *tracker, const struct catalog_node *n
     if (!boot)
         return;
     uint64_t now = clock_monotonic_usec();
-    if (boot_sign_begins(sign, boot->stage, now - boot->last_sign))
+    bool goes_on = sign == BOOT_SIGN_IPXE_DHCP && boot->onward.went_on;
+    if (!goes_on && boot_sign_begins(sign, boot->stage, now - boot->last_sign))
         begin(tracker, boot, node->id, mac);
     boot->last_sign = now;
+    if (sign != BOOT_SIGN_FIRMWARE_DHCP)
+        boot_onward_gets_further(&boot->onward);
     struct reached *reached = &boot->stages[stage];
     if (reached->at || (boot->stage != BOOT_STAGES && stage < boot->stage))
         return;
@@ -203,6 +208,34 @@ void boot_tracker_sign_of_mac(struct boot_tracker *tracker, struct mac_address m
 {
     cleanup_catalog struct catalog *catalog = catalog_slot_get(tracker->catalog);
     sign_of_node(tracker, catalog_node_by_mac(catalog, mac), mac, sign, detail);
+}
+
+/* In a boot that begins with this it has asked in this way, too. */
+static void firmware_asks(struct boot_tracker *tracker, const struct catalog_node *node,
+                          struct mac_address mac, enum boot_way way, const char *detail)
+{
+    struct node_boot *boot = find_or_add(tracker, node->id);
+    uint64_t now = clock_monotonic_usec();
+    if (!boot)
+        return;
+    if (boot_onward_asks(&boot->onward, way, now - boot->last_sign)) {
+        boot->last_sign = now;
+        return;
+    }
+    take_sign(tracker, node, mac, BOOT_SIGN_FIRMWARE_DHCP, detail);
+    (void)boot_onward_asks(&boot->onward, way, 0);
+}
+
+void boot_tracker_firmware_asks(struct boot_tracker *tracker, struct mac_address mac,
+                                enum boot_way way, const char *detail)
+{
+    cleanup_catalog struct catalog *catalog = catalog_slot_get(tracker->catalog);
+    const struct catalog_node *node = catalog_node_by_mac(catalog, mac);
+    if (!node)
+        return;
+    pthread_mutex_lock(&tracker->lock);
+    firmware_asks(tracker, node, mac, way, detail);
+    pthread_mutex_unlock(&tracker->lock);
 }
 
 void boot_tracker_sign_of_address(struct boot_tracker *tracker, uint32_t address,
@@ -310,6 +343,24 @@ bool boot_tracker_decide(struct boot_tracker *tracker, uint64_t node_id, bool tr
         boot->decided = true;
     pthread_mutex_unlock(&tracker->lock);
     return first;
+}
+
+void boot_tracker_leave(struct boot_tracker *tracker, uint64_t node_id, bool left, bool chosen)
+{
+    pthread_mutex_lock(&tracker->lock);
+    struct node_boot *boot = idmap_get(&tracker->boots, node_id);
+    if (boot)
+        boot_onward_decide(&boot->onward, left, chosen);
+    pthread_mutex_unlock(&tracker->lock);
+}
+
+bool boot_tracker_has_chosen_local(struct boot_tracker *tracker, uint64_t node_id)
+{
+    pthread_mutex_lock(&tracker->lock);
+    const struct node_boot *boot = idmap_get(&tracker->boots, node_id);
+    bool chosen = boot && boot_onward_is_chosen(&boot->onward);
+    pthread_mutex_unlock(&tracker->lock);
+    return chosen;
 }
 
 uint32_t boot_tracker_failures(struct boot_tracker *tracker, uint64_t node_id)

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "boot/onward.h"
 #include "boot/stage.h"
 #include "boot/watch.h"
 #include "registry/registry.h"
@@ -25,6 +26,10 @@ void boot_tracker_sign_of_address(struct boot_tracker *tracker, uint32_t address
                                   enum boot_sign sign, const char *detail);
 void boot_tracker_sign_of_initiator(struct boot_tracker *tracker, const char *initiator,
                                     enum boot_sign sign, const char *detail);
+
+/* BOOT_SIGN_FIRMWARE_DHCP of firmware that asks in this way. */
+void boot_tracker_firmware_asks(struct boot_tracker *tracker, struct mac_address mac,
+                                enum boot_way way, const char *detail);
 
 /* This machine (a node or not) was given this address. */
 void boot_tracker_set_address(struct boot_tracker *tracker, uint32_t address,
@@ -47,6 +52,12 @@ uint64_t boot_tracker_boot_id(struct boot_tracker *tracker, uint64_t node_id);
 /* What the boot under way boots was decided: is it a volume of ours, so that it has failed if it
  * reads that and does not come to its initramfs? True: the first time in this boot. */
 bool boot_tracker_decide(struct boot_tracker *tracker, uint64_t node_id, bool tries);
+/* The script of the boot under way leaves the node to its firmware, or it does not; chosen: since
+ * that was chosen in the menu. */
+void boot_tracker_leave(struct boot_tracker *tracker, uint64_t node_id, bool left, bool chosen);
+/* Was its own disk chosen in the menu earlier in this boot, and its firmware has come here on its
+ * way there? */
+bool boot_tracker_has_chosen_local(struct boot_tracker *tracker, uint64_t node_id);
 /* Boots of this node in a row that failed, before the last one. */
 uint32_t boot_tracker_failures(struct boot_tracker *tracker, uint64_t node_id);
 

@@ -144,6 +144,8 @@ static struct plan make_plan_with(const struct node_http *http, const struct htt
     };
     if (chosen && boot_target_parse(chosen, &moment.chosen) < 0)
         moment.chosen.kind = BOOT_TARGET_NONE;
+    if (!chosen && boot_tracker_has_chosen_local(http->settings.tracker, node->id))
+        moment.chosen.kind = BOOT_TARGET_LOCAL;
     cleanup_policy struct policy *policy = policy_slot_get(http->settings.policy);
     struct facts facts;
     struct endpoint peer;
@@ -416,6 +418,7 @@ static void note_plan(struct node_http *http, const struct plan *plan)
     if (!plan->node || plan->kind == PLAN_ADOPTED || plan->kind == PLAN_NO_NOTE ||
         plan->kind == PLAN_TELL)
         return;
+    boot_tracker_leave(settings->tracker, plan->node->id, plan->kind == PLAN_LOCAL, plan->chosen);
     if (boot_tracker_decide(settings->tracker, plan->node->id, tries) && fallback &&
         settings->fell_back)
         settings->fell_back(settings->context, plan->node->name,

@@ -4,18 +4,25 @@
 
 #define NOT_IN_IBFT ", over IPv6: the iBFT cannot say that"
 
-static void sign_of(struct boots *boots, const struct dhcp_client *client, struct mac_address mac,
-                    const char *detail)
+static enum boot_way way_of(const struct dhcp_client *client, bool ipv6)
+{
+    if (client->kind == DHCP_CLIENT_HTTP)
+        return ipv6 ? BOOT_WAY_HTTP6 : BOOT_WAY_HTTP;
+    return ipv6 ? BOOT_WAY_PXE6 : BOOT_WAY_PXE;
+}
+
+static void sign_of(struct boots *boots, const struct dhcp_client *client, bool ipv6,
+                    struct mac_address mac, const char *detail)
 {
     if (dhcp_client_wants_loader(client))
-        boot_tracker_sign_of_mac(boots->tracker, mac, BOOT_SIGN_FIRMWARE_DHCP, detail);
+        boot_tracker_firmware_asks(boots->tracker, mac, way_of(client, ipv6), detail);
     else if (client->kind == DHCP_CLIENT_IPXE)
         boot_tracker_sign_of_mac(boots->tracker, mac, BOOT_SIGN_IPXE_DHCP, detail);
 }
 
 static void sign_of_dhcp(struct boots *boots, const struct dhcp_event *event, const char *detail)
 {
-    sign_of(boots, &event->client, event->mac, detail);
+    sign_of(boots, &event->client, false, event->mac, detail);
 }
 
 void boots_dhcp_event(struct boots *boots, const struct dhcp_event *event)
@@ -56,7 +63,7 @@ void boots_dhcp6_event(struct boots *boots, const struct dhcp6_event *event)
             return;
         detail = ipv6_format(&event->address, address);
     }
-    sign_of(boots, &event->client, event->mac, detail);
+    sign_of(boots, &event->client, true, event->mac, detail);
 }
 
 void boots_tftp_event(struct boots *boots, const struct tftp_event *event)

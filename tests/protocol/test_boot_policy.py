@@ -3,6 +3,7 @@ gets from /boot.ipxe, asked for as iPXE does."""
 
 import random
 import re
+import struct
 import subprocess
 import time
 
@@ -24,6 +25,12 @@ class Machine:
     def power_on(self) -> None:
         client = Client(self.wire, NODE)
         client.extra[77] = b"iPXE"
+        assert client.lease() == ADDRESS
+
+    def firmware(self, name: str, architecture: int) -> None:
+        """UEFI asks DHCP, and loads iPXE."""
+        client = Client(self.wire, NODE)
+        client.extra |= {60: name.encode(), 93: struct.pack("!H", architecture)}
         assert client.lease() == ADDRESS
 
     def get(self, path: str) -> tuple[int, str]:
@@ -97,6 +104,26 @@ def test_once_is_one_boot_however_often_it_asks(daemon, machine):
     assert DISK in machine.boot()
     daemon.ok("boot", "lab", "local", "--times", "2")
     assert [LOCAL in machine.boot() for _ in range(3)] == [True, True, False]
+
+
+def test_firmware_that_comes_by_again_on_its_way_to_the_disk(daemon, machine):
+    """UEFI's boot order: PXE, from which iPXE leaves; HTTP Boot, whose iPXE asks like any other; then the disk."""
+    for rule, first in (("local", LOCAL), ("menu", "menu nodisk")):
+        daemon.ok("boot", "web1", rule, "--once")
+        machine.firmware("PXEClient:Arch:00007:UNDI:003000", 7)
+        assert first in machine.boot()
+        assert LOCAL in machine.script("&entry=local")
+        machine.firmware("HTTPClient:Arch:00016:UNDI:003000", 16)
+        assert LOCAL in machine.boot()
+        machine.firmware("PXEClient:Arch:00007:UNDI:003000", 7)  # somebody has switched it on again
+        assert DISK in machine.boot()
+    daemon.ok("boot", "web1", "menu")
+    machine.firmware("PXEClient:Arch:00007:UNDI:003000", 7)
+    machine.boot()
+    assert LOCAL in machine.script("&entry=local")
+    daemon.ok("boot", "web1", "shell")  # a rule that is made meanwhile decides
+    machine.firmware("HTTPClient:Arch:00016:UNDI:003000", 16)
+    assert "\nshell ||\n" in machine.boot()
 
 
 def test_somebody_who_only_looks_takes_no_boot(daemon, machine):
