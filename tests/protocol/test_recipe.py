@@ -44,7 +44,7 @@ def functions(tmp_path: Path, programs: dict[str, str], commands: str) -> str:
     for name, text in programs.items():
         (tools / name).write_text(f"#!/bin/sh\n{text}\n")
         (tools / name).chmod(0o755)
-    head = SCRIPT.read_text().split("\nmodprobe -q iscsi_ibft\n")[0]
+    head = SCRIPT.read_text().split("\nmodprobe -q iscsi_ibft\n")[0].replace("/run/", f"{tmp_path}/run/")
     script = f'{head}\nsay() {{ echo "said: $*"; }}\n{commands}\n'
     return subprocess.run(["sh", "-c", script, "nodisk", ""], check=True, capture_output=True, text=True, timeout=60,
                           env={"PATH": f"{tools}:{os.environ['PATH']}"}).stdout
@@ -120,6 +120,21 @@ def test_a_bridge_is_made_of_the_boot_card(tmp_path: Path) -> None:
 
 def test_a_further_path_has_no_bridge(tmp_path: Path) -> None:
     assert networks(tmp_path, "BRIDGE=vmbr0 suffix=-1 card=eth1", 'enter_networks; echo "$card" >>"$nic/log"') == ["eth1"]
+
+
+def test_ifupdown_is_told_each_name_of_each_card(tmp_path: Path) -> None:
+    """It may know those that have joined the boot card in a bond by another name than they have, too."""
+    udevadm = """case $5 in
+        */enboot) printf '%s\\n' ID_NET_NAME=enboot ID_NET_NAME_SLOT=ens8 ID_NET_NAME_PATH=enp0s8 ;;
+        */ens9) printf '%s\\n' ID_NET_NAME_MAC=enx525400000009 ID_NET_NAME_SLOT=ens9 ID_NET_NAME_PATH=enp0s9 ;;
+        esac"""
+    functions(tmp_path, {"udevadm": udevadm}, "parent=enboot card=bond0 below=' enboot ens9' mac=m suffix=\n"
+                                              "keep_others_away")
+    names = {path.name for path in (tmp_path / "run/nodisk/boot-card").iterdir()}
+    assert names == {"bond0", "enboot", "ens8", "enp0s8", "ens9", "enp0s9", "enx525400000009"}
+    excluded = (tmp_path / "run/nodisk/networking").read_text().split('"')[1]
+    assert set(excluded.split()) == names
+    assert "interface-name:=ens9" in (tmp_path / "run/NetworkManager/conf.d/99-nodisk.conf").read_text()
 
 
 def test_a_bridge_that_cannot_be_made_is_done_without(tmp_path: Path) -> None:
