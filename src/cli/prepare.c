@@ -7,6 +7,7 @@
 #include "prepare/command.h"
 #include "prepare/diff.h"
 #include "prepare/recipe.h"
+#include "prepare/shown.h"
 #include "prepare/sysvinit.h"
 #include "prepare/undo.h"
 
@@ -202,12 +203,14 @@ static void tell_undone(void *context, const char *path, int result)
     const struct cli *cli = context;
     if (cli->json || result == UNDO_WAS_SO)
         return;
+    putchar('/');
+    shown_print(stdout, path, strlen(path));
     if (result < 0)
-        printf("/%s: stays as it is: %s\n", path, strerror(-result));
+        printf(": stays as it is: %s\n", strerror(-result));
     else
-        printf("/%s: %s\n", path,
-               result == UNDO_RESTORED ? "as it was"
-                                       : "was changed since and stays (--force: as it was, too)");
+        printf(": %s\n", result == UNDO_RESTORED
+                             ? "as it was"
+                             : "was changed since and stays (--force: as it was, too)");
 }
 
 /* What has to follow the files: the initramfs, and under sysvinit the links to scripts that are

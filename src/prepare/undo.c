@@ -265,10 +265,42 @@ static int note_in(struct plan *plan, const struct tree *store)
     return r;
 }
 
+static bool is_utf8(const char *text)
+{
+    json_t *json = json_string(text);
+    json_decref(json);
+    return json != NULL;
+}
+
+/* The record is JSON. */
+static int check_names(const struct plan *plan, struct error *ret_error)
+{
+    char name[120];
+    for (size_t i = 0; i < plan->n_changes; i++) {
+        const struct plan_change *change = &plan->changes[i];
+        bool link = change->before.kind == TREE_LINK;
+        if (is_utf8(change->path) && (!link || is_utf8(change->before.data)))
+            continue;
+        str_copy(name, sizeof(name), change->path);
+        for (char *p = name; *p; p++)
+            if (*p < ' ' || *p > '~')
+                *p = '?';
+        return error_set(ret_error, -EILSEQ,
+                         "/%s has a name, or is a link to one, that is not UTF-8, so what is "
+                         "needed to undo cannot be written: give it another name, or use "
+                         "--no-undo; nothing was changed",
+                         name);
+    }
+    return 0;
+}
+
 int undo_note(struct plan *plan, struct error *ret_error)
 {
     struct tree store = {.fd = -1};
-    int r = make_directories(plan->tree);
+    int r = check_names(plan, ret_error);
+    if (r < 0)
+        return r;
+    r = make_directories(plan->tree);
     if (r == 0)
         r = open_store(plan->tree, &store);
     if (r == 0)

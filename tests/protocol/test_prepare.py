@@ -148,6 +148,26 @@ def test_undo_of_a_run_that_was_cut_off(plain: Tree) -> None:
     assert plain.snapshot() == before
 
 
+def test_a_name_that_no_record_can_have(plain: Tree) -> None:
+    """It is named, nothing is changed, and without a record it can go."""
+    key = os.fsencode(plain.path("etc/ssh")) + b"/ssh_host_\xff_key"
+    Path(os.fsdecode(key)).write_text("SECRET\n")
+    before = plain.snapshot()
+    said = plain.run("--no-commands", "--root-uuid", UUID, code=1)
+    assert "/etc/ssh/ssh_host_?_key has a name" in said and "not UTF-8" in said and "--no-undo" in said
+    assert plain.snapshot() == before
+    plain.run("--no-commands", "--root-uuid", UUID, "--no-undo")
+    assert not os.path.lexists(key)
+
+
+def test_undo_shows_names_and_does_nothing_to_a_terminal(plain: Tree) -> None:
+    entry = {"path": "etc/\x1b[2Jx", "kind": "file", "data": "7", "mode": 0, "uid": 0, "gid": 0, "seconds": 0,
+             "nanoseconds": 0, "after": "x"}
+    plain.put("var/lib/nodisk-prepare/undo.json", json.dumps({"paths": [entry]}))
+    said = plain.run("--undo", "--no-commands", code=1)
+    assert "/etc/\\x1b[2Jx: stays as it is" in said and "\x1b" not in said
+
+
 def test_undo_goes_on_after_what_it_cannot_give_back(plain: Tree) -> None:
     before = {name: what for name, what in plain.snapshot().items() if not name.startswith("etc/ssh")}
     plain.prepare()
