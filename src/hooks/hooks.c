@@ -20,6 +20,7 @@ struct setting {
     unsigned seconds;
     uid_t uid;
     gid_t gid;
+    char socket[sizeof(((struct hook_settings *)0)->socket)];
 };
 
 struct hooks {
@@ -62,6 +63,7 @@ int hooks_set(struct hooks *hooks, const struct hook_settings *settings, struct 
 {
     struct setting setting = {.seconds = settings->seconds};
     str_copy(setting.directory, sizeof(setting.directory), settings->directory);
+    str_copy(setting.socket, sizeof(setting.socket), settings->socket);
     int r = find_user(settings->user, &setting, ret_error);
     if (r < 0)
         return r;
@@ -155,19 +157,25 @@ static char *variable_of(const char *key, const json_t *value)
     return text;
 }
 
-static void make_environment(const json_t *facts, struct environment *env)
+static void add_variable(struct environment *env, const char *key, const json_t *value)
+{
+    char *text = env->count < MAX_ENVIRONMENT ? variable_of(key, value) : NULL;
+    if (text)
+        env->all[env->count++] = text;
+}
+
+static void make_environment(const struct setting *setting, const json_t *facts,
+                             struct environment *env)
 {
     const char *key;
     json_t *value;
     *env = (struct environment){.n_fixed = ARRAY_SIZE(fixed)};
     for (; env->count < env->n_fixed; env->count++)
         env->all[env->count] = fixed[env->count];
-    json_object_foreach((json_t *)facts, key, value)
-    {
-        char *text = env->count < MAX_ENVIRONMENT ? variable_of(key, value) : NULL;
-        if (text)
-            env->all[env->count++] = text;
-    }
+    json_object_foreach((json_t *)facts, key, value) add_variable(env, key, value);
+    json_t *socket = setting->socket[0] ? json_string(setting->socket) : NULL;
+    add_variable(env, "socket", socket);
+    json_decref(socket);
 }
 
 static void free_environment(struct environment *env)
@@ -185,7 +193,7 @@ static int run(struct hooks *hooks, const struct setting *setting, const char *p
     struct environment env;
     if (!input)
         return error_set(ret_error, -ENOMEM, "could not be started: out of memory");
-    make_environment(facts, &env);
+    make_environment(setting, facts, &env);
     const struct hook_program program = {.path = path,
                                          .arguments = arguments,
                                          .environment = env.all,

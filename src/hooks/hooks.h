@@ -4,7 +4,7 @@
  *
  * A program has what is known of the node as a JSON object on its standard input, and each text and
  * number of that in its environment, too: "node" is NODISK_NODE. Its environment has nothing else
- * but PATH, LC_ALL and HOME.
+ * but PATH, LC_ALL, HOME and NODISK_SOCKET, so that it can call nodisk(1).
  *
  * Whoever tells or asks never waits: threads of this module do. Thread-safe.
  */
@@ -35,6 +35,7 @@ struct hook_settings {
     unsigned seconds; /* that a hook may take */
     unsigned at_once; /* programs that run at a time for each kind of work: telling, asking */
     char user[64];    /* as whom they run; "": as who runs the daemon */
+    char socket[108]; /* of the daemon that runs them; "": they are not told */
 };
 
 struct hook_report {

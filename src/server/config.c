@@ -876,6 +876,8 @@ static int parse_file(struct parser *parser, FILE *file)
     check_adopt_rules(parser);
     check_policy_rules(parser);
     check_discovery_chap(parser);
+    struct config *config = parser->config;
+    str_copy(config->hooks.socket, sizeof(config->hooks.socket), config->socket);
     return parser->problems ? -EINVAL : 0;
 }
 

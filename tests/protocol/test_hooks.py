@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from daemon import BASE_IQN, ROOT, is_gone, wait_until
+from daemon import BASE_IQN, NODISK, ROOT, is_gone, wait_until
 from iscsilab import SanDaemon
 from netlab import SUBNET
 from test_newcomers import MACS, REGISTER, Machine
@@ -99,6 +99,24 @@ def test_logins_are_told(tmp_path, hooks):
     assert first["target"] == f"{BASE_IQN}:disk1" and first["initiator"] == f"{BASE_IQN}:web1"
 
 
+def test_the_example_that_adopts(lab, hooks, tmp_path):
+    machines = tmp_path / "machines"
+    machines.write_text("7XK2J web1 debian12\n\nnonsense\n")
+    source = (ROOT / "data" / "hooks" / "registered-adopt.py").read_text()
+    hooks.put("registered", source.replace("/etc/nodisk/machines", str(machines)).replace(
+        '"nodisk", "node"', f'"{NODISK}", "node"'))
+    daemon = lab.daemon(REGISTER + ISCSI + hooks.section)
+    image = tmp_path / "image.raw"
+    image.write_bytes(bytes(1 << 20))
+    daemon.ok("image", "import", str(image), "--name", "debian12")
+    listed, other = Machine(lab, MACS[0], serial="7XK2J"), Machine(lab, MACS[1], serial="8")
+    for machine in (other, listed):
+        machine.lease()
+        machine.tell()
+    wait_until(lambda: daemon.cli("node", "show", "web1").returncode == 0, "the hook", seconds=60)
+    node = daemon.get("/v1/nodes/web1").json
+    assert node["macs"] == [MACS[0]] and node["volume"] == "web1"
+    daemon.wait_line(f"{MACS[1]} is in no line of {machines}")
 
 
 def test_what_fails_is_told_with_the_node(lab, hooks):
