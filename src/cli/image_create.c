@@ -1,21 +1,17 @@
 /*
  * nodisk image create: Debian's packages become a disk image by the recipe that is installed beside
  * the program (image/debian12/build), which prepares it with this very program; the daemon then
- * imports it like any other file. The file lives in a directory of its own under /var/cache that we
- * hold by a lock: one that nobody holds is removed by the next build.
+ * imports it like any other file (image_place.h).
  */
 #include "cli/image_labels.h"
 #include "cli/image_make.h"
+#include "cli/image_place.h"
 #include "cli/program.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 
-#define DEFAULT_CACHE "/var/cache/nodisk"
-#define MAX_ARGV      256
+#define MAX_ARGV 256
 
 static const struct {
     const char *name, *suite;
@@ -27,38 +23,6 @@ static const char *suite_of(const char *system)
         if (str_eq(systems[i].name, system))
             return systems[i].suite;
     return NULL;
-}
-
-struct place {
-    char directory[PATH_MAX / 2], file[PATH_MAX];
-    int lock;
-};
-
-/* The name begins as the builder's own do: what is left of one that was killed is its to remove. */
-static int place_make(const char *system, struct place *ret_place, struct error *ret_error)
-{
-    const char *cache = getenv("NODISK_CACHE");
-    cache = cache && cache[0] ? cache : DEFAULT_CACHE;
-    int n = snprintf(ret_place->directory, sizeof(ret_place->directory), "%s/build-XXXXXX", cache);
-    if (n < 0 || (size_t)n >= sizeof(ret_place->directory))
-        return error_set(ret_error, -ENAMETOOLONG, "%s is too long a path", cache);
-    if ((mkdir(cache, 0755) < 0 && errno != EEXIST) || !mkdtemp(ret_place->directory))
-        return error_set(ret_error, -errno, "no directory can be made in %s: %s", cache,
-                         strerror(errno));
-    snprintf(ret_place->file, sizeof(ret_place->file), "%s/%s.raw", ret_place->directory, system);
-    ret_place->lock = open(ret_place->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (ret_place->lock < 0 || flock(ret_place->lock, LOCK_EX | LOCK_NB) < 0)
-        return error_set(ret_error, -errno, "%s cannot be locked: %s", ret_place->directory,
-                         strerror(errno));
-    return 0;
-}
-
-static void place_remove(struct place *place)
-{
-    unlink(place->file);
-    rmdir(place->directory);
-    if (place->lock >= 0)
-        close(place->lock);
 }
 
 struct words {
@@ -126,9 +90,9 @@ static int make(const struct cli *cli, const struct args *args, const char *name
                 json_t **ret_json)
 {
     struct cli_job job = {.interrupted = "the daemon undoes what was not finished"};
-    struct place place = {.lock = -1};
+    struct image_place place = IMAGE_PLACE_NONE;
     struct error error;
-    int r = place_make(args->words[0], &place, &error);
+    int r = image_place_make(args->words[0], &place, &error);
     if (r == 0)
         r = build(args, suite_of(args->words[0]), place.file, &error);
     snprintf(job.what, sizeof(job.what), "importing %.64s", name);
@@ -137,7 +101,7 @@ static int make(const struct cli *cli, const struct args *args, const char *name
     else
         r = cli_ask(cli, "POST", "/v1/images", import_body(name, place.file, labels), &job,
                     ret_json);
-    place_remove(&place);
+    image_place_remove(&place);
     return r;
 }
 

@@ -120,18 +120,30 @@ def test_interrupted_it_cleans_up(lab: Lab, number: signal.Signals) -> None:
     lab.check_nothing_left()
 
 
-def test_what_a_killed_one_left_is_cleared_by_the_next_build(lab: Lab, tmp_path: Path) -> None:
+def test_killed_it_cleans_up(lab: Lab) -> None:
     lab.write('echo waits >>"$ASKED"; exec sleep 300')
     process = lab.start("debian12")
     wait_until(lambda: lab.asked.exists() and "waits" in lab.asked.read_text(), "the recipe")
     (held,) = lab.cache.glob("build-*")
-    remove = ["python3", "-c", "import sys; from importlib.machinery import SourceFileLoader as L; "
-              "from pathlib import Path; L('b', sys.argv[1]).load_module().remove_leftovers(Path(sys.argv[2]))",
-              ROOT / "image/debian12/build", lab.cache]
-    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
-    subprocess.run(remove, check=True, timeout=60, env=environment)
-    assert held.exists()  # somebody works in it
     process.kill()
     process.communicate(timeout=60)
-    subprocess.run(remove, check=True, timeout=60, env=environment)
+    wait_until(lambda: not held.exists(), "the directory to be removed")
+    lab.check_nothing_left()
+
+
+def test_what_a_power_cut_left_is_cleared_by_the_next_build(lab: Lab) -> None:
+    lab.write('echo waits >>"$ASKED"; exec sleep 300')
+    process = lab.start("debian12")
+    wait_until(lambda: lab.asked.exists() and "waits" in lab.asked.read_text(), "the recipe")
+    (held,) = lab.cache.glob("build-*")
+    left = lab.cache / "build-left"
+    left.mkdir()
+    (left / "debian12.raw").write_text("half")
+    subprocess.run(["python3", "-c", "import sys; from importlib.machinery import SourceFileLoader as L; "
+                    "from pathlib import Path; L('b', sys.argv[1]).load_module().remove_leftovers(Path(sys.argv[2]))",
+                    ROOT / "image/debian12/build", lab.cache], check=True, timeout=60,
+                   env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"})
+    assert held.exists() and not left.exists()  # somebody works in the other
+    process.terminate()
+    process.communicate(timeout=60)
     lab.check_nothing_left()
