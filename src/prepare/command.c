@@ -63,8 +63,21 @@ static int put_with_parents(const struct tree *tree, const char *path,
     return r < 0 ? r : tree_put(tree, path, entry);
 }
 
-/* Where the tree keeps its name servers below /run, which is empty: this machine's. A program that
- * needs none runs without, so nothing of this is an error. */
+/* Over the tree's own file, which names those of the network that it was installed in. */
+static int cover_name_servers(const struct tree *tree)
+{
+    char place[64];
+    cleanup_close int fd = -1;
+    int r = access("/etc/resolv.conf", R_OK) == 0 ? tree_open_file(tree, "etc/resolv.conf", &fd)
+                                                  : -ENOENT;
+    if (r < 0)
+        return 0;
+    snprintf(place, sizeof(place), "/proc/self/fd/%d", fd);
+    return mount("/etc/resolv.conf", place, NULL, MS_BIND, NULL) < 0 ? -errno : 0;
+}
+
+/* This machine's, where the tree keeps its own: below /run, which is empty, or in a file. A program
+ * that needs none runs without, so nothing of this is an error. */
 static void put_name_servers(const struct tree *tree)
 {
     struct arena arena = {0};
@@ -78,9 +91,11 @@ static void put_name_servers(const struct tree *tree)
         const struct tree_entry file = {
             .kind = TREE_FILE, .mode = 0644, .data = text, .size = text ? strlen(text) : 0};
         r = text ? put_with_parents(tree, place, &file) : 0;
-        if (r < 0)
-            fprintf(stderr, "nodisk: no name servers in %s: %s\n", tree->path, strerror(-r));
+    } else if (r == 0 && link.kind == TREE_FILE) {
+        r = cover_name_servers(tree);
     }
+    if (r < 0)
+        fprintf(stderr, "nodisk: no name servers in %s: %s\n", tree->path, strerror(-r));
     tree_close(&machine);
     arena_free(&arena);
 }

@@ -445,6 +445,17 @@ def test_programs_have_name_servers(plain: Tree, link: str) -> None:
     assert list(plain.path("run").iterdir()) == []
 
 
+@pytest.mark.skipif(not os.path.exists("/etc/resolv.conf"), reason="this machine has no name servers")
+def test_programs_have_this_machine_s_name_servers_and_the_file_stays(plain: Tree) -> None:
+    without_open_iscsi(plain)
+    before = plain.path("etc/resolv.conf").read_text()
+    plain.run("--root-uuid", UUID)
+    seen = [line.split() for line in plain.path("seen").read_text().splitlines()]
+    assert seen == [line.split() for line in Path("/etc/resolv.conf").read_text().splitlines()]
+    plain.run("--undo", "--no-commands")
+    assert plain.path("etc/resolv.conf").read_text() == before
+
+
 def test_a_large_list_of_packages_is_read(tree: Tree) -> None:
     other = "Package: other\nStatus: install ok installed\nDescription: " + "x" * 100_000 + "\n\n"
     tree.put("var/lib/dpkg/status", other * 50 + tree.path("var/lib/dpkg/status").read_text())
