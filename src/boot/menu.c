@@ -21,7 +21,7 @@ struct menu {
     const struct catalog *catalog;
     struct mac_address mac;
     const struct boot_site *site;
-    size_t n_volumes, n_entries;
+    size_t n_volumes, n_entries, n_installers; /* entries without installers */
 };
 
 static const char *title_of(const struct catalog_entry *entry)
@@ -73,6 +73,18 @@ static bool is_other_volume(const struct menu *m, const struct catalog_volume *v
     return volume->id != m->plan->node->volume_id && volume->state == VOLUME_READY &&
            (volume->allow_any || volume->n_allow > 0) &&
            catalog_may_boot(m->catalog, m->plan->node, volume);
+}
+
+/* Who has no volume has nothing to install onto. */
+static void count_entries(struct menu *m)
+{
+    size_t n;
+    const struct catalog_entry *entries = catalog_entries(m->catalog, &n);
+    for (size_t i = 0; i < n; i++) {
+        bool installer = entries[i].kind == BOOT_ENTRY_INSTALLER;
+        m->n_entries += !installer;
+        m->n_installers += installer && m->plan->node->volume_id;
+    }
 }
 
 static void count_volumes(struct menu *m)
@@ -138,6 +150,8 @@ static void put_main(const struct menu *m)
         put_item(m, 'v', "volumes", "Other volumes ...");
     if (m->n_entries > 0)
         put_item(m, 'e', "entries", "Live systems and scripts ...");
+    if (m->n_installers > 0)
+        put_item(m, 'i', "installers", "Installers, onto its volume ...");
     put_item(m, 't', "tools", "Tools ...");
     if (m->site->menu_timeout)
         put_item(m, 'w', "again", "Ask the server again");
@@ -145,6 +159,7 @@ static void put_main(const struct menu *m)
     put_jump(m, "again");
     put_jump(m, "volumes");
     put_jump(m, "entries");
+    put_jump(m, "installers");
     put_jump(m, "tools");
     fputs("goto chosen\n", m->f);
 }
@@ -175,13 +190,14 @@ static void put_volumes(const struct menu *m)
     fputs("goto chosen\n", m->f);
 }
 
-static void put_entries(const struct menu *m)
+static void put_entries(const struct menu *m, const char *label, const char *title, bool installers)
 {
     size_t n;
     const struct catalog_entry *entries = catalog_entries(m->catalog, &n);
-    fputs(":entries\nmenu Live systems and scripts\n", m->f);
+    fprintf(m->f, ":%s\nmenu %s\n", label, title);
     for (size_t i = 0; i < n; i++)
-        fprintf(m->f, "item entry:%s %s\n", entries[i].name, title_of(&entries[i]));
+        if ((entries[i].kind == BOOT_ENTRY_INSTALLER) == installers)
+            fprintf(m->f, "item entry:%s %s\n", entries[i].name, title_of(&entries[i]));
     put_end_of_submenu(m);
     fputs("goto chosen\n", m->f);
 }
@@ -216,14 +232,16 @@ void boot_menu_put(FILE *f, const struct plan *plan, struct mac_address mac,
                    const struct boot_site *site)
 {
     struct menu m = {.f = f, .plan = plan, .catalog = site->catalog, .mac = mac, .site = site};
-    catalog_entries(m.catalog, &m.n_entries);
+    count_entries(&m);
     count_volumes(&m);
     script_put_identity(f, plan, site);
     put_main(&m);
     if (m.n_volumes > 0)
         put_volumes(&m);
     if (m.n_entries > 0)
-        put_entries(&m);
+        put_entries(&m, "entries", "Live systems and scripts", false);
+    if (m.n_installers > 0)
+        put_entries(&m, "installers", "Installers, onto the volume of this node", true);
     put_tools(&m);
     put_ends(&m);
 }

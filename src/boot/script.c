@@ -318,12 +318,12 @@ static void put_scripts(FILE *f, const struct plan *plan, const struct boot_site
             node, site->scripts_url, site->scripts_url, node, site->scripts_url, RETRY_SECONDS);
 }
 
-static void put_volume(FILE *f, const struct plan *plan, struct mac_address mac,
-                       const struct boot_site *site)
+bool script_put_disk(FILE *f, const struct plan *plan, struct mac_address mac,
+                     const struct boot_site *site)
 {
     if (site->ipv4_way == BOOT_IPV4_ASK) {
         put_ask_ipv4(f, mac, site);
-        return;
+        return false;
     }
     script_put_identity(f, plan, site);
     if (site->ipv4_way == BOOT_IPV4_SET)
@@ -331,9 +331,35 @@ static void put_volume(FILE *f, const struct plan *plan, struct mac_address mac,
     else if (site->ipv4_way == BOOT_IPV4_USE)
         put_origin(f, mac, site->ways.ibft_origin);
     put_chap(f, plan_chap(plan));
+    return true;
+}
+
+static void put_san_retries(FILE *f)
+{
+    fprintf(f, "set san-retries:int32 %u\n", SAN_RETRIES); /* it has a byte otherwise */
+}
+
+void script_put_sanhook(FILE *f, const struct plan *plan, const struct boot_site *site)
+{
+    put_san_retries(f);
+    if (!plan->volume->elsewhere)
+        put_paths(f, plan, site);
+    put_with_root_paths(f, "sanhook --drive " DRIVE, plan, site);
+}
+
+void script_put_sanunhook(FILE *f)
+{
+    fputs("sanunhook --drive " DRIVE " ||\n", f);
+}
+
+static void put_volume(FILE *f, const struct plan *plan, struct mac_address mac,
+                       const struct boot_site *site)
+{
+    if (!script_put_disk(f, plan, mac, site))
+        return;
     if (!site->scripts_url) /* which has ways of its own to go on, and as many tries as it is used
                                to */
-        fprintf(f, "set san-retries:int32 %u\n", SAN_RETRIES); /* it has a byte otherwise */
+        put_san_retries(f);
     if (site->scripts_url)
         put_scripts(f, plan, site);
     else if (plan->volume->elsewhere)

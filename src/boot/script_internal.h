@@ -21,6 +21,14 @@ void script_put_retry(FILE *f, unsigned seconds, struct mac_address mac,
 /* Host name and initiator. */
 void script_put_identity(FILE *f, const struct plan *plan, const struct boot_site *site);
 
+/* All that its disk needs before it is hooked. False: it has to ask for the script anew for that,
+ * which is all that the script is. */
+bool script_put_disk(FILE *f, const struct plan *plan, struct mac_address mac,
+                     const struct boot_site *site);
+/* Logs in to the plan's volume, as firmware's first disk; else goes to the label failed. */
+void script_put_sanhook(FILE *f, const struct plan *plan, const struct boot_site *site);
+void script_put_sanunhook(FILE *f);
+
 /* --- script_target.c --- */
 
 /* PLAN_LOCAL, _SHELL, _MEMTEST, _OFF, _ENTRY */

@@ -95,7 +95,7 @@ static bool is_template(const char *name)
 /* Both ways of each condition, and a word for each value. */
 static int show_template(struct checking *c, char **text, size_t *size, struct error *ret_error)
 {
-    const struct template_scope scope = {script_variables_look, &c->variables, true};
+    const struct template_scope scope = {script_variables_look, &c->variables, true, NULL};
     char *shown;
     int r = template_render(*text, *size, &scope, &shown, size, ret_error);
     if (r < 0)

@@ -511,6 +511,24 @@ int body_read_boot_rule(const char *data, size_t size, struct body *body,
     return r;
 }
 
+static int check_boot_entry(const struct body_boot_entry *entry, struct error *ret_error)
+{
+    bool sums = entry->kernel_sha256.given || entry->initrd_sha256.given;
+    bool answers = entry->format.given || entry->answer.given || entry->variables.given;
+    if (entry->script.given && (entry->arguments.given || entry->initrds.given))
+        return error_set(ret_error, -EINVAL, "'arguments' and 'initrds' are of a kernel");
+    if (entry->script.given && (answers || sums))
+        return error_set(ret_error, -EINVAL, "checksums, answers and variables are of a kernel");
+    if (entry->format.given != entry->answer.given ||
+        (entry->variables.given && !entry->answer.given))
+        return error_set(ret_error, -EINVAL,
+                         "an installer has a 'format' and an 'answer'; 'variables' are for that");
+    if (entry->initrd_sha256.given && entry->initrd_sha256.count != entry->initrds.count)
+        return error_set(ret_error, -EINVAL,
+                         "give a checksum for each initrd, in their order, or for none");
+    return 0;
+}
+
 int body_read_boot_entry(const char *data, size_t size, struct body *body,
                          struct body_boot_entry *ret_entry, struct error *ret_error)
 {
@@ -521,6 +539,11 @@ int body_read_boot_entry(const char *data, size_t size, struct body *body,
         {"script", FIELD_TEXT, offsetof(struct body_boot_entry, script)},
         {"arguments", FIELD_TEXT, offsetof(struct body_boot_entry, arguments)},
         {"initrds", FIELD_LIST, offsetof(struct body_boot_entry, initrds)},
+        {"format", FIELD_TEXT, offsetof(struct body_boot_entry, format)},
+        {"answer", FIELD_TEXT, offsetof(struct body_boot_entry, answer)},
+        {"variables", FIELD_TEXTS, offsetof(struct body_boot_entry, variables)},
+        {"kernel_sha256", FIELD_TEXT, offsetof(struct body_boot_entry, kernel_sha256)},
+        {"initrd_sha256", FIELD_LIST, offsetof(struct body_boot_entry, initrd_sha256)},
     };
     *ret_entry = (struct body_boot_entry){0};
     int r = read_body(data, size, body, fields, ARRAY_SIZE(fields), ret_entry, ret_error);
@@ -528,9 +551,7 @@ int body_read_boot_entry(const char *data, size_t size, struct body *body,
         return r;
     if (ret_entry->kernel.given == ret_entry->script.given)
         return error_set(ret_error, -EINVAL, "give either 'kernel' or 'script'");
-    if (ret_entry->script.given && (ret_entry->arguments.given || ret_entry->initrds.given))
-        return error_set(ret_error, -EINVAL, "'arguments' and 'initrds' are of a kernel");
-    return 0;
+    return check_boot_entry(ret_entry, ret_error);
 }
 
 int body_read_attachment(const char *data, size_t size, struct body *body,

@@ -165,10 +165,14 @@ struct body_boot_rule {
 int body_read_boot_rule(const char *data, size_t size, struct body *body,
                         struct body_boot_rule *ret_rule, struct error *ret_error) MUST_CHECK;
 
-/* Exactly one of kernel and script. */
+/* Exactly one of kernel and script; what is below initrds is of a kernel only; format and answer
+ * both or neither. */
 struct body_boot_entry {
     struct body_text name, title, kernel, script, arguments;
     struct body_list initrds;
+    struct body_text format, answer, kernel_sha256;
+    struct body_list initrd_sha256;
+    struct body_texts variables;
 };
 int body_read_boot_entry(const char *data, size_t size, struct body *body,
                          struct body_boot_entry *ret_entry, struct error *ret_error) MUST_CHECK;

@@ -29,6 +29,13 @@ void node_http_refuse(struct node_http *http, struct http_request *request,
     node_http_reply_text(request, status, text);
 }
 
+void node_http_tell_bad_entry(struct node_http *http, const struct endpoint *peer,
+                              const char *entry, const char *reason)
+{
+    tell(http, &(struct node_http_oddity){
+                   .kind = NODE_HTTP_BAD_ENTRY, .peer = *peer, .path = entry, .reason = reason});
+}
+
 static void no_request(void *context, const struct endpoint *peer)
 {
     struct node_http *http = context;
@@ -129,11 +136,10 @@ const char *node_http_query_target(const struct http_request *request, const cha
 }
 
 static struct plan make_plan_with(const struct node_http *http, const struct http_request *request,
-                                  const struct catalog *catalog, struct mac_address mac,
-                                  const struct boot_target *said)
+                                  const char *chosen, const struct catalog *catalog,
+                                  struct mac_address mac, const struct boot_target *said)
 {
     const struct catalog_node *node = catalog_node_by_mac(catalog, mac);
-    const char *chosen = http_query(request, BOOT_CHOICE_QUERY);
     if (!node)
         return (struct plan){.kind = PLAN_UNKNOWN};
     struct plan_moment moment = {
@@ -162,7 +168,8 @@ static struct plan make_plan_with(const struct node_http *http, const struct htt
 struct plan node_http_plan(const struct node_http *http, const struct http_request *request,
                            const struct catalog *catalog, struct mac_address mac)
 {
-    return make_plan_with(http, request, catalog, mac, &node_http_said(request)->target);
+    return make_plan_with(http, request, http_query(request, BOOT_CHOICE_QUERY), catalog, mac,
+                          &node_http_said(request)->target);
 }
 
 bool node_http_plan_again(const struct node_http *http, const struct http_request *request,
@@ -173,8 +180,20 @@ bool node_http_plan_again(const struct node_http *http, const struct http_reques
     const struct catalog_node *node = catalog_node_by_mac(catalog, mac);
     struct boot_target said = {.kind = BOOT_TARGET_NONE};
     bool asked = node && boot_tracker_said(settings->tracker, node->id, &said);
-    *ret_plan = make_plan_with(http, request, catalog, mac, &said);
+    *ret_plan =
+        make_plan_with(http, request, http_query(request, BOOT_CHOICE_QUERY), catalog, mac, &said);
     return asked || !settings->would_ask || !settings->would_ask(settings->context);
+}
+
+struct plan node_http_plan_chosen(const struct node_http *http, const struct http_request *request,
+                                  const char *chosen, const struct catalog *catalog,
+                                  struct mac_address mac)
+{
+    const struct catalog_node *node = catalog_node_by_mac(catalog, mac);
+    struct boot_target said = {.kind = BOOT_TARGET_NONE};
+    if (node)
+        (void)boot_tracker_said(http->settings.tracker, node->id, &said);
+    return make_plan_with(http, request, chosen, catalog, mac, &said);
 }
 
 static bool is_booting(struct boot_tracker *tracker, const struct plan *plan)
@@ -228,7 +247,7 @@ static enum boot_ipv4_way choose_way(struct node_http *http, const struct http_r
     uint32_t ignored;
     if (endpoint_ipv4(peer, &ignored))
         return BOOT_IPV4_USE;
-    if (plan->kind != PLAN_VOLUME || !settings->ipv4 ||
+    if (!plan_has_disk(plan) || !settings->ipv4 ||
         !settings->ipv4(settings->context, peer, catalog_node_address_of(plan->node, mac),
                         ret_ipv4))
         return BOOT_IPV4_NONE;
@@ -481,6 +500,8 @@ static void handle(void *context, struct http_request *request)
         node_http_reply_text(request, 500, "the connection is gone\n");
     else if (get && str_eq(path, "/boot.ipxe"))
         get_script(http, request, &peer, &local);
+    else if ((get || post) && node_http_install(http, request, &peer, &local))
+        return; /* what comes back to it is its own */
     else if (get && node_http_direct(http, request, &peer, &local))
         return;
     else if ((get || head) &&
@@ -527,6 +548,7 @@ int node_http_start(const struct node_http_settings *settings, struct node_http 
     if (!http)
         return error_set(ret_error, -ENOMEM, "out of memory");
     http->settings = *settings;
+    entry_digests_init(&http->digests);
     for (size_t i = 0; i < settings->n_listen; i++) {
         int r = open_one(http, i, ret_error);
         if (r < 0) {
@@ -544,6 +566,7 @@ void node_http_stop(struct node_http *http)
         return;
     for (size_t i = 0; i < http->count; i++)
         http_stop(http->servers[i]);
+    entry_digests_destroy(&http->digests);
     free(http);
 }
 

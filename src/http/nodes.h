@@ -3,6 +3,7 @@
  *
  *   GET  /boot.ipxe?mac=52-54-00-00-00-01   the script for this machine
  *   GET  /entry/NAME/kernel, /memtest.bin, ...: what is to be booted, see nodes_entries.c
+ *   GET  /install/...: what installers fetch for their node, see nodes_installs.c
  *   GET  /direct.ipxe, /direct/kernel, /direct/initrd: see nodes_direct.c
  *   GET  /loaders/snponly.efi, HEAD likewise: what firmware boots, see nodes_loaders.c
  *   GET  /scripts/boot.ipxe, HEAD likewise: the operator's own scripts, see nodes_scripts.c
@@ -37,14 +38,15 @@ enum node_http_oddity_kind {
     NODE_HTTP_STRANGER,   /* asked for what is a node's from an address that is not the node's */
     NODE_HTTP_LATE,       /* asked for secrets of a node that does not boot */
     NODE_HTTP_BAD_SCRIPT, /* asked for a script of the operator's that has a mistake */
+    NODE_HTTP_BAD_ENTRY,  /* asked for a file of a boot entry that is not as it has to be */
 };
 
 struct node_http_oddity {
     enum node_http_oddity_kind kind;
     struct endpoint peer;
-    const char *path;   /* WRONG, BAD_SCRIPT; while the call lasts */
+    const char *path;   /* WRONG, BAD_SCRIPT; while the call lasts. BAD_ENTRY: its name */
     const char *node;   /* STRANGER, LATE; likewise */
-    const char *reason; /* BAD_SCRIPT; likewise */
+    const char *reason; /* BAD_SCRIPT, BAD_ENTRY; likewise */
 };
 
 /* A read of a node's disk, as those see it who have it open. */
@@ -138,6 +140,8 @@ struct node_http_settings {
     /* A boot has taken what a rule for some boots has said: this is left of it. Several threads at
      * once. NULL: nobody cares. */
     void (*claimed)(void *context, const char *node, const char *target, uint32_t left);
+    /* A node was installed by this entry, and no rule has it installed again. Likewise. */
+    void (*installed)(void *context, const char *node, const char *entry);
     /* A node has failed to boot so often that it boots this instead. Likewise. */
     void (*fell_back)(void *context, const char *node, const char *target, uint32_t failures);
     void (*read_disk)(void *context, struct node_disk_read *read);

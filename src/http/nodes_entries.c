@@ -27,26 +27,22 @@ static const char *split(const char *path, char name[static NAME_MAX_LEN + 1])
     return slash + 1;
 }
 
-static const char *file_of(const struct catalog_entry *entry, const char *what)
+/* *ret_sha256: that it must have; "": any. */
+static const char *file_of(const struct catalog_entry *entry, const char *what,
+                           const char **ret_sha256)
 {
-    bool live = entry->kind == BOOT_ENTRY_LIVE;
+    bool live = entry->kind != BOOT_ENTRY_SCRIPT;
+    *ret_sha256 = entry->sha256 ? entry->sha256[0] : "";
     if (str_eq(what, live ? "kernel" : "script"))
         return entry->file;
     for (size_t i = 0; live && i < entry->n_initrds; i++) {
         char name[32];
         snprintf(name, sizeof(name), "initrd%zu", i);
+        *ret_sha256 = entry->sha256 ? entry->sha256[i + 1] : "";
         if (str_eq(what, name))
             return entry->initrds[i];
     }
     return NULL;
-}
-
-static const char *entry_file(const struct catalog *catalog, const char *path)
-{
-    char name[NAME_MAX_LEN + 1];
-    const char *what = split(path, name);
-    const struct catalog_entry *entry = what ? catalog_entry_by_name(catalog, name) : NULL;
-    return entry ? file_of(entry, what) : NULL;
 }
 
 static const char *memtest_file(const struct node_http *http, const char *path,
@@ -57,8 +53,7 @@ static const char *memtest_file(const struct node_http *http, const char *path,
     return directory && n < PATH_MAX ? buffer : NULL;
 }
 
-/* A pipe or a device would hold up everybody. */
-static int open_file(const char *path, int *ret_fd, uint64_t *ret_size)
+int node_http_open_file(const char *path, int *ret_fd, uint64_t *ret_size)
 {
     struct stat status;
     cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
@@ -76,10 +71,40 @@ static void reply_file(struct node_http *http, struct http_request *request,
 {
     int fd = -1;
     uint64_t size = 0;
-    if (!path || open_file(path, &fd, &size) < 0)
+    if (!path || node_http_open_file(path, &fd, &size) < 0)
         node_http_refuse(http, request, peer, 404, "no such file of an entry, or not readable\n");
     else
         http_reply_file(request, 200, "application/octet-stream", fd, size);
+}
+
+static void reply_checked(struct node_http *http, struct http_request *request,
+                          const struct endpoint *peer, const struct catalog_entry *entry,
+                          const char *what)
+{
+    const char *sha256 = "", *path = file_of(entry, what, &sha256);
+    struct error error;
+    uint64_t size;
+    cleanup_close int fd = -1;
+    if (!path || !sha256[0] || node_http_open_file(path, &fd, &size) < 0) {
+        reply_file(http, request, peer, path);
+    } else if (entry_digest_check(&http->digests, fd, path, sha256, &error) < 0) {
+        node_http_tell_bad_entry(http, peer, entry->name, error.text);
+        node_http_reply_text(request, 409, "its checksum is another one than it must have\n");
+    } else {
+        http_reply_file(request, 200, "application/octet-stream", take_fd(&fd), size);
+    }
+}
+
+static void reply_entry(struct node_http *http, struct http_request *request,
+                        const struct endpoint *peer, const struct catalog *catalog)
+{
+    char name[NAME_MAX_LEN + 1];
+    const char *what = split(http_path(request), name);
+    const struct catalog_entry *entry = what ? catalog_entry_by_name(catalog, name) : NULL;
+    if (entry)
+        reply_checked(http, request, peer, entry, what);
+    else
+        reply_file(http, request, peer, NULL);
 }
 
 bool node_http_entry(struct node_http *http, struct http_request *request,
@@ -97,8 +122,9 @@ bool node_http_entry(struct node_http *http, struct http_request *request,
     const struct catalog_node *node = catalog_node_by_mac(catalog, mac);
     if (!node || !node_http_is_node(http, peer, node, mac))
         node_http_reply_text(request, 403, "this address is not that machine's\n");
+    else if (memtest)
+        reply_file(http, request, peer, memtest_file(http, path, buffer));
     else
-        reply_file(http, request, peer,
-                   memtest ? memtest_file(http, path, buffer) : entry_file(catalog, path));
+        reply_entry(http, request, peer, catalog);
     return true;
 }

@@ -3,8 +3,10 @@
 #pragma once
 
 #include "boot/script.h"
+#include "http/entry_digest.h"
 #include "http/http.h"
 #include "http/nodes.h"
+#include "ipxe/variables.h"
 #include "registry/plan.h"
 #include "registry/registry.h"
 
@@ -17,6 +19,7 @@ struct node_http {
     size_t count;
     struct node_http_counters counters;
     struct counter n_looks; /* threads that look at a disk */
+    struct entry_digests digests;
 };
 
 void node_http_reply_text(struct http_request *request, unsigned status, const char *text);
@@ -44,6 +47,10 @@ struct plan node_http_plan(const struct node_http *http, const struct http_reque
 bool node_http_plan_again(const struct node_http *http, const struct http_request *request,
                           const struct catalog *catalog, struct mac_address mac,
                           struct plan *ret_plan);
+/* Likewise after its script, with a choice in the menu that is no query's. */
+struct plan node_http_plan_chosen(const struct node_http *http, const struct http_request *request,
+                                  const char *chosen, const struct catalog *catalog,
+                                  struct mac_address mac);
 /* A target that the query names, in our own words; NULL: there is none. Lives as long as buffer. */
 const char *node_http_query_target(const struct http_request *request, const char *key,
                                    char buffer[static BOOT_TARGET_SIZE]);
@@ -56,6 +63,18 @@ bool node_http_is_node(struct node_http *http, const struct endpoint *peer,
 /* /entry/..., /memtest.bin, /memtest.efi; false: the path is none of these. */
 bool node_http_entry(struct node_http *http, struct http_request *request,
                      const struct endpoint *peer);
+
+/* A file of an entry's; a pipe or a device, which would hold up everybody, is -EINVAL. */
+int node_http_open_file(const char *path, int *ret_fd, uint64_t *ret_size) MUST_CHECK;
+/* What the operator has to mend of an entry. */
+void node_http_tell_bad_entry(struct node_http *http, const struct endpoint *peer,
+                              const char *entry, const char *reason);
+
+/* --- nodes_installs.c --- */
+
+/* /install/...; false: the path is another one. */
+bool node_http_install(struct node_http *http, struct http_request *request,
+                       const struct endpoint *peer, const struct endpoint *local);
 
 /* --- nodes_claim.c --- */
 
@@ -149,6 +168,14 @@ int node_http_script_file(const struct node_http *http, const struct node_script
 const char *node_http_scripts_url(const struct node_http *http, const struct plan *plan,
                                   struct mac_address mac, const struct endpoint *local,
                                   char url[static NODE_SCRIPTS_URL_SIZE]);
+
+/* The variables of the operator's file of scripts, and those that nodisk gives. */
+int node_http_add_own_variables(const struct node_http *http, struct script_variables *variables,
+                                struct error *ret_error) MUST_CHECK;
+int node_http_set_variables(const struct node_script_machine *machine,
+                            struct script_variables *variables) MUST_CHECK;
+/* A template's file: *ret_text: free() it; terminated, too. -EFBIG: it is none. */
+int node_http_read_text(int fd, uint64_t size, char **ret_text, size_t *ret_size) MUST_CHECK;
 
 /* /scripts/...; false: the path is another one. */
 bool node_http_scripts(struct node_http *http, struct http_request *request,

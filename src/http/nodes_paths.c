@@ -33,7 +33,7 @@ void node_http_find_paths(const struct node_http *http, const struct plan *plan,
     const struct catalog_node *node = plan->node;
     uint32_t own;
     ret_paths->count = 0;
-    if (plan->kind != PLAN_VOLUME || plan->volume->elsewhere || node->n_paths == 0 ||
+    if (!plan_has_disk(plan) || plan->volume->elsewhere || node->n_paths == 0 ||
         !http->settings.network || !endpoint_ipv4(peer, &own) ||
         !catalog_node_has_address(node, own))
         return;

@@ -138,7 +138,7 @@ static int set_disk(const struct node_script_machine *m, struct script_variables
     return r < 0 ? r : script_variables_set(variables, "root-path", root);
 }
 
-static int set_variables(const struct node_script_machine *m, struct script_variables *variables)
+int node_http_set_variables(const struct node_script_machine *m, struct script_variables *variables)
 {
     char address[IPV4_TEXT_SIZE] = "";
     if (m->node && m->node->address)
@@ -183,7 +183,7 @@ static bool has_file(const struct node_http *http, const char *name)
            open_file(http, name, ".in", &template_fd, &size) >= 0;
 }
 
-static int read_file(int fd, uint64_t size, char **ret_text, size_t *ret_size)
+int node_http_read_text(int fd, uint64_t size, char **ret_text, size_t *ret_size)
 {
     if (size > TEMPLATE_MAX_SIZE)
         return -EFBIG;
@@ -205,8 +205,8 @@ static int read_file(int fd, uint64_t size, char **ret_text, size_t *ret_size)
     return 0;
 }
 
-static int add_own_variables(const struct node_http *http, struct script_variables *variables,
-                             struct error *ret_error)
+int node_http_add_own_variables(const struct node_http *http, struct script_variables *variables,
+                                struct error *ret_error)
 {
     cleanup_close int fd = -1;
     cleanup_free char *text = NULL;
@@ -214,7 +214,7 @@ static int add_own_variables(const struct node_http *http, struct script_variabl
     size_t length;
     if (open_file(http, SCRIPT_VARIABLES_FILE, "", &fd, &size) < 0)
         return 0;
-    int r = read_file(fd, size, &text, &length);
+    int r = node_http_read_text(fd, size, &text, &length);
     if (r < 0)
         return error_set(ret_error, r, "%s: %s", SCRIPT_VARIABLES_FILE, strerror(-r));
     r = script_variables_read(variables, text, length, ret_error);
@@ -227,9 +227,9 @@ static int render(const struct node_http *http, const struct node_script_machine
 {
     struct script_variables variables = {NULL, 0};
     size_t length = 0;
-    const struct template_scope scope = {script_variables_look, &variables, false};
-    int r = add_own_variables(http, &variables, ret_error);
-    if (r >= 0 && set_variables(m, &variables) < 0)
+    const struct template_scope scope = {script_variables_look, &variables, false, NULL};
+    int r = node_http_add_own_variables(http, &variables, ret_error);
+    if (r >= 0 && node_http_set_variables(m, &variables) < 0)
         r = error_set(ret_error, -ENOMEM, "out of memory");
     if (r >= 0)
         r = template_render(text, size, &scope, &file->text, &length, ret_error);
@@ -249,7 +249,7 @@ static int get_template(const struct node_http *http, const struct node_script_m
     if (r < 0)
         return error_set(ret_error, r, "%s", strerror(-r));
     file->origin = NODE_SCRIPT_TEMPLATE;
-    r = read_file(fd, size, &text, &length);
+    r = node_http_read_text(fd, size, &text, &length);
     if (r < 0)
         return error_set(ret_error, r == -ENOENT ? -EIO : r, "%s", strerror(-r));
     r = render(http, m, text, length, file, ret_error);
@@ -263,7 +263,7 @@ static int fill(const struct node_script_machine *m, int fd, uint64_t size,
     char *text = NULL;
     size_t length = 0, filled = 0;
     const struct script_tree_values values = tree_values(m);
-    int r = read_file(fd, size, &text, &length);
+    int r = node_http_read_text(fd, size, &text, &length);
     if (r >= 0)
         r = script_tree_fill(text, length, &values, &file->text, &filled);
     file->size = filled;

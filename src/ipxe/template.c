@@ -175,19 +175,38 @@ static int close_section(struct renderer *r, const struct tag *tag)
     return 0;
 }
 
-static int put_value(struct renderer *r, const struct tag *tag)
+/* begin: at its first brace. */
+static bool is_quoted(const struct renderer *r, const char *begin, const struct tag *tag)
+{
+    return begin > r->text && tag->end < r->end && begin[-1] == *tag->end &&
+           (*tag->end == '"' || *tag->end == '\'');
+}
+
+static int check_value(struct renderer *r, const struct tag *tag, const char *value, bool quoted)
+{
+    const struct template_scope *scope = r->scope;
+    if (scope->fits && !scope->fits(scope->context, value, quoted))
+        return fail(r, "the value of %s cannot stand there as it is%s", tag->name,
+                    quoted ? "" : "; perhaps between quotes");
+    if (!scope->fits && !template_value_is_safe(value))
+        return fail(r, "the value of %s has characters that iPXE would take as its own", tag->name);
+    return 0;
+}
+
+static int put_value(struct renderer *r, const struct tag *tag, bool quoted)
 {
     const char *value;
     int result = look(r, tag->name, &value);
     if (result < 0 || !value || !is_shown(r))
         return result;
-    if (!template_value_is_safe(value))
-        return fail(r, "the value of %s has characters that iPXE would take as its own", tag->name);
+    result = check_value(r, tag, value, quoted);
+    if (result < 0)
+        return result;
     fputs(value, r->out);
     return ftello(r->out) > MAX_OUTPUT ? fail(r, "too much comes out of this template") : 0;
 }
 
-static int do_tag(struct renderer *r, const struct tag *tag)
+static int do_tag(struct renderer *r, const struct tag *tag, const char *begin)
 {
     switch (tag->kind) {
     case '#':
@@ -198,7 +217,7 @@ static int do_tag(struct renderer *r, const struct tag *tag)
     case '!':
         return 0;
     default:
-        return put_value(r, tag);
+        return put_value(r, tag, is_quoted(r, begin, tag));
     }
 }
 
@@ -240,7 +259,7 @@ static int render_tag(struct renderer *r, const char *begin)
     if (result < 0)
         return result;
     put_text(r, begin, tag.alone);
-    result = do_tag(r, &tag);
+    result = do_tag(r, &tag, begin);
     unsigned lines = count_lines(begin, tag.end);
     keep_lines(r, lines);
     r->line += lines;

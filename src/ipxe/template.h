@@ -26,6 +26,9 @@ struct template_scope {
     /* For who checks: both ways of each condition come out, and a line for each line of the
      * template. */
     bool all;
+    /* May this value be put in? quoted: it is alone between two quotes of the same kind. NULL:
+     * template_value_is_safe() says so. */
+    bool (*fits)(void *context, const char *value, bool quoted);
 };
 
 /* *ret_text: free() it; terminated, too. -EINVAL with the line in ret_error->text ("line 3: ...");

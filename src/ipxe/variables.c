@@ -27,12 +27,48 @@ const struct script_variable_name *script_variable_names(size_t *ret_count)
     return names;
 }
 
-static bool is_ours(const char *name)
+/* The first ones are ours. */
+#define N_ANSWER_OURS 3
+
+static const struct script_variable_name answer_names[] = {
+    {"entry", "the installer's entry"},
+    {"answer-url", "of what the installer fetches from nodisk for this node, with its /"},
+    {"installed-url", "what an installed node fetches, so that it boots its volume from then on"},
+    {"mirror-host", "the mirror of packages: deb.debian.org, or 10.0.0.1:8000"},
+    {"mirror-directory", "and where they are there: /debian"},
+    {"mirror-proxy", "the proxy on the way there: http://10.0.0.1:3128/"},
+    {"suite", "what is installed: bookworm"},
+    {"locale", "en_US.UTF-8"},
+    {"keyboard", "us"},
+    {"timezone", "Etc/UTC"},
+    {"root-password-hash", "as `openssl passwd -6` prints it; none: nobody logs in by password"},
+    {"ssh-key", "of whoever may log in as root: a line of authorized_keys"},
+    {"packages", "to be installed, too, with blanks between"},
+    {"kernel-arguments", "of the installed system: console=ttyS0"},
+};
+
+static bool is_among(const struct script_variable_name *list, size_t count, const char *name)
 {
-    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-        if (str_eq(names[i].name, name))
+    for (size_t i = 0; i < count; i++)
+        if (str_eq(list[i].name, name))
             return true;
     return false;
+}
+
+static bool is_ours(const char *name)
+{
+    return is_among(names, ARRAY_SIZE(names), name);
+}
+
+const struct script_variable_name *answer_variable_names(size_t *ret_count)
+{
+    *ret_count = ARRAY_SIZE(answer_names);
+    return answer_names;
+}
+
+bool answer_variable_is_free(const char *name)
+{
+    return !is_ours(name) && !is_among(answer_names, N_ANSWER_OURS, name);
 }
 
 static struct script_variable *find(const struct script_variables *variables, const char *name)
@@ -144,4 +180,10 @@ bool script_variables_look(void *context, const char *name, const char **ret_val
     const struct script_variable *variable = find(variables, name);
     *ret_value = variable ? variable->value : NULL;
     return variable || is_ours(name);
+}
+
+bool answer_variables_look(void *context, const char *name, const char **ret_value)
+{
+    return script_variables_look(context, name, ret_value) ||
+           is_among(answer_names, ARRAY_SIZE(answer_names), name);
 }

@@ -28,6 +28,12 @@ struct script_variable_name {
 /* Those that nodisk gives. */
 const struct script_variable_name *script_variable_names(size_t *ret_count);
 
+/* Those that answer files of installers have beside these: what nodisk gives, and what the shipped
+ * ones ask for, which has no value unless the operator gives it one. */
+const struct script_variable_name *answer_variable_names(size_t *ret_count);
+/* May the operator give a variable of this name a value in an entry? */
+bool answer_variable_is_free(const char *name);
+
 /* value is copied; NULL or "": none. -ENOMEM. */
 int script_variables_set(struct script_variables *variables, const char *name,
                          const char *value) MUST_CHECK;
@@ -38,3 +44,5 @@ void script_variables_free(struct script_variables *variables);
 
 /* For struct template_scope; context: struct script_variables. */
 bool script_variables_look(void *context, const char *name, const char **ret_value);
+/* The same for answer files. */
+bool answer_variables_look(void *context, const char *name, const char **ret_value);

@@ -58,7 +58,7 @@ int registry_boot_entry_check(const struct registry_boot_entry *e, struct error 
                          "the title begins with a letter or a digit, and may have spaces and "
                          "/._+~-=,:@()!?; at most %d characters",
                          REGISTRY_MAX_ENTRY_TITLE);
-    return 0;
+    return installer_check(e, ret_error);
 }
 
 static int check(const struct registry_boot_entry *e, struct error *ret_error)
@@ -70,7 +70,15 @@ static int check(const struct registry_boot_entry *e, struct error *ret_error)
         r = error_set(ret_error, -EINVAL, "an entry has at most %d initrds", REGISTRY_MAX_INITRDS);
     for (size_t i = 0; r >= 0 && i < e->n_initrds; i++)
         r = check_file(e->initrds[i], ret_error);
+    if (r >= 0 && e->answer)
+        r = check_file(e->answer, ret_error);
     return r;
+}
+
+/* Installers are live systems that have an answer file, too. */
+static const char *stored_kind(enum boot_entry_kind kind)
+{
+    return boot_entry_kind_name(kind == BOOT_ENTRY_INSTALLER ? BOOT_ENTRY_LIVE : kind);
 }
 
 static int add(struct db *db, struct operation *operation, struct error *ret_error)
@@ -80,9 +88,9 @@ static int add(struct db *db, struct operation *operation, struct error *ret_err
     int r = db_change(db,
                       "INSERT INTO boot_entries (name, title, kind, file, arguments, created_at)"
                       " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                      DB_VALUES(db_text(e->name), db_text(e->title),
-                                db_text(boot_entry_kind_name(e->kind)), db_text(e->file),
-                                db_text(e->arguments), db_int((int64_t)clock_wall_usec())),
+                      DB_VALUES(db_text(e->name), db_text(e->title), db_text(stored_kind(e->kind)),
+                                db_text(e->file), db_text(e->arguments),
+                                db_int((int64_t)clock_wall_usec())),
                       ret_error);
     if (r == 0)
         return error_set(ret_error, -EEXIST,
@@ -94,7 +102,7 @@ static int add(struct db *db, struct operation *operation, struct error *ret_err
                       " SELECT id, ?, ? FROM boot_entries WHERE name = ?",
                       DB_VALUES(db_int((int64_t)i), db_text(e->initrds[i]), db_text(e->name)),
                       ret_error);
-    return r < 0 ? r : 0;
+    return r < 0 ? r : installer_add(db, e, ret_error);
 }
 
 int registry_boot_entry_add(struct registry *registry, const struct registry_boot_entry *entry,
@@ -197,6 +205,8 @@ static int read_entry(struct db *db, sqlite3_stmt *row, struct arena *arena,
         boot_entry_kind_parse(db_column_text(row, 3), &entry.kind) < 0)
         return damaged(db, entry.name, ret_error);
     int r = read_initrds(db, arena, &entry, ret_error);
+    if (r >= 0)
+        r = installer_read(db, arena, &entry, ret_error);
     if (r >= 0 && catalog_add_entry(catalog, &entry) < 0)
         r = error_set(ret_error, -ENOMEM, "out of memory");
     return r;

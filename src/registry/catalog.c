@@ -71,6 +71,7 @@ int volume_kind_parse(const char *name, enum volume_kind *ret_kind)
 static const char *const entry_kind_names[] = {
     [BOOT_ENTRY_LIVE] = "live",
     [BOOT_ENTRY_SCRIPT] = "script",
+    [BOOT_ENTRY_INSTALLER] = "installer",
 };
 
 const char *boot_entry_kind_name(enum boot_entry_kind kind)
@@ -250,13 +251,13 @@ static bool copy_text(struct arena *arena, const char *text, const char **ret_co
     return !text || *ret_copy;
 }
 
-static bool copy_labels(struct arena *arena, const struct catalog_image *image,
+static bool copy_labels(struct arena *arena, const struct catalog_label *list, size_t count,
                         const struct catalog_label **ret_copy)
 {
-    struct catalog_label *labels = arena_alloc(arena, (image->n_labels + 1) * sizeof(*labels));
-    for (size_t i = 0; labels && i < image->n_labels; i++)
-        if (!copy_text(arena, image->labels[i].key, &labels[i].key) ||
-            !copy_text(arena, image->labels[i].value, &labels[i].value))
+    struct catalog_label *labels = arena_alloc(arena, (count + 1) * sizeof(*labels));
+    for (size_t i = 0; labels && i < count; i++)
+        if (!copy_text(arena, list[i].key, &labels[i].key) ||
+            !copy_text(arena, list[i].value, &labels[i].value))
             return false;
     *ret_copy = labels;
     return labels != NULL;
@@ -270,7 +271,7 @@ int catalog_add_image(struct catalog *c, const struct catalog_image *image)
         !copy_text(&c->arena, image->sha256, &copy.sha256) ||
         !copy_text(&c->arena, image->source, &copy.source) ||
         !copy_text(&c->arena, image->format, &copy.format) ||
-        !copy_labels(&c->arena, image, &copy.labels))
+        !copy_labels(&c->arena, image->labels, image->n_labels, &copy.labels))
         return -ENOMEM;
     struct catalog_image *place =
         array_append((void **)&c->images, &c->n_images, &c->images_room, sizeof(*place));
@@ -313,7 +314,11 @@ int catalog_add_entry(struct catalog *c, const struct catalog_entry *entry)
         !copy_text(&c->arena, entry->title, &copy.title) ||
         !copy_text(&c->arena, entry->file, &copy.file) ||
         !copy_text(&c->arena, entry->arguments, &copy.arguments) ||
+        !copy_text(&c->arena, entry->answer, &copy.answer) ||
+        !copy_labels(&c->arena, entry->variables, entry->n_variables, &copy.variables) ||
         !copy_texts(&c->arena, entry->initrds, entry->n_initrds, &copy.initrds))
+        return -ENOMEM;
+    if (entry->sha256 && !copy_texts(&c->arena, entry->sha256, entry->n_initrds + 1, &copy.sha256))
         return -ENOMEM;
     struct catalog_entry *place =
         array_append((void **)&c->entries, &c->n_entries, &c->entries_room, sizeof(*place));

@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include "core/answer.h"
 #include "core/boot_ways.h"
 #include "core/credentials.h"
 #include "core/dhcp_options.h"
@@ -128,11 +129,12 @@ struct catalog_group {
 };
 
 enum boot_entry_kind {
-    BOOT_ENTRY_LIVE,   /* a kernel and initramfs over HTTP */
-    BOOT_ENTRY_SCRIPT, /* an iPXE script of the operator's */
+    BOOT_ENTRY_LIVE,      /* a kernel and initramfs over HTTP */
+    BOOT_ENTRY_SCRIPT,    /* an iPXE script of the operator's */
+    BOOT_ENTRY_INSTALLER, /* as a live system, and it installs onto the node's volume */
 };
 
-/* "live", "script" */
+/* "live", "script", "installer" */
 const char *boot_entry_kind_name(enum boot_entry_kind kind);
 /* -EINVAL: there is no such kind. */
 int boot_entry_kind_parse(const char *name, enum boot_entry_kind *ret_kind) MUST_CHECK;
@@ -148,6 +150,14 @@ struct catalog_entry {
     size_t n_initrds;
     const char *const *initrds; /* in their order */
     uint64_t created_at;        /* usec since 1970 */
+    /* Which SHA-256 they must have, hexadecimal: the kernel, then the initrds; "": any. NULL: all
+     * may have any; else n_initrds + 1. */
+    const char *const *sha256;
+    /* of an installer: */
+    enum answer_format format;
+    const char *answer; /* the template of its answer file; else NULL */
+    size_t n_variables;
+    const struct catalog_label *variables; /* for that; ordered by key */
 };
 
 /* --- building (registry only) --- */

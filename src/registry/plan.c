@@ -80,6 +80,18 @@ static void plan_volume(const struct catalog *catalog, struct plan *plan)
     plan->kind = plan->volume ? kind_of_volume(plan->volume) : PLAN_NO_VOLUME;
 }
 
+/* An installer needs the node's own disk, as if that was to be booted. */
+static void plan_entry(const struct catalog *catalog, struct plan *plan)
+{
+    plan->entry = catalog_entry_by_name(catalog, plan->target.name);
+    if (plan->entry->kind != BOOT_ENTRY_INSTALLER)
+        return;
+    plan->volume = catalog_volume_by_id(catalog, plan->node->volume_id);
+    enum plan_kind kind = plan->volume ? kind_of_volume(plan->volume) : PLAN_NO_VOLUME;
+    if (kind != PLAN_VOLUME)
+        plan->kind = kind;
+}
+
 static void plan_target(const struct catalog *catalog, const struct boot_target *target,
                         struct plan *plan)
 {
@@ -96,7 +108,7 @@ static void plan_target(const struct catalog *catalog, const struct boot_target 
     }
     plan->kind = kinds[target->kind];
     if (target->kind == BOOT_TARGET_ENTRY)
-        plan->entry = catalog_entry_by_name(catalog, target->name);
+        plan_entry(catalog, plan);
 }
 
 /* --- rules --- */
@@ -273,6 +285,11 @@ struct plan plan_for_mac(const struct catalog *catalog, struct mac_address mac,
 {
     const struct catalog_node *node = catalog_node_by_mac(catalog, mac);
     return node ? plan_for_node(catalog, node, moment) : (struct plan){.kind = PLAN_UNKNOWN};
+}
+
+bool plan_has_disk(const struct plan *plan)
+{
+    return plan->kind == PLAN_VOLUME || (plan->kind == PLAN_ENTRY && plan->volume);
 }
 
 /* A node proves itself to us by its own secrets, and elsewhere by those that are asked for there.

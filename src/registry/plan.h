@@ -75,18 +75,22 @@ struct plan_moment {
 
 struct plan {
     enum plan_kind kind;
-    const struct catalog_node *node;     /* NULL: those before PLAN_ADOPTED */
-    const struct catalog_volume *volume; /* PLAN_PREPARING, _FAILED, _VOLUME */
-    const struct catalog_entry *entry;   /* PLAN_ENTRY */
-    struct boot_target target;           /* what was decided; of nodes */
-    enum plan_source source;             /* by which rule; of nodes */
-    char rule[NAME_MAX_LEN + 1];         /* PLAN_BY_POLICY: its name; else "" */
-    bool untold; /* one before it depends on what is not known of the node */
+    const struct catalog_node *node; /* NULL: those before PLAN_ADOPTED */
+    /* PLAN_PREPARING, _FAILED, _VOLUME; PLAN_ENTRY: that an installer installs onto, else NULL */
+    const struct catalog_volume *volume;
+    const struct catalog_entry *entry; /* PLAN_ENTRY */
+    struct boot_target target;         /* what was decided; of nodes */
+    enum plan_source source;           /* by which rule; of nodes */
+    char rule[NAME_MAX_LEN + 1];       /* PLAN_BY_POLICY: its name; else "" */
+    bool untold;                       /* one before it depends on what is not known of the node */
     bool claim;  /* a boot more is taken from the node's rule for some boots */
     bool chosen; /* it is what was chosen in the menu */
     /* PLAN_MENU: what it would boot without one. */
     struct boot_target menu_default;
 };
+
+/* Is `volume` what the machine's firmware logs in to? */
+bool plan_has_disk(const struct plan *plan);
 
 /* The secrets that the machine needs for it, in its script; NULL: none. */
 const struct chap_credentials *plan_chap(const struct plan *plan);

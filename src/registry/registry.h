@@ -106,6 +106,7 @@ int registry_boot_claim(struct registry *registry, uint64_t node_id, uint64_t bo
 #define REGISTRY_MAX_INITRDS         8
 #define REGISTRY_MAX_ENTRY_ARGUMENTS 1500
 #define REGISTRY_MAX_ENTRY_TITLE     60
+#define REGISTRY_MAX_ENTRY_VARIABLES 64
 
 struct registry_boot_entry {
     const char *name;
@@ -115,6 +116,12 @@ struct registry_boot_entry {
     const char *arguments; /* "": none */
     const char *const *initrds;
     size_t n_initrds;
+    const char *const *sha256; /* as in struct catalog_entry */
+    /* of an installer: */
+    enum answer_format format;
+    const char *answer; /* it must be readable */
+    const struct catalog_label *variables;
+    size_t n_variables;
 };
 
 /* May it be called so, and its kernel told that? Its files are not looked at. Pure. */
@@ -122,6 +129,12 @@ int registry_boot_entry_check(const struct registry_boot_entry *entry,
                               struct error *ret_error) MUST_CHECK;
 int registry_boot_entry_add(struct registry *registry, const struct registry_boot_entry *entry,
                             struct error *ret_error) MUST_CHECK;
+/* A node was installed by this entry: no rule has it installed again, but what is said of nodes
+ * that fail. Its own ones for some boots or some time that name the entry are over, and where
+ * another one would, it is to boot its volume. by_policy: a rule of the configuration would.
+ * Asynchronous, as registry_lease_store(). */
+int registry_boot_installed(struct registry *registry, uint64_t node_id, const char *entry,
+                            bool by_policy, struct registry_reply *reply) MUST_CHECK;
 /* -EBUSY: a rule names it. */
 int registry_boot_entry_remove(struct registry *registry, const char *name,
                                struct error *ret_error) MUST_CHECK;

@@ -345,13 +345,34 @@ static const char version_boot_rules[] =
     "  tries INTEGER NOT NULL CHECK (tries IN (0, 1))"
     ") STRICT;";
 
+/* An entry with an answer is an installer, whose kind here is 'live'. position: of the initrd; -1:
+ * of the kernel. */
+static const char version_installers[] =
+    "CREATE TABLE boot_entry_answers ("
+    "  entry_id INTEGER PRIMARY KEY REFERENCES boot_entries(id) ON DELETE CASCADE,"
+    "  format TEXT NOT NULL,"
+    "  file TEXT NOT NULL"
+    ") STRICT;"
+    "CREATE TABLE boot_entry_variables ("
+    "  entry_id INTEGER NOT NULL REFERENCES boot_entries(id) ON DELETE CASCADE,"
+    "  name TEXT NOT NULL,"
+    "  value TEXT NOT NULL,"
+    "  PRIMARY KEY (entry_id, name)"
+    ") STRICT, WITHOUT ROWID;"
+    "CREATE TABLE boot_entry_digests ("
+    "  entry_id INTEGER NOT NULL REFERENCES boot_entries(id) ON DELETE CASCADE,"
+    "  position INTEGER NOT NULL,"
+    "  sha256 TEXT NOT NULL,"
+    "  PRIMARY KEY (entry_id, position)"
+    ") STRICT, WITHOUT ROWID;";
+
 /* migrations[n] brings version n to version n + 1. What was released never changes here. */
 static const char *const migrations[] = {
     version_1,          version_attachments,   version_chap,           version_thick,
     version_removable,  version_registrations, version_image_identity, version_kinds,
     version_layers,     version_wake,          version_options,        version_pending,
     version_boot_ways,  version_sources,       version_node_paths,     version_node_bmc,
-    version_boot_rules,
+    version_boot_rules, version_installers,
 };
 
 static int check_whole(struct db *db, struct error *ret_error)

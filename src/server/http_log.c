@@ -68,6 +68,10 @@ void http_log_oddity(struct http_log *log, const struct node_http_oddity *oddity
         log_write(LOG_ERR, NULL, "http: %s gets no script %s: %s; see `nodisk script check`%s",
                   peer, path, oddity->reason, more);
         break;
+    case NODE_HTTP_BAD_ENTRY:
+        log_write(LOG_ERR, NULL, "http: %s cannot boot the entry %s: %s%s", peer, oddity->path,
+                  oddity->reason, more);
+        break;
     }
 }
 
@@ -90,6 +94,11 @@ void http_log_claimed(const char *node, const char *target, uint32_t left)
     else
         log_write(LOG_INFO, node, "boots %s, as was asked for at this boot; no more boots do",
                   target);
+}
+
+void http_log_installed(const char *node, const char *entry)
+{
+    log_write(LOG_INFO, node, "was installed by %s, and boots its volume from now on", entry);
 }
 
 void http_log_fell_back(const char *node, const char *target, uint32_t failures)

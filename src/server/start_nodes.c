@@ -73,6 +73,11 @@ static void on_claimed(void *context, const char *node, const char *target, uint
     http_log_claimed(node, target, left);
 }
 
+static void on_installed(void *context, const char *node, const char *entry)
+{
+    http_log_installed(node, entry);
+}
+
 static void on_fell_back(void *context, const char *node, const char *target, uint32_t failures)
 {
     http_log_fell_back(node, target, failures);
@@ -147,6 +152,7 @@ int server_start_node_http(struct server *server, struct error *ret_error)
         .fallback_after = server->config.fallback_after,
         .memtest = server->config.memtest,
         .claimed = on_claimed,
+        .installed = on_installed,
         .fell_back = on_fell_back,
         .read_disk = read_disk,
         .direct_told = on_direct,

@@ -151,7 +151,11 @@ static struct catalog *take_catalog(struct wire_reader *r, struct catalog_node *
                                   .title = taken ? title : "",
                                   .arguments = taken ? arguments : "",
                                   .file = "/x",
-                                  .kind = kind % 2 ? BOOT_ENTRY_SCRIPT : BOOT_ENTRY_LIVE,
+                                  .kind = kind % 2    ? BOOT_ENTRY_SCRIPT
+                                          : kind & 64 ? BOOT_ENTRY_INSTALLER
+                                                      : BOOT_ENTRY_LIVE,
+                                  .format = kind / 8 % ANSWER_FORMATS,
+                                  .answer = "/p",
                                   .initrds = initrds,
                                   .n_initrds = kind / 2 % 3};
     struct catalog_volume other = *volume;
@@ -191,6 +195,8 @@ static void take_target(const struct catalog *catalog, uint8_t choices, struct p
     };
     size_t n;
     plan->entry = catalog_entries(catalog, &n);
+    if (plan->kind == PLAN_ENTRY && plan->entry->kind == BOOT_ENTRY_INSTALLER)
+        plan->volume = catalog_volume_by_id(catalog, 1);
     plan->target.kind = plan->kind == PLAN_SHELL     ? BOOT_TARGET_SHELL
                         : plan->kind == PLAN_MEMTEST ? BOOT_TARGET_MEMTEST
                         : plan->kind == PLAN_OFF     ? BOOT_TARGET_OFF

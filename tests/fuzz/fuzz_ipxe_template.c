@@ -31,7 +31,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const char *template = (const char *)zero + 1;
     size_t template_size = size - (size_t)(zero + 1 - data);
     for (unsigned all = 0; all < 2; all++) {
-        const struct template_scope scope = {look, (char *)data, all};
+        const struct template_scope scope = {look, (char *)data, all, NULL};
         struct error error = {0};
         char *text;
         size_t text_size;

@@ -85,6 +85,13 @@ static const char *const columns[][2] = {
     {"boot_entries", "arguments"},
     {"boot_entry_initrds", "entry_id"},
     {"boot_entry_initrds", "file"},
+    {"boot_entry_answers", "entry_id"},
+    {"boot_entry_answers", "format"},
+    {"boot_entry_answers", "file"},
+    {"boot_entry_variables", "name"},
+    {"boot_entry_variables", "value"},
+    {"boot_entry_digests", "position"},
+    {"boot_entry_digests", "sha256"},
 };
 
 static const char rows[] =
@@ -124,6 +131,11 @@ static const char rows[] =
     "INSERT INTO node_macs VALUES ('52:54:00:00:00:03', 2, 1);"
     "INSERT INTO boot_entries VALUES (1, 'rescue', 'Rescue', 'live', '/k', 'quiet', 1);"
     "INSERT INTO boot_entry_initrds VALUES (1, 0, '/i');"
+    "INSERT INTO boot_entry_answers VALUES (1, 'preseed', '/p');"
+    "INSERT INTO boot_entry_variables VALUES (1, 'suite', 'bookworm');"
+    "INSERT INTO boot_entry_digests VALUES (1, -1, "
+    "'0123456789012345678901234567890123456789012345678"
+    "901234567890abc');"
     "INSERT INTO boot_rules VALUES (1, 1, NULL, 'temporary', 'local', NULL, 2, 0, 1);"
     "INSERT INTO boot_rules VALUES (2, 2, NULL, 'standing', 'entry:rescue', NULL, NULL, 0, 1);"
     "INSERT INTO boot_rules VALUES (3, NULL, 1, 'fallback', 'menu', NULL, NULL, 0, 1);"

@@ -69,6 +69,12 @@ static inline void text_of_entry(FILE *out, const struct catalog_entry *e)
             (int)e->kind, e->file, e->arguments, e->created_at);
     for (size_t i = 0; i < e->n_initrds; i++)
         fprintf(out, " %s", e->initrds[i]);
+    for (size_t i = 0; e->sha256 && i <= e->n_initrds; i++)
+        fprintf(out, " sha256 %s", e->sha256[i]);
+    if (e->answer)
+        fprintf(out, " %s %s", answer_format_name(e->format), e->answer);
+    for (size_t i = 0; i < e->n_variables; i++)
+        fprintf(out, " %s=%s", e->variables[i].key, e->variables[i].value);
 }
 
 static inline void text_of_volume(FILE *out, const struct catalog_volume *v)

@@ -18,6 +18,20 @@ static const struct catalog_entry live = {.name = "rescue",
 static const struct catalog_entry script = {
     .name = "own", .title = "", .kind = BOOT_ENTRY_SCRIPT, .file = "/srv/s", .arguments = ""};
 
+static const struct catalog_volume volume = {.name = "disk1", .state = VOLUME_READY};
+
+static struct catalog_entry installer_of(enum answer_format format)
+{
+    struct catalog_entry entry = live;
+    entry.name = "inst";
+    entry.kind = BOOT_ENTRY_INSTALLER;
+    entry.format = format;
+    entry.answer = "/srv/p";
+    entry.arguments = "console=ttyS0";
+    entry.n_initrds = 1;
+    return entry;
+}
+
 static bool works;
 
 /* What has to be fetched works or not; the server answers. */
@@ -109,6 +123,46 @@ static void a_live_system_gets_its_files_and_arguments(void **state)
     assert_contains(ipxe.screen, "web1 cannot boot entry rescue");
 }
 
+#define INSTALL "http://10.0.0.1/install/52-54-00-ab-cd-0f/inst/"
+#define BOOTIF  " BOOTIF=01-52-54-00-ab-cd-0f console=ttyS0 initrd=initrd0"
+#define KERNEL  "http://10.0.0.1/entry/inst/kernel?mac=52-54-00-ab-cd-0f "
+
+static void an_installer_finds_the_disk_and_its_answers(void **state)
+{
+    static const char *const kernels[ANSWER_FORMATS] = {
+        [ANSWER_PRESEED] = KERNEL "auto=true priority=critical interface=auto hostname=web1 "
+                                  "netcfg/get_nameservers= url=" INSTALL "preseed.cfg" BOOTIF,
+        [ANSWER_AUTOINSTALL] = KERNEL "autoinstall ds=nocloud-net;s=" INSTALL BOOTIF,
+        [ANSWER_KICKSTART] = KERNEL "rd.iscsi.firmware=1 inst.ks=" INSTALL "ks.cfg" BOOTIF,
+    };
+    for (int i = 0; i < ANSWER_FORMATS; i++) {
+        const struct catalog_entry entry = installer_of(i);
+        struct plan plan = plan_of(PLAN_ENTRY, BOOT_TARGET_ENTRY);
+        plan.entry = &entry;
+        plan.volume = &volume;
+        assert_int_equal(run(plan, true, NULL), IPXE_BOOTED);
+        assert_string_equal(ipxe.kernel, kernels[i]);
+        assert_string_equal(ipxe.root_path, "iscsi:10.0.0.1::3260:0:iqn.2026-11.lan.example:disk1");
+        assert_string_equal(ipxe.initiator, "iqn.2026-11.lan.example:web1");
+        assert_true(ipxe.hooked);
+        assert_int_equal(ipxe.sanhooks, 1);
+        assert_contains(ipxe.screen, "web1 is installed by inst onto volume disk1");
+    }
+}
+
+/* What was hooked is let go, so that what is booted next can hook it. */
+static void an_installer_that_cannot_be_had_asks_again(void **state)
+{
+    const struct catalog_entry entry = installer_of(ANSWER_PRESEED);
+    struct plan plan = plan_of(PLAN_ENTRY, BOOT_TARGET_ENTRY);
+    plan.entry = &entry;
+    plan.volume = &volume;
+    assert_int_equal(run(plan, false, "entry:inst"), IPXE_REPLACED);
+    assert_false(ipxe.hooked);
+    assert_string_equal(ipxe.url, ASKS "&failed=entry:inst");
+    assert_contains(ipxe.screen, "web1 cannot boot installer inst");
+}
+
 static void a_script_of_the_operators_is_run(void **state)
 {
     struct plan plan = plan_of(PLAN_ENTRY, BOOT_TARGET_ENTRY);
@@ -126,6 +180,8 @@ int main(void)
         TEST(off_is_off_or_waits),
         TEST(memtest_is_the_one_for_the_firmware),
         TEST(a_live_system_gets_its_files_and_arguments),
+        TEST(an_installer_finds_the_disk_and_its_answers),
+        TEST(an_installer_that_cannot_be_had_asks_again),
         TEST(a_script_of_the_operators_is_run),
     };
     return RUN_TESTS(tests);

@@ -24,7 +24,7 @@ static struct error error;
 
 static int render(const char *template, bool all)
 {
-    const struct template_scope scope = {look, NULL, all};
+    const struct template_scope scope = {look, NULL, all, NULL};
     size_t size = 0;
     free(text);
     text = NULL;
@@ -54,6 +54,34 @@ static void values_are_put_in(void **state)
     assert_renders("#!ipxe\nset a {{node}}/{{ node }}\n", "#!ipxe\nset a n1/n1\n");
     assert_renders("[{{none}}{{group}}]", "[]");
     assert_renders("${net${nic}/mac} {x} }}", "${net${nic}/mac} {x} }}");
+}
+
+static bool fits_quoted(void *context, const char *value, bool quoted)
+{
+    (void)context;
+    return quoted || !strchr(value, ' ');
+}
+
+static int render_fitting(const char *template)
+{
+    const struct template_scope scope = {look, NULL, false, fits_quoted};
+    size_t size = 0;
+    free(text);
+    text = NULL;
+    return template_render(template, strlen(template), &scope, &text, &size, &error);
+}
+
+static void where_a_value_stands_may_decide(void **state)
+{
+    node = "a b";
+    assert_int_equal(render_fitting("x \"{{node}}\" '{{node}}'"), 0);
+    assert_string_equal(text, "x \"a b\" 'a b'");
+    static const char *const bare[] = {"{{node}}",      "\"{{node}}'", "\"{{node}}", "{{node}}\"",
+                                       "\"x{{node}}\"", "{{node}} x",  "x{{node}}x", "`{{node}}`"};
+    for (size_t i = 0; i < ARRAY_SIZE(bare); i++) {
+        assert_int_equal(render_fitting(bare[i]), -EINVAL);
+        assert_contains(error.text, "the value of node cannot stand there");
+    }
 }
 
 static void conditions_choose(void **state)
@@ -130,13 +158,10 @@ static void values_cannot_be_more_than_words(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(values_are_put_in),
-        TEST(conditions_choose),
-        TEST(a_tag_alone_is_no_line),
-        TEST(all_of_it_keeps_its_lines),
-        TEST(mistakes_are_told_with_their_line),
-        TEST(depth_is_limited),
-        TEST(values_cannot_be_more_than_words),
+        TEST(values_are_put_in),         TEST(where_a_value_stands_may_decide),
+        TEST(conditions_choose),         TEST(a_tag_alone_is_no_line),
+        TEST(all_of_it_keeps_its_lines), TEST(mistakes_are_told_with_their_line),
+        TEST(depth_is_limited),          TEST(values_cannot_be_more_than_words),
     };
     int r = RUN_TESTS(tests);
     free(text);

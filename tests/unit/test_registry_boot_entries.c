@@ -92,6 +92,76 @@ static void a_file_that_cannot_be_read_is_told(void **state)
     site_assert_told(site, "no absolute path");
 }
 
+#define SHA256 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+static const struct catalog_label variables[] = {{"suite", "bookworm"}, {"mirror-host", "m:80"}};
+
+static struct registry_boot_entry installer_of(const struct site *site)
+{
+    struct registry_boot_entry entry = entry_of(site, "debian12");
+    entry.kind = BOOT_ENTRY_INSTALLER;
+    entry.format = ANSWER_KICKSTART;
+    entry.answer = site->directory;
+    entry.variables = variables;
+    entry.n_variables = ARRAY_SIZE(variables);
+    return entry;
+}
+
+static void an_installer_is_kept(void **state)
+{
+    struct site *site = *state;
+    const char *initrds[] = {site->directory, site->directory};
+    static const char *const sums[] = {"", "", SHA256};
+    struct registry_boot_entry entry = installer_of(site);
+    entry.initrds = initrds;
+    entry.n_initrds = ARRAY_SIZE(initrds);
+    entry.sha256 = sums;
+    site_must(registry_boot_entry_add(site->registry, &entry, &site->error), &site->error);
+    site_check_catalog(site);
+    site_restart(site);
+    cleanup_catalog struct catalog *catalog = catalog_slot_get(site->slot);
+    const struct catalog_entry *kept = catalog_entry_by_name(catalog, "debian12");
+    assert_int_equal(kept->kind, BOOT_ENTRY_INSTALLER);
+    assert_int_equal(kept->format, ANSWER_KICKSTART);
+    assert_string_equal(kept->answer, site->directory);
+    assert_string_equal(kept->sha256[0], "");
+    assert_string_equal(kept->sha256[2], SHA256);
+    assert_int_equal(kept->n_variables, 2);
+    assert_string_equal(kept->variables[0].key, "mirror-host");
+    assert_string_equal(kept->variables[1].value, "bookworm");
+    site_must(registry_boot_entry_remove(site->registry, "debian12", &site->error), &site->error);
+    site_must(registry_boot_entry_add(site->registry, &entry, &site->error), &site->error);
+}
+
+static void hostile_variables_and_no_checksums_are_refused(void **state)
+{
+    struct site *site = *state;
+    static const struct catalog_label wrong[] = {
+        {"Suite", "x"},     {"", "x"},          {"a b", "x"}, {"a", "x\nreboot"},
+        {"a", "$(reboot)"}, {"a", "'; reboot"}, {"a", "\"x"}, {"a", "x#"},
+        {"a", "\x1b[2J"},   {"a", "{{node}}"},  {"a", "x "},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+        struct registry_boot_entry entry = installer_of(site);
+        entry.variables = &wrong[i];
+        entry.n_variables = 1;
+        assert_int_equal(registry_boot_entry_add(site->registry, &entry, &site->error), -EINVAL);
+    }
+    static const char *const sums[] = {"12", SHA256 "0", "0123456789ABCDEF" SHA256, "x"};
+    for (size_t i = 0; i < ARRAY_SIZE(sums); i++) {
+        struct registry_boot_entry entry = installer_of(site);
+        entry.initrds = NULL;
+        entry.n_initrds = 0;
+        entry.sha256 = &sums[i];
+        assert_int_equal(registry_boot_entry_add(site->registry, &entry, &site->error), -EINVAL);
+        site_assert_told(site, "is no SHA-256");
+    }
+    struct registry_boot_entry entry = installer_of(site);
+    entry.answer = "/nowhere/preseed";
+    assert_int_equal(registry_boot_entry_add(site->registry, &entry, &site->error), -EINVAL);
+    site_assert_told(site, "cannot read /nowhere/preseed");
+}
+
 #define SITE_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -101,6 +171,8 @@ int main(void)
         SITE_TEST(an_entry_that_a_rule_names_stays),
         SITE_TEST(nothing_that_ipxe_takes_apart_gets_in),
         SITE_TEST(a_file_that_cannot_be_read_is_told),
+        SITE_TEST(an_installer_is_kept),
+        SITE_TEST(hostile_variables_and_no_checksums_are_refused),
     };
     return RUN_TESTS(tests);
 }

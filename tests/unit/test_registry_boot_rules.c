@@ -164,6 +164,78 @@ static void a_boot_is_taken_once_from_a_count(void **state)
     assert_true(plan_of(site, "web1", 12).claim);
 }
 
+/* --- installed nodes --- */
+
+static void add_installer(struct site *site)
+{
+    const struct catalog_label variable = {.key = "suite", .value = "bookworm"};
+    const struct registry_boot_entry entry = {.name = "debian",
+                                              .title = "",
+                                              .kind = BOOT_ENTRY_INSTALLER,
+                                              .file = site->directory,
+                                              .arguments = "",
+                                              .format = ANSWER_PRESEED,
+                                              .answer = site->directory,
+                                              .variables = &variable,
+                                              .n_variables = 1};
+    site_must(registry_boot_entry_add(site->registry, &entry, &site->error), &site->error);
+}
+
+static void install(struct site *site, const char *name)
+{
+    cleanup_catalog struct catalog *catalog = catalog_slot_get(site->slot);
+    struct mailbox mailbox;
+    assert_int_equal(mailbox_open(&mailbox), 0);
+    struct answer answer = {.reply = {.message.run = came, .mailbox = &mailbox}};
+    uint64_t node_id = catalog_node_by_name(catalog, name)->id;
+    assert_int_equal(
+        registry_boot_installed(site->registry, node_id, "debian", false, &answer.reply), 0);
+    struct pollfd pollfd = {.fd = mailbox.fd, .events = POLLIN};
+    while (!answer.came && poll(&pollfd, 1, -1) > 0)
+        mailbox_run(&mailbox);
+    assert_int_equal(answer.reply.error.code, 0);
+    mailbox_close(&mailbox);
+    site_check_catalog(site);
+}
+
+static const struct registry_boot_rule by_installer = {.slot = BOOT_SLOT_STANDING,
+                                                       .target = {BOOT_TARGET_ENTRY, "debian"}};
+
+static void an_installed_node_boots_its_disk(void **state)
+{
+    struct site *site = *state;
+    add_installer(site);
+    struct registry_boot_rule thrice = by_installer;
+    thrice.slot = BOOT_SLOT_TEMPORARY;
+    thrice.times = 3;
+    set(site, &web1, thrice);
+    set(site, &web1, by_installer);
+    claim(site, "web1", 10);
+    install(site, "web1");
+    install(site, "web1"); /* said twice */
+    assert_boots(site, "web1", BOOT_TARGET_VOLUME);
+    site_restart(site);
+    assert_boots(site, "web1", BOOT_TARGET_VOLUME);
+}
+
+static void what_others_are_told_stays(void **state)
+{
+    struct site *site = *state;
+    add_installer(site);
+    set(site, &lab, by_installer);
+    set(site, &everybody, by_installer);
+    install(site, "web1");
+    assert_boots(site, "web1", BOOT_TARGET_VOLUME);
+    assert_boots(site, "web2", BOOT_TARGET_ENTRY);
+    assert_boots(site, "web3", BOOT_TARGET_ENTRY);
+    install(site, "web3"); /* by the site's rule */
+    assert_boots(site, "web3", BOOT_TARGET_VOLUME);
+    /* What it was told that is no installation, stays. */
+    set(site, &web1, rule(BOOT_SLOT_STANDING, BOOT_TARGET_MENU));
+    install(site, "web1");
+    assert_boots(site, "web1", BOOT_TARGET_MENU);
+}
+
 static void each_node_of_a_group_has_a_count_of_its_own(void **state)
 {
     struct site *site = *state;
@@ -188,6 +260,8 @@ int main(void)
         SITE_TEST(what_is_not_there_is_refused),
         SITE_TEST(a_group_that_goes_takes_its_rules_along),
         SITE_TEST(a_boot_is_taken_once_from_a_count),
+        SITE_TEST(an_installed_node_boots_its_disk),
+        SITE_TEST(what_others_are_told_stays),
         SITE_TEST(each_node_of_a_group_has_a_count_of_its_own),
     };
     return RUN_TESTS(tests);
