@@ -98,6 +98,12 @@ static int check_directory(const char *path, struct error *ret_error)
     return why ? error_set(ret_error, -EACCES, "hooks of %s are not run: %s", path, why) : 0;
 }
 
+int hook_directory_check_folder(const char *path, struct error *ret_error)
+{
+    int r = check_directory(path, ret_error);
+    return r == -EACCES ? r : 0;
+}
+
 static int take_all_of(struct look *look, const char *directory, struct error *ret_error)
 {
     char path[2 * PATH_MAX];

@@ -26,5 +26,8 @@ int hook_directory_list(const char *directory, const char *event,
                         void (*refused)(void *context, const char *path, const char *why),
                         void *context, struct hook_list *ret_list,
                         struct error *ret_error) MUST_CHECK;
+/* May what is in this directory be run? -EACCES and why; one that is not there has nothing in it.
+ */
+int hook_directory_check_folder(const char *path, struct error *ret_error) MUST_CHECK;
 /* May this one be run? -ENOENT, or -EACCES and why. */
 int hook_directory_check(const char *path, struct error *ret_error) MUST_CHECK;

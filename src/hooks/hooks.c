@@ -439,6 +439,18 @@ static int act(struct hooks *hooks, const char *path, const char *argument, cons
     return r;
 }
 
+/* As those of events, it is run only if nobody else could have put it there. */
+static int check_hook(const char *directory, const char *folder, const char *path,
+                      struct error *ret_error)
+{
+    char place[PATH_MAX + 64];
+    snprintf(place, sizeof(place), "%s/%s", directory, folder);
+    int r = hook_directory_check_folder(directory, ret_error);
+    if (r >= 0)
+        r = hook_directory_check_folder(place, ret_error);
+    return r < 0 ? r : hook_directory_check(path, ret_error);
+}
+
 int hooks_act(struct hooks *hooks, const char *folder, const char *name, const char *argument,
               json_t *facts, const char *secret, struct hook_answer *ret_answer,
               struct error *ret_error)
@@ -447,7 +459,7 @@ int hooks_act(struct hooks *hooks, const char *folder, const char *name, const c
     char path[PATH_MAX + 256];
     get_setting(hooks, &setting);
     snprintf(path, sizeof(path), "%s/%s/%s", setting.directory, folder, name);
-    int r = hook_directory_check(path, ret_error);
+    int r = check_hook(setting.directory, folder, path, ret_error);
     if (r == -ENOENT)
         r = error_set(ret_error, -ENOENT, "there is no hook %s; see nodisk-hooks(7)", path);
     else if (r < 0)

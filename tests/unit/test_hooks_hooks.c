@@ -378,6 +378,25 @@ static void an_action_has_its_secret_as_a_file(void **state)
     assert_contains(error.text, "failed (status 1)");
 }
 
+/* What others can write to, they can put any program of root's into. */
+static void no_action_is_run_where_others_can_write(void **state)
+{
+    struct lab *lab = *state;
+    struct hook_answer answer;
+    struct error error;
+    char folder[PATH_MAX];
+    put(lab, "power.d/test", "#!/bin/sh\n", 0755);
+    snprintf(folder, sizeof(folder), "%s/power.d", lab->directory);
+    assert_int_equal(chmod(folder, 0775), 0);
+    assert_int_equal(
+        hooks_act(lab->hooks, "power.d", "test", "on", json_object(), NULL, &answer, &error),
+        -EACCES);
+    assert_contains(error.text, "chmod go-w");
+    assert_int_equal(chmod(folder, 0755), 0);
+    assert_int_equal(
+        hooks_act(lab->hooks, "power.d", "test", "on", json_object(), NULL, &answer, &error), 0);
+}
+
 static void it_runs_as_another_user(void **state)
 {
     struct lab *lab = *state;
@@ -413,6 +432,7 @@ int main(int argc, char **argv)
         LAB_TEST(events_are_dropped_when_there_are_too_many),
         LAB_TEST(a_stop_answers_all),
         LAB_TEST(an_action_has_its_secret_as_a_file),
+        LAB_TEST(no_action_is_run_where_others_can_write),
         LAB_TEST(it_runs_as_another_user),
     };
     if (argc > 0 && str_eq(argv[0], HOOK_SUPERVISE_NAME))
