@@ -44,10 +44,23 @@ static int check_text(const char *what, const char *text, size_t max, struct err
                             what, max);
 }
 
+/* "ipmi://admin:secret@10.9.0.5": the address is shown and logged. */
+static bool has_password(const char *address)
+{
+    const char *begin = strstr(address, "://") + 3;
+    const char *at = memchr(begin, '@', strcspn(begin, "/"));
+    return at && memchr(begin, ':', (size_t)(at - begin));
+}
+
 static int check(const struct registry_bmc_change *c, struct error *ret_error)
 {
     char scheme[BMC_SCHEME_MAX + 1];
     int r = c->address ? bmc_scheme(c->address, scheme, ret_error) : 0;
+    if (r >= 0 && c->address && has_password(c->address))
+        r = error_set(
+            ret_error, -EINVAL,
+            "the address of a BMC is shown and logged, so no password belongs in it: give "
+            "that with --bmc-password-file, and the user with --bmc-user");
     if (r >= 0 && c->user)
         r = check_text("user", c->user, BMC_USER_MAX, ret_error);
     if (r >= 0 && c->password)

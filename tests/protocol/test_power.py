@@ -52,6 +52,15 @@ def free_port(kind: int) -> int:
 # --- what is kept, and what is told of it ---
 
 
+def test_an_address_with_a_password_is_not_kept(daemon):
+    """It would be in the log, and in what the hook's environment shows."""
+    refused = daemon.refused("node", "set", "web1", "--bmc", "ipmi://admin:s3cret@10.9.0.5")
+    assert "--bmc-password-file" in refused and "s3cret" not in refused + daemon.output()
+    assert daemon.get("/v1/nodes/web1").json["bmc"] is None
+    for good in ("ipmi://admin@10.9.0.5:623", "redfish://10.9.0.5:443/redfish/v1/Systems/a:b@c", "ipmi://[fe80::1]:623"):
+        set_bmc(daemon, good)
+
+
 def test_what_is_set_is_shown_without_the_password(daemon):
     set_bmc(daemon, "ipmi://10.9.0.5")
     assert daemon.get("/v1/nodes/web1").json["bmc"] == {
