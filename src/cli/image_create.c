@@ -72,8 +72,10 @@ static int build(const struct args *args, const char *suite, const char *file,
     add(&words, "--suite", suite);
     add_options(&words, args);
     words.argv[words.count++] = file;
-    if (password)
-        setenv("NODISK_ROOT_PASSWORD", password, 1); /* seen by no other user, unlike a word */
+    if (password) {
+        setenv("NODISK_ROOT_PASSWORD", password, 1); /* seen by no other user, unlike a word... */
+        explicit_bzero((char *)password, strlen(password)); /* ...such as ours */
+    }
     name_myself();
     int r = program_run(words.argv, ret_error);
     if (r == -EINTR)

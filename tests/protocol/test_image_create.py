@@ -79,6 +79,17 @@ def test_what_is_made_becomes_an_image(lab: Lab) -> None:
     assert json.loads(lab.daemon.cli("image", "show", "web@2", "--json").stdout)["versions"][0]["labels"]["os"] == "mine"
 
 
+@pytest.mark.parametrize("words", [["--root-password", "s3cret"], ["--root-password=s3cret"]])
+def test_a_password_is_in_no_list_of_processes(lab: Lab, words: list[str]) -> None:
+    """Not in that of the recipe, nor in our own, which takes minutes."""
+    lab.write("tr '\\0' ' ' </proc/$PPID/cmdline >>\"$ASKED\"")
+    done = lab.create("debian12", *words)
+    assert done.returncode == 0, done.stderr
+    asked = lab.asked.read_text()
+    assert "password:s3cret" in asked and "image create debian12 --root-password" in asked
+    assert asked.count("s3cret") == 1
+
+
 def test_a_recipe_that_fails_leaves_nothing(lab: Lab) -> None:
     lab.write("echo no mirror answers >&2; exit 3")
     done = lab.create("debian12")
