@@ -5,13 +5,12 @@
  */
 #include "hooks/supervise.h"
 
-#include "core/util.h"
+#include "core/signals.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <poll.h>
-#include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -39,18 +38,9 @@ static bool become_user(const struct supervised *s)
            setresuid(s->uid, s->uid, s->uid) == 0;
 }
 
-static void reset_signals(void)
-{
-    sigset_t none;
-    for (int i = 1; i < NSIG; i++)
-        signal(i, SIG_DFL);
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
 static void run_hook(const struct supervised *s)
 {
-    reset_signals();
+    signals_reset();
     (void)!setpgid(0, 0);
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || !become_user(s))
         dprintf(STDERR_FILENO, "cannot become user %u: %s\n", (unsigned)s->uid, strerror(errno));
@@ -139,7 +129,7 @@ static void end_by(int number)
 {
     const struct rlimit none = {0};
     setrlimit(RLIMIT_CORE, &none);
-    reset_signals();
+    signals_reset();
     raise(number);
     _exit(HOOK_NOT_RUN);
 }
@@ -158,7 +148,7 @@ static void prepare_process(struct supervised *s)
     fcntl(HOOK_LIFELINE_FD, F_SETFD, FD_CLOEXEC);
     (void)setsid();
     (void)!chdir("/");
-    reset_signals();
+    signals_reset();
     sigemptyset(&child);
     sigaddset(&child, SIGCHLD);
     sigprocmask(SIG_BLOCK, &child, NULL);

@@ -1,11 +1,11 @@
 #include "storage/child.h"
 
+#include "core/signals.h"
 #include "storage/confine.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -68,15 +68,6 @@ static bool die_with(pid_t parent)
            prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;
 }
 
-static void reset_signals(void)
-{
-    sigset_t none;
-    for (int i = 1; i < NSIG; i++)
-        signal(i, SIG_DFL);
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
 /* First out of the way of the places that they go to, then there. */
 static bool place_files(const struct plan *plan)
 {
@@ -105,7 +96,7 @@ static void become(const struct plan *plan)
 {
     static const char *const environment[] = {"LC_ALL=C", "PATH=/usr/bin:/bin",
                                               "MALLOC_ARENA_MAX=2", NULL};
-    reset_signals();
+    signals_reset();
     if (die_with(plan->parent) && place_files(plan) && set_limits(plan->spec) &&
         confine_to_files(plan->spec->files[0] < 0 ? -1 : 3, plan->spec->files[1] < 0 ? -1 : 4))
         execve(plan->path, (char *const *)plan->spec->argv, (char *const *)environment);
