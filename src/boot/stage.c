@@ -83,3 +83,12 @@ bool boot_stage_needs_script_elsewhere(enum boot_stage reached, uint64_t silence
     return reached == BOOT_SCRIPT ? since_script <= PATIENCE
                                   : reached < BOOT_SCRIPT && silence <= PATIENCE;
 }
+
+/* One that has not come to its disk says nothing of that: the server was away, or somebody has
+ * switched it off. */
+uint32_t boot_stage_failures(uint32_t before, bool tries, enum boot_stage reached)
+{
+    if (!tries || reached == BOOT_STAGES || reached < BOOT_FIRMWARE)
+        return before;
+    return reached < BOOT_INITRAMFS ? before + 1 : 0;
+}

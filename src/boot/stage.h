@@ -44,6 +44,11 @@ bool boot_stage_needs_script(enum boot_stage reached, uint64_t silence);
 bool boot_stage_needs_script_elsewhere(enum boot_stage reached, uint64_t silence,
                                        uint64_t since_script);
 
+/* Boots in a row that came to nothing, with one that is over or may still come further; before:
+ * those before it. tries: it is one of a volume of ours. It has failed if it has come to that and
+ * not to its initramfs. */
+uint32_t boot_stage_failures(uint32_t before, bool tries, enum boot_stage reached);
+
 /* Does this sign, from a node whose last boot has come as far as `reached` (BOOT_STAGES: it never
  * booted) and gave its last sign so long ago (usec), begin a new boot? Otherwise it belongs to that
  * one. */

@@ -95,21 +95,26 @@ static struct node_boot *find_or_add(struct boot_tracker *tracker, uint64_t node
     return boot;
 }
 
+/* Takes it over. */
+static void tell_line(struct boot_tracker *tracker, json_t *event)
+{
+    char *line = event ? json_dumps(event, JSON_COMPACT) : NULL;
+    for (struct stage_listener *l = tracker->listeners; l; l = l->next)
+        if (l->event && line)
+            l->event(l, line);
+    free(line);
+    json_decref(event);
+}
+
 static void tell(struct boot_tracker *tracker, const struct catalog_node *node,
                  enum boot_stage stage, const struct reached *reached)
 {
-    json_t *event =
-        json_pack("{s:s, s:s, s:s, s:I, s:s}", "event", "stage", "node", node->name, "stage",
-                  boot_stage_name(stage), "at", (json_int_t)reached->at, "detail", reached->detail);
-    char *line = event ? json_dumps(event, JSON_COMPACT) : NULL;
-    for (struct stage_listener *l = tracker->listeners; l; l = l->next) {
-        if (l->event && line)
-            l->event(l, line);
+    tell_line(tracker, json_pack("{s:s, s:s, s:s, s:I, s:s}", "event", "stage", "node", node->name,
+                                 "stage", boot_stage_name(stage), "at", (json_int_t)reached->at,
+                                 "detail", reached->detail));
+    for (struct stage_listener *l = tracker->listeners; l; l = l->next)
         if (l->reached)
             l->reached(l, node, stage);
-    }
-    free(line);
-    json_decref(event);
 }
 
 /* What cannot be stored is only missing in the history. */
@@ -144,23 +149,35 @@ static void store_tries(struct boot_tracker *tracker, const struct node_boot *bo
     (void)r;
 }
 
-/* With this boot, which is the last or over. One that has not come to its disk says nothing of
- * that: the server was away, or somebody has switched it off. */
 static uint32_t failures_with(const struct node_boot *boot)
 {
-    if (!boot->tries || boot->stage == BOOT_STAGES || boot->stage < BOOT_FIRMWARE)
-        return boot->failures;
-    return boot->stage < BOOT_INITRAMFS ? boot->failures + 1 : 0;
+    return boot_stage_failures(boot->failures, boot->tries, boot->stage);
 }
 
-static void begin(struct boot_tracker *tracker, struct node_boot *boot, uint64_t node_id,
-                  struct mac_address mac)
+/* Seen when the next one begins. */
+static void tell_failed(struct boot_tracker *tracker, const struct catalog_node *node,
+                        const struct node_boot *boot, uint32_t failures)
 {
+    if (failures <= boot->failures)
+        return;
+    const struct reached *reached = &boot->stages[boot->stage];
+    tell_line(tracker,
+              json_pack("{s:s, s:s, s:s, s:I, s:s, s:I, s:I}", "event", "failed", "node",
+                        node->name, "stage", boot_stage_name(boot->stage), "at",
+                        (json_int_t)clock_wall_usec(), "detail", reached->detail, "failures",
+                        (json_int_t)failures, "started_at", (json_int_t)boot->started_at));
+}
+
+static void begin(struct boot_tracker *tracker, struct node_boot *boot,
+                  const struct catalog_node *node, struct mac_address mac)
+{
+    uint32_t failures = failures_with(boot);
+    tell_failed(tracker, node, boot, failures);
     *boot = (struct node_boot){.boot_id = registry_boot_new_id(tracker->registry),
                                .started_at = clock_wall_usec(),
-                               .failures = failures_with(boot),
+                               .failures = failures,
                                .stage = BOOT_STAGES};
-    store_boot(tracker, boot, node_id, mac);
+    store_boot(tracker, boot, node->id, mac);
 }
 
 /* A stage counts when it is reached for the first time in a boot; what is repeated (a script that
@@ -175,7 +192,7 @@ static void take_sign(struct boot_tracker *tracker, const struct catalog_node *n
     uint64_t now = clock_monotonic_usec();
     bool goes_on = sign == BOOT_SIGN_IPXE_DHCP && boot->onward.went_on;
     if (!goes_on && boot_sign_begins(sign, boot->stage, now - boot->last_sign))
-        begin(tracker, boot, node->id, mac);
+        begin(tracker, boot, node, mac);
     boot->last_sign = now;
     if (sign != BOOT_SIGN_FIRMWARE_DHCP)
         boot_onward_gets_further(&boot->onward);

@@ -42,11 +42,15 @@ static bool parse_until(const char *text, uint64_t *ret_usec)
 static int put_limit(const struct args *args, json_t *body)
 {
     const char *times = args_value(args, "times"), *until = args_value(args, "until");
+    const char *after = args_value(args, "after");
     uint64_t usec = 0;
     char *end = NULL;
     unsigned long n = times ? strtoul(times, &end, 10) : 1;
     if (times && (*end || n < 1 || n > 1000000 || *times < '0' || *times > '9'))
         return cli_bad_value("times", times, "must be a number of boots, from 1 on");
+    unsigned long failed = after ? strtoul(after, &end, 10) : 1;
+    if (after && (*end || failed < 1 || failed > 20 || *after < '0' || *after > '9'))
+        return cli_bad_value("after", after, "must be a number of failed boots, 1 to 20");
     if (until && !parse_until(until, &usec))
         return cli_bad_value(
             "until", until, "must be a time such as 06:30, 2026-12-01, \"2026-12-01 06:30\" or 2h");
@@ -54,6 +58,8 @@ static int put_limit(const struct args *args, json_t *body)
         json_object_set_new(body, "times", json_integer((json_int_t)n));
     if (until)
         json_object_set_new(body, "until", json_integer((json_int_t)usec));
+    if (after)
+        json_object_set_new(body, "after", json_integer((json_int_t)failed));
     if (args_given(args, "fallback"))
         json_object_set_new(body, "slot", json_string("fallback"));
     return CLI_OK;
@@ -74,6 +80,10 @@ static const char *limit_text(const json_t *rule, char text[static 96])
     if (until)
         snprintf(text + strlen(text), 96 - strlen(text), "%suntil %s", *text ? ", " : "",
                  print_time(until, time));
+    uint64_t after = print_number(rule, "after");
+    if (after)
+        snprintf(text, 96, "after %llu failed boot%s", (unsigned long long)after,
+                 after == 1 ? "" : "s");
     return text;
 }
 
@@ -214,6 +224,8 @@ static int check_limits(const struct args *args)
     if (args_given(args, "fallback") &&
         (args_given(args, "once") || args_given(args, "times") || args_given(args, "until")))
         return usage("a fallback is for ever");
+    if (args_given(args, "after") && !args_given(args, "fallback"))
+        return usage("--after goes with --fallback");
     return CLI_OK;
 }
 
@@ -247,6 +259,7 @@ static const struct cli_option options[] = {
     {"times", "N", "at the next N boots"},
     {"until", "TIME", "until 06:30, 2026-12-01, \"2026-12-01 06:30\"; or for 2h"},
     {"fallback", NULL, "after so many failed boots in a row as [boot] fallback-after says"},
+    {"after", "N", "with --fallback: after so many instead"},
     {"explain", NULL, "what the node boots next, by which rule, and what else there is"},
     {"clear", NULL, "takes all rules of the node, the group or the default away"},
 };

@@ -131,6 +131,14 @@ static void print_pending(const json_t *event)
            print_text(machine, "mac") ?: "-", *words ? ": " : "", words);
 }
 
+static void print_failed(const json_t *event)
+{
+    char text[AGE_TEXT_SIZE];
+    const char *node = print_text(event, "node"), *stage = print_text(event, "stage");
+    printf("%s %s: its last boot has failed: it came no further than %s\n",
+           print_time(print_number(event, "at"), text), node ? node : "-", stage ? stage : "-");
+}
+
 static bool on_line(void *context, const char *text, json_t *json)
 {
     struct watch *w = context;
@@ -146,6 +154,9 @@ static bool on_line(void *context, const char *text, json_t *json)
         take_stage(w, json);
         if (!w->terminal)
             print_stage(json);
+    } else if (event && str_eq(event, "failed")) {
+        if (!w->terminal)
+            print_failed(json);
     } else if (event && str_eq(event, "pending")) {
         str_copy(w->pending, sizeof(w->pending),
                  print_text(json_object_get(json, "machine"), "mac") ?: "");

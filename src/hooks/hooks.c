@@ -34,7 +34,7 @@ struct hooks {
 
 static const char *const event_names[] = {
     [HOOK_PLAN] = "plan",     [HOOK_REGISTERED] = "registered", [HOOK_STAGE] = "stage",
-    [HOOK_BOOTED] = "booted", [HOOK_LOGIN] = "login",
+    [HOOK_BOOTED] = "booted", [HOOK_LOGIN] = "login",           [HOOK_FAILED] = "failed",
 };
 
 const char *hook_event_name(enum hook_event event)

@@ -22,6 +22,7 @@ enum hook_event {
     HOOK_STAGE,
     HOOK_BOOTED,
     HOOK_LOGIN,
+    HOOK_FAILED,
     HOOK_EVENTS,
 };
 

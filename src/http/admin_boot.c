@@ -18,6 +18,8 @@ static json_t *rule_to_json(const struct boot_rule *rule, enum boot_slot slot)
         json_object_set_new(json, "until", json_integer((json_int_t)rule->until));
     if (rule->counted)
         json_object_set_new(json, "times", json_integer(rule->times));
+    if (rule->after)
+        json_object_set_new(json, "after", json_integer(rule->after));
     return json;
 }
 
@@ -122,6 +124,11 @@ static int take_slot(const struct body_boot_rule *fields, struct registry_boot_r
     if (fields->until.given &&
         (fields->until.number <= clock_wall_usec() || fields->until.number > INT64_MAX))
         return error_set(ret_error, -EINVAL, "'until' is a time that has passed");
+    if (fields->after.given && rule->slot != BOOT_SLOT_FALLBACK)
+        return error_set(ret_error, -EINVAL, "'after' is of a fallback");
+    if (fields->after.given && (fields->after.number < 1 || fields->after.number > 20))
+        return error_set(ret_error, -EINVAL, "'after' must be 1 to 20 failed boots");
+    rule->after = (uint32_t)fields->after.number;
     rule->times = (uint32_t)fields->times.number;
     rule->until = fields->until.number;
     return 0;
@@ -221,6 +228,8 @@ static json_t *candidate_to_json(const struct plan_candidate *c)
         json_object_set_new(json, "until", json_integer((json_int_t)c->rule->until));
     if (c->rule && c->rule->counted)
         json_object_set_new(json, "times", json_integer(c->rule->times));
+    if (c->rule && c->rule->after)
+        json_object_set_new(json, "after", json_integer(c->rule->after));
     return json;
 }
 

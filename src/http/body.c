@@ -503,6 +503,7 @@ int body_read_boot_rule(const char *data, size_t size, struct body *body,
         {"slot", FIELD_TEXT, offsetof(struct body_boot_rule, slot)},
         {"times", FIELD_NUMBER, offsetof(struct body_boot_rule, times)},
         {"until", FIELD_NUMBER, offsetof(struct body_boot_rule, until)},
+        {"after", FIELD_NUMBER, offsetof(struct body_boot_rule, after)},
     };
     *ret_rule = (struct body_boot_rule){0};
     int r = read_body(data, size, body, fields, ARRAY_SIZE(fields), ret_rule, ret_error);

@@ -160,7 +160,7 @@ int body_read_group_change(const char *data, size_t size, struct body *body,
  */
 struct body_boot_rule {
     struct body_text node, group, name, entry, slot;
-    struct body_number times, until;
+    struct body_number times, until, after;
 };
 int body_read_boot_rule(const char *data, size_t size, struct body *body,
                         struct body_boot_rule *ret_rule, struct error *ret_error) MUST_CHECK;

@@ -54,6 +54,7 @@ struct boot_rule {
     bool counted;              /* for so many boots only; of nodes: */
     uint32_t times;            /* boots that have not had it yet */
     uint64_t boot_id;          /* the boot that had it last; 0: none */
+    uint32_t after;            /* FALLBACK: failed boots in a row; 0: as the site says */
 };
 
 struct boot_rules {

@@ -20,6 +20,7 @@ static int read_rule(struct db *db, sqlite3_stmt *row, struct boot_rules *rules,
         .times = (uint32_t)sqlite3_column_int64(row, 3),
         .boot_id = (uint64_t)sqlite3_column_int64(row, 4),
         .set_at = (uint64_t)sqlite3_column_int64(row, 5),
+        .after = (uint32_t)sqlite3_column_int64(row, 6),
     };
     if (boot_slot_parse(db_column_text(row, 0), &slot) < 0 ||
         boot_target_parse(db_column_text(row, 1), &rule.target) < 0)
@@ -47,7 +48,10 @@ static int read_rules(struct db *db, sqlite3_stmt *rows, struct boot_rules *ret_
     return r;
 }
 
-#define COLUMNS "SELECT slot, target, until, times, boot_id, set_at FROM boot_rules WHERE "
+#define COLUMNS                                                                                    \
+    "SELECT slot, target, until, times, boot_id, set_at,"                                          \
+    " (SELECT failures FROM boot_rule_after WHERE rule_id = boot_rules.id)"                        \
+    " FROM boot_rules WHERE "
 
 int boot_rules_read_node(struct db *db, int64_t node_id, struct boot_rules *ret_rules,
                          struct error *ret_error)
@@ -123,6 +127,20 @@ static int put_one(struct db *db, int64_t node_id, int64_t group_id,
                      ret_error);
 }
 
+/* Of the fallback that was put there: that of an older one went with it. */
+static int put_after(struct db *db, int64_t node_id, int64_t group_id,
+                     const struct registry_boot_rule *rule, struct error *ret_error)
+{
+    if (!rule->after)
+        return 0;
+    return db_change(db,
+                     "INSERT INTO boot_rule_after SELECT id, ? FROM boot_rules"
+                     " WHERE coalesce(node_id, 0) = ? AND coalesce(group_id, 0) = ? AND slot = ?",
+                     DB_VALUES(db_int(rule->after), db_int(node_id), db_int(group_id),
+                               db_text(boot_slot_name(rule->slot))),
+                     ret_error);
+}
+
 /* For each node of the group (0: of all). */
 static int put_each(struct db *db, int64_t group_id, const struct registry_boot_rule *rule,
                     struct error *ret_error)
@@ -150,6 +168,8 @@ static int set(struct db *db, struct operation *operation, struct error *ret_err
     operation->changed.node_id = node_id;
     r = o->rule->times && !node_id ? put_each(db, group_id, o->rule, ret_error)
                                    : put_one(db, node_id, group_id, o->rule, ret_error);
+    if (r >= 0)
+        r = put_after(db, node_id, group_id, o->rule, ret_error);
     return r < 0 ? r : 0;
 }
 

@@ -134,6 +134,12 @@ bool plan_is_fallback(enum plan_source source)
            source == PLAN_BY_SITE_FALLBACK;
 }
 
+static bool is_time_to_fall_back(const struct boot_rule *rule, const struct plan_moment *moment)
+{
+    uint32_t after = rule && rule->after ? rule->after : moment->fallback_after;
+    return after && moment->failures >= after;
+}
+
 static enum plan_verdict judge(const struct candidates *c, const struct plan_candidate *candidate)
 {
     const struct boot_rule *rule = candidate->rule;
@@ -142,8 +148,7 @@ static enum plan_verdict judge(const struct candidates *c, const struct plan_can
         return PLAN_USED_UP;
     if (rule && rule->until && rule->until <= moment->now)
         return PLAN_OVER;
-    if (plan_is_fallback(candidate->source) &&
-        (!moment->fallback_after || moment->failures < moment->fallback_after))
+    if (plan_is_fallback(candidate->source) && !is_time_to_fall_back(rule, moment))
         return PLAN_NOT_YET;
     if (!plan_can_boot(c->catalog, c->node, &candidate->target))
         return PLAN_IMPOSSIBLE;

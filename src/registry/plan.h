@@ -62,10 +62,11 @@ bool plan_is_fallback(enum plan_source source);
 
 /* What is true now and not in the catalog. Zeroed: nothing is. */
 struct plan_moment {
-    uint64_t now;                /* usec since 1970 */
-    uint64_t boot_id;            /* the boot that asks; 0: one that is to come */
-    uint32_t failures;           /* boots of the node in a row that came to nothing */
-    uint32_t fallback_after;     /* so many have it fall back; 0: it never does */
+    uint64_t now;      /* usec since 1970 */
+    uint64_t boot_id;  /* the boot that asks; 0: one that is to come */
+    uint32_t failures; /* boots of the node in a row that came to nothing */
+    uint32_t
+        fallback_after; /* so many have it fall back, unless its fallback says else; 0: never */
     struct boot_target chosen;   /* in the menu; NONE: nothing. Nothing but a menu can offer it. */
     struct boot_target said;     /* by a hook; NONE: nothing */
     const struct policy *policy; /* NULL: the configuration has no rules */

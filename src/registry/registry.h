@@ -88,6 +88,7 @@ struct registry_boot_rule {
     uint64_t until; /* usec since 1970; 0: for ever */
     uint32_t times; /* boots; 0: it is not counted. Of a group or the site: of each of its nodes
                        that there are now, which then have a rule of their own */
+    uint32_t after; /* FALLBACK: failed boots in a row, 1..20; 0: as the site says */
 };
 
 /* In place of what the slot had. -ENOENT: there is no such node, group, volume or entry. */

@@ -366,13 +366,20 @@ static const char version_installers[] =
     "  PRIMARY KEY (entry_id, position)"
     ") STRICT, WITHOUT ROWID;";
 
+/* A fallback that is for other than the site's number of failed boots in a row. */
+static const char version_boot_after[] =
+    "CREATE TABLE boot_rule_after ("
+    "  rule_id INTEGER PRIMARY KEY REFERENCES boot_rules(id) ON DELETE CASCADE,"
+    "  failures INTEGER NOT NULL CHECK (failures BETWEEN 1 AND 20)"
+    ") STRICT;";
+
 /* migrations[n] brings version n to version n + 1. What was released never changes here. */
 static const char *const migrations[] = {
     version_1,          version_attachments,   version_chap,           version_thick,
     version_removable,  version_registrations, version_image_identity, version_kinds,
     version_layers,     version_wake,          version_options,        version_pending,
     version_boot_ways,  version_sources,       version_node_paths,     version_node_bmc,
-    version_boot_rules, version_installers,
+    version_boot_rules, version_installers,    version_boot_after,
 };
 
 static int check_whole(struct db *db, struct error *ret_error)

@@ -52,6 +52,8 @@ static void tell_stage(struct hook_events *e, enum hook_event what, const json_t
     json_object_set(facts, "stage", json_object_get(event, "stage"));
     json_object_set(facts, "detail", json_object_get(event, "detail"));
     json_object_set(facts, "at", json_object_get(event, "at"));
+    if (json_object_get(event, "failures"))
+        json_object_set(facts, "failures", json_object_get(event, "failures"));
     hooks_tell(e->hooks, what, facts);
 }
 
@@ -65,6 +67,16 @@ static void tell_registered(struct hook_events *e, const json_t *event)
         hooks_tell(e->hooks, HOOK_REGISTERED, facts);
 }
 
+static void log_failed(const json_t *event)
+{
+    const char *detail = json_string_value(json_object_get(event, "detail"));
+    log_write(LOG_WARNING, json_string_value(json_object_get(event, "node")),
+              "its last boot has failed: it read its disk and came no further than the stage %s "
+              "(%s); %lld in a row; see: nodisk node show",
+              json_string_value(json_object_get(event, "stage")), detail ? detail : "",
+              json_integer_value(json_object_get(event, "failures")));
+}
+
 static void on_event(struct stage_listener *listener, const char *json_line)
 {
     struct hook_events *e = container_of(listener, struct hook_events, listener);
@@ -73,6 +85,10 @@ static void on_event(struct stage_listener *listener, const char *json_line)
     const char *stage = json_string_value(json_object_get(event, "stage"));
     if (kind && str_eq(kind, "pending"))
         tell_registered(e, event);
+    if (kind && str_eq(kind, "failed") && stage) {
+        log_failed(event);
+        tell_stage(e, HOOK_FAILED, event);
+    }
     if (kind && str_eq(kind, "stage") && stage) {
         tell_stage(e, HOOK_STAGE, event);
         if (str_eq(stage, boot_stage_name(BOOT_UP)))

@@ -1,5 +1,6 @@
 /*
- * What happens to nodes, told to hooks; and what hooks say, told to the operator.
+ * What happens to nodes, told to hooks; and what hooks say, and which boots fail, told to the
+ * operator.
  */
 #pragma once
 

@@ -92,6 +92,8 @@ static const char *const columns[][2] = {
     {"boot_entry_variables", "value"},
     {"boot_entry_digests", "position"},
     {"boot_entry_digests", "sha256"},
+    {"boot_rule_after", "rule_id"},
+    {"boot_rule_after", "failures"},
 };
 
 static const char rows[] =
@@ -139,7 +141,8 @@ static const char rows[] =
     "INSERT INTO boot_rules VALUES (1, 1, NULL, 'temporary', 'local', NULL, 2, 0, 1);"
     "INSERT INTO boot_rules VALUES (2, 2, NULL, 'standing', 'entry:rescue', NULL, NULL, 0, 1);"
     "INSERT INTO boot_rules VALUES (3, NULL, 1, 'fallback', 'menu', NULL, NULL, 0, 1);"
-    "INSERT INTO boot_rules VALUES (4, NULL, NULL, 'temporary', 'volume:disk2', 9, NULL, 0, 1);";
+    "INSERT INTO boot_rules VALUES (4, NULL, NULL, 'temporary', 'volume:disk2', 9, NULL, 0, 1);"
+    "INSERT INTO boot_rule_after VALUES (3, 2);";
 
 /* The database as it was before; made once. */
 static struct {

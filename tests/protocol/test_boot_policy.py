@@ -279,3 +279,20 @@ boot = local
     daemon.write_config(SUBNET)
     daemon.reload()
     assert "by the rule: disk" in daemon.ok("boot", "web1", "--explain")
+
+
+def test_a_fallback_has_its_own_number_of_failures(daemon):
+    daemon.ok("boot", "lab", "menu", "--fallback", "--after", "1")
+    daemon.ok("boot", "web1", "local", "--fallback", "--after", "5")
+    told = daemon.ok("boot", "web1", "--explain")
+    assert re.search(r"^not yet +node, fallback +local +after 5 failed boots", told, re.MULTILINE), told
+    assert re.search(r"^not yet +group, fallback +menu +after 1 failed boot ", told, re.MULTILINE), told
+    daemon.stop()
+    daemon.start()
+    assert "after 5 failed boots" in daemon.ok("boot")
+    assert "--after goes with --fallback" in daemon.usage("boot", "web1", "local", "--after", "2")
+    assert "1 to 20" in daemon.usage("boot", "web1", "local", "--fallback", "--after", "21")
+    assert daemon.post("/v1/boot-rules", name="web1", entry="local", after=2).status == 400
+    assert daemon.post("/v1/boot-rules", name="web1", entry="local", slot="fallback", after=0).status == 400
+    daemon.ok("boot", "web1", "local", "--fallback")
+    assert "after 5 failed boots" not in daemon.ok("boot", "web1", "--explain")

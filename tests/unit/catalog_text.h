@@ -57,9 +57,9 @@ static inline void text_of_rules(FILE *out, const struct boot_rules *rules)
     for (size_t i = 0; rules && i < BOOT_SLOTS; i++) {
         const struct boot_rule *r = &rules->slots[i];
         if (r->target.kind != BOOT_TARGET_NONE)
-            fprintf(out, "\n rule %zu %s %" PRIu64 " %" PRIu64 " %d %u %" PRIu64, i,
+            fprintf(out, "\n rule %zu %s %" PRIu64 " %" PRIu64 " %d %u %" PRIu64 " %u", i,
                     boot_target_format(&r->target, target), r->set_at, r->until, r->counted,
-                    r->times, r->boot_id);
+                    r->times, r->boot_id, r->after);
     }
 }
 

@@ -94,6 +94,17 @@ static void a_disk_elsewhere_ends_the_need_some_time_after_the_script(void **sta
     assert_false(boot_stage_needs_script_elsewhere(BOOT_SCRIPT, 0, UINT64_MAX));
 }
 
+static void which_boots_have_failed(void **state)
+{
+    for (enum boot_stage reached = 0; reached <= BOOT_STAGES; reached++) {
+        bool disk = reached == BOOT_FIRMWARE || reached == BOOT_KERNEL;
+        bool system = reached >= BOOT_INITRAMFS && reached < BOOT_STAGES;
+        uint32_t expected = disk ? 8 : system ? 0 : 7;
+        assert_int_equal(boot_stage_failures(7, true, reached), expected);
+        assert_int_equal(boot_stage_failures(7, false, reached), 7); /* a live system, a menu... */
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -103,6 +114,7 @@ int main(void)
         TEST(a_boot_that_came_no_further_is_over_some_day),
         TEST(only_firmware_and_loaders_need_the_script),
         TEST(a_disk_elsewhere_ends_the_need_some_time_after_the_script),
+        TEST(which_boots_have_failed),
     };
     return RUN_TESTS(tests);
 }

@@ -438,6 +438,43 @@ static void an_event_tells_node_stage_time_and_detail(void **state)
     json_decref(event);
 }
 
+static uint64_t web1_id(struct bench *b)
+{
+    cleanup_catalog struct catalog *catalog = catalog_slot_get(b->site.slot);
+    return catalog_node_by_name(catalog, "web1")->id;
+}
+
+/* One of its disk, up to there. */
+static void boot_up_to(struct bench *b, enum boot_sign last)
+{
+    SIGNS(b, BOOT_SIGN_FIRMWARE_DHCP, BOOT_SIGN_SCRIPT);
+    boot_tracker_decide(b->tracker, web1_id(b), true);
+    SIGNS(b, BOOT_SIGN_FIRMWARE_LOGIN, last);
+}
+
+static void a_boot_that_came_to_nothing_is_told_when_the_next_begins(void **state)
+{
+    struct bench *b = *state;
+    struct stage_provider provider = boot_tracker_provider(b->tracker);
+    boot_up_to(b, BOOT_SIGN_FIRMWARE_LOGIN);
+    assert_int_equal(boot_tracker_failures(b->tracker, web1_id(b)), 0);
+    assert_int_equal(provider.failures(provider.context, web1_id(b)), 1);
+    struct ear ear = {.listener.event = hear};
+    provider.subscribe(provider.context, &ear.listener);
+    sign(b, BOOT_SIGN_FIRMWARE_DHCP, "");
+    provider.unsubscribe(provider.context, &ear.listener);
+    assert_int_equal(ear.heard, 2); /* that, and the address of the new one */
+    assert_int_equal(boot_tracker_failures(b->tracker, web1_id(b)), 1);
+    boot_up_to(b, BOOT_SIGN_KERNEL);
+    boot_up_to(b, BOOT_SIGN_KERNEL);
+    assert_int_equal(boot_tracker_failures(b->tracker, web1_id(b)), 2);
+    restart(b);
+    boot_up_to(b, BOOT_SIGN_INITRAMFS_LOGIN);
+    assert_int_equal(boot_tracker_failures(b->tracker, web1_id(b)), 3);
+    sign(b, BOOT_SIGN_FIRMWARE_DHCP, "");
+    assert_int_equal(boot_tracker_failures(b->tracker, web1_id(b)), 0);
+}
+
 static void *boot_often(void *argument)
 {
     struct bench *b = argument;
@@ -485,6 +522,7 @@ int main(void)
         TRACKER_TEST(a_node_that_is_gone_is_not_shown),
         TRACKER_TEST(listeners_hear_every_stage_once),
         TRACKER_TEST(an_event_tells_node_stage_time_and_detail),
+        TRACKER_TEST(a_boot_that_came_to_nothing_is_told_when_the_next_begins),
         TRACKER_TEST(threads_may_tell_signs_and_listen_at_once),
     };
     return RUN_TESTS(tests);

@@ -82,6 +82,32 @@ static void rules_are_kept(void **state)
     assert_boots(site, "web1", BOOT_TARGET_VOLUME);
 }
 
+static uint32_t fallback_after_of(struct site *site, const char *name)
+{
+    cleanup_catalog struct catalog *catalog = catalog_slot_get(site->slot);
+    return catalog_node_by_name(catalog, name)->rules->slots[BOOT_SLOT_FALLBACK].after;
+}
+
+static void a_fallback_may_have_its_own_number(void **state)
+{
+    struct site *site = *state;
+    struct registry_boot_rule fallback = rule(BOOT_SLOT_FALLBACK, BOOT_TARGET_MENU);
+    fallback.after = 2;
+    set(site, &lab, fallback);
+    set(site, &web1, fallback);
+    fallback.after = 7;
+    set(site, &web1, fallback); /* in place of the other */
+    site_restart(site);
+    site_check_catalog(site);
+    assert_int_equal(fallback_after_of(site, "web1"), 7);
+    fallback.after = 0;
+    set(site, &web1, fallback);
+    assert_int_equal(fallback_after_of(site, "web1"), 0);
+    site_must(registry_boot_rules_clear(site->registry, &web1, &site->error), &site->error);
+    site_must(registry_boot_rules_clear(site->registry, &lab, &site->error), &site->error);
+    site_check_catalog(site);
+}
+
 static void what_is_not_there_is_refused(void **state)
 {
     struct site *site = *state;
@@ -257,6 +283,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         SITE_TEST(rules_are_kept),
+        SITE_TEST(a_fallback_may_have_its_own_number),
         SITE_TEST(what_is_not_there_is_refused),
         SITE_TEST(a_group_that_goes_takes_its_rules_along),
         SITE_TEST(a_boot_is_taken_once_from_a_count),

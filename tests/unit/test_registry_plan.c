@@ -229,6 +229,11 @@ static void a_node_that_fails_too_often_falls_back(void **state)
     assert_decided(c, &moment, PLAN_BY_SITE_FALLBACK, PLAN_MENU);
     moment.fallback_after = 0;
     assert_decided(c, &moment, PLAN_BY_NODE, PLAN_VOLUME);
+    site.slots[BOOT_SLOT_FALLBACK].after = 4; /* its own number */
+    cleanup_catalog struct catalog *own = make_ruled(&node, NULL, &site);
+    assert_decided(own, &moment, PLAN_BY_NODE, PLAN_VOLUME);
+    moment.failures = 4;
+    assert_decided(own, &moment, PLAN_BY_SITE_FALLBACK, PLAN_MENU);
 }
 
 /* A policy of rules, each for nodes of this group, with this product or any; the targets "local",
