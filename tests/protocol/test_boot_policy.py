@@ -296,3 +296,36 @@ def test_a_fallback_has_its_own_number_of_failures(daemon):
     assert daemon.post("/v1/boot-rules", name="web1", entry="local", slot="fallback", after=0).status == 400
     daemon.ok("boot", "web1", "local", "--fallback")
     assert "after 5 failed boots" not in daemon.ok("boot", "web1", "--explain")
+
+
+def test_a_node_can_say_nothing_for_another(lab):
+    """web2, from its own address, asks and tells with the MAC of web1: it learns and changes nothing."""
+    rules = "[rule boxes]\nproduct = box*\nboot = shell\n"
+    daemon = lab.daemon(SUBNET + rules)
+    for number, name in ((1, "web1"), (2, "web2")):
+        assert daemon.post("/v1/volumes", name=f"disk{number}", size=1 << 20).result
+        assert daemon.post("/v1/nodes", name=name, macs=[NODE[:-1] + str(number)], address=ADDRESS[:-1] + str(number),
+                           volume=f"disk{number}").result
+    first, other = Machine(lab), Machine(lab)
+    first.power_on()
+    other.namespace.run("ip", "addr", "flush", "dev", "eth0")
+    other.namespace.run("ip", "addr", "add", f"{ADDRESS[:-1]}2/24", "dev", "eth0")
+    client = Client(other.wire, NODE[:-1] + "2")
+    client.extra[77] = b"iPXE"
+    assert client.lease() == ADDRESS[:-1] + "2"
+    daemon.ok("boot", "web1", "off", "--once")
+    before = daemon.ok("boot", "web1", "--explain")
+    for query in ("", FACTS, "&told=1", "&entry=shell", "&failed=volume"):
+        script = other.script(query)
+        assert "does not ask from the address" in script
+        assert "disk1" not in script and "is to be off" not in script and "told=1" not in script
+    for path in ("direct.ipxe", "direct/kernel", "direct/initrd"):
+        status, text = other.get(f"/{path}?mac={MAC}")
+        assert status in (403, 404) and "disk1" not in text
+    done = other.namespace.run("curl", "-sS", "-X", "POST", "-w", "%{http_code}", f"http://{SERVER}/up?mac={MAC}")
+    assert done.stdout.endswith("403")
+    assert daemon.ok("boot", "web1", "--explain") == before  # nothing taken, nothing told
+    assert "stage: up" not in re.sub(" +", " ", daemon.ok("node", "show", "web1"))
+    assert "is to be off" in first.script()
+    for machine in (first, other):
+        machine.wire.close()
