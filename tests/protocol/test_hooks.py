@@ -36,7 +36,8 @@ class Hooks:
 
     def tells(self, name: str) -> None:
         """A hook that appends a line of JSON for each time that it is run."""
-        self.put(name, f"#!/bin/sh\n{{ cat; echo; }} >> {self.told}/{name.replace('/', '-')}\n")
+        told = self.told / name.replace("/", "-")  # in one write: several run at once
+        self.put(name, f"#!/bin/sh\ntext=$(cat)\nprintf '%s\\n' \"$text\" >> {told}\n")
 
     def lines(self, name: str) -> list[dict]:
         path = self.told / name.replace("/", "-")
