@@ -9,12 +9,13 @@
 
 #define EXIT_NOT_THERE 127
 
-static _Noreturn void become(const char *const *argv, pid_t parent)
+static _Noreturn void become(const char *const *argv, pid_t parent, bool keep_output)
 {
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != parent)
         _exit(EXIT_NOT_THERE);
-    dup2(STDERR_FILENO, STDOUT_FILENO);
+    if (!keep_output)
+        dup2(STDERR_FILENO, STDOUT_FILENO);
     execvp(argv[0], (char *const *)argv);
     _exit(EXIT_NOT_THERE);
 }
@@ -32,18 +33,29 @@ static int wait_for(pid_t pid)
     return status;
 }
 
-int program_run(const char *const *argv, struct error *ret_error)
+/* What waitpid() says, or what went wrong. */
+static int run(const char *const *argv, bool keep_output, int *ret_status, struct error *ret_error)
 {
     pid_t parent = getpid();
     fflush(NULL);
     pid_t pid = fork();
     if (pid == 0)
-        become(argv, parent);
+        become(argv, parent, keep_output);
     int status = pid < 0 ? -errno : wait_for(pid);
     if (client_is_interrupted())
         return error_set(ret_error, -EINTR, "interrupted");
     if (status < 0)
         return error_set(ret_error, status, "cannot run %s: %s", argv[0], strerror(-status));
+    *ret_status = status;
+    return 0;
+}
+
+int program_run(const char *const *argv, struct error *ret_error)
+{
+    int status = 0;
+    int r = run(argv, false, &status, ret_error);
+    if (r < 0)
+        return r;
     if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_NOT_THERE)
         return error_set(ret_error, -ENOENT, "%s cannot be run: is it there, and python3?",
                          argv[0]);
@@ -52,11 +64,36 @@ int program_run(const char *const *argv, struct error *ret_error)
     return 0;
 }
 
+int program_show(const char *const *argv, int *ret_status, struct error *ret_error)
+{
+    int status = 0;
+    int r = run(argv, true, &status, ret_error);
+    if (r < 0)
+        return r;
+    if (!WIFEXITED(status))
+        return error_set(ret_error, -ECHILD, "%s has been killed (%s)", argv[0],
+                         strsignal(WTERMSIG(status)));
+    if (WEXITSTATUS(status) == EXIT_NOT_THERE)
+        return error_set(ret_error, -ENOENT, "%s cannot be run: is it there?", argv[0]);
+    *ret_status = WEXITSTATUS(status);
+    return 0;
+}
+
 char *program_data_path(const char *path)
 {
     const char *data = getenv("NODISK_DATA");
     char *full = NULL;
     if (asprintf(&full, "%s/%s", data && data[0] ? data : NODISK_DATADIR, path) < 0)
+        abort();
+    return full;
+}
+
+char *program_libexec_path(const char *name)
+{
+    const char *directory = getenv("NODISK_LIBEXEC");
+    char *full = NULL;
+    if (asprintf(&full, "%s/%s", directory && directory[0] ? directory : NODISK_LIBEXECDIR, name) <
+        0)
         abort();
     return full;
 }

@@ -97,3 +97,16 @@ def make_image(root: Path, work: Path, *arguments: str, size: int = 3 << 30) -> 
     prepare(root, "--root-uuid", root_uuid, "--no-undo", *arguments)
     options = argparse.Namespace(size=size, stock=False)
     return builder().make_disk(options, work, work / "log", root, root_uuid)
+
+
+def make_plain_image(root: Path, work: Path, size: int = 3 << 30) -> Path:
+    """A disk of the tree as it is, in the directory WORK: it is installed, and nothing else.
+
+    Its GRUB is the golden image's, for the same reason.
+    """
+    root_uuid = str(uuid.uuid4())
+    (root / "boot/grub").mkdir(exist_ok=True)
+    shutil.copy(RECIPE / "files/boot/grub/grub.cfg", root / "boot/grub")
+    (root / "etc/fstab").write_text(f"UUID={root_uuid} / ext4 errors=remount-ro 0 1\n")
+    options = argparse.Namespace(size=size, stock=True)
+    return builder().make_disk(options, work, work / "log", root, root_uuid)
