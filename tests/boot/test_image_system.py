@@ -37,7 +37,7 @@ PACKAGES = tuple(name for name in SYSTEMD if name not in ("zstd", "libnss-myhost
 FAULTS = {
     "host-name": ("warning", "write", "etc/hostname", "old\n"),
     "machine-id": ("error", "write", "etc/machine-id", MACHINE_ID + "\n"),
-    "ssh-host-keys": ("error", "write", "etc/ssh/ssh_host_rsa_key", "secret\n"),
+    "initiator-name": ("error", "write", "etc/iscsi/initiatorname.iscsi", "InitiatorName=iqn.x\n"),
     "fstab-root-device": ("error", "write", "etc/fstab", "/dev/sda1 / ext4 noatime 0 1\n"),
     "random-seed": ("warning", "write", "var/lib/systemd/random-seed", "seed"),
     "card-names": ("warning", "write", "etc/udev/rules.d/70-persistent-net.rules", 'ATTR{address}=="x"\n'),
