@@ -147,7 +147,7 @@ static void hostile_variables_and_no_checksums_are_refused(void **state)
         entry.n_variables = 1;
         assert_int_equal(registry_boot_entry_add(site->registry, &entry, &site->error), -EINVAL);
     }
-    static const char *const sums[] = {"12", SHA256 "0", "0123456789ABCDEF" SHA256, "x"};
+    static const char *const sums[] = {"12", (SHA256 "0"), ("0123456789ABCDEF" SHA256), "x"};
     for (size_t i = 0; i < ARRAY_SIZE(sums); i++) {
         struct registry_boot_entry entry = installer_of(site);
         entry.initrds = NULL;
