@@ -83,7 +83,7 @@ static void reply_checked(struct node_http *http, struct http_request *request,
 {
     const char *sha256 = "", *path = file_of(entry, what, &sha256);
     struct error error;
-    uint64_t size;
+    uint64_t size = 0;
     cleanup_close int fd = -1;
     if (!path || !sha256[0] || node_http_open_file(path, &fd, &size) < 0) {
         reply_file(http, request, peer, path);

@@ -292,11 +292,6 @@ struct plan plan_for_mac(const struct catalog *catalog, struct mac_address mac,
     return node ? plan_for_node(catalog, node, moment) : (struct plan){.kind = PLAN_UNKNOWN};
 }
 
-bool plan_has_disk(const struct plan *plan)
-{
-    return plan->kind == PLAN_VOLUME || (plan->kind == PLAN_ENTRY && plan->volume);
-}
-
 /* A node proves itself to us by its own secrets, and elsewhere by those that are asked for there.
  */
 const struct chap_credentials *plan_chap(const struct plan *plan)

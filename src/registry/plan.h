@@ -91,7 +91,10 @@ struct plan {
 };
 
 /* Is `volume` what the machine's firmware logs in to? */
-bool plan_has_disk(const struct plan *plan);
+static inline bool plan_has_disk(const struct plan *plan)
+{
+    return plan->volume && (plan->kind == PLAN_VOLUME || plan->kind == PLAN_ENTRY);
+}
 
 /* The secrets that the machine needs for it, in its script; NULL: none. */
 const struct chap_credentials *plan_chap(const struct plan *plan);
