@@ -91,20 +91,19 @@ static const char *parse_image(const char *value, struct adopt_rule *rule)
 }
 
 static const struct {
-    const char *name;
+    struct rule_key key;
     const char *(*parse)(const char *value, struct adopt_rule *rule);
-    bool is_list;
 } keys[] = {
-    {"mac-prefix", parse_prefixes, true},
-    {"subnet", parse_subnet, false},
-    {"circuit-id", parse_circuit, false},
-    {"remote-id", parse_remote, false},
-    {"manufacturer", parse_manufacturer, false},
-    {"product", parse_product, false},
-    {"serial", parse_serial, false},
-    {"name", parse_name, false},
-    {"group", parse_group, false},
-    {"image", parse_image, false},
+    {{"mac-prefix", true}, parse_prefixes},
+    {{"subnet", false}, parse_subnet},
+    {{"circuit-id", false}, parse_circuit},
+    {{"remote-id", false}, parse_remote},
+    {{"manufacturer", false}, parse_manufacturer},
+    {{"product", false}, parse_product},
+    {{"serial", false}, parse_serial},
+    {{"name", false}, parse_name},
+    {{"group", false}, parse_group},
+    {{"image", false}, parse_image},
 };
 
 static struct adopt_rule *find_or_add(struct adopt_rules *rules, const char *section, unsigned line)
@@ -121,31 +120,28 @@ static struct adopt_rule *find_or_add(struct adopt_rules *rules, const char *sec
 }
 
 const char *adopt_rules_take(struct adopt_rules *rules, const char *section, unsigned line,
-                             const char *key, const char *value, enum adopt_subject *ret_subject)
+                             const char *key, const char *value, enum rule_part *ret_part)
 {
-    *ret_subject = ADOPT_SECTION;
+    *ret_part = RULE_SECTION;
     if (!name_is_object(section))
         return "a rule's name has lower case letters, digits, . and -";
     struct adopt_rule *rule = find_or_add(rules, section, line);
     if (!rule)
         return "more than 64 rules";
-    *ret_subject = ADOPT_KEY;
-    for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
-        if (!str_eq(keys[i].name, key))
-            continue;
-        if (rule->seen & 1U << i && !keys[i].is_list)
-            return "is set twice";
-        rule->seen |= 1U << i;
-        *ret_subject = ADOPT_VALUE;
-        return keys[i].parse(value, rule);
-    }
-    return "no such key";
+    *ret_part = RULE_KEY;
+    size_t found;
+    const char *wrong =
+        rule_key_find(keys, sizeof(keys[0]), ARRAY_SIZE(keys), key, &rule->seen, &found);
+    if (wrong)
+        return wrong;
+    *ret_part = RULE_VALUE;
+    return keys[found].parse(value, rule);
 }
 
 const char *adopt_rules_check(const struct adopt_rule *rule)
 {
     for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
-        if (str_eq(keys[i].name, "name") && !(rule->seen & 1U << i))
+        if (str_eq(keys[i].key.name, "name") && !(rule->seen & 1U << i))
             return "name: is not set; say what its machines are called, such as web-%{number:02}";
     return NULL;
 }

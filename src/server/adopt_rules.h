@@ -2,6 +2,7 @@
 #pragma once
 
 #include "boot/adopt.h"
+#include "server/rule_key.h"
 
 #define ADOPT_MAX_RULES 64
 
@@ -21,10 +22,9 @@ struct adopt_rules {
     struct adopt_rule rules[ADOPT_MAX_RULES];
 };
 
-/* A key of a section of this name. NULL, or what is wrong with it ("must be ..."); *ret_subject is
+/* A key of a section of this name. NULL, or what is wrong with it ("must be ..."); *ret_part is
  * what that is said of: the value, the key or the section. */
-enum adopt_subject { ADOPT_VALUE, ADOPT_KEY, ADOPT_SECTION };
 const char *adopt_rules_take(struct adopt_rules *rules, const char *section, unsigned line,
-                             const char *key, const char *value, enum adopt_subject *ret_subject);
+                             const char *key, const char *value, enum rule_part *ret_part);
 /* What is still wrong with a rule when all of it was read: NULL: nothing. */
 const char *adopt_rules_check(const struct adopt_rule *rule);

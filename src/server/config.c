@@ -7,10 +7,13 @@
 
 #include "core/log.h"
 #include "core/size.h"
+#include "server/config_rules.h"
 
 #include <errno.h>
 #include <ini.h>
 #include <stdarg.h>
+
+#define MAX_KEYS 128
 
 struct parser {
     const char *path;
@@ -20,8 +23,8 @@ struct parser {
     struct config *config;
     unsigned problems;
     unsigned subnet_line[CONFIG_MAX_SUBNETS]; /* where each subnet was first named */
-    /* keys that were set already, a bit for each of `keys`: the subnets', then everything else's */
-    uint64_t seen[CONFIG_MAX_SUBNETS + 1];
+    /* which of `keys` were set already: the subnets', then everything else's */
+    bool seen[CONFIG_MAX_SUBNETS + 1][MAX_KEYS];
 };
 
 /* A key's parser: returns NULL, or what is wrong with the value (a static text). */
@@ -531,7 +534,7 @@ static const struct key keys[] = {
     {"subnet", "loader-uefi-loongarch64", parse_loader, LOADER(UEFI_LOONGARCH64)},
 };
 
-_Static_assert(ARRAY_SIZE(keys) <= 64, "one bit each in parser.seen");
+_Static_assert(ARRAY_SIZE(keys) <= MAX_KEYS, "all are in parser.seen");
 
 static int subnet_init(struct subnet *subnet, const char *name)
 {
@@ -577,74 +580,28 @@ static const struct key *find_key(const char *section, const char *name, bool *r
     return NULL;
 }
 
-/* Its bit in parser.seen. */
-static uint64_t key_bit(const struct key *key)
-{
-    return UINT64_C(1) << (key - keys);
-}
-
 /* Marks the key of this section as set; true if it was already. base: the struct that it is in. */
 static bool mark_seen(struct parser *parser, const struct key *key, const void *base)
 {
     const struct subnet *subnets = parser->config->subnets;
     size_t which = base == parser->config ? CONFIG_MAX_SUBNETS
                                           : (size_t)((const struct subnet *)base - subnets);
-    uint64_t bit = key_bit(key);
-    bool seen = parser->seen[which] & bit;
-    parser->seen[which] |= bit;
+    bool seen = parser->seen[which][key - keys];
+    parser->seen[which][key - keys] = true;
     return seen;
 }
 
-static void take_adopt_key(struct parser *parser, const char *rule, const char *name,
-                           const char *value)
+static void take_rule_key(struct parser *parser, const char *section, const char *name,
+                          const char *value)
 {
-    enum adopt_subject subject;
-    const char *wrong =
-        adopt_rules_take(parser->config->adopt, rule, parser->line, name, value, &subject);
-    if (!wrong)
-        return;
-    if (subject == ADOPT_VALUE)
-        problem(parser, parser->line, "[adopt %s] %s: '%s' %s", rule, name, value, wrong);
-    else if (subject == ADOPT_KEY)
-        problem(parser, parser->line, "[adopt %s] %s: %s", rule, name, wrong);
-    else
-        problem(parser, parser->line, "[adopt %s]: %s", rule, wrong);
+    struct error error;
+    if (config_rules_take(parser->config, section, parser->line, name, value, &error) < 0)
+        problem(parser, parser->line, "%s", error.text);
 }
 
-static void check_adopt_rules(struct parser *parser)
+static void report_rule(void *context, unsigned line, const char *text)
 {
-    const struct adopt_rules *rules = parser->config->adopt;
-    for (size_t i = 0; i < rules->count; i++) {
-        const char *wrong = adopt_rules_check(&rules->rules[i]);
-        if (wrong)
-            problem(parser, rules->rules[i].line, "[adopt %s] %s", rules->rules[i].name, wrong);
-    }
-}
-
-static void take_policy_key(struct parser *parser, const char *rule, const char *name,
-                            const char *value)
-{
-    enum policy_subject_of subject;
-    const char *wrong =
-        policy_rules_take(parser->config->policy, rule, parser->line, name, value, &subject);
-    if (!wrong)
-        return;
-    if (subject == POLICY_OF_VALUE)
-        problem(parser, parser->line, "[rule %s] %s: '%s' %s", rule, name, value, wrong);
-    else if (subject == POLICY_OF_KEY)
-        problem(parser, parser->line, "[rule %s] %s: %s", rule, name, wrong);
-    else
-        problem(parser, parser->line, "[rule %s]: %s", rule, wrong);
-}
-
-static void check_policy_rules(struct parser *parser)
-{
-    const struct policy *policy = parser->config->policy;
-    for (size_t i = 0; i < policy->count; i++) {
-        const char *wrong = policy_rules_check(&policy->rules[i]);
-        if (wrong)
-            problem(parser, policy->rules[i].line, "[rule %s] %s", policy->rules[i].name, wrong);
-    }
+    problem(context, line, "%s", text);
 }
 
 static void take_hooks_key(struct parser *parser, const char *name, const char *value)
@@ -662,12 +619,8 @@ static int handle_key(void *user, const char *section, const char *name, const c
 {
     struct parser *parser = user;
     bool is_subnet = str_has_prefix(section, "subnet ");
-    if (str_has_prefix(section, "adopt ")) {
-        take_adopt_key(parser, section + strlen("adopt "), name, value);
-        return 1;
-    }
-    if (str_has_prefix(section, "rule ")) {
-        take_policy_key(parser, section + strlen("rule "), name, value);
+    if (config_rules_has(section)) {
+        take_rule_key(parser, section, name, value);
         return 1;
     }
     if (str_eq(section, "hooks")) {
@@ -739,7 +692,7 @@ static void check_is_set(struct parser *parser, size_t subnet, const char *name,
 {
     bool known;
     const struct key *key = find_key("subnet", name, &known);
-    if (!(parser->seen[subnet] & key_bit(key)))
+    if (!(parser->seen[subnet][key - keys]))
         problem(parser, parser->subnet_line[subnet], "[subnet %s] %s: is not set; %s",
                 parser->config->subnets[subnet].name, name, advice);
 }
@@ -819,7 +772,7 @@ static void listen_on_ipv6(struct parser *parser)
         served |= parser->config->subnets[i].network6.bits > 0;
     for (size_t i = 0; served && i < ARRAY_SIZE(services); i++) {
         const struct key *key = find_key(services[i].section, "listen", &known);
-        if (!(parser->seen[CONFIG_MAX_SUBNETS] & key_bit(key)))
+        if (!(parser->seen[CONFIG_MAX_SUBNETS][key - keys]))
             set_default_listen((void *)((char *)parser->config + key->offset), services[i].listen);
     }
 }
@@ -873,8 +826,7 @@ static int parse_file(struct parser *parser, FILE *file)
         problem(parser, (unsigned)r, "is neither [section] nor key = value");
     check_subnets(parser);
     listen_on_ipv6(parser);
-    check_adopt_rules(parser);
-    check_policy_rules(parser);
+    config_rules_check(parser->config, report_rule, parser);
     check_discovery_chap(parser);
     struct config *config = parser->config;
     str_copy(config->hooks.socket, sizeof(config->hooks.socket), config->socket);

@@ -185,49 +185,44 @@ static const char *parse_memory_max(const char *value, const struct place *place
 /* --- keys --- */
 
 static const struct {
-    const char *name;
+    struct rule_key key;
     const char *(*parse)(const char *value, const struct place *place);
     enum policy_text which;
-    bool is_list;
 } keys[] = {
-    {"boot", parse_boot, 0, false},
-    {"days", parse_days, 0, true},
-    {"hours", parse_hours, 0, false},
-    {"node", parse_names, POLICY_NODE, true},
-    {"group", parse_names, POLICY_GROUP, true},
-    {"mac-prefix", parse_prefixes, 0, true},
-    {"network", parse_network, 0, true},
-    {"architecture", parse_names, POLICY_ARCHITECTURE, true},
-    {"firmware", parse_firmware, POLICY_FIRMWARE, true},
-    {"manufacturer", add_pattern, POLICY_MANUFACTURER, true},
-    {"product", add_pattern, POLICY_PRODUCT, true},
-    {"serial", add_pattern, POLICY_SERIAL, true},
-    {"card", add_pattern, POLICY_CARD, true},
-    {"memory-min", parse_memory_min, 0, false},
-    {"memory-max", parse_memory_max, 0, false},
+    {{"boot", false}, parse_boot, 0},
+    {{"days", true}, parse_days, 0},
+    {{"hours", false}, parse_hours, 0},
+    {{"node", true}, parse_names, POLICY_NODE},
+    {{"group", true}, parse_names, POLICY_GROUP},
+    {{"mac-prefix", true}, parse_prefixes, 0},
+    {{"network", true}, parse_network, 0},
+    {{"architecture", true}, parse_names, POLICY_ARCHITECTURE},
+    {{"firmware", true}, parse_firmware, POLICY_FIRMWARE},
+    {{"manufacturer", true}, add_pattern, POLICY_MANUFACTURER},
+    {{"product", true}, add_pattern, POLICY_PRODUCT},
+    {{"serial", true}, add_pattern, POLICY_SERIAL},
+    {{"card", true}, add_pattern, POLICY_CARD},
+    {{"memory-min", false}, parse_memory_min, 0},
+    {{"memory-max", false}, parse_memory_max, 0},
 };
 
 const char *policy_rules_take(struct policy *policy, const char *section, unsigned line,
-                              const char *key, const char *value,
-                              enum policy_subject_of *ret_subject)
+                              const char *key, const char *value, enum rule_part *ret_part)
 {
-    *ret_subject = POLICY_OF_SECTION;
+    *ret_part = RULE_SECTION;
     if (!name_is_object(section))
         return "a rule's name has lower case letters, digits, . and -";
     struct policy_rule *rule = policy_find_or_add(policy, section, line);
     if (!rule)
         return policy->count == POLICY_MAX_RULES ? "more than 4096 rules" : no_memory;
-    *ret_subject = POLICY_OF_KEY;
-    for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
-        if (!str_eq(keys[i].name, key))
-            continue;
-        if (rule->seen & 1U << i && !keys[i].is_list)
-            return "is set twice";
-        rule->seen |= 1U << i;
-        *ret_subject = POLICY_OF_VALUE;
-        return keys[i].parse(value, &(struct place){policy, rule, keys[i].which});
-    }
-    return "no such key";
+    *ret_part = RULE_KEY;
+    size_t found;
+    const char *wrong =
+        rule_key_find(keys, sizeof(keys[0]), ARRAY_SIZE(keys), key, &rule->seen, &found);
+    if (wrong)
+        return wrong;
+    *ret_part = RULE_VALUE;
+    return keys[found].parse(value, &(struct place){policy, rule, keys[found].which});
 }
 
 const char *policy_rules_check(const struct policy_rule *rule)

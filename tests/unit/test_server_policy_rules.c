@@ -4,7 +4,7 @@
 
 static const char *take(struct policy *policy, const char *key, const char *value)
 {
-    enum policy_subject_of ignored;
+    enum rule_part ignored;
     return policy_rules_take(policy, "night", 7, key, value, &ignored);
 }
 
@@ -81,7 +81,7 @@ static void a_whole_day_and_midnight(void **state)
 
 static void a_rule_is_looked_at_as_a_whole(void **state)
 {
-    enum policy_subject_of subject;
+    enum rule_part subject;
     cleanup_policy struct policy *policy = policy_new();
     assert_null(take(policy, "memory-min", "8G"));
     assert_non_null(strstr(policy_rules_check(&policy->rules[0]), "boot: is not set"));
@@ -90,7 +90,7 @@ static void a_rule_is_looked_at_as_a_whole(void **state)
     assert_null(take(policy, "memory-max", "4G"));
     assert_non_null(strstr(policy_rules_check(&policy->rules[0]), "less than memory-min"));
     assert_non_null(policy_rules_take(policy, "Bad Name", 1, "boot", "menu", &subject));
-    assert_int_equal(subject, POLICY_OF_SECTION);
+    assert_int_equal(subject, RULE_SECTION);
 }
 
 int main(void)
