@@ -11,8 +11,6 @@
 #include <errno.h>
 #include <limits.h>
 
-#define MAX_ARGV 256
-
 static const struct {
     const char *name, *suite;
 } systems[] = {{"debian12", "bookworm"}, {"debian13", "trixie"}};
@@ -25,31 +23,12 @@ static const char *suite_of(const char *system)
     return NULL;
 }
 
-struct words {
-    const char *argv[MAX_ARGV];
-    size_t count;
-};
-
-static void add(struct words *words, const char *option, const char *value)
-{
-    if (value && words->count + 3 < MAX_ARGV) {
-        words->argv[words->count++] = option;
-        words->argv[words->count++] = value;
-    }
-}
-
 /* Options that the builder has by the same names. */
-static void add_options(struct words *words, const struct args *args)
+static void add_options(struct program_words *words, const struct args *args)
 {
-    static const char *const passed[][2] = {{"package", "--package"},
-                                            {"ssh-key", "--ssh-key"},
-                                            {"size", "--size"},
-                                            {"kernel", "--kernel"},
-                                            {"mirror", "--mirror"}};
-    for (size_t i = 0; i < args->n_values; i++)
-        for (size_t j = 0; j < ARRAY_SIZE(passed); j++)
-            if (str_eq(args->values[i].option->name, passed[j][0]))
-                add(words, passed[j][1], args->values[i].value);
+    static const char *const passed[] = {"--package", "--ssh-key", "--size", "--kernel",
+                                         "--mirror"};
+    program_pass(words, args, passed, ARRAY_SIZE(passed));
 }
 
 /* The builder prepares with this very program. */
@@ -67,11 +46,14 @@ static int build(const struct args *args, const char *suite, const char *file,
                  struct error *ret_error)
 {
     cleanup_free char *program = program_data_path("image/debian12/build");
-    struct words words = {.argv = {program, "--no-cache"}, .count = 2};
+    cleanup_words struct program_words words = {0};
     const char *password = args_value(args, "root-password");
-    add(&words, "--suite", suite);
+    program_add(&words, program);
+    program_add(&words, "--no-cache");
+    program_add(&words, "--suite");
+    program_add(&words, suite);
     add_options(&words, args);
-    words.argv[words.count++] = file;
+    program_add(&words, file);
     if (password) {
         setenv("NODISK_ROOT_PASSWORD", password, 1); /* seen by no other user, unlike a word... */
         explicit_bzero((char *)password, strlen(password)); /* ...such as ours */

@@ -12,20 +12,8 @@
 #include <errno.h>
 #include <limits.h>
 
-#define MAX_ARGV 64
-#define TOOL     "nodisk-image-system"
-#define PREPARE  "nodisk-prepare"
-
-struct words {
-    const char *argv[MAX_ARGV];
-    size_t count;
-};
-
-static void add(struct words *words, const char *word)
-{
-    if (word && words->count + 1 < MAX_ARGV)
-        words->argv[words->count++] = word;
-}
+#define TOOL    "nodisk-image-system"
+#define PREPARE "nodisk-prepare"
 
 /* What runs the virtual machine, and what runs in it. */
 struct tools {
@@ -54,28 +42,20 @@ static void free_tools(struct tools *tools)
 }
 
 /* Options of `nodisk prepare` of the same names. */
-static void add_options(struct words *words, const struct args *args)
+static void add_options(struct program_words *words, const struct args *args)
 {
-    static const char *const passed[][2] = {{"keep-swap", "--keep-swap"},
-                                            {"bridge", "--bridge"},
-                                            {"bond", "--bond"},
-                                            {"bond-cards", "--bond-cards"}};
-    for (size_t i = 0; i < args->n_values; i++)
-        for (size_t j = 0; j < ARRAY_SIZE(passed); j++)
-            if (str_eq(args->values[i].option->name, passed[j][0])) {
-                add(words, passed[j][1]);
-                add(words, args->values[i].value);
-            }
+    static const char *const passed[] = {"--keep-swap", "--bridge", "--bond", "--bond-cards"};
+    program_pass(words, args, passed, ARRAY_SIZE(passed));
 }
 
-static struct words begin(const struct tools *tools, const struct image_place *place)
+static struct program_words begin(const struct tools *tools, const struct image_place *place)
 {
-    struct words words = {{0}, 0};
-    add(&words, tools->machine);
-    add(&words, "--program");
-    add(&words, tools->prepare);
-    add(&words, "--directory");
-    add(&words, place->directory);
+    struct program_words words = {0};
+    program_add(&words, tools->machine);
+    program_add(&words, "--program");
+    program_add(&words, tools->prepare);
+    program_add(&words, "--directory");
+    program_add(&words, place->directory);
     return words;
 }
 
@@ -111,10 +91,10 @@ static int look(const struct cli *cli, const struct args *args, const struct too
     struct error error;
     int status = CLI_FAILED;
     int r = image_place_make("look", &place, &error);
-    struct words words = begin(tools, &place);
-    add(&words, print_text(version, "path"));
-    add(&words, how);
-    add(&words, cli->json ? "--json" : NULL);
+    cleanup_words struct program_words words = begin(tools, &place);
+    program_add(&words, print_text(version, "path"));
+    program_add(&words, how);
+    program_add(&words, cli->json ? "--json" : NULL);
     if (!str_eq(how, "--check"))
         add_options(&words, args);
     if (r == 0)
@@ -136,12 +116,12 @@ static int copy(const char *from, const char *to, struct error *ret_error)
 static int prepare(const struct args *args, const struct tools *tools,
                    const struct image_place *place, struct error *ret_error)
 {
-    struct words words = begin(tools, place);
-    add(&words, "--write");
+    cleanup_words struct program_words words = begin(tools, place);
+    program_add(&words, "--write");
     if (!args_given(args, "no-network"))
-        add(&words, "--network");
-    add(&words, place->file);
-    add(&words, "--no-undo"); /* the version before is there for that */
+        program_add(&words, "--network");
+    program_add(&words, place->file);
+    program_add(&words, "--no-undo"); /* the version before is there for that */
     add_options(&words, args);
     return program_run(words.argv, ret_error);
 }

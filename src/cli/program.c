@@ -9,6 +9,34 @@
 
 #define EXIT_NOT_THERE 127
 
+void program_add(struct program_words *words, const char *word)
+{
+    if (!word)
+        return;
+    words->argv = reallocarray(words->argv, words->count + 2, sizeof(*words->argv));
+    if (!words->argv)
+        abort();
+    words->argv[words->count++] = word;
+    words->argv[words->count] = NULL;
+}
+
+void program_pass(struct program_words *words, const struct args *args, const char *const *options,
+                  size_t n_options)
+{
+    for (size_t i = 0; i < args->n_values; i++)
+        for (size_t j = 0; j < n_options; j++)
+            if (str_eq(args->values[i].option->name, options[j] + strlen("--"))) {
+                program_add(words, options[j]);
+                program_add(words, args->values[i].value);
+            }
+}
+
+void program_words_free(struct program_words *words)
+{
+    free(words->argv);
+    *words = (struct program_words){0};
+}
+
 static _Noreturn void become(const char *const *argv, pid_t parent, bool keep_output)
 {
     prctl(PR_SET_PDEATHSIG, SIGTERM);

@@ -79,6 +79,12 @@ def test_what_is_made_becomes_an_image(lab: Lab) -> None:
     assert json.loads(lab.daemon.cli("image", "show", "web@2", "--json").stdout)["versions"][0]["labels"]["os"] == "mine"
 
 
+def test_the_recipe_is_given_all_that_was_said(lab: Lab) -> None:
+    packages = [word for i in range(60) for word in ("--package", f"package{i}")]
+    assert lab.create("debian12", *packages).returncode == 0
+    assert lab.asked.read_text().splitlines()[3:-3] == packages
+
+
 @pytest.mark.parametrize("words", [["--root-password", "s3cret"], ["--root-password=s3cret"]])
 def test_a_password_is_in_no_list_of_processes(lab: Lab, words: list[str]) -> None:
     """Not in that of the recipe, nor in our own, which takes minutes."""
