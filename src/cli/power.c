@@ -4,6 +4,7 @@
  */
 #include "cli/power.h"
 
+#include "core/credentials.h"
 #include "core/names.h"
 
 #include <errno.h>
@@ -22,15 +23,27 @@ bool cli_bmc_given(const struct args *args)
            args_given(args, "bmc-password-file");
 }
 
+/* "-": what comes on standard input. */
+static FILE *open_password(const char *path, struct error *ret_error)
+{
+    int fd = str_eq(path, "-") ? dup(STDIN_FILENO) : secret_open(path, ret_error);
+    FILE *file = fd < 0 ? NULL : fdopen(fd, "r");
+    if (fd >= 0 && !file)
+        close(fd);
+    if (!file && str_eq(path, "-"))
+        error_set(ret_error, -EBADF, "there is no standard input to read a password from");
+    return file;
+}
+
 /* The first line. */
 static int read_password(const char *path, char password[static MAX_PASSWORD + 2])
 {
-    struct error error;
-    bool standard = str_eq(path, "-");
-    cleanup_fclose FILE *opened = standard ? NULL : fopen(path, "re");
-    FILE *file = standard ? stdin : opened;
+    struct error error = {0};
+    cleanup_fclose FILE *file = open_password(path, &error);
+    if (!file)
+        return cli_fail(&error);
     errno = 0;
-    if (!file || !fgets(password, MAX_PASSWORD + 2, file)) {
+    if (!fgets(password, MAX_PASSWORD + 2, file)) {
         error_set(&error, -EINVAL, "cannot read a password from %s: %s", path,
                   errno ? strerror(errno) : "it is empty");
         return cli_fail(&error);

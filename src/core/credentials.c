@@ -54,8 +54,7 @@ int credentials_set(const char *user, const char *secret, struct credentials *re
     return 0;
 }
 
-/* Of a regular file; a pipe is nobody's but the reader's. */
-static int open_secret(const char *path, struct error *ret_error)
+int secret_open(const char *path, struct error *ret_error)
 {
     struct stat st;
     cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
@@ -87,7 +86,7 @@ int credentials_read(const char *user, const char *path, struct credentials *ret
                      struct error *ret_error)
 {
     char text[CREDENTIALS_SECRET_MAX + 3] = "";
-    cleanup_close int fd = open_secret(path, ret_error);
+    cleanup_close int fd = secret_open(path, ret_error);
     if (fd < 0)
         return fd;
     int n = read_some(fd, text, sizeof(text) - 1);

@@ -33,6 +33,9 @@ const char *chap_mode_name(enum chap_mode mode);
 /* -EINVAL with the words that there are. */
 int chap_mode_parse(const char *word, enum chap_mode *ret_mode, struct error *ret_error) MUST_CHECK;
 
+/* Opens a file with a secret for reading: its descriptor. -EPERM: everybody may read it (a regular
+ * file; a pipe is nobody's but the reader's); or open(2)'s. */
+int secret_open(const char *path, struct error *ret_error) MUST_CHECK;
 /* Copies both into *ret_credentials. -EINVAL and what is wrong: lengths, or characters that are not
  * printable ASCII or are spaces. Never repeats the secret. */
 int credentials_set(const char *user, const char *secret, struct credentials *ret_credentials,

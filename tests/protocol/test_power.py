@@ -39,6 +39,7 @@ def install(daemon, name: str, text: str | None = None) -> None:
 
 def set_bmc(daemon, address: str, password: str = PASSWORD, user: str = "admin", node: str = "web1") -> None:
     file = daemon.work / "password"
+    file.touch(mode=0o600)
     file.write_text(password + "\n")
     daemon.ok("node", "set", node, "--bmc", address, "--bmc-user", user, "--bmc-password-file", str(file))
 
@@ -50,6 +51,17 @@ def free_port(kind: int) -> int:
 
 
 # --- what is kept, and what is told of it ---
+
+
+def test_a_password_that_everybody_may_read_is_refused(daemon):
+    file = daemon.work / "open"
+    file.write_text(PASSWORD + "\n")
+    file.chmod(0o644)
+    refused = daemon.refused("node", "set", "web1", "--bmc", "ipmi://10.9.0.5", "--bmc-password-file", str(file))
+    assert "everybody may read" in refused and str(file) in refused and PASSWORD not in refused
+    missing = daemon.refused("node", "set", "web1", "--bmc-password-file", str(daemon.work / "none"))
+    assert "No such file" in missing
+    assert daemon.get("/v1/nodes/web1").json["bmc"] is None
 
 
 def test_an_address_with_a_password_is_not_kept(daemon):
