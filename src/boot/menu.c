@@ -10,10 +10,13 @@
 
 #include "boot/script_internal.h"
 
+#include <time.h>
+
 /* A menu that waits for ever asks the server so often. */
 #define AGAIN_SECONDS 60
 /* More do not fit on a screen, and nobody would read them. */
 #define MAX_VOLUMES   40
+#define MAX_SNAPSHOTS 40 /* the latest ones */
 
 struct menu {
     FILE *f;
@@ -22,6 +25,7 @@ struct menu {
     struct mac_address mac;
     const struct boot_site *site;
     size_t n_volumes, n_entries, n_installers; /* entries without installers */
+    const struct catalog_volume *trial;        /* whose snapshots are offered; NULL: none are */
 };
 
 static const char *title_of(const struct catalog_entry *entry)
@@ -51,6 +55,9 @@ static void describe(const struct menu *m, const struct boot_target *target, cha
     case BOOT_TARGET_ENTRY:
         e = catalog_entry_by_name(m->catalog, target->name);
         str_copy(text, 256, e ? title_of(e) : target->name);
+        break;
+    case BOOT_TARGET_SNAPSHOT:
+        snprintf(text, 256, "Its disk as it was at snapshot %s, for this boot", target->name);
         break;
     case BOOT_TARGET_LOCAL:
         str_copy(text, 256, "The disk of the machine itself");
@@ -93,6 +100,24 @@ static void count_volumes(struct menu *m)
     const struct catalog_volume *volumes = catalog_volumes(m->catalog, &n);
     for (size_t i = 0; i < n && m->n_volumes < MAX_VOLUMES; i++)
         m->n_volumes += is_other_volume(m, &volumes[i]);
+}
+
+/* Not what is there for a copy only, nor what its disk is anyway without one. */
+static bool is_offered(const struct catalog_overlay *overlay,
+                       const struct catalog_snapshot *snapshot)
+{
+    const char *kept = overlay->trial ? overlay->trial->kept : NULL;
+    return !catalog_snapshot_is_temporary(snapshot->name) &&
+           !(kept && str_eq(kept, snapshot->name));
+}
+
+static void find_snapshots(struct menu *m)
+{
+    const struct catalog_volume *volume =
+        m->site->menu_snapshots ? plan_trial_volume(m->catalog, m->plan->node) : NULL;
+    for (size_t i = 0; volume && i < volume->overlay->n_snapshots; i++)
+        if (is_offered(volume->overlay, &volume->overlay->snapshots[i]))
+            m->trial = volume;
 }
 
 /* --- the menus --- */
@@ -146,6 +171,8 @@ static void put_main(const struct menu *m)
     if (m->plan->node->volume_id)
         put_target_item(m, 'd', BOOT_TARGET_VOLUME);
     put_target_item(m, 'l', BOOT_TARGET_LOCAL);
+    if (m->trial)
+        put_item(m, 'p', "snapshots", "Snapshots of its disk ...");
     if (m->n_volumes > 0)
         put_item(m, 'v', "volumes", "Other volumes ...");
     if (m->n_entries > 0)
@@ -157,6 +184,7 @@ static void put_main(const struct menu *m)
         put_item(m, 'w', "again", "Ask the server again");
     put_choose(m, first);
     put_jump(m, "again");
+    put_jump(m, "snapshots");
     put_jump(m, "volumes");
     put_jump(m, "entries");
     put_jump(m, "installers");
@@ -185,6 +213,35 @@ static void put_volumes(const struct menu *m)
         str_copy(target.name, sizeof(target.name), volumes[i].name);
         describe(m, &target, text);
         put_item(m, '\0', boot_target_format(&target, label), text);
+    }
+    put_end_of_submenu(m);
+    fputs("goto chosen\n", m->f);
+}
+
+static void put_snapshot(const struct menu *m, const struct catalog_snapshot *snapshot)
+{
+    const time_t at = (time_t)(snapshot->created_at / USEC_PER_SEC);
+    struct tm tm;
+    char date[32] = "";
+    if (localtime_r(&at, &tm))
+        (void)strftime(date, sizeof(date), "%Y-%m-%d %H:%M", &tm);
+    fprintf(m->f, "item snapshot:%s %s  %s\n", snapshot->name, date, snapshot->name);
+}
+
+/* The latest first. */
+static void put_snapshots(const struct menu *m)
+{
+    const struct catalog_overlay *overlay = m->trial->overlay;
+    size_t left = MAX_SNAPSHOTS;
+    fprintf(m->f,
+            ":snapshots\nmenu Snapshots of %s: for this boot only, then %s is what it is now\n"
+            "item --gap -- What is written to one is gone at the next boot.\n",
+            m->trial->name, m->trial->name);
+    for (size_t i = overlay->n_snapshots; i > 0 && left > 0; i--) {
+        if (!is_offered(overlay, &overlay->snapshots[i - 1]))
+            continue;
+        left--;
+        put_snapshot(m, &overlay->snapshots[i - 1]);
     }
     put_end_of_submenu(m);
     fputs("goto chosen\n", m->f);
@@ -234,8 +291,11 @@ void boot_menu_put(FILE *f, const struct plan *plan, struct mac_address mac,
     struct menu m = {.f = f, .plan = plan, .catalog = site->catalog, .mac = mac, .site = site};
     count_entries(&m);
     count_volumes(&m);
+    find_snapshots(&m);
     script_put_identity(f, plan, site);
     put_main(&m);
+    if (m.trial)
+        put_snapshots(&m);
     if (m.n_volumes > 0)
         put_volumes(&m);
     if (m.n_entries > 0)

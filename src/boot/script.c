@@ -278,7 +278,11 @@ static void put_here(FILE *f, const struct plan *plan, struct mac_address mac,
 {
     const char *node = plan->node->name, *volume = plan->volume->name;
     put_paths(f, plan, site);
-    fprintf(f, "echo nodisk: %s boots volume %s of %s\n", node, volume, site->portal);
+    if (plan->target.kind == BOOT_TARGET_SNAPSHOT)
+        fprintf(f, "echo nodisk: %s boots snapshot %s of volume %s of %s, for this boot\n", node,
+                plan->target.name, volume, site->portal);
+    else
+        fprintf(f, "echo nodisk: %s boots volume %s of %s\n", node, volume, site->portal);
     if (site->ways.direct == DIRECT_YES)
         put_direct(f, plan, mac, site);
     else

@@ -57,6 +57,7 @@ struct boot_site {
     const struct catalog *catalog;
     const char *failed;    /* what was chosen before, and came to nothing; or NULL */
     uint32_t menu_timeout; /* seconds; 0: it waits for ever */
+    bool menu_snapshots;   /* they offer snapshots of the node's own disk */
 };
 
 /* The script for the machine with this MAC. From malloc(); NULL without memory. */

@@ -303,6 +303,17 @@ static int list(const struct cli *cli, const struct args *args)
     return cli_show(cli, "/v1/volumes", print_volumes);
 }
 
+static void print_trial(const json_t *trial)
+{
+    char line[256];
+    if (!json_is_object(trial))
+        return;
+    snprintf(line, sizeof(line), "snapshot %.64s, for this boot", print_text(trial, "snapshot"));
+    print_field("is", line);
+    snprintf(line, sizeof(line), "is again what is snapshot %.64s", print_text(trial, "kept"));
+    print_field("then", line);
+}
+
 static void print_overlay(const json_t *overlay)
 {
     char line[128];
@@ -317,6 +328,7 @@ static void print_overlay(const json_t *overlay)
         print_field("ephemeral", "reset whenever its node boots");
     snprintf(line, sizeof(line), "%.16s%s%.80s", staged ? staged : "nothing",
              argument ? " to " : "", argument ? argument : "");
+    print_trial(json_object_get(overlay, "trial"));
     print_field("at next boot", line);
     snprintf(line, sizeof(line), "%zu", json_array_size(json_object_get(overlay, "snapshots")));
     print_field("snapshots", line);

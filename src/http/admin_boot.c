@@ -71,10 +71,12 @@ static int find_target(const struct catalog *catalog, const char *text, struct b
                          "'%s' is both an entry and a volume; say entry:%s or volume:%s", text,
                          text, text);
     if (!entry && !volume)
-        return error_set(ret_error, -ENOENT,
-                         "there is nothing to boot called '%.64s': it is no volume, no entry (see: "
-                         "nodisk entry list), and none of volume, local, menu, shell, memtest, off",
-                         text);
+        return error_set(
+            ret_error, -ENOENT,
+            "there is nothing to boot called '%.64s': it is no volume, no entry (see: "
+            "nodisk entry list), and none of volume, local, menu, shell, memtest, off, "
+            "snapshot:NAME",
+            text);
     *target = (struct boot_target){.kind = entry ? BOOT_TARGET_ENTRY : BOOT_TARGET_VOLUME};
     str_copy(target->name, sizeof(target->name), text);
     return 0;

@@ -18,14 +18,23 @@ static json_t *snapshots_to_json(const struct catalog_overlay *overlay)
     return list;
 }
 
+static json_t *trial_to_json(const struct catalog_trial *trial)
+{
+    if (!trial || !trial->running)
+        return json_null();
+    return json_pack("{s:s, s:s}", "snapshot", trial->running, "kept",
+                     trial->kept ? trial->kept : "");
+}
+
 json_t *overlay_to_json(const struct catalog_overlay *overlay)
 {
     if (!overlay)
         return json_null();
-    return json_pack("{s:I, s:b, s:b, s:s?, s:s?, s:o}", "layers", (json_int_t)overlay->n_layers,
-                     "follows", (int)overlay->follows, "ephemeral", (int)overlay->ephemeral,
-                     "staged", overlay_change_name(overlay->staged), "staged_argument",
-                     overlay->staged_argument, "snapshots", snapshots_to_json(overlay));
+    return json_pack("{s:I, s:b, s:b, s:s?, s:s?, s:o, s:o}", "layers",
+                     (json_int_t)overlay->n_layers, "follows", (int)overlay->follows, "ephemeral",
+                     (int)overlay->ephemeral, "staged", overlay_change_name(overlay->staged),
+                     "staged_argument", overlay->staged_argument, "snapshots",
+                     snapshots_to_json(overlay), "trial", trial_to_json(overlay->trial));
 }
 
 /* With "kept": the snapshot of what was before a rebase. */

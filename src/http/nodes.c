@@ -147,6 +147,7 @@ static struct plan make_plan_with(const struct node_http *http, const struct htt
         .boot_id = boot_tracker_boot_id(http->settings.tracker, node->id),
         .failures = boot_tracker_failures(http->settings.tracker, node->id),
         .fallback_after = http->settings.fallback_after,
+        .may_choose_snapshots = http->settings.menu_snapshots,
     };
     if (chosen && boot_target_parse(chosen, &moment.chosen) < 0)
         moment.chosen.kind = BOOT_TARGET_NONE;
@@ -285,6 +286,7 @@ static char *render(const struct node_http *http, const struct http_request *req
         .catalog = catalog,
         .failed = request ? node_http_query_target(request, BOOT_FAILED_QUERY, failed) : NULL,
         .menu_timeout = http->settings.menu_timeout,
+        .menu_snapshots = http->settings.menu_snapshots,
     };
     struct node_http_paths paths;
     const struct endpoint own = endpoint_of_ipv4(ipv4->address, 0);

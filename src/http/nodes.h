@@ -135,11 +135,14 @@ struct node_http_settings {
     struct policy_slot *policy; /* rules of the configuration; NULL: none */
     struct boot_ways ways;      /* of nodes that have none of their own */
     uint32_t menu_timeout;      /* seconds; 0: menus wait for ever */
+    bool menu_snapshots;        /* menus offer snapshots of the node's own disk */
     uint32_t fallback_after;    /* failed boots in a row; 0: nobody falls back */
     const char *memtest;        /* directory of memtest86+x64.bin and .efi */
     /* A boot has taken what a rule for some boots has said: this is left of it. Several threads at
      * once. NULL: nobody cares. */
     void (*claimed)(void *context, const char *node, const char *target, uint32_t left);
+    /* What a node was to boot could not be written down. Likewise. */
+    void (*refused)(void *context, const char *node, const char *target, const struct error *why);
     /* A node was installed by this entry, and no rule has it installed again. Likewise. */
     void (*installed)(void *context, const char *node, const char *entry);
     /* A node has failed to boot so often that it boots this instead. Likewise. */

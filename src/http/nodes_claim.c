@@ -1,7 +1,8 @@
 /*
  * A rule for some boots is given to a boot before that is told of it: the registry writes that down
  * first, while the connection waits. So a daemon that dies has either told nobody and taken
- * nothing, or it knows afterwards which boot has it, and answers that boot as before.
+ * nothing, or it knows afterwards which boot has it, and answers that boot as before. The same
+ * holds for a boot whose disk is to be a snapshot of it.
  */
 #include <errno.h>
 
@@ -31,13 +32,28 @@ static bool begin(struct node_http *http, struct http_request *request, const st
         free(claim);
         return false;
     }
-    if (registry_boot_claim(settings->registry, plan->node->id,
-                            boot_tracker_boot_id(settings->tracker, plan->node->id),
-                            &claim->reply) >= 0)
+    struct registry_claim what = {
+        .node_id = plan->node->id,
+        .boot_id = boot_tracker_boot_id(settings->tracker, plan->node->id),
+        .rule = plan->claim,
+        .disk = plan->disk,
+    };
+    if (plan->disk && plan->target.kind == BOOT_TARGET_SNAPSHOT)
+        str_copy(what.snapshot, sizeof(what.snapshot), plan->target.name);
+    if (registry_boot_claim(settings->registry, &what, &claim->reply) >= 0)
         return true;
-    claim->reply.error.code = -ENOMEM;
+    (void)error_set(&claim->reply.error, -ENOMEM, "out of memory");
     http_resume(request);
     return true;
+}
+
+static void tell_refused(const struct node_http *http, const struct plan *plan,
+                         const struct error *error)
+{
+    char target[BOOT_TARGET_SIZE];
+    if (http->settings.refused)
+        http->settings.refused(http->settings.context, plan->node->name,
+                               boot_target_format(&plan->target, target), error);
 }
 
 static void tell(const struct node_http *http, const struct plan *plan)
@@ -53,14 +69,19 @@ bool node_http_claim(struct node_http *http, struct http_request *request, struc
 {
     struct claim *claim = http_take_deferred(request);
     bool asked = claim != NULL;
+    struct error error = {.code = 0};
+    if (claim && claim->reply.error.code < 0)
+        error = claim->reply.error;
     free(claim);
-    if (!plan->claim) {
+    if (!plan->claim && !plan->disk) {
         if (asked && plan->source == PLAN_BY_NODE_TEMPORARY && plan->node)
             tell(http, plan);
         return true;
     }
     if (!asked && http->settings.registry && begin(http, request, plan))
         return false;
+    if (error.code < 0)
+        tell_refused(http, plan, &error);
     plan->kind = PLAN_NO_NOTE;
     return true;
 }

@@ -9,6 +9,7 @@ static const char *const words[] = {
 
 static const char volume_prefix[] = "volume:";
 static const char entry_prefix[] = "entry:";
+static const char snapshot_prefix[] = "snapshot:";
 
 static const char *const slot_names[BOOT_SLOTS] = {
     [BOOT_SLOT_TEMPORARY] = "temporary",
@@ -22,6 +23,8 @@ const char *boot_target_format(const struct boot_target *target,
     bool named = target->name[0] != '\0';
     if (target->kind == BOOT_TARGET_ENTRY)
         snprintf(buffer, BOOT_TARGET_SIZE, "%s%s", entry_prefix, target->name);
+    else if (target->kind == BOOT_TARGET_SNAPSHOT)
+        snprintf(buffer, BOOT_TARGET_SIZE, "%s%s", snapshot_prefix, target->name);
     else if (target->kind == BOOT_TARGET_NONE)
         buffer[0] = '\0';
     else
@@ -45,6 +48,8 @@ int boot_target_parse(const char *text, struct boot_target *ret_target)
         return parse_named(text + strlen(volume_prefix), BOOT_TARGET_VOLUME, ret_target);
     if (str_has_prefix(text, entry_prefix))
         return parse_named(text + strlen(entry_prefix), BOOT_TARGET_ENTRY, ret_target);
+    if (str_has_prefix(text, snapshot_prefix))
+        return parse_named(text + strlen(snapshot_prefix), BOOT_TARGET_SNAPSHOT, ret_target);
     for (size_t i = BOOT_TARGET_VOLUME; i < ARRAY_SIZE(words); i++) {
         if (!str_eq(words[i], text))
             continue;

@@ -15,18 +15,20 @@ enum boot_target_kind {
     BOOT_TARGET_SHELL,  /* iPXE's */
     BOOT_TARGET_MEMTEST,
     BOOT_TARGET_OFF,
-    BOOT_TARGET_ENTRY, /* a boot entry of this name */
+    BOOT_TARGET_ENTRY,    /* a boot entry of this name */
+    BOOT_TARGET_SNAPSHOT, /* the node's own disk as that snapshot of it, for one boot */
 };
 
 struct boot_target {
     enum boot_target_kind kind;
-    char name[NAME_MAX_LEN + 1]; /* VOLUME, ENTRY; else "" */
+    char name[NAME_MAX_LEN + 1]; /* VOLUME, ENTRY, SNAPSHOT; else "" */
 };
 
-#define BOOT_TARGET_SIZE (NAME_MAX_LEN + sizeof("volume:"))
+#define BOOT_TARGET_SIZE (NAME_MAX_LEN + sizeof("snapshot:"))
 
-/* "volume", "volume:web1-old", "local", "menu", "shell", "memtest", "off", "entry:rescue": as the
- * database, the API and the URLs of menus have it. Lives as long as buffer. */
+/* "volume", "volume:web1-old", "local", "menu", "shell", "memtest", "off", "entry:rescue",
+ * "snapshot:before-upgrade": as the database, the API and the URLs of menus have it. Lives as long
+ * as buffer. */
 const char *boot_target_format(const struct boot_target *target,
                                char buffer[static BOOT_TARGET_SIZE]);
 /* -EINVAL: it is none of these. */

@@ -4,7 +4,7 @@
  * Rules for some boots are of nodes only: what is said of a group or of all becomes a rule of each
  * node that is there at that moment, so that each has its own count.
  */
-#include "registry/operation.h"
+#include "registry/overlay_row.h"
 
 #include <errno.h>
 
@@ -98,7 +98,23 @@ static int find_owner(struct db *db, const struct registry_boot_scope *scope, in
     return 0;
 }
 
-static int check_target(struct db *db, const struct boot_target *target, struct error *ret_error)
+/* Of a node's own disk. */
+static int check_snapshot(struct db *db, int64_t node_id, const char *name, struct error *ret_error)
+{
+    int64_t ignored;
+    int r = db_lookup(db,
+                      "SELECT 1 FROM snapshots s JOIN nodes n ON n.volume_id = s.volume_id"
+                      " WHERE n.id = ? AND s.name = ?",
+                      DB_VALUES(db_int(node_id), db_text(name)), &ignored, ret_error);
+    if (r == 0)
+        return error_set(ret_error, -ENOENT,
+                         "its disk has no snapshot '%s'; see: nodisk volume snapshot list VOLUME",
+                         name);
+    return r < 0 ? r : 0;
+}
+
+static int check_target(struct db *db, int64_t node_id, const struct boot_target *target,
+                        struct error *ret_error)
 {
     int64_t ignored;
     if (target->kind == BOOT_TARGET_ENTRY)
@@ -107,6 +123,8 @@ static int check_target(struct db *db, const struct boot_target *target, struct 
     if (target->kind == BOOT_TARGET_VOLUME && target->name[0])
         return find_named(db, "SELECT id FROM volumes WHERE name = ?", "volume", target->name,
                           &ignored, ret_error);
+    if (target->kind == BOOT_TARGET_SNAPSHOT && node_id)
+        return check_snapshot(db, node_id, target->name, ret_error);
     return 0;
 }
 
@@ -162,7 +180,7 @@ static int set(struct db *db, struct operation *operation, struct error *ret_err
     int64_t node_id, group_id;
     int r = find_owner(db, o->scope, &node_id, &group_id, ret_error);
     if (r >= 0)
-        r = check_target(db, &o->rule->target, ret_error);
+        r = check_target(db, node_id, &o->rule->target, ret_error);
     if (r < 0)
         return r;
     operation->changed.node_id = node_id;
@@ -208,24 +226,37 @@ int registry_boot_rules_clear(struct registry *registry, const struct registry_b
 
 struct claim_operation {
     struct operation operation;
-    uint64_t node_id, boot_id;
+    struct registry_claim claim;
 };
 
 /* A boot that has it already, or a rule that was taken away or used up meanwhile, changes nothing:
  * who asks looks at the catalog again. */
-static int claim(struct db *db, struct operation *operation, struct error *ret_error)
+static int claim_rule(struct db *db, const struct registry_claim *c, struct error *ret_error)
 {
-    const struct claim_operation *o = container_of(operation, struct claim_operation, operation);
-    operation->changed.node_id = (int64_t)o->node_id;
     int r =
         db_change(db,
                   "UPDATE boot_rules SET times = times - 1, boot_id = ?1"
                   " WHERE node_id = ?2 AND slot = 'temporary' AND times > 0 AND boot_id <> ?1",
-                  DB_VALUES(db_int((int64_t)o->boot_id), db_int((int64_t)o->node_id)), ret_error);
+                  DB_VALUES(db_int((int64_t)c->boot_id), db_int((int64_t)c->node_id)), ret_error);
     return r < 0 ? r : 0;
 }
 
-int registry_boot_claim(struct registry *registry, uint64_t node_id, uint64_t boot_id,
+static int claim(struct db *db, struct operation *operation, struct error *ret_error)
+{
+    const struct claim_operation *o = container_of(operation, struct claim_operation, operation);
+    const struct registry_claim *c = &o->claim;
+    int r = 0;
+    if (c->rule) {
+        operation->changed.node_id = (int64_t)c->node_id;
+        r = claim_rule(db, c, ret_error);
+    }
+    if (r >= 0 && c->disk)
+        r = trial_choose(db, (int64_t)c->node_id, (int64_t)c->boot_id, c->snapshot,
+                         &operation->changed.volume_id, ret_error);
+    return r;
+}
+
+int registry_boot_claim(struct registry *registry, const struct registry_claim *what,
                         struct registry_reply *reply)
 {
     struct claim_operation *o = calloc(1, sizeof(*o));
@@ -233,8 +264,7 @@ int registry_boot_claim(struct registry *registry, uint64_t node_id, uint64_t bo
         return -ENOMEM;
     o->operation.apply = claim;
     o->operation.changes_catalog = true;
-    o->node_id = node_id;
-    o->boot_id = boot_id;
+    o->claim = *what;
     operation_post(registry, &o->operation, reply);
     return 0;
 }

@@ -73,6 +73,37 @@ static bool copy_snapshots(struct arena *arena, const struct catalog_overlay *ov
     return copy != NULL;
 }
 
+/* False: no memory. */
+static bool copy_trial(struct arena *arena, const struct catalog_trial *trial,
+                       const struct catalog_trial **ret_copy)
+{
+    struct catalog_trial *copy = trial ? arena_alloc(arena, sizeof(*copy)) : NULL;
+    *ret_copy = copy;
+    if (!copy)
+        return !trial;
+    *copy = *trial;
+    return copy_text(arena, trial->snapshot, &copy->snapshot) &&
+           copy_text(arena, trial->running, &copy->running) &&
+           copy_text(arena, trial->kept, &copy->kept);
+}
+
+const struct catalog_snapshot *catalog_overlay_snapshot(const struct catalog_overlay *overlay,
+                                                        const char *name)
+{
+    for (size_t i = 0; i < overlay->n_snapshots; i++)
+        if (str_eq(overlay->snapshots[i].name, name))
+            return &overlay->snapshots[i];
+    return NULL;
+}
+
+bool catalog_snapshot_is_temporary(const char *name)
+{
+    static const char prefix[] = CATALOG_TEMPORARY;
+    const char *digits = name + strlen(prefix);
+    return str_has_prefix(name, prefix) && strlen(digits) == CATALOG_TEMPORARY_DIGITS &&
+           strspn(digits, "0123456789") == CATALOG_TEMPORARY_DIGITS;
+}
+
 const struct catalog_overlay *catalog_overlay_copy(struct arena *arena,
                                                    const struct catalog_overlay *overlay)
 {
@@ -83,6 +114,7 @@ const struct catalog_overlay *catalog_overlay_copy(struct arena *arena,
     bool ok = copy_layers(arena, overlay->layers, overlay->n_layers, &copy->layers) &&
               copy_base(arena, &overlay->base, &copy->base) &&
               copy_snapshots(arena, overlay, &copy->snapshots) &&
-              copy_text(arena, overlay->staged_argument, &copy->staged_argument);
+              copy_text(arena, overlay->staged_argument, &copy->staged_argument) &&
+              copy_trial(arena, overlay->trial, &copy->trial);
     return ok ? copy : NULL;
 }

@@ -42,6 +42,14 @@ enum overlay_change {
     OVERLAY_REBASE,   /* to another version of an image; what it was stays as a snapshot */
 };
 
+/* It is one of its snapshots for one boot, or is to become that (registry/trials.c). */
+struct catalog_trial {
+    uint64_t boot_id;     /* the boot that is to have `snapshot` */
+    const char *snapshot; /* NULL: none */
+    const char *running;  /* the snapshot that it is now; NULL: it is none */
+    const char *kept;     /* the snapshot of what it was before, and is again at the next boot */
+};
+
 struct catalog_overlay {
     size_t n_layers;                    /* at least one */
     const struct catalog_layer *layers; /* the top, which is written to, first */
@@ -51,8 +59,19 @@ struct catalog_overlay {
     bool follows;   /* a reset takes the latest version of its image, not the one that it has */
     bool ephemeral; /* reset at each boot of its node */
     enum overlay_change staged;
-    const char *staged_argument; /* the snapshot, or "debian12@3"; NULL: none */
+    const char *staged_argument;       /* the snapshot, or "debian12@3"; NULL: none */
+    const struct catalog_trial *trial; /* NULL: none */
 };
+
+/* NULL: it has none of this name. */
+const struct catalog_snapshot *catalog_overlay_snapshot(const struct catalog_overlay *overlay,
+                                                        const char *name);
+/* How those are called that are there for a copy only, and go with that: with the time behind it,
+ * in so many digits. */
+#define CATALOG_TEMPORARY        "copying-"
+#define CATALOG_TEMPORARY_DIGITS 16
+/* Is it one of them? */
+bool catalog_snapshot_is_temporary(const char *name);
 
 const char *overlay_change_name(enum overlay_change change);
 /* NULL is OVERLAY_NO_CHANGE. -EINVAL: there is no such word. */

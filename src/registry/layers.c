@@ -7,7 +7,7 @@
  * rows. The files of a new layer are made when it is first opened. So there is nothing on disk that
  * a crash could leave half-done.
  */
-#include "registry/operation.h"
+#include "registry/overlay_row.h"
 
 #include <errno.h>
 #include <sys/random.h>
@@ -24,13 +24,6 @@ struct layer_operation {
     bool below_top;
     bool changed;                /* result */
     char kept[NAME_MAX_LEN + 1]; /* result */
-};
-
-/* An overlay as its row has it. */
-struct overlay_row {
-    int64_t id, layer_id, base_id; /* base: image version at the bottom; 0: none */
-    uint64_t size;
-    bool follows;
 };
 
 const char *path_of_layer(const struct db *db, int64_t layer_id, char path[static PATH_MAX])
@@ -66,11 +59,9 @@ int registry_no_overlay(const char *volume, struct error *ret_error)
         volume, volume);
 }
 
-/* The one that an operation is about, and which it changes. */
-static int find_overlay(struct db *db, struct layer_operation *o, struct overlay_row *ret_row,
-                        struct error *ret_error)
+int overlay_row_find(struct db *db, const char *volume, struct overlay_row *ret_row,
+                     struct error *ret_error)
 {
-    const char *volume = o->volume;
     sqlite3_stmt *rows =
         db_start(db, "SELECT id, layer_id, size, follows, state FROM volumes WHERE name = ?",
                  DB_VALUES(db_text(volume)), ret_error);
@@ -93,13 +84,22 @@ static int find_overlay(struct db *db, struct layer_operation *o, struct overlay
     if (!ready)
         return error_set(ret_error, -EBUSY, "volume '%s' is not ready; see: nodisk volume show %s",
                          volume, volume);
-    o->operation.changed.volume_id = ret_row->id;
     r = find_base(db, ret_row->layer_id, &ret_row->base_id, ret_error);
     return r < 0 ? r : 0;
 }
 
-static int find_snapshot(struct db *db, const struct overlay_row *row, const char *volume,
-                         const char *snapshot, int64_t *ret_layer_id, struct error *ret_error)
+/* The one that an operation is about, and which it changes. */
+static int find_overlay(struct db *db, struct layer_operation *o, struct overlay_row *ret_row,
+                        struct error *ret_error)
+{
+    int r = overlay_row_find(db, o->volume, ret_row, ret_error);
+    if (ret_row->id)
+        o->operation.changed.volume_id = ret_row->id;
+    return r;
+}
+
+int overlay_row_find_snapshot(struct db *db, const struct overlay_row *row, const char *volume,
+                              const char *snapshot, int64_t *ret_layer_id, struct error *ret_error)
 {
     int r = db_lookup(db, "SELECT layer_id FROM snapshots WHERE volume_id = ? AND name = ?",
                       DB_VALUES(db_int(row->id), db_text(snapshot)), ret_layer_id, ret_error);
@@ -176,7 +176,7 @@ static int find_reset_base(struct db *db, const struct overlay_row *row, int64_t
 
 /* --- the pieces of a change --- */
 
-static int check_depth(struct db *db, int64_t below_id, struct error *ret_error)
+int overlay_row_check_depth(struct db *db, int64_t below_id, struct error *ret_error)
 {
     int64_t depth = 0;
     int r = db_lookup(db,
@@ -221,7 +221,7 @@ static int set_top(struct db *db, int64_t volume_id, int64_t layer_id, uint64_t 
 int overlay_put_top(struct db *db, int64_t volume_id, int64_t below_id, int64_t image_version_id,
                     uint64_t size, struct error *ret_error)
 {
-    int r = below_id ? check_depth(db, below_id, ret_error) : 0;
+    int r = below_id ? overlay_row_check_depth(db, below_id, ret_error) : 0;
     if (r >= 0)
         r = insert_layer(db, volume_id, below_id, image_version_id, size, ret_error);
     return r < 0 ? r
@@ -229,7 +229,7 @@ int overlay_put_top(struct db *db, int64_t volume_id, int64_t below_id, int64_t 
 }
 
 /* Those that neither the top nor a snapshot stands on. */
-static int mark_unneeded(struct db *db, int64_t volume_id, struct error *ret_error)
+int overlay_row_mark_unneeded(struct db *db, int64_t volume_id, struct error *ret_error)
 {
     int r = db_change(db,
                       "UPDATE layers SET state = 'removing', image_version_id = NULL WHERE "
@@ -243,8 +243,8 @@ static int mark_unneeded(struct db *db, int64_t volume_id, struct error *ret_err
     return r < 0 ? r : 0;
 }
 
-static int add_snapshot(struct db *db, const struct overlay_row *row, const char *name,
-                        struct error *ret_error)
+int overlay_row_keep(struct db *db, const struct overlay_row *row, const char *name,
+                     struct error *ret_error)
 {
     int r = db_change(db,
                       "INSERT INTO snapshots (volume_id, name, layer_id, created_at)"
@@ -260,7 +260,7 @@ static int reset_to(struct db *db, const struct overlay_row *row, int64_t base_i
                     struct error *ret_error)
 {
     int r = overlay_put_top(db, row->id, 0, base_id, MAX(size, row->size), ret_error);
-    return r < 0 ? r : mark_unneeded(db, row->id, ret_error);
+    return r < 0 ? r : overlay_row_mark_unneeded(db, row->id, ret_error);
 }
 
 static int do_reset(struct db *db, const struct overlay_row *row, struct error *ret_error)
@@ -275,18 +275,35 @@ static int do_rollback(struct db *db, const struct overlay_row *row, const char 
                        const char *snapshot, struct error *ret_error)
 {
     int64_t layer_id = 0;
-    int r = find_snapshot(db, row, volume, snapshot, &layer_id, ret_error);
+    int r = overlay_row_find_snapshot(db, row, volume, snapshot, &layer_id, ret_error);
     if (r >= 0)
         r = overlay_put_top(db, row->id, layer_id, 0, row->size, ret_error);
-    return r < 0 ? r : mark_unneeded(db, row->id, ret_error);
+    return r < 0 ? r : overlay_row_mark_unneeded(db, row->id, ret_error);
 }
 
-/* A name that is free: "before-debian12-2", if need be with a number behind it. */
+int overlay_row_name_before(struct db *db, const struct overlay_row *row, const char *what,
+                            const char *suffix, char name[static NAME_MAX_LEN + 1],
+                            struct error *ret_error)
+{
+    int64_t found;
+    int r = 1;
+    for (unsigned i = 1; r > 0; i++) {
+        char end[48];
+        snprintf(end, sizeof(end), i > 1 ? "%.30s-%u" : "%.30s", suffix, i);
+        int room = NAME_MAX_LEN - (int)strlen("before-") - (int)strlen(end);
+        snprintf(name, NAME_MAX_LEN + 1, "before-%.*s%s", room, what, end);
+        r = db_lookup(db, "SELECT 1 FROM snapshots WHERE volume_id = ? AND name = ?",
+                      DB_VALUES(db_int(row->id), db_text(name)), &found, ret_error);
+    }
+    return r;
+}
+
+/* "before-debian12-2" */
 static int name_before(struct db *db, const struct overlay_row *row, int64_t version_id,
                        char name[static NAME_MAX_LEN + 1], struct error *ret_error)
 {
-    char image[NAME_MAX_LEN + 1];
-    int64_t version = 0, found;
+    char image[NAME_MAX_LEN + 1], suffix[32];
+    int64_t version = 0;
     int r = find_holder(db,
                         "SELECT i.name FROM images i JOIN image_versions v ON v.image_id = i.id"
                         " WHERE v.id = ?",
@@ -294,17 +311,8 @@ static int name_before(struct db *db, const struct overlay_row *row, int64_t ver
     if (r >= 0)
         r = db_lookup(db, "SELECT version FROM image_versions WHERE id = ?",
                       DB_VALUES(db_int(version_id)), &version, ret_error);
-    for (unsigned i = 1; r >= 0; i++) {
-        char end[32];
-        snprintf(end, sizeof(end), i > 1 ? "-%lld-%u" : "-%lld", (long long)version, i);
-        int room = NAME_MAX_LEN - (int)strlen("before-") - (int)strlen(end);
-        snprintf(name, NAME_MAX_LEN + 1, "before-%.*s%s", room, image, end);
-        r = db_lookup(db, "SELECT 1 FROM snapshots WHERE volume_id = ? AND name = ?",
-                      DB_VALUES(db_int(row->id), db_text(name)), &found, ret_error);
-        if (r == 0)
-            return 0;
-    }
-    return r;
+    snprintf(suffix, sizeof(suffix), "-%lld", (long long)version);
+    return r < 0 ? r : overlay_row_name_before(db, row, image, suffix, name, ret_error);
 }
 
 static int do_rebase(struct db *db, const struct overlay_row *row, const char *reference,
@@ -316,7 +324,7 @@ static int do_rebase(struct db *db, const struct overlay_row *row, const char *r
     if (r >= 0)
         r = name_before(db, row, base_id, kept, ret_error);
     if (r >= 0)
-        r = add_snapshot(db, row, kept, ret_error);
+        r = overlay_row_keep(db, row, kept, ret_error);
     return r < 0 ? r : reset_to(db, row, base_id, size, ret_error);
 }
 
@@ -339,23 +347,33 @@ static int fence(struct db *db, const struct overlay_row *row, struct error *ret
                      DB_VALUES(db_int(row->id)), ret_error);
 }
 
+int overlay_row_change(struct db *db, const struct overlay_row *row, const char *volume,
+                       enum overlay_change change, const char *argument,
+                       char kept[static NAME_MAX_LEN + 1], struct error *ret_error)
+{
+    int r = fence(db, row, ret_error);
+    if (r >= 0)
+        r = trial_forget(db, row->id, ret_error);
+    if (r < 0)
+        return r;
+    switch (change) {
+    case OVERLAY_RESET:
+        return do_reset(db, row, ret_error);
+    case OVERLAY_ROLLBACK:
+        return do_rollback(db, row, volume, argument, ret_error);
+    default:
+        return do_rebase(db, row, argument, kept, ret_error);
+    }
+}
+
 static int apply_change(struct db *db, struct operation *operation, struct error *ret_error)
 {
     struct layer_operation *o = container_of(operation, struct layer_operation, operation);
     struct overlay_row row = {0};
     int r = find_overlay(db, o, &row, ret_error);
-    if (r >= 0)
-        r = fence(db, &row, ret_error);
-    if (r < 0)
-        return r;
-    switch (o->staged) {
-    case OVERLAY_RESET:
-        return do_reset(db, &row, ret_error);
-    case OVERLAY_ROLLBACK:
-        return do_rollback(db, &row, o->volume, o->argument, ret_error);
-    default:
-        return do_rebase(db, &row, o->argument, o->kept, ret_error);
-    }
+    return r < 0 ? r
+                 : overlay_row_change(db, &row, o->volume, o->staged, o->argument, o->kept,
+                                      ret_error);
 }
 
 int registry_overlay_change(struct registry *registry, const char *volume,
@@ -380,7 +398,7 @@ static int check_staged(struct db *db, const struct overlay_row *row,
     uint64_t size;
     int r = 0;
     if (o->staged == OVERLAY_ROLLBACK)
-        r = find_snapshot(db, row, o->volume, o->argument, &id, ret_error);
+        r = overlay_row_find_snapshot(db, row, o->volume, o->argument, &id, ret_error);
     else if (o->staged == OVERLAY_REBASE)
         r = find_reference(db, o->argument, &id, &size, ret_error);
     if (r >= 0 && o->staged != OVERLAY_NO_CHANGE)
@@ -441,77 +459,6 @@ int registry_overlay_set(struct registry *registry, const char *volume,
     return run(registry, &o, ret_error);
 }
 
-/* --- at the boot of its node --- */
-
-struct begin_operation {
-    struct layer_operation layer; /* its texts are these */
-    char name[NAME_MAX_LEN + 1];
-    char argument[NAME_MAX_LEN + 16];
-};
-
-/* What is to be done to it: staged, or else the reset of an ephemeral one. */
-static int find_due(struct db *db, struct begin_operation *begin, int64_t *ret_boot,
-                    struct error *ret_error)
-{
-    struct layer_operation *o = &begin->layer;
-    sqlite3_stmt *rows =
-        db_start(db,
-                 "SELECT name, staged, staged_argument, ephemeral, changed_boot,"
-                 " (SELECT max(b.id) FROM boots b JOIN nodes n ON n.id = b.node_id"
-                 "  WHERE n.volume_id = volumes.id) FROM volumes WHERE id = ? AND state = 'ready'",
-                 DB_VALUES(db_int(o->id)), ret_error);
-    if (!rows)
-        return ret_error->code;
-    int r = db_next(db, rows, ret_error);
-    if (r <= 0)
-        return r;
-    str_copy(begin->name, sizeof(begin->name), db_column_text(rows, 0));
-    str_copy(begin->argument, sizeof(begin->argument), db_column_text(rows, 2));
-    *ret_boot = sqlite3_column_int64(rows, 5);
-    bool new_boot = *ret_boot > sqlite3_column_int64(rows, 4);
-    bool ephemeral = sqlite3_column_int(rows, 3) != 0;
-    (void)!overlay_change_parse(db_column_text_or_null(rows, 1), &o->staged);
-    db_end(rows);
-    if (o->staged == OVERLAY_NO_CHANGE && ephemeral && new_boot)
-        o->staged = OVERLAY_RESET;
-    return 0;
-}
-
-static int apply_begin_boot(struct db *db, struct operation *operation, struct error *ret_error)
-{
-    struct begin_operation *begin =
-        container_of(operation, struct begin_operation, layer.operation);
-    struct layer_operation *o = &begin->layer;
-    int64_t boot = 0;
-    int r = find_due(db, begin, &boot, ret_error);
-    o->changed = r >= 0 && o->staged != OVERLAY_NO_CHANGE;
-    operation->changes_catalog = o->changed;
-    o->volume = begin->name;
-    o->argument = begin->argument;
-    if (o->changed)
-        r = apply_change(db, operation, ret_error);
-    if (r >= 0 && o->changed)
-        r = db_change(db,
-                      "UPDATE volumes SET staged = NULL, staged_argument = NULL, changed_boot = ?"
-                      " WHERE id = ?",
-                      DB_VALUES(db_int(boot), db_int(o->id)), ret_error);
-    if (r >= 0) /* from here on its machine knows the disk as it is */
-        r = db_change(db, "UPDATE volumes SET fence_boot = 0 WHERE id = ? AND fence_boot <> 0",
-                      DB_VALUES(db_int(o->id)), ret_error);
-    return r < 0 ? r : 0;
-}
-
-int registry_overlay_begin_boot(struct registry *registry, uint64_t volume_id,
-                                enum overlay_change *ret_change, struct error *ret_error)
-{
-    struct begin_operation o = {
-        .layer = {.operation = {.apply = apply_begin_boot}, .id = (int64_t)volume_id}};
-    int r = run(registry, &o.layer, ret_error);
-    if (r >= 0)
-        *ret_change = o.layer.changed ? o.layer.staged : OVERLAY_NO_CHANGE;
-    return r;
-}
-
 /* --- snapshots --- */
 
 static int apply_snapshot_add(struct db *db, struct operation *operation, struct error *ret_error)
@@ -528,7 +475,7 @@ static int apply_snapshot_add(struct db *db, struct operation *operation, struct
                          "volume '%s' has a snapshot '%s' already; take another name", o->volume,
                          o->snapshot);
     if (r >= 0)
-        r = add_snapshot(db, &row, o->snapshot, ret_error);
+        r = overlay_row_keep(db, &row, o->snapshot, ret_error);
     if (r >= 0)
         r = overlay_put_top(db, row.id, row.layer_id, 0, row.size, ret_error);
     return r;
@@ -555,7 +502,7 @@ static int apply_snapshot_remove(struct db *db, struct operation *operation,
     int64_t layer_id = 0, staged;
     int r = find_overlay(db, o, &row, ret_error);
     if (r >= 0)
-        r = find_snapshot(db, &row, o->volume, o->snapshot, &layer_id, ret_error);
+        r = overlay_row_find_snapshot(db, &row, o->volume, o->snapshot, &layer_id, ret_error);
     if (r >= 0)
         r = db_lookup(
             db,
@@ -567,9 +514,11 @@ static int apply_snapshot_remove(struct db *db, struct operation *operation,
                          "that off first: nodisk volume unstage %s",
                          o->volume, o->snapshot, o->volume);
     if (r >= 0)
+        r = trial_check_kept(db, row.id, o->volume, o->snapshot, ret_error);
+    if (r >= 0)
         r = db_change(db, "DELETE FROM snapshots WHERE layer_id = ?", DB_VALUES(db_int(layer_id)),
                       ret_error);
-    return r < 0 ? r : mark_unneeded(db, row.id, ret_error);
+    return r < 0 ? r : overlay_row_mark_unneeded(db, row.id, ret_error);
 }
 
 int registry_snapshot_remove(struct registry *registry, const char *volume, const char *snapshot,
@@ -588,7 +537,7 @@ static int apply_take_back(struct db *db, struct operation *operation, struct er
     int64_t layer_id = 0, found;
     int r = find_overlay(db, o, &row, ret_error);
     if (r >= 0)
-        r = find_snapshot(db, &row, o->volume, o->snapshot, &layer_id, ret_error);
+        r = overlay_row_find_snapshot(db, &row, o->volume, o->snapshot, &layer_id, ret_error);
     if (r < 0)
         return r;
     r = db_lookup(db, "SELECT 1 FROM layers WHERE id = ? AND below_id = ? AND state = 'new'",
@@ -600,7 +549,7 @@ static int apply_take_back(struct db *db, struct operation *operation, struct er
                       ret_error);
     if (r >= 0)
         r = set_top(db, row.id, layer_id, row.size, ret_error);
-    return r < 0 ? r : mark_unneeded(db, row.id, ret_error);
+    return r < 0 ? r : overlay_row_mark_unneeded(db, row.id, ret_error);
 }
 
 int registry_snapshot_take_back(struct registry *registry, const char *volume, const char *snapshot,
@@ -692,24 +641,30 @@ static int find_below_empty(struct db *db, const struct overlay_row *row, int64_
                      DB_VALUES(db_int(row->layer_id)), ret_id, ret_error);
 }
 
-static int apply_drop_top(struct db *db, struct operation *operation, struct error *ret_error)
+int overlay_row_drop_top(struct db *db, const struct overlay_row *row, struct error *ret_error)
 {
-    struct layer_operation *o = container_of(operation, struct layer_operation, operation);
-    struct overlay_row row = {0};
     int64_t below_id = 0;
     char path[40];
-    int r = find_overlay(db, o, &row, ret_error);
-    if (r >= 0)
-        r = find_below_empty(db, &row, &below_id, ret_error);
+    int r = find_below_empty(db, row, &below_id, ret_error);
     if (r <= 0)
         return r;
     snprintf(path, sizeof(path), "layers/%lld", (long long)below_id);
     r = db_change(db, "UPDATE volumes SET layer_id = ?, path = ? WHERE id = ?",
-                  DB_VALUES(db_int(below_id), db_text(path), db_int(row.id)), ret_error);
+                  DB_VALUES(db_int(below_id), db_text(path), db_int(row->id)), ret_error);
     if (r >= 0) /* files of it may be there, if a daemon was killed while it made them */
         r = db_change(db, "UPDATE layers SET state = 'removing', below_id = NULL WHERE id = ?",
-                      DB_VALUES(db_int(row.layer_id)), ret_error);
-    o->changed = r >= 0;
+                      DB_VALUES(db_int(row->layer_id)), ret_error);
+    return r < 0 ? r : 1;
+}
+
+static int apply_drop_top(struct db *db, struct operation *operation, struct error *ret_error)
+{
+    struct layer_operation *o = container_of(operation, struct layer_operation, operation);
+    struct overlay_row row = {0};
+    int r = find_overlay(db, o, &row, ret_error);
+    if (r >= 0)
+        r = overlay_row_drop_top(db, &row, ret_error);
+    o->changed = r > 0;
     return r < 0 ? r : 0;
 }
 
@@ -778,7 +733,7 @@ static int apply_drop(struct db *db, struct operation *operation, struct error *
     if (r >= 0)
         r = db_change(db, "DELETE FROM snapshots WHERE volume_id = ?", DB_VALUES(db_int(id)),
                       ret_error);
-    return r < 0 ? r : mark_unneeded(db, id, ret_error);
+    return r < 0 ? r : overlay_row_mark_unneeded(db, id, ret_error);
 }
 
 int registry_overlay_drop(struct registry *registry, const char *volume, struct error *ret_error)

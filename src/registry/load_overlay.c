@@ -206,6 +206,31 @@ static int read_snapshots(struct db *db, int64_t volume_id, const struct rows *r
     return r;
 }
 
+/* Is its disk a snapshot for one boot, or to be that? */
+static int read_trial(struct db *db, int64_t volume_id, const struct rows *rows,
+                      struct catalog_overlay *overlay, struct error *ret_error)
+{
+    sqlite3_stmt *from = db_start(
+        db, "SELECT boot_id, snapshot, running, kept FROM volume_trials WHERE volume_id = ?",
+        DB_VALUES(db_int(volume_id)), ret_error);
+    if (!from)
+        return ret_error->code;
+    int r = db_next(db, from, ret_error);
+    if (r <= 0)
+        return r;
+    struct catalog_trial *trial = arena_alloc(rows->arena, sizeof(*trial));
+    if (trial)
+        *trial = (struct catalog_trial){
+            .boot_id = (uint64_t)sqlite3_column_int64(from, 0),
+            .snapshot = arena_strdup(rows->arena, db_column_text_or_null(from, 1)),
+            .running = arena_strdup(rows->arena, db_column_text_or_null(from, 2)),
+            .kept = arena_strdup(rows->arena, db_column_text_or_null(from, 3)),
+        };
+    db_end(from);
+    overlay->trial = trial;
+    return trial ? 0 : no_memory(ret_error);
+}
+
 int overlay_load(struct db *db, struct overlay_loader *loader, int64_t volume_id, const char *name,
                  int64_t top_id, struct catalog_overlay *overlay, struct error *ret_error)
 {
@@ -218,5 +243,7 @@ int overlay_load(struct db *db, struct overlay_loader *loader, int64_t volume_id
         r = damaged(db, name, "no layer", ret_error);
     if (r >= 0 && rows.count > 1) /* a snapshot has a layer beside the top */
         r = read_snapshots(db, volume_id, &rows, overlay, ret_error);
+    if (r >= 0 && overlay->n_snapshots > 0)
+        r = read_trial(db, volume_id, &rows, overlay, ret_error);
     return r;
 }

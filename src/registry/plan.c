@@ -55,6 +55,32 @@ static enum plan_kind kind_of_volume(const struct catalog_volume *volume)
     }
 }
 
+static bool is_of_another(const struct catalog *catalog, const struct catalog_node *node)
+{
+    size_t n;
+    const struct catalog_node *nodes = catalog_nodes(catalog, &n);
+    for (size_t i = 0; i < n; i++)
+        if (nodes[i].volume_id == node->volume_id && nodes[i].id != node->id)
+            return true;
+    return false;
+}
+
+const struct catalog_volume *plan_trial_volume(const struct catalog *catalog,
+                                               const struct catalog_node *node)
+{
+    const struct catalog_volume *v = catalog_volume_by_id(catalog, node->volume_id);
+    bool fits = v && v->overlay && v->overlay->n_snapshots > 0 && v->state == VOLUME_READY &&
+                !v->read_only && !is_of_another(catalog, node);
+    return fits ? v : NULL;
+}
+
+static bool has_snapshot(const struct catalog *catalog, const struct catalog_node *node,
+                         const char *name)
+{
+    const struct catalog_volume *volume = plan_trial_volume(catalog, node);
+    return volume && catalog_overlay_snapshot(volume->overlay, name);
+}
+
 /* A disk of its own it waits for; another volume has to be there. */
 bool plan_can_boot(const struct catalog *catalog, const struct catalog_node *node,
                    const struct boot_target *target)
@@ -69,6 +95,8 @@ bool plan_can_boot(const struct catalog *catalog, const struct catalog_node *nod
                (volume && volume->state == VOLUME_READY && catalog_may_boot(catalog, node, volume));
     case BOOT_TARGET_ENTRY:
         return catalog_entry_by_name(catalog, target->name);
+    case BOOT_TARGET_SNAPSHOT:
+        return has_snapshot(catalog, node, target->name);
     default:
         return true;
     }
@@ -104,6 +132,11 @@ static void plan_target(const struct catalog *catalog, const struct boot_target 
     plan->target = *target;
     if (target->kind == BOOT_TARGET_VOLUME) {
         plan_volume(catalog, plan);
+        return;
+    }
+    if (target->kind == BOOT_TARGET_SNAPSHOT) {
+        plan->volume = catalog_volume_by_id(catalog, plan->node->volume_id);
+        plan->kind = PLAN_VOLUME;
         return;
     }
     plan->kind = kinds[target->kind];
@@ -258,10 +291,25 @@ static void plan_choice(const struct catalog *catalog, const struct plan_moment 
                         struct plan *plan)
 {
     if (moment->chosen.kind == BOOT_TARGET_NONE || moment->chosen.kind == BOOT_TARGET_MENU ||
-        !plan_can_boot(catalog, plan->node, &moment->chosen))
+        !plan_can_boot(catalog, plan->node, &moment->chosen) ||
+        (moment->chosen.kind == BOOT_TARGET_SNAPSHOT && !moment->may_choose_snapshots))
         return;
     plan_target(catalog, &moment->chosen, plan);
     plan->chosen = true;
+}
+
+/* Its own disk is a snapshot at this boot, or was to be one and is not: is that what is written
+ * down? */
+static bool has_to_note_disk(const struct plan *plan, const struct plan_moment *moment)
+{
+    bool own = plan_has_disk(plan) && plan->volume->id == plan->node->volume_id;
+    if (!own || !plan->volume->overlay || !moment->boot_id)
+        return false;
+    const struct catalog_trial *trial = plan->volume->overlay->trial;
+    const char *noted = trial && trial->boot_id == moment->boot_id ? trial->snapshot : NULL;
+    if (plan->target.kind == BOOT_TARGET_SNAPSHOT)
+        return !noted || !str_eq(noted, plan->target.name);
+    return noted;
 }
 
 struct plan plan_for_node(const struct catalog *catalog, const struct catalog_node *node,
@@ -282,6 +330,7 @@ struct plan plan_for_node(const struct catalog *catalog, const struct catalog_no
         plan.menu_default = default_of_menu(node, candidates + at, count - at);
         plan_choice(catalog, moment, &plan);
     }
+    plan.disk = has_to_note_disk(&plan, moment);
     return plan;
 }
 

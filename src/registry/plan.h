@@ -11,7 +11,8 @@
  *
  * A rule for some boots holds for a boot that has it already (boot_rule.boot_id), so that who asks
  * again within one boot gets the same answer. To give it to another boot is for the registry
- * (registry_boot_claim()), durably, before anybody is told of it: plan.claim.
+ * (registry_boot_claim()), durably, before anybody is told of it: plan.claim. So is that the boot
+ * has its own disk as a snapshot: plan.disk.
  */
 #pragma once
 
@@ -68,6 +69,7 @@ struct plan_moment {
     uint32_t
         fallback_after; /* so many have it fall back, unless its fallback says else; 0: never */
     struct boot_target chosen;   /* in the menu; NONE: nothing. Nothing but a menu can offer it. */
+    bool may_choose_snapshots;   /* that may be one */
     struct boot_target said;     /* by a hook; NONE: nothing */
     const struct policy *policy; /* NULL: the configuration has no rules */
     const struct facts *facts;   /* as struct policy_subject has it; likewise: */
@@ -86,6 +88,7 @@ struct plan {
     bool untold;                       /* one before it depends on what is not known of the node */
     bool claim;  /* a boot more is taken from the node's rule for some boots */
     bool chosen; /* it is what was chosen in the menu */
+    bool disk;   /* what its own disk is at this boot has to be written down first */
     /* PLAN_MENU: what it would boot without one. */
     struct boot_target menu_default;
 };
@@ -104,6 +107,11 @@ struct plan plan_for_mac(const struct catalog *catalog, struct mac_address mac,
                          const struct plan_moment *moment);
 struct plan plan_for_node(const struct catalog *catalog, const struct catalog_node *node,
                           const struct plan_moment *moment);
+
+/* Its own disk, if it is one that this node may have as a snapshot of it for one boot: an overlay
+ * that is nobody else's disk. NULL: it is not. */
+const struct catalog_volume *plan_trial_volume(const struct catalog *catalog,
+                                               const struct catalog_node *node);
 
 /* Is it there, and may this node boot it? */
 bool plan_can_boot(const struct catalog *catalog, const struct catalog_node *node,

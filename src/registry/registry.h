@@ -98,10 +98,17 @@ int registry_boot_rule_set(struct registry *registry, const struct registry_boot
 /* All of its slots. */
 int registry_boot_rules_clear(struct registry *registry, const struct registry_boot_scope *scope,
                               struct error *ret_error) MUST_CHECK;
-/* Takes a boot from the node's rule for some boots and gives it to this one. Asynchronous, as
- * registry_lease_store(): when the reply comes, it is durable and in the catalog. A boot that has
- * it already, and a rule that is used up or gone, are no error and change nothing. */
-int registry_boot_claim(struct registry *registry, uint64_t node_id, uint64_t boot_id,
+/* What is written down of a boot before its machine is told what to boot. */
+struct registry_claim {
+    uint64_t node_id, boot_id;
+    bool rule; /* takes a boot from the node's rule for some boots and gives it to this one */
+    bool disk; /* says what its own disk is at this boot: */
+    char snapshot[NAME_MAX_LEN + 1]; /* this snapshot of it; "": what it is */
+};
+/* Asynchronous, as registry_lease_store(): when the reply comes, it is durable and in the catalog.
+ * A boot that has it already, and a rule that is used up or gone, are no error and change nothing;
+ * -ENOENT, -EMLINK, ...: its disk cannot be that snapshot. */
+int registry_boot_claim(struct registry *registry, const struct registry_claim *claim,
                         struct registry_reply *reply) MUST_CHECK;
 
 #define REGISTRY_MAX_INITRDS         8
@@ -207,11 +214,20 @@ int registry_overlay_change(struct registry *registry, const char *volume,
 int registry_overlay_stage(struct registry *registry, const char *volume,
                            enum overlay_change change, const char *argument,
                            struct error *ret_error) MUST_CHECK;
-/* Its node begins to boot, and its disk is not open: carries out what was staged, or the reset of
- * an ephemeral one, the latter once for each boot. What its node has in mind of the disk is right
- * from then on. On failure nothing was changed. */
+/* What was done to it at the beginning of a boot. */
+struct registry_overlay_begun {
+    enum overlay_change change;
+    bool trial_ended; /* it is again what it was before it was booted from a snapshot */
+    bool trial_begun; /* it is `snapshot` for this boot; what it was is the snapshot `kept` */
+    char snapshot[NAME_MAX_LEN + 1], kept[NAME_MAX_LEN + 1];
+};
+/* Its node begins to boot, and its disk is not open: makes it the snapshot that this boot is to
+ * have (registry_boot_claim()), or, if it is one since a boot before, what it was before that;
+ * unless it is a snapshot now, carries out what was staged, or the reset of an ephemeral one, the
+ * latter once for each boot. What its node has in mind of the disk is right from then on. On
+ * failure nothing was changed. */
 int registry_overlay_begin_boot(struct registry *registry, uint64_t volume_id,
-                                enum overlay_change *ret_change,
+                                struct registry_overlay_begun *ret_begun,
                                 struct error *ret_error) MUST_CHECK;
 
 struct registry_overlay_change {

@@ -373,13 +373,26 @@ static const char version_boot_after[] =
     "  failures INTEGER NOT NULL CHECK (failures BETWEEN 1 AND 20)"
     ") STRICT;";
 
+/* A disk that one boot has, or is to have, from a snapshot. boot_id: the boot that is to have
+ * `snapshot` (NULL: none); running_boot_id: the one whose disk is `running` now (0: none), while
+ * `kept` is the snapshot of what it was before. */
+static const char version_trials[] =
+    "CREATE TABLE volume_trials ("
+    "  volume_id INTEGER PRIMARY KEY REFERENCES volumes(id) ON DELETE CASCADE,"
+    "  boot_id INTEGER NOT NULL,"
+    "  snapshot TEXT,"
+    "  running_boot_id INTEGER NOT NULL DEFAULT 0,"
+    "  running TEXT,"
+    "  kept TEXT"
+    ") STRICT;";
+
 /* migrations[n] brings version n to version n + 1. What was released never changes here. */
 static const char *const migrations[] = {
     version_1,          version_attachments,   version_chap,           version_thick,
     version_removable,  version_registrations, version_image_identity, version_kinds,
     version_layers,     version_wake,          version_options,        version_pending,
     version_boot_ways,  version_sources,       version_node_paths,     version_node_bmc,
-    version_boot_rules, version_installers,    version_boot_after,
+    version_boot_rules, version_installers,    version_boot_after,     version_trials,
 };
 
 static int check_whole(struct db *db, struct error *ret_error)

@@ -482,6 +482,7 @@ static const struct key keys[] = {
     {"boot", "direct", parse_direct, SERVER(boot_ways.direct)},
     {"boot", "ibft-origin", parse_ibft_origin, SERVER(boot_ways.ibft_origin)},
     {"boot", "menu-timeout", parse_menu_timeout, SERVER(menu_timeout)},
+    {"boot", "menu-snapshots", parse_bool, SERVER(menu_snapshots)},
     {"boot", "fallback-after", parse_fallback_after, SERVER(fallback_after)},
     {"boot", "memtest", parse_path, SERVER(memtest)},
     {"images", "warm-up", parse_bool, SERVER(warm_up)},

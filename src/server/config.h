@@ -39,6 +39,7 @@ struct config {
 
     struct boot_ways boot_ways;
     unsigned menu_timeout;   /* seconds; 0: menus wait for ever */
+    bool menu_snapshots;     /* menus offer snapshots of a node's disk */
     unsigned fallback_after; /* failed boots in a row; 0: nobody falls back */
     char memtest[PATH_MAX];  /* directory of Debian's memtest86+ */
     bool warm_up;            /* boot sets are read into memory at start */

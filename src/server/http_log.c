@@ -96,6 +96,11 @@ void http_log_claimed(const char *node, const char *target, uint32_t left)
                   target);
 }
 
+void http_log_refused(const char *node, const char *target, const struct error *why)
+{
+    log_write(LOG_ERR, node, "cannot boot %s: %s", target, why->text);
+}
+
 void http_log_installed(const char *node, const char *entry)
 {
     log_write(LOG_INFO, node, "was installed by %s, and boots its volume from now on", entry);

@@ -17,6 +17,8 @@ void http_log_destroy(struct http_log *log);
 void http_log_direct(const struct node_http_direct *told);
 /* A boot has what a rule for some boots has said; so many are left. Any thread. */
 void http_log_claimed(const char *node, const char *target, uint32_t left);
+/* What a node was to boot could not be written down. Any thread. */
+void http_log_refused(const char *node, const char *target, const struct error *why);
 /* A node was installed. Any thread. */
 void http_log_installed(const char *node, const char *entry);
 /* A node boots its fallback. Any thread. */

@@ -30,7 +30,7 @@ static void warn_of_late_changes(const struct config *old, const struct config *
         log_warning("what [iscsi] and [http] say changes only with a restart");
     if (memcmp(&old->boot_ways, &fresh->boot_ways, sizeof(old->boot_ways)) != 0 ||
         old->menu_timeout != fresh->menu_timeout || old->fallback_after != fresh->fallback_after ||
-        !str_eq(old->memtest, fresh->memtest))
+        old->menu_snapshots != fresh->menu_snapshots || !str_eq(old->memtest, fresh->memtest))
         log_warning("what [boot] says changes only with a restart");
     if (old->hooks.at_once != fresh->hooks.at_once)
         log_warning("at-once in [hooks] changes only with a restart");

@@ -73,6 +73,11 @@ static void on_claimed(void *context, const char *node, const char *target, uint
     http_log_claimed(node, target, left);
 }
 
+static void on_refused(void *context, const char *node, const char *target, const struct error *why)
+{
+    http_log_refused(node, target, why);
+}
+
 static void on_installed(void *context, const char *node, const char *entry)
 {
     http_log_installed(node, entry);
@@ -149,9 +154,11 @@ int server_start_node_http(struct server *server, struct error *ret_error)
         .policy = server->policy,
         .ways = server->config.boot_ways,
         .menu_timeout = server->config.menu_timeout,
+        .menu_snapshots = server->config.menu_snapshots,
         .fallback_after = server->config.fallback_after,
         .memtest = server->config.memtest,
         .claimed = on_claimed,
+        .refused = on_refused,
         .installed = on_installed,
         .fell_back = on_fell_back,
         .read_disk = read_disk,

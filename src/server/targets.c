@@ -149,7 +149,8 @@ static struct admission *admission_new(const struct catalog *catalog,
     bool ok = admit_volume(a, 0, catalog, volume);
     a->volumes[0].spec.changes_at_boot =
         node && node->volume_id == volume->id && volume->overlay &&
-        (volume->overlay->ephemeral || volume->overlay->staged != OVERLAY_NO_CHANGE);
+        (volume->overlay->ephemeral || volume->overlay->staged != OVERLAY_NO_CHANGE ||
+         volume->overlay->trial);
     for (size_t i = 0; ok && i < n; i++) {
         const struct catalog_attachment *data = &node->attachments[i];
         const struct catalog_volume *v = catalog_volume_by_id(catalog, data->volume_id);

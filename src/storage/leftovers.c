@@ -111,7 +111,7 @@ static int clear_snapshots(struct storage *storage, struct error *ret_error)
     for (size_t i = 0; i < count; i++) {
         const struct catalog_overlay *o = volumes[i].overlay;
         for (size_t j = 0; o && r >= 0 && j < o->n_snapshots; j++)
-            if (snapshot_is_temporary(o->snapshots[j].name))
+            if (catalog_snapshot_is_temporary(o->snapshots[j].name))
                 r = registry_snapshot_remove(storage->settings.registry, volumes[i].name,
                                              o->snapshots[j].name, ret_error);
     }

@@ -129,26 +129,16 @@ int overlay_add_snapshot(struct storage *storage, const char *volume, const char
 
 /* --- snapshots that are there for a copy only --- */
 
-#define TEMPORARY        "copying-"
-#define TEMPORARY_DIGITS 16 /* of a time */
-
 void snapshot_name_temporary(char name[static NAME_MAX_LEN + 1])
 {
-    snprintf(name, NAME_MAX_LEN + 1, TEMPORARY "%0*llu", TEMPORARY_DIGITS,
+    snprintf(name, NAME_MAX_LEN + 1, CATALOG_TEMPORARY "%0*llu", CATALOG_TEMPORARY_DIGITS,
              (unsigned long long)clock_wall_usec());
-}
-
-bool snapshot_is_temporary(const char *name)
-{
-    return str_has_prefix(name, TEMPORARY) &&
-           strlen(name) == strlen(TEMPORARY) + TEMPORARY_DIGITS &&
-           strspn(name + strlen(TEMPORARY), "0123456789") == TEMPORARY_DIGITS;
 }
 
 int storage_snapshot_add(struct storage *storage, const char *volume, const char *snapshot,
                          struct error *ret_error)
 {
-    if (snapshot_is_temporary(snapshot))
+    if (catalog_snapshot_is_temporary(snapshot))
         return error_set(ret_error, -EINVAL,
                          "a snapshot that is called like '%s' goes when the daemon is started; "
                          "take another name",

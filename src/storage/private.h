@@ -79,7 +79,6 @@ int overlay_drop_snapshot(struct storage *storage, uint64_t id, const char *volu
                           const char *snapshot, struct error *ret_error) MUST_CHECK;
 /* Names of snapshots that are there for a copy, and go with it, or when the daemon is started. */
 void snapshot_name_temporary(char name[static NAME_MAX_LEN + 1]);
-bool snapshot_is_temporary(const char *name);
 /* A job that merges layers of the volume which no snapshot needs; -EBUSY: somebody has it open. */
 int merge_begin(struct storage *storage, const char *volume, struct storage_job **ret_job,
                 struct error *ret_error) MUST_CHECK;

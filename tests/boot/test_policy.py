@@ -16,20 +16,20 @@ FIRMWARE = ["bios", "uefi"]
 MEMTEST = Path(os.environ.get("NODISK_MEMTEST", "/boot"))
 
 
-def bios_disk(path: Path) -> None:
-    """A boot sector that says BOOTED on the first serial port and stops."""
+def bios_disk(path: Path, says: str = BOOTED) -> None:
+    """A boot sector that says so on the first serial port and stops."""
     code = bytes.fromhex("fa31c08ed8be207cac84c0740bbaf803eeb9ffffe2feebf0f4ebfd")
     sector = bytearray(code.ljust(512, b"\0"))
-    text = f"\r\n{BOOTED}\r\n".encode() + b"\0"
+    text = f"\r\n{says}\r\n".encode() + b"\0"
     sector[0x20:0x20 + len(text)] = text
     sector[510:] = b"\x55\xaa"
     path.write_bytes(bytes(sector).ljust(1 << 20, b"\0"))
 
 
-def uefi_disk(path: Path) -> None:
+def uefi_disk(path: Path, says: str = BOOTED) -> None:
     """GRUB where firmware looks for a loader on a disk."""
     config, loader = path.with_suffix(".cfg"), path.with_suffix(".efi")
-    config.write_text(f"serial --unit=0 --speed=115200\nterminal_output serial\necho {BOOTED}\nsleep 1000\n")
+    config.write_text(f"serial --unit=0 --speed=115200\nterminal_output serial\necho {says}\nsleep 1000\n")
     subprocess.run(["grub-mkimage", "-O", "x86_64-efi", "-o", loader, "-p", "/", "-c", config,
                     "serial", "terminal", "echo", "sleep", "normal"], check=True)
     with path.open("wb") as disk:
@@ -92,6 +92,37 @@ def test_a_menu_is_driven_by_its_keys(daemon: Nodisk, firmware: str, own_disk: l
         start = len(console.text)
         shown(BOOTED, "b", 400)
         assert "what is" not in console.text[start:]
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("firmware", FIRMWARE)
+def test_a_snapshot_is_chosen_by_keys(daemon: Nodisk, firmware: str, tmp_path: Path) -> None:
+    """For one boot, the disk has on it what it had before it was rebased; at the next it is as it was."""
+    then, now = "this is the disk of then", "this is the disk of now"
+    daemon.stop()
+    daemon.config = daemon.config.replace("[iscsi]", "[boot]\nmenu-timeout = 0\nmenu-snapshots = yes\n[iscsi]", 1)
+    daemon.start()
+    for n, says in enumerate((then, now)):
+        (bios_disk if firmware == "bios" else uefi_disk)(tmp_path / f"{n}.img", says)
+        daemon.cli("image", "import", tmp_path / f"{n}.img", "--name", "disks", timeout=300)
+        if n == 0:
+            daemon.cli("node", "add", NAME, "--mac", MAC, "--address", ADDRESS, "--image", "disks@1")
+    daemon.cli("volume", "rebase", NAME, "--image", "disks@2")
+    daemon.cli("boot", NAME, "menu")
+    machine = Machine(daemon.namespace, NAME, MAC, firmware=firmware, memory=512)
+    for key, says in (("p", then), ("b", now)):
+        with machine:
+            console = machine.console
+            start = console.expect(f"what is {NAME} to boot", 600).end()
+            console.send(key)
+            if key == "p":
+                start = console.expect("before-disks-2", 200, start).end()
+                console.send("\r")
+                console.expect(f"boots snapshot before-disks-2 of volume {NAME}", 200, start)
+            console.expect(says, 600, start)
+            trial = daemon.json("volume", "show", NAME)["overlay"]["trial"]
+            assert (trial is not None) == (says == then)
+    assert f"volume {NAME} is again what it was" in daemon.log()
 
 
 @pytest.mark.full

@@ -32,9 +32,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "protocol"))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import steps as at  # noqa: E402
-from daemon import wait_until  # noqa: E402
+from daemon import BASE_IQN, wait_until  # noqa: E402
 from iscsilab import MIB, SanDaemon, Volume  # noqa: E402
-from lab.iscsi import INITIATOR, LoginRefused  # noqa: E402
+from lab.iscsi import FIRMWARE, INITIATOR, LoginRefused, Session  # noqa: E402
 from steps import Steps  # noqa: E402
 from writer import History, Mark, Writer  # noqa: E402
 
@@ -103,6 +103,7 @@ def make_template(work: Path) -> Template:
                 assert daemon.post("/v1/snapshots", volume=name, name=snapshot).status == 200
             write(daemon, name, (48, b"\5" * 12288))
             made.contents[name] = read_all(daemon, name)
+        assert daemon.post("/v1/nodes", name="n", macs=["52:54:00:00:00:01"], volume="v").result
         daemon.post("/v1/volumes", name="raw", size=SIZE, allow=[INITIATOR]).result  # noqa: B018
         daemon.post("/v1/volumes", name="fresh", image="golden@2", allow=[INITIATOR]).result  # noqa: B018
         made.contents["fresh"] = made.contents["image2"]
@@ -181,6 +182,8 @@ class Operation:
     target: str = "v"
     ring: bool = False
     steps: int = 40  # about so many: one of these is chosen
+    before: Callable[[Scene], object] = always  # done first, in peace
+    undone: Callable[[Scene], None] = Scene.check_now  # what is true if it was not done
 
 
 def post(where: str, /, **body: object) -> Ask:
@@ -249,6 +252,54 @@ def write_to_it(scene: Scene) -> None:
         raise OSError("killed")
 
 
+def power_on(scene: Scene, snapshot: str | None) -> None:
+    """What DHCP and the script's request leave in the registry of a boot of n, whose disk v is."""
+    scene.daemon.stop()
+    with closing(sqlite3.connect(scene.daemon.state / "registry.db", timeout=60)) as db, db:
+        boot = db.execute("SELECT coalesce(max(id), 0) + 1 FROM boots").fetchone()[0]
+        db.execute("INSERT INTO boots (id, node_id, mac, started_at) SELECT ?, id, '52:54:00:00:00:01', ?"
+                   " FROM nodes WHERE name = 'n'", (boot, time.time_ns() // 1000))
+        db.execute("INSERT INTO boot_stages VALUES (?, 1, 'script', ?, '')",
+                   (boot, time.time_ns() // 1000))
+        if snapshot:
+            db.execute("INSERT INTO volume_trials (volume_id, boot_id, snapshot) SELECT id, ?, ? FROM volumes"
+                       " WHERE name = 'v'", (boot, snapshot))
+    scene.daemon.start()
+
+
+def firmware_logs_in(scene: Scene) -> None:
+    with Session(scene.daemon.portal, f"{BASE_IQN}:v", f"{BASE_IQN}:n", keys=FIRMWARE).login() as session:
+        session.read(0, 1)
+        session.logout()
+    quiet(scene.daemon)
+
+
+def have_tried(scene: Scene) -> None:
+    """It is booted from s1, and written to, and then switched on again."""
+    power_on(scene, "s1")
+    firmware_logs_in(scene)
+    write(scene.daemon, "v", (0, b"\x99" * 4096), (100, b"\x98" * 512))
+    power_on(scene, None)
+
+
+def trial(scene: Scene) -> dict | None:
+    return scene.volume()["overlay"]["trial"]
+
+
+def check_still_tried(scene: Scene) -> None:
+    expected = bytearray(scene.template.contents["v s1"])
+    expected[:4096], expected[51200:51712] = b"\x99" * 4096, b"\x98" * 512
+    assert read_all(scene.daemon, "v") == bytes(expected)
+
+
+def check_trial(scene: Scene) -> None:
+    """What it was is there still, and is the disk again at the next boot."""
+    power_on(scene, None)
+    firmware_logs_in(scene)
+    assert trial(scene) is None and "before-s1" not in scene.snapshots()
+    scene.check_now()
+
+
 OPERATIONS = [
     Operation("snapshot", post("/v1/snapshots", volume="v", name="new"), lambda s: "new" in s.snapshots(),
               check_snapshot),
@@ -263,6 +314,11 @@ OPERATIONS = [
               live=False),
     Operation("rollback", post("/v1/changes", volume="v", change="rollback", snapshot="s1"),
               lambda s: read_all(s.daemon, "v") == s.template.contents["v s1"], live=False, replaces="v s1"),
+    Operation("try-snapshot", firmware_logs_in,
+              lambda s: trial(s) == {"snapshot": "s1", "kept": "before-s1"}, check_trial, live=False,
+              replaces="v s1", before=lambda s: power_on(s, "s1")),
+    Operation("end-trial", firmware_logs_in, lambda s: trial(s) is None, lambda s: s.check_now(), live=False,
+              before=have_tried, undone=check_still_tried),
     Operation("reset", post("/v1/changes", volume="v", change="reset", force=True),
               lambda s: read_all(s.daemon, "v") == s.template.contents["image1"], replaces="image1"),
     Operation("rebase", post("/v1/changes", volume="v", change="rebase", image="golden@2", force=True),
@@ -319,7 +375,7 @@ def check_files(scene: Scene) -> None:
     for i in images:
         data = (state / f"images/{i['name']}/{i['version']}.raw").read_bytes()
         assert i["sha256"] == hashlib.sha256(data).hexdigest(), i
-    known = {"s1", "s2", "new", "before-golden-2"}
+    known = {"s1", "s2", "new", "before-golden-2", "before-s1"}
     for v in volumes:
         names = {s["name"] for s in v["overlay"]["snapshots"]} if v["overlay"] else set()
         assert names <= known, names
@@ -394,7 +450,7 @@ def check(scene: Scene, operation: Operation, done: bool | None) -> bool:
     there = operation.is_done(scene)
     assert not done or there, "it is not done although somebody was told so"
     if not there:
-        scene.check_now()
+        operation.undone(scene)
         return False
     if operation.replaces:
         assert read_all(scene.daemon, "v") == scene.template.contents[operation.replaces]
@@ -430,6 +486,7 @@ def run_round(template: Template, operation: Operation, step: int, action: int, 
 
 
 def play(scene: Scene, operation: Operation, step: int, action: int, error: int, chance: random.Random) -> bool:
+    operation.before(scene)
     scene.before, scene.fails = scene.writer.mark(), action >= at.FAIL_ONCE
     scene.steps.arm(step, action, error, operation.ring)
     done = ask(scene, operation)

@@ -94,6 +94,10 @@ static const char *const columns[][2] = {
     {"boot_entry_digests", "sha256"},
     {"boot_rule_after", "rule_id"},
     {"boot_rule_after", "failures"},
+    {"volume_trials", "boot_id"},
+    {"volume_trials", "snapshot"},
+    {"volume_trials", "running"},
+    {"volume_trials", "kept"},
 };
 
 static const char rows[] =
@@ -142,7 +146,8 @@ static const char rows[] =
     "INSERT INTO boot_rules VALUES (2, 2, NULL, 'standing', 'entry:rescue', NULL, NULL, 0, 1);"
     "INSERT INTO boot_rules VALUES (3, NULL, 1, 'fallback', 'menu', NULL, NULL, 0, 1);"
     "INSERT INTO boot_rules VALUES (4, NULL, NULL, 'temporary', 'volume:disk2', 9, NULL, 0, 1);"
-    "INSERT INTO boot_rule_after VALUES (3, 2);";
+    "INSERT INTO boot_rule_after VALUES (3, 2);"
+    "INSERT INTO volume_trials VALUES (3, 7, 's', 7, 's', 's');";
 
 /* The database as it was before; made once. */
 static struct {

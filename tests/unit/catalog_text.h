@@ -49,6 +49,10 @@ static inline void text_of_overlay(FILE *out, const struct catalog_overlay *o)
     }
     fprintf(out, "\n follows %d ephemeral %d staged %d %s", o->follows, o->ephemeral,
             (int)o->staged, text_or_none(o->staged_argument));
+    if (o->trial)
+        fprintf(out, " trial %" PRIu64 " %s %s %s", o->trial->boot_id,
+                text_or_none(o->trial->snapshot), text_or_none(o->trial->running),
+                text_or_none(o->trial->kept));
 }
 
 static inline void text_of_rules(FILE *out, const struct boot_rules *rules)

@@ -8,6 +8,8 @@
 #include "registry/operation.h"
 #include "registry/registry.h"
 
+#include <poll.h>
+
 #define SITE_IQN "iqn.2026-11.lan.example"
 
 struct site {
@@ -70,6 +72,55 @@ static inline void site_restart(struct site *site)
 {
     registry_stop(site->registry);
     site_start(site);
+}
+
+/* --- what the registry answers later --- */
+
+struct site_answer {
+    struct registry_reply reply;
+    struct mailbox mailbox;
+    bool came;
+};
+
+static inline void site_answer_came(struct message *message)
+{
+    container_of(message, struct site_answer, reply.message)->came = true;
+}
+
+static inline struct registry_reply *site_answer_open(struct site_answer *answer)
+{
+    *answer = (struct site_answer){.reply.message.run = site_answer_came};
+    assert_int_equal(mailbox_open(&answer->mailbox), 0);
+    answer->reply.mailbox = &answer->mailbox;
+    return &answer->reply;
+}
+
+/* Its code. */
+static inline int site_answer_wait(struct site_answer *answer, struct error *ret_error)
+{
+    struct pollfd pollfd = {.fd = answer->mailbox.fd, .events = POLLIN};
+    while (!answer->came && poll(&pollfd, 1, -1) > 0)
+        mailbox_run(&answer->mailbox);
+    mailbox_close(&answer->mailbox);
+    *ret_error = answer->reply.error;
+    return answer->reply.error.code;
+}
+
+static inline int site_claim(struct registry *registry, const struct registry_claim *claim,
+                             struct error *ret_error)
+{
+    struct site_answer answer;
+    assert_int_equal(registry_boot_claim(registry, claim, site_answer_open(&answer)), 0);
+    return site_answer_wait(&answer, ret_error);
+}
+
+static inline int site_store_boot(struct registry *registry, uint64_t node_id, uint64_t boot_id,
+                                  struct error *ret_error)
+{
+    struct site_answer answer;
+    const struct registry_boot boot = {.id = boot_id, .node_id = node_id, .started_at = 1};
+    assert_int_equal(registry_boot_store(registry, &boot, site_answer_open(&answer)), 0);
+    return site_answer_wait(&answer, ret_error);
 }
 
 static inline void site_assert_told(const struct site *site, const char *words)

@@ -32,12 +32,32 @@ static enum ipxe_outcome outcome(struct ipxe *i, const char *command)
     return IPXE_WORKS;
 }
 
+/* Of web1's disk, the oldest first; "kept" is what it was before it was booted from "old". */
+static const struct catalog_layer layer = {.id = 1, .path = "/l"};
+static const struct catalog_snapshot snapshots[] = {
+    {.name = "old", .created_at = 86400 * USEC_PER_SEC, .n_layers = 1, .layers = &layer},
+    {.name = "copying-0001700000000000", .n_layers = 1, .layers = &layer},
+    {.name = "new", .created_at = 172800 * USEC_PER_SEC, .n_layers = 1, .layers = &layer},
+    {.name = "kept", .n_layers = 1, .layers = &layer},
+};
+static const struct catalog_trial trial = {.boot_id = 7, .running = "old", .kept = "kept"};
+static const struct catalog_overlay overlay = {.n_layers = 1,
+                                               .layers = &layer,
+                                               .n_snapshots = ARRAY_SIZE(snapshots),
+                                               .snapshots = snapshots,
+                                               .trial = &trial};
+
 static struct catalog *make(bool others)
 {
     struct catalog *c = catalog_new(IQN, 1);
     const char *const allow[] = {IQN ":web1"};
     const struct catalog_volume volumes[] = {
-        {.id = 1, .name = "web1", .state = VOLUME_READY, .image = "debian12@3"},
+        {.id = 1,
+         .name = "web1",
+         .kind = VOLUME_OVERLAY,
+         .state = VOLUME_READY,
+         .overlay = &overlay,
+         .image = "debian12@3"},
         {.id = 2, .name = "web1-old", .state = VOLUME_READY, .allow = allow, .n_allow = 1},
         {.id = 3, .name = "web2", .state = VOLUME_READY},
         {.id = 4, .name = "broken", .state = VOLUME_FAILED, .allow_any = true},
@@ -55,6 +75,8 @@ static struct catalog *make(bool others)
     return c;
 }
 
+static bool offers_snapshots;
+
 static enum ipxe_end run(bool others, uint32_t timeout, const char *failed,
                          const char *const *chosen)
 {
@@ -69,6 +91,7 @@ static enum ipxe_end run(bool others, uint32_t timeout, const char *failed,
                                    .base_iqn = IQN,
                                    .catalog = catalog,
                                    .menu_timeout = timeout,
+                                   .menu_snapshots = offers_snapshots,
                                    .failed = failed};
     cleanup_free char *text = boot_script_render(&plan, mac, &site);
     ipxe = (struct ipxe){.outcome = outcome, .mac = mac, .choose = chosen ? choose : NULL};
@@ -107,6 +130,21 @@ static void submenus_have_what_the_node_may_boot(void **state)
     assert_string_equal(ipxe.url, ASKS "&entry=memtest");
     assert_int_equal(run(false, 30, NULL, CHOOSE("again")), IPXE_REPLACED);
     assert_string_equal(deep, " volume local tools again"); /* there is nothing else */
+}
+
+/* The latest first; neither what is there for a copy, nor what the disk is without one. */
+static void snapshots_are_offered_if_they_may_be(void **state)
+{
+    assert_int_equal(run(true, 30, NULL, CHOOSE("again")), IPXE_REPLACED);
+    assert_string_equal(deep, " volume local volumes entries tools again");
+    offers_snapshots = true;
+    assert_int_equal(run(true, 30, NULL, CHOOSE("snapshots", "snapshot:old")), IPXE_REPLACED);
+    assert_string_equal(ipxe.url, ASKS "&entry=snapshot:old");
+    assert_string_equal(deep, "  snapshot:new snapshot:old main");
+    assert_contains(ipxe.menu, "for this boot only");
+    assert_int_equal(run(true, 30, NULL, CHOOSE("snapshots", "main", "again")), IPXE_REPLACED);
+    assert_string_equal(deep, " volume local snapshots volumes entries tools again");
+    offers_snapshots = false;
 }
 
 static void one_comes_back_from_everywhere(void **state)
@@ -152,6 +190,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(what_is_chosen_is_asked_for),
         TEST(submenus_have_what_the_node_may_boot),
+        TEST(snapshots_are_offered_if_they_may_be),
         TEST(one_comes_back_from_everywhere),
         TEST(who_leaves_the_menu_asks_the_server),
         TEST(the_default_is_chosen_when_the_time_is_over),

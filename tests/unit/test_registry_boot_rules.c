@@ -5,7 +5,6 @@
 #include "registry/plan.h"
 
 #include <errno.h>
-#include <poll.h>
 
 static int setup(void **state)
 {
@@ -141,29 +140,12 @@ static void a_group_that_goes_takes_its_rules_along(void **state)
 
 /* --- claims --- */
 
-struct answer {
-    struct registry_reply reply;
-    bool came;
-};
-
-static void came(struct message *message)
-{
-    container_of(message, struct answer, reply.message)->came = true;
-}
-
 static void claim(struct site *site, const char *name, uint64_t boot_id)
 {
     cleanup_catalog struct catalog *catalog = catalog_slot_get(site->slot);
-    struct mailbox mailbox;
-    assert_int_equal(mailbox_open(&mailbox), 0);
-    struct answer answer = {.reply = {.message.run = came, .mailbox = &mailbox}};
-    uint64_t node_id = catalog_node_by_name(catalog, name)->id;
-    assert_int_equal(registry_boot_claim(site->registry, node_id, boot_id, &answer.reply), 0);
-    struct pollfd pollfd = {.fd = mailbox.fd, .events = POLLIN};
-    while (!answer.came && poll(&pollfd, 1, -1) > 0)
-        mailbox_run(&mailbox);
-    assert_int_equal(answer.reply.error.code, 0);
-    mailbox_close(&mailbox);
+    const struct registry_claim what = {
+        .node_id = catalog_node_by_name(catalog, name)->id, .boot_id = boot_id, .rule = true};
+    assert_int_equal(site_claim(site->registry, &what, &site->error), 0);
     site_check_catalog(site);
 }
 
@@ -210,17 +192,12 @@ static void add_installer(struct site *site)
 static void install(struct site *site, const char *name)
 {
     cleanup_catalog struct catalog *catalog = catalog_slot_get(site->slot);
-    struct mailbox mailbox;
-    assert_int_equal(mailbox_open(&mailbox), 0);
-    struct answer answer = {.reply = {.message.run = came, .mailbox = &mailbox}};
+    struct site_answer answer;
     uint64_t node_id = catalog_node_by_name(catalog, name)->id;
-    assert_int_equal(
-        registry_boot_installed(site->registry, node_id, "debian", false, &answer.reply), 0);
-    struct pollfd pollfd = {.fd = mailbox.fd, .events = POLLIN};
-    while (!answer.came && poll(&pollfd, 1, -1) > 0)
-        mailbox_run(&mailbox);
-    assert_int_equal(answer.reply.error.code, 0);
-    mailbox_close(&mailbox);
+    assert_int_equal(registry_boot_installed(site->registry, node_id, "debian", false,
+                                             site_answer_open(&answer)),
+                     0);
+    assert_int_equal(site_answer_wait(&answer, &site->error), 0);
     site_check_catalog(site);
 }
 

@@ -210,10 +210,27 @@ static int stage(struct hand *h)
 
 static int begin_boot(struct hand *h)
 {
-    enum overlay_change change;
+    struct registry_overlay_begun begun;
     cleanup_catalog struct catalog *c = catalog_slot_get(h->site->slot);
     const struct catalog_volume *v = catalog_volume_by_name(c, pick(h, h->name, "v"));
-    return v ? registry_overlay_begin_boot(h->site->registry, v->id, &change, &h->error) : -ENOENT;
+    return v ? registry_overlay_begin_boot(h->site->registry, v->id, &begun, &h->error) : -ENOENT;
+}
+
+/* A boot begins, and is to have its disk as a snapshot, or as it is. */
+static int choose_disk(struct hand *h)
+{
+    static uint64_t boots;
+    cleanup_catalog struct catalog *c = catalog_slot_get(h->site->slot);
+    const struct catalog_node *node = catalog_node_by_name(c, pick(h, h->name, "n"));
+    if (!node)
+        return -ENOENT;
+    struct registry_claim claim = {.node_id = node->id,
+                                   .boot_id = __atomic_add_fetch(&boots, 1, __ATOMIC_RELAXED),
+                                   .disk = true};
+    if (draw(h, 3))
+        str_copy(claim.snapshot, sizeof(claim.snapshot), pick(h, h->other, "s"));
+    int r = site_store_boot(h->site->registry, node->id, claim.boot_id, &h->error);
+    return r < 0 ? r : site_claim(h->site->registry, &claim, &h->error);
 }
 
 static int set_overlay(struct hand *h)
@@ -283,6 +300,7 @@ static int (*const things[])(struct hand *) = {
     remove_node,   attach,        detach,       add_group,    remove_group, change_overlay,
     stage,         begin_boot,    set_overlay,  add_snapshot, add_snapshot, remove_snapshot,
     grow,          make_layers,   make_layers,  merge,        forget,       drop_top,
+    choose_disk,   begin_boot,
 };
 
 static void do_something(struct hand *h)

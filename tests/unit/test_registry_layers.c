@@ -272,7 +272,7 @@ static void there_is_an_end_to_it(void **state)
 static void what_is_staged_can_be_done(void **state)
 {
     struct bench *b = *state;
-    enum overlay_change done = OVERLAY_RESET;
+    struct registry_overlay_begun done = {.change = OVERLAY_RESET};
     assert_int_equal(
         registry_overlay_stage(b->site.registry, "v", OVERLAY_RESET, NULL, &b->site.error),
         -EINVAL); /* it is the disk of no node */
@@ -282,7 +282,7 @@ static void what_is_staged_can_be_done(void **state)
     cleanup_catalog struct catalog *c = catalog_slot_get(b->site.slot);
     uint64_t id = catalog_volume_by_name(c, "v")->id;
     assert_int_equal(registry_overlay_begin_boot(b->site.registry, id, &done, &b->site.error), 0);
-    assert_int_equal(done, OVERLAY_NO_CHANGE);
+    assert_int_equal(done.change, OVERLAY_NO_CHANGE);
 }
 
 #define LAYERS_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)

@@ -81,6 +81,7 @@ static void a_migration_that_fails_changes_nothing(void **state)
     "ALTER TABLE volumes DROP COLUMN staged_argument;"                                             \
     "ALTER TABLE volumes DROP COLUMN fence_boot;"                                                  \
     "ALTER TABLE volumes DROP COLUMN changed_boot; ALTER TABLE boots DROP COLUMN kernel;"          \
+    "DROP TABLE volume_trials;"                                                                    \
     "DROP TABLE snapshots; DROP TABLE layers; DROP TABLE node_wake;"                               \
     "DROP TABLE node_options; DROP TABLE group_options; DROP TABLE pending;"                       \
     "DROP TABLE volume_allow_from;"                                                                \
