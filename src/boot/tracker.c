@@ -507,9 +507,10 @@ static json_t *stages_to_json(const struct node_boot *boot)
 static json_t *boot_to_json(const struct node_boot *boot)
 {
     const struct reached *last = &boot->stages[boot->stage];
-    return json_pack("{s:s, s:I, s:s, s:I, s:o}", "stage", boot_stage_name(boot->stage), "since",
-                     (json_int_t)last->at, "detail", last->detail, "started_at",
-                     (json_int_t)boot->started_at, "stages", stages_to_json(boot));
+    return json_pack("{s:s, s:I, s:s, s:I, s:I, s:o}", "stage", boot_stage_name(boot->stage),
+                     "since", (json_int_t)last->at, "detail", last->detail, "started_at",
+                     (json_int_t)boot->started_at, "failures", (json_int_t)boot->failures, "stages",
+                     stages_to_json(boot));
 }
 
 static json_t *snapshot_boots(void *context)

@@ -29,7 +29,8 @@ struct stage_provider {
      * and an object with at least
      *     "stage" (text: the last one reached), "since" (usec since 1970 when it was reached),
      *     "detail" (of that stage),
-     *     "started_at" (usec since 1970), "stages": [{"stage", "at", "detail"}...]
+     *     "started_at" (usec since 1970), "failures" (boots before it in a row that came to
+     *     nothing), "stages": [{"stage", "at", "detail"}...]
      * Nodes that never booted are left out. NULL without memory. */
     json_t *(*snapshot)(void *context);
     /* The address that DHCP gave to this MAC last; 0: none that we know of. */

@@ -131,6 +131,24 @@ static void print_duplicates(const json_t *list)
         putchar('\n');
 }
 
+static void print_failures(const json_t *nodes)
+{
+    json_t *node;
+    size_t i, told = 0;
+    json_array_foreach(nodes, i, node)
+    {
+        uint64_t failures = print_number(json_object_get(node, "boot"), "failures");
+        const char *name = print_text(node, "name");
+        if (failures == 0)
+            continue;
+        printf("%s has failed to boot, %llu time%s in a row; see: nodisk boot %s\n", name,
+               (unsigned long long)failures, failures > 1 ? "s" : "", name);
+        told++;
+    }
+    if (told > 0)
+        putchar('\n');
+}
+
 static void add_row(struct table *table, const json_t *node)
 {
     char age[AGE_TEXT_SIZE];
@@ -152,6 +170,7 @@ static void print_status(const json_t *answer)
     print_summary(answer);
     print_counters(answer);
     print_duplicates(json_object_get(answer, "duplicates"));
+    print_failures(json_object_get(answer, "nodes"));
     table_print_all(headings, json_object_get(answer, "nodes"), add_row,
                     "no nodes yet; add one: nodisk node add NAME --mac MAC --image IMAGE");
 }

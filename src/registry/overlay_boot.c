@@ -17,14 +17,14 @@ struct begin_operation {
 
 static int find(struct db *db, struct begin_operation *o, struct error *ret_error)
 {
-    sqlite3_stmt *rows =
-        db_start(db,
-                 "SELECT name, staged, staged_argument, ephemeral, changed_boot,"
-                 " (SELECT max(b.id) FROM boots b JOIN nodes n ON n.id = b.node_id"
-                 "  WHERE n.volume_id = volumes.id),"
-                 " id IN (SELECT volume_id FROM volume_trials) FROM volumes WHERE id = ? AND state = 'ready'"
-                 " AND layer_id IS NOT NULL",
-                 DB_VALUES(db_int(o->id)), ret_error);
+    sqlite3_stmt *rows = db_start(
+        db,
+        "SELECT name, staged, staged_argument, ephemeral, changed_boot,"
+        " (SELECT max(b.id) FROM boots b JOIN nodes n ON n.id = b.node_id"
+        "  WHERE n.volume_id = volumes.id),"
+        " id IN (SELECT volume_id FROM volume_trials) FROM volumes WHERE id = ? AND state = 'ready'"
+        " AND layer_id IS NOT NULL",
+        DB_VALUES(db_int(o->id)), ret_error);
     if (!rows)
         return ret_error->code;
     int r = db_next(db, rows, ret_error);
