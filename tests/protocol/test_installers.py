@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from daemon import wait_until
 from netlab import SERVER, SUBNET
-from test_boot_policy import ADDRESS, MAC, NODE, Machine
+from policylab import ADDRESS, MAC, NODE, Machine, daemon, machine  # noqa: F401
 
 SHIPPED = Path(__file__).resolve().parents[2] / "data/installers"
 INSTALL = f"/install/{MAC}/inst/"
@@ -20,22 +20,6 @@ INSTALLS = "web1 is installed by inst onto volume disk1"
 def told(daemon, words: str) -> None:
     """In the log, whose lines come a moment later."""
     wait_until(lambda: words in daemon.output(), words)
-
-
-@pytest.fixture
-def daemon(lab):
-    d = lab.daemon()
-    assert d.post("/v1/groups", name="lab").result
-    assert d.post("/v1/volumes", name="disk1", size=1 << 20).result
-    assert d.post("/v1/nodes", name="web1", macs=[NODE], address=ADDRESS, volume="disk1", group="lab").result
-    return d
-
-
-@pytest.fixture
-def machine(lab):
-    m = Machine(lab)
-    yield m
-    m.wire.close()
 
 
 @pytest.fixture
