@@ -72,6 +72,24 @@ def test_a_vlan_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     assert said == f"said: cannot make an interface for VLAN 4094 on {CARD}: RTNETLINK answers: no\n{CARD}\n"
 
 
+def test_a_bridge_lets_the_vlan_through_that_is_above_it(tmp_path: Path) -> None:
+    """Also once the system has made it aware of VLANs."""
+    programs = {"modprobe": "", "ip": "", "bridge": f'echo "$*" >>{tmp_path}/log'}
+    (tmp_path / "vlan").write_text("20\n")
+    said = functions(tmp_path, programs, f"nic={tmp_path} vlans= wanted=1 BRIDGE=vmbr0 below=' {CARD} bond0'\n"
+                                         "card=vmbr0; enter_vlan; echo $card; card=ens9; enter_vlan")
+    assert said == "ibft-vlan\n"
+    assert (tmp_path / "log").read_text() == "vlan add vid 20 dev vmbr0 self\nvlan add vid 20 dev bond0\n"
+
+
+def test_a_bridge_that_cannot_be_told_of_the_vlan_is_gone_on_with(tmp_path: Path) -> None:
+    (tmp_path / "vlan").write_text("20\n")
+    said = functions(tmp_path, {"modprobe": "", "ip": "", "bridge": "echo no >&2; exit 1"},
+                     f"nic={tmp_path} vlans= wanted=1 BRIDGE=vmbr0 card=vmbr0 below=' enboot'; enter_vlan; echo $card")
+    assert said == ("said: cannot tell the bridge vmbr0 of VLAN 20: no: the disk is lost if it is made aware of VLANs\n"
+                    "ibft-vlan\n")
+
+
 @pytest.mark.parametrize(("root", "link", "tag"), [
     (f"UUID={UUID}", f"by-uuid/{UUID}", "UUID"),
     ("LABEL=root", "by-label/root", "LABEL"),

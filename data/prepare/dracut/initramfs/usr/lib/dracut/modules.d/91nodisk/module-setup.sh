@@ -56,7 +56,7 @@ install()
 {
 	inst_multiple iscsid iscsiadm ip unshare chroot mount cp mknod mkdir cat sed grep readlink sleep \
 		blkid blockdev udevadm modprobe
-	inst_multiple -o ipconfig
+	inst_multiple -o ipconfig bridge
 	# a card that is up keeps its name: it has to have the right one by then
 	inst_multiple -o /usr/lib/systemd/network/99-default.link /lib/systemd/network/99-default.link
 	[[ ! -e /etc/nodisk/boot-network ]] || inst_simple /etc/nodisk/boot-network
