@@ -4,42 +4,37 @@ No loader of Debian 12 knows VLANs, so the table is made by hand, and kernel and
 image are started with it as a loader would.
 """
 
-import subprocess
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from test_golden_image import debugfs
 
 from lab import vlan
 from lab.ibft import Table
-from lab.netns import BRIDGE, Namespace
+from lab.netns import BRIDGE
 from lab.nodisk import Nodisk
-from lab.peers import BASE_IQN
+from lab.peers import Node
 from lab.process import wait_until
 from lab.qemu import Machine
 
 NAME, MAC, ADDRESS, PORTAL, VLAN = "tagged", "52:54:00:77:4e:61", "10.77.0.61", "10.77.0.1", 20
 HERE, THERE = 7771, 7772
-ROOT_OFFSET = 34 * 1024 * 1024
 
 
-def extract(golden: Path, name: str, to: Path) -> Path:
+def extract(image: Path, name: str, to: Path) -> Path:
     """A file of the image, through a link."""
-    def debugfs(request: str) -> str:
-        return subprocess.run(["debugfs", "-R", request, f"{golden}?offset={ROOT_OFFSET}"], check=True, text=True,
-                              capture_output=True, timeout=120).stdout
-    link = debugfs(f"stat {name}").split('Fast link dest: "')[1].split('"')[0]
-    debugfs(f"dump /{link} {to}")
+    link = debugfs(image, f"stat {name}").split('Fast link dest: "')[1].split('"')[0]
+    debugfs(image, f"dump /{link} {to}")
     return to
 
 
-def arguments(golden: Path) -> str:
-    """The command line that GRUB has for it."""
-    said = subprocess.run(["debugfs", "-R", "cat /boot/nodisk-boot", f"{golden}?offset={ROOT_OFFSET}"], check=True,
-                          text=True, capture_output=True, timeout=120).stdout
-    return next(line.partition(" ")[2] for line in said.splitlines() if line.startswith("arguments "))
+def root_of(image: Path) -> str:
+    """As the kernel is told of it."""
+    return "root=UUID=" + re.search(r"Filesystem UUID:\s+(\S+)", debugfs(image, "show_super_stats -h"))[1]
 
 
 @dataclass
@@ -53,9 +48,9 @@ class TaggedMachine(Machine):
         return words
 
 
-@pytest.fixture
-def machine(namespace: Namespace, daemon: Nodisk, golden: Path, tmp_path: Path) -> Iterator[Machine]:
-    daemon.add_overlay(NAME, MAC, ADDRESS, golden)
+def add_machine(daemon: Nodisk, node: Node, work: Path) -> TaggedMachine:
+    """Switched off, at the port of a switch."""
+    namespace = daemon.namespace
     namespace.run("ip", "link", "set", "lo", "up")
     namespace.run("ip", "link", "add", "port", "type", "veth", "peer", "name", "inside")
     namespace.run("ip", "link", "set", "inside", "master", BRIDGE, "up")
@@ -64,14 +59,21 @@ def machine(namespace: Namespace, daemon: Nodisk, golden: Path, tmp_path: Path) 
     namespace.run("ethtool", "-K", "inside", "tx", "off", "gso", "off", "tso", "off")
     switch = namespace.start("vlan", sys.executable, vlan.__file__, "port", VLAN, HERE, THERE)
     wait_until("the switch", lambda: "forwarding" in switch.output(), 300)
-    table = tmp_path / "ibft"
-    table.write_bytes(Table(MAC, ADDRESS, PORTAL, f"{BASE_IQN}:{NAME}", f"{BASE_IQN}:{NAME}", vlan=VLAN,
-                            hostname=NAME).body())
-    machine = TaggedMachine(namespace, NAME, MAC)
+    table = work / "ibft"
+    table.write_bytes(Table(node.mac, node.address, PORTAL, node.initiator, daemon.target_of(node), vlan=VLAN,
+                            hostname=node.name).body())
+    machine = TaggedMachine(namespace, node.name, node.mac)
     machine.extra = ["-acpitable", f"sig=iBFT,rev=1,oem_id=NODISK,oem_table_id=TABLE,data={table}",
-                     "-kernel", extract(golden, "/vmlinuz", tmp_path / "vmlinuz"),
-                     "-initrd", extract(golden, "/initrd.img", tmp_path / "initrd"),
-                     "-append", arguments(golden)]
+                     "-kernel", extract(node.disk, "/vmlinuz", work / "vmlinuz"),
+                     "-initrd", extract(node.disk, "/initrd.img", work / "initrd"),
+                     "-append", f"{root_of(node.disk)} ro console=tty0 console=ttyS0,115200 loglevel=5"]
+    return machine
+
+
+@pytest.fixture
+def machine(daemon: Nodisk, golden: Path, tmp_path: Path) -> Iterator[Machine]:
+    daemon.add_overlay(NAME, MAC, ADDRESS, golden)
+    machine = add_machine(daemon, Node(NAME, MAC, ADDRESS, golden), tmp_path)
     try:
         yield machine
     finally:
