@@ -9,18 +9,18 @@ import pytest
 from test_golden_image import ADDRESS, HANGS, MAC, NAME, Setup, check_running, debugfs
 
 from lab.nodisk import Nodisk
-from lab.prepared import CARDS, MACHINE_ID, make_image, plain_tar, prepare, snapshot, unpack
+from lab.prepared import CARDS, MACHINE_ID, SUITES, make_image, plain_tar, prepare, snapshot, unpack
 from lab.process import wait_until
 from lab.qemu import Machine
 
 pytestmark = pytest.mark.full
 
 
-@pytest.fixture(scope="module")
-def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A plain Debian 12 in a directory, in which every card would be set up by DHCP."""
+@pytest.fixture(scope="module", params=SUITES)
+def plain(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A plain Debian 12 or 13 in a directory, in which every card would be set up by DHCP."""
     root = tmp_path_factory.mktemp("plain") / "root"
-    unpack(plain_tar(), root)
+    unpack(plain_tar(suite=request.param), root)
     yield root
     shutil.rmtree(root)
 

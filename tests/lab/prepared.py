@@ -18,6 +18,9 @@ PASSWORD = "nodisk"
 #: Of the machine that it was installed on.
 MACHINE_ID = "0123456789abcdef0123456789abcdef"
 
+#: Debian 12 and 13.
+SUITES = ["bookworm", "trixie"]
+
 # As after an ordinary installation, with what configures the network and a server for SSH.
 SYSTEM = ("udev", "openssh-server", "initramfs-tools", "e2fsprogs", "logsave", "iproute2", "netbase",
           "open-iscsi", "busybox", "zstd", "libnss-myhostname", "ifupdown", "isc-dhcp-client")
