@@ -40,7 +40,7 @@ class Way:
 # bios without CHAP) are the others.
 PAIRS = [
     (Way("bios", "dhcp", "one-way", other_card=True), Way("uefi", "manual", "mutual", other_card=True)),
-    (Way("bios", "manual", "mutual"), Way("uefi", "dhcp", "one-way")),
+    (Way("bios", "manual", "mutual", other_card=True), Way("uefi", "dhcp", "one-way", other_card=True)),
 ]
 
 
