@@ -8,7 +8,7 @@ import time
 
 import pytest
 from daemon import wait_until
-from netlab import SERVER, SUBNET
+from netlab import SERVER, SUBNET, Client
 from policylab import ADDRESS, MAC, NODE, Machine, daemon, machine  # noqa: F401
 
 DISK, LOCAL = "boots volume disk1", "web1 boots its own disk"
