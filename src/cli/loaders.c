@@ -24,8 +24,10 @@ static const char until_a_card[] =
     "isset ${net${nic}/mac} || goto wait\n"
     "echo nodisk: asking for an address with net${nic} (${net${nic}/mac})\n";
 
-static const char after_dhcp[] =
-    "isset ${filename} && chain --timeout 30000 --replace ${filename} ||\n"
+static const char by_dhcp[] =
+    "isset ${filename} && chain --timeout 30000 --replace ${filename} ||\n";
+
+static const char after_script[] =
     "ifclose ||\n"
     ":next\n"
     "inc nic\n"
@@ -58,7 +60,19 @@ static void put_dhcp(FILE *f, unsigned vlan)
         fputs("dhcp net${nic} || goto next\n", f);
 }
 
-static char *make_script(unsigned vlan)
+/* server: who is asked over HTTPS, whatever DHCP says; NULL: whom DHCP names. */
+static void put_chain(FILE *f, const char *server)
+{
+    if (server)
+        fprintf(f,
+                "chain --timeout 30000 --replace "
+                "https://%s/boot.ipxe?mac=${net${nic}/mac:hexhyp} ||\n",
+                server);
+    else
+        fputs(by_dhcp, f);
+}
+
+static char *make_script(unsigned vlan, const char *server)
 {
     char *text = NULL;
     size_t size;
@@ -67,7 +81,8 @@ static char *make_script(unsigned vlan)
         return NULL;
     fputs(until_a_card, f);
     put_dhcp(f, vlan);
-    fputs(after_dhcp, f);
+    put_chain(f, server);
+    fputs(after_script, f);
     if (fclose(f) == 0)
         return text;
     free(text);
@@ -85,13 +100,25 @@ static bool parse_vlan(const char *word, unsigned *ret_vlan)
     return true;
 }
 
+/* A name or an address, with or without a port: nothing that iPXE would take for more. */
+static bool is_server(const char *word)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+    size_t n = strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-:[]");
+    return (word[0] == '[' || (word[0] && strchr(letters, word[0]))) && word[n] == '\0' && n < 255;
+}
+
 static int script(const struct cli *cli, const struct args *args)
 {
-    const char *word = args_value(args, "vlan");
+    const char *word = args_value(args, "vlan"), *server = args_value(args, "https");
     unsigned vlan = 0;
+    if (server && !is_server(server))
+        return cli_bad_value("https", server,
+                             "must be a name or an address, such as boot.example, 10.0.0.1:8443 or "
+                             "[2001:db8::1]");
     if (word && !parse_vlan(word, &vlan))
         return cli_bad_value("vlan", word, "must be a number from 1 to 4094");
-    cleanup_free char *text = make_script(vlan);
+    cleanup_free char *text = make_script(vlan, server);
     json_t *answer = text ? json_pack("{s:s}", "script", text) : NULL;
     bool ok = answer != NULL;
     if (!ok) {
@@ -109,6 +136,8 @@ static int script(const struct cli *cli, const struct args *args)
 static const struct cli_option script_options[] = {
     {"vlan", "ID",
      "its network is tagged: the script makes an interface of this VLAN on each card"},
+    {"https", "SERVER",
+     "boot scripts are fetched from there over HTTPS, whatever the DHCP server says"},
 };
 
 static const char more[] =

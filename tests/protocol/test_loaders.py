@@ -95,6 +95,17 @@ def test_each_kind_of_damage_is_told_with_what_to_do(lab, tmp_path):
     assert listed(daemon)["lab", "uefi-x64"]["state"] == "ready"
 
 
+def test_the_script_for_one_server_over_https(lab):
+    """Whatever DHCP says."""
+    daemon = lab.daemon(SUBNET)
+    for server in ("10.0.0.1", "boot.example:8443", "[2001:db8::1]:8443"):
+        text = daemon.ok("loaders", "script", "--https", server)
+        assert f"\nchain --timeout 30000 --replace https://{server}/boot.ipxe?mac=${{net${{nic}}/mac:hexhyp}} ||\n" in text
+        assert "${filename}" not in text
+    for wrong in ("", "a b", "https://a", "a/b", "${filename}", "-a", "a\nb"):
+        assert "must be a name or an address" in daemon.usage("loaders", "script", f"--https={wrong}"), wrong
+
+
 def test_the_script_for_a_tagged_network(lab):
     daemon = lab.daemon(SUBNET)
     plain, tagged = daemon.ok("loaders", "script"), daemon.ok("loaders", "script", "--vlan", "20")
