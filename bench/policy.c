@@ -127,6 +127,7 @@ static uint64_t measure_one(const struct catalog *catalog, const struct policy *
     const struct boot_site site = {.portal = "10.0.0.1",
                                    .portal_port = 3260,
                                    .base_url = "http://10.0.0.1",
+                                   .system_url = "http://10.0.0.1",
                                    .base_iqn = "iqn.2026-11.lan.example",
                                    .ways = {DIRECT_YES, IBFT_ORIGIN_MANUAL},
                                    .catalog = catalog,

@@ -585,6 +585,34 @@ char *boot_script_render_direct(const struct direct_boot *boot, struct mac_addre
     return finish(f, &text);
 }
 
+/* Of 2019's iPXE, one without HTTPS cannot be told from one that does not trust the server. */
+static void put_https(FILE *f, struct mac_address mac, const char *base_url, const char *https_url)
+{
+    fprintf(f, ":again\necho nodisk: boot scripts are given over HTTPS only; asking there\n"
+               "chain --timeout " FETCH_TIMEOUT " --replace ");
+    script_put_url(f, "boot.ipxe", mac, https_url);
+    fprintf(f,
+            " ||\necho nodisk: this iPXE cannot fetch from %s: it was built without HTTPS, or does "
+            "not trust the certificate there, or its clock is wrong. See HTTPS in the manual page "
+            "nodisk(1): nodisk loaders list; trying again in %u seconds\nsleep %u\n"
+            "chain --timeout " FETCH_TIMEOUT " --replace ",
+            https_url, RETRY_SECONDS, RETRY_SECONDS);
+    script_put_url(f, "boot.ipxe", mac, base_url);
+    fputs("&" BOOT_HTTPS_QUERY "=failed || goto again\n", f);
+}
+
+char *boot_script_render_https(struct mac_address mac, const char *base_url, const char *https_url)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *f = open_memstream(&text, &size);
+    if (!f)
+        return NULL;
+    fputs(header, f);
+    put_https(f, mac, base_url, https_url);
+    return finish(f, &text);
+}
+
 char *boot_script_render_loader(const char *reason)
 {
     char *text = NULL;

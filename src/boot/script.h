@@ -36,6 +36,9 @@ enum boot_ipv4_way {
 /* The node was asked what it is, so that this is no machine that waits to become a node. */
 #define BOOT_TOLD_QUERY   "told"
 
+/* It could not fetch its script over HTTPS: "&https=failed". */
+#define BOOT_HTTPS_QUERY "https"
+
 struct boot_ipv4 {
     uint32_t address, mask, router; /* router 0: none */
     bool dhcp;                      /* DHCP would give it one */
@@ -44,7 +47,8 @@ struct boot_ipv4 {
 struct boot_site {
     const char *portal; /* "10.0.0.1", "[2001:db8::1]": the target's address for this machine */
     uint16_t portal_port;
-    const char *base_url; /* "http://10.0.0.1", "http://[2001:db8::1]:8080" */
+    const char *base_url;   /* "http://10.0.0.1", "http://[2001:db8::1]:8080", "https://10.0.0.1" */
+    const char *system_url; /* the same for what fetches no more by iPXE */
     const char *base_iqn;
     const struct boot_path *paths; /* further ways to the disk */
     size_t n_paths;
@@ -68,5 +72,8 @@ char *boot_script_render(const struct plan *plan, struct mac_address mac,
  * cannot fetch it, the script ends with an error. chosen: as in boot_site. As above. */
 char *boot_script_render_direct(const struct direct_boot *boot, struct mac_address mac,
                                 const char *base_url, const char *chosen);
+/* Has a machine that asked over HTTP fetch the same script over HTTPS, and if it cannot, show why
+ * and what to do, and ask again. As above. */
+char *boot_script_render_https(struct mac_address mac, const char *base_url, const char *https_url);
 /* Ends with an error, having shown why the disk's loader has to boot. As above. */
 char *boot_script_render_loader(const char *reason);

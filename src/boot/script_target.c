@@ -89,7 +89,7 @@ static void put_answer_url(FILE *f, const struct plan *plan, struct mac_address 
                            const struct boot_site *site)
 {
     const uint8_t *b = mac.bytes;
-    fprintf(f, "%s/install/%02x-%02x-%02x-%02x-%02x-%02x/%s/", site->base_url, b[0], b[1], b[2],
+    fprintf(f, "%s/install/%02x-%02x-%02x-%02x-%02x-%02x/%s/", site->system_url, b[0], b[1], b[2],
             b[3], b[4], b[5], plan->entry->name);
 }
 

@@ -45,6 +45,8 @@ static void offer_boot(const struct exchange *x, struct menu *menu)
     const struct dhcp_option *uuid = dhcp_message_option(x->request, DHCP_OPTION_UUID);
     const struct dhcp_boot_place place = {.server = network->server,
                                           .http_port = network->http_port,
+                                          .https_port = network->https_port,
+                                          .https_name = network->https_name,
                                           .mac = x->request->mac,
                                           .is_node = x->known};
     dhcp_boot_choose(&x->client, &network->settings, &place, &menu->boot);

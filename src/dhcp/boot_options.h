@@ -24,6 +24,7 @@ struct dhcp_client {
     /* Of those that it names, the first that the subnet has a loader for, else the first; or
      * _UNKNOWN. */
     uint16_t architecture;
+    bool https; /* it says that it has HTTPS, as iPXE does over DHCPv4 */
 };
 
 struct dhcp_client dhcp_client_of(const struct dhcp_message *message, const struct subnet *subnet);
@@ -43,13 +44,17 @@ const char *dhcp_client_word(const struct dhcp_client *client);
 /* URLs for an address of ours, as it stands in one: "10.0.0.1", "[2001:db8::1]". */
 void dhcp_boot_script_url(char *buffer, size_t size, const char *host, uint16_t port,
                           struct mac_address mac);
+/* The same over HTTPS; host may be a name, too. */
+void dhcp_boot_script_https_url(char *buffer, size_t size, const char *host, uint16_t port,
+                                struct mac_address mac);
 /* False and "" if it does not fit. */
 bool dhcp_boot_loader_url(char *buffer, size_t size, const char *host, uint16_t port,
                           const char *file);
 /* Adds a file's name, encoded, behind `used` bytes of a URL; likewise. */
 bool dhcp_boot_put_path(char *buffer, size_t used, size_t size, const char *file);
 
-#define DHCP_MAX_BOOT_FILE 255
+#define DHCP_MAX_BOOT_FILE  255
+#define DHCP_MAX_HTTPS_NAME 80
 
 #define DHCP_MAX_IPXE_OPTIONS 255
 
@@ -64,6 +69,8 @@ struct dhcp_boot {
 struct dhcp_boot_place {
     uint32_t server; /* where scripts and loaders are fetched over HTTP */
     uint16_t http_port;
+    uint16_t https_port;    /* 0: none */
+    const char *https_name; /* instead of the address, up to DHCP_MAX_HTTPS_NAME; "": none */
     struct mac_address mac; /* whose script it is */
     bool is_node;           /* then it never gives up */
 };

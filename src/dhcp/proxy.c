@@ -99,6 +99,8 @@ bool proxy_receive(struct exchange *x, struct dhcp_answer *answer)
         return false;
     const struct dhcp_boot_place place = {.server = network->server,
                                           .http_port = network->http_port,
+                                          .https_port = network->https_port,
+                                          .https_name = network->https_name,
                                           .mac = x->request->mac,
                                           .is_node = x->known};
     dhcp_boot_choose(&x->client, &network->settings, &place, &boot);

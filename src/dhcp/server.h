@@ -53,6 +53,8 @@ struct dhcp_network {
     struct in6_addr server6; /* likewise in network6; "::": we have none, or it has no network6 */
     uint16_t http_port;      /* of the boot scripts */
     uint16_t http_port6;     /* likewise, at server6 */
+    uint16_t https_port;     /* 0: none */
+    const char *https_name;  /* see struct dhcp_boot_place; outlives it */
     struct mac_address mac;  /* of the interface */
 };
 

@@ -1,11 +1,14 @@
 #include "http/http.h"
 
 #include <errno.h>
+#include <gnutls/abstract.h>
+#include <gnutls/gnutls.h>
 #include <microhttpd.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
 
+#include "http/certificate.h"
 #include "http/crowd.h"
 
 #define STACK_SIZE        (512 * KIB)
@@ -19,6 +22,7 @@
 
 struct http_server {
     struct http_settings settings;
+    struct http_tls tls; /* .certificates NULL: none */
     struct MHD_Daemon *daemon;
     struct crowd crowd;
     pthread_mutex_t lock; /* protects all below */
@@ -30,7 +34,8 @@ struct http_server {
 /* What is kept of a connection. */
 struct http_peer {
     struct crowd_member member;
-    bool heard; /* it has brought a whole request */
+    struct certificate *certificate; /* that it is shown; NULL: there is none */
+    bool heard;                      /* it has brought a whole request */
 };
 
 struct http_request {
@@ -95,6 +100,44 @@ static void remember(struct http_server *server, struct http_peer *peer,
         crowd_enter(&server->crowd, &peer->member, info->connect_fd);
 }
 
+/* --- TLS --- */
+
+int http_check_priorities(const char *priorities, struct error *ret_error)
+{
+    gnutls_priority_t cache;
+    const char *at = priorities;
+    int r = gnutls_priority_init(&cache, priorities, &at);
+    if (r < 0)
+        return error_set(ret_error, -EINVAL, "GnuTLS does not take the priorities from '%s' on: %s",
+                         at, gnutls_strerror(r));
+    gnutls_priority_deinit(cache);
+    return 0;
+}
+
+/* GnuTLS' callback has no context but the session's. */
+static void set_certificate(struct MHD_Connection *connection, struct certificate *certificate)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+    if (info)
+        gnutls_session_set_ptr(info->tls_session, certificate);
+}
+
+static int give_certificate(gnutls_session_t session, const gnutls_datum_t *issuers, int n_issuers,
+                            const gnutls_pk_algorithm_t *algorithms, int n_algorithms,
+                            gnutls_pcert_st **ret_chain, unsigned *ret_count,
+                            gnutls_privkey_t *ret_key)
+{
+    struct certificate *certificate = gnutls_session_get_ptr(session);
+    if (!certificate)
+        return -1;
+    *ret_chain = certificate_chain(certificate, ret_count);
+    *ret_key = certificate_key(certificate);
+    return 0;
+}
+
+/* --- connections --- */
+
 /* A Unix socket is its owner's alone. */
 static enum MHD_Result may_come(void *cls, const struct sockaddr *from, socklen_t size)
 {
@@ -112,6 +155,10 @@ static void on_connection(void *cls, struct MHD_Connection *connection, void **s
     const struct http_settings *settings = &server->settings;
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
         struct http_peer *peer = *socket_context = calloc(1, sizeof(*peer));
+        if (peer && server->tls.certificates)
+            peer->certificate = certificate_slot_get(server->tls.certificates);
+        if (server->tls.certificates)
+            set_certificate(connection, peer ? peer->certificate : NULL);
         if (peer)
             remember(server, peer, connection);
         return;
@@ -121,6 +168,8 @@ static void on_connection(void *cls, struct MHD_Connection *connection, void **s
         crowd_leave(&server->crowd, &peer->member); /* while its descriptor is open */
     if (peer && !peer->heard && settings->no_request)
         settings->no_request(settings->context, &peer->member.address);
+    if (peer)
+        certificate_unref(peer->certificate);
     free(peer);
 }
 
@@ -221,11 +270,18 @@ static struct MHD_Daemon *start_daemon(struct http_server *server)
     unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_ITC | MHD_USE_ERROR_LOG;
     flags |= pool ? MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME
                   : MHD_USE_POLL | MHD_USE_THREAD_PER_CONNECTION;
-    struct MHD_OptionItem pool_options[] = {
-        {MHD_OPTION_THREAD_POOL_SIZE, (intptr_t)s->pool_size, NULL},
-        {MHD_OPTION_END, 0, NULL},
-    };
-    struct MHD_OptionItem *more = pool && s->pool_size > 1 ? pool_options : pool_options + 1;
+    struct MHD_OptionItem more[4];
+    size_t n = 0;
+    if (pool && s->pool_size > 1)
+        more[n++] =
+            (struct MHD_OptionItem){MHD_OPTION_THREAD_POOL_SIZE, (intptr_t)s->pool_size, NULL};
+    if (server->tls.certificates) {
+        flags |= MHD_USE_TLS;
+        more[n++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_CERT_CALLBACK, 0, give_certificate};
+        more[n++] =
+            (struct MHD_OptionItem){MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)server->tls.priorities};
+    }
+    more[n] = (struct MHD_OptionItem){MHD_OPTION_END, 0, NULL};
     /* the logger comes first: options behind it may already log */
     return MHD_start_daemon(
         flags, 0, may_come, server, on_request, server, MHD_OPTION_EXTERNAL_LOGGER, drop_log, NULL,
@@ -254,9 +310,12 @@ int http_start(const struct http_settings *settings, struct http_server **ret_se
         return error_set(ret_error, -ENOMEM, "out of memory");
     }
     server->settings = *settings;
+    if (settings->tls)
+        server->tls = *settings->tls;
     crowd_init(&server->crowd, settings->max_connections);
     pthread_mutex_init(&server->lock, NULL);
     pthread_cond_init(&server->resumed, NULL);
+    errno = 0;
     server->daemon = start_daemon(server);
     if (!server->daemon) {
         int r = errno ? -errno : -EIO;

@@ -11,6 +11,7 @@
 #include "core/error.h"
 #include "core/net.h"
 
+struct certificate_slot;
 struct http_server;
 struct http_request;
 
@@ -19,8 +20,15 @@ enum http_threads {
     HTTP_POOL, /* a few threads with an epoll each */
 };
 
+/* HTTPS. Both outlive the server. */
+struct http_tls {
+    struct certificate_slot *certificates; /* a connection has the one that counts as it comes */
+    const char *priorities;                /* GnuTLS' words for versions and ciphers */
+};
+
 struct http_settings {
-    int fd; /* a listening, non-blocking socket; taken over, also on failure */
+    int fd;                     /* a listening, non-blocking socket; taken over, also on failure */
+    const struct http_tls *tls; /* copied; NULL: plain HTTP */
     enum http_threads threads;
     unsigned pool_size; /* threads of HTTP_POOL */
     unsigned max_connections;
@@ -29,10 +37,14 @@ struct http_settings {
     size_t max_body;                   /* bytes; a larger one is answered with 413 and not kept */
     void (*handle)(void *context, struct http_request *request);
     /* A connection has ended that never brought a whole request: nothing at all, something that is
-     * no HTTP, or a head too large. NULL: nobody cares. */
+     * no HTTP, or a head too large; of HTTPS perhaps no TLS, or one of the two did not like what
+     * the other one had. NULL: nobody cares. */
     void (*no_request)(void *context, const struct endpoint *peer);
     void *context;
 };
+
+/* Can these be had? -EINVAL, with the word that is wrong. */
+int http_check_priorities(const char *priorities, struct error *ret_error) MUST_CHECK;
 
 int http_start(const struct http_settings *settings, struct http_server **ret_server,
                struct error *ret_error) MUST_CHECK;

@@ -5,8 +5,9 @@
 #include "http/nodes_internal.h"
 
 #define MAX_CONNECTIONS 4096
-#define MAX_PER_PEER    16 /* a machine has one, rarely two */
-#define IDLE_TIMEOUT    30 /* seconds */
+#define MAX_SECURE      1024 /* a session of TLS has 50 KiB and more */
+#define MAX_PER_PEER    16   /* a machine has one, rarely two */
+#define IDLE_TIMEOUT    30   /* seconds */
 #define POOL_THREADS    2
 
 void node_http_reply_text(struct http_request *request, unsigned status, const char *text)
@@ -41,6 +42,13 @@ static void no_request(void *context, const struct endpoint *peer)
     struct node_http *http = context;
     counter_add(&http->counters.dropped, 1);
     tell(http, &(struct node_http_oddity){.kind = NODE_HTTP_NO_REQUEST, .peer = *peer});
+}
+
+static void no_secure_request(void *context, const struct endpoint *peer)
+{
+    struct node_http *http = context;
+    counter_add(&http->counters.dropped, 1);
+    tell(http, &(struct node_http_oddity){.kind = NODE_HTTP_NO_HTTPS, .peer = *peer});
 }
 
 bool node_http_get_mac(struct node_http *http, struct http_request *request,
@@ -219,16 +227,6 @@ static void sign_script(struct node_http *http, const struct plan *plan, struct 
     boot_tracker_sign_of_mac(http->settings.tracker, mac, BOOT_SIGN_SCRIPT, detail);
 }
 
-const char *node_http_format_url(const struct endpoint *local, char url[static NODE_HTTP_URL_SIZE])
-{
-    char address[ENDPOINT_TEXT_SIZE];
-    endpoint_format_portal(local, address);
-    if (endpoint_port(local) == 80)
-        endpoint_format_host(local, address);
-    snprintf(url, NODE_HTTP_URL_SIZE, "http://%s", address);
-    return url;
-}
-
 /* What the machine says of its IPv4 address: the query of a script that asked it. */
 static enum boot_ipv4_way ipv4_way_told(const struct http_request *request)
 {
@@ -266,7 +264,8 @@ static char *render(const struct node_http *http, const struct http_request *req
                     const struct endpoint *local, const struct catalog *catalog,
                     enum boot_ipv4_way way, const struct node_http_ipv4 *ipv4)
 {
-    char portal[ENDPOINT_TEXT_SIZE], url[NODE_HTTP_URL_SIZE], scripts[NODE_SCRIPTS_URL_SIZE];
+    char portal[ENDPOINT_TEXT_SIZE], scripts[NODE_SCRIPTS_URL_SIZE];
+    char url[NODE_HTTP_URL_SIZE], system_url[NODE_HTTP_URL_SIZE];
     char chosen[BOOT_TARGET_SIZE], failed[BOOT_TARGET_SIZE];
     struct endpoint portal_endpoint;
     if (ipv4->portal.any.sa_family && way != BOOT_IPV4_NONE)
@@ -276,7 +275,8 @@ static char *render(const struct node_http *http, const struct http_request *req
     struct boot_site site = {
         .portal = endpoint_format_host(&portal_endpoint, portal),
         .portal_port = endpoint_port(&portal_endpoint),
-        .base_url = node_http_format_url(local, url),
+        .base_url = node_http_format_url(http, local, url),
+        .system_url = node_http_format_system_url(http, local, system_url),
         .ways = plan->node ? boot_ways_of(&plan->node->ways, &http->settings.ways)
                            : http->settings.ways,
         .base_iqn = catalog_base_iqn(catalog),
@@ -454,9 +454,17 @@ static void get_script(struct node_http *http, struct http_request *request,
     if (!node_http_get_mac(http, request, peer, &mac))
         return;
     cleanup_catalog struct catalog *catalog = catalog_slot_get(http->settings.catalog);
+    if (node_http_needs_https(http, local, NULL)) {
+        node_http_send_to_https(http, request, peer, local, catalog_node_by_mac(catalog, mac), mac);
+        return;
+    }
     struct plan plan = make_plan(http, request, peer, catalog, mac);
     if (node_http_ask(http, request, catalog, &plan, mac, peer))
         return;
+    if (node_http_needs_https(http, local, &plan)) {
+        node_http_send_to_https(http, request, peer, local, plan.node, mac);
+        return;
+    }
     const char *said = plan.node ? node_http_said(request)->script : NULL;
     if (!said && is_ipxe(request)) {
         if (!node_http_claim(http, request, &plan))
@@ -506,8 +514,8 @@ static void handle(void *context, struct http_request *request)
         return; /* what comes back to it is its own */
     else if (get && node_http_direct(http, request, &peer, &local))
         return;
-    else if ((get || head) &&
-             (node_http_loader(http, request, &peer) || node_http_entry(http, request, &peer)))
+    else if ((get || head) && (node_http_loader(http, request, &peer) ||
+                               node_http_entry(http, request, &peer, &local)))
         return;
     else if ((get || head) && node_http_scripts(http, request, &peer, &local))
         return;
@@ -517,18 +525,19 @@ static void handle(void *context, struct http_request *request)
         node_http_refuse(http, request, &peer, 404, "nothing here; nodisk serves /boot.ipxe\n");
 }
 
-static int open_one(struct node_http *http, size_t which, struct error *ret_error)
+static int open_one(struct node_http *http, const struct endpoint *list, size_t count, size_t which,
+                    const struct http_tls *tls, struct error *ret_error)
 {
     struct http_settings settings = {
-        .fd = net_listen_one_of("http", http->settings.listen, http->settings.n_listen, which,
-                                SOCK_STREAM, ret_error),
+        .fd = net_listen_one_of(tls ? "https" : "http", list, count, which, SOCK_STREAM, ret_error),
+        .tls = tls,
         .threads = HTTP_POOL,
         .pool_size = POOL_THREADS,
-        .max_connections = MAX_CONNECTIONS,
+        .max_connections = tls ? MAX_SECURE : MAX_CONNECTIONS,
         .max_connections_per_peer = MAX_PER_PEER,
         .idle_timeout = IDLE_TIMEOUT,
         .handle = handle,
-        .no_request = no_request,
+        .no_request = tls ? no_secure_request : no_request,
         .context = http,
     };
     if (settings.fd < 0)
@@ -543,20 +552,32 @@ static int open_one(struct node_http *http, size_t which, struct error *ret_erro
     return r;
 }
 
+static int open_all(struct node_http *http, const struct endpoint *list, size_t count,
+                    const struct http_tls *tls, struct error *ret_error)
+{
+    int r = 0;
+    for (size_t i = 0; r >= 0 && i < count; i++)
+        r = open_one(http, list, count, i, tls, ret_error);
+    return r;
+}
+
 int node_http_start(const struct node_http_settings *settings, struct node_http **ret_http,
                     struct error *ret_error)
 {
+    const struct node_https *https = &settings->https;
+    const struct http_tls tls = {https->certificates, https->priorities};
     struct node_http *http = calloc(1, sizeof(*http));
     if (!http)
         return error_set(ret_error, -ENOMEM, "out of memory");
     http->settings = *settings;
     entry_digests_init(&http->digests);
-    for (size_t i = 0; i < settings->n_listen; i++) {
-        int r = open_one(http, i, ret_error);
-        if (r < 0) {
-            node_http_stop(http);
-            return r;
-        }
+    int r = open_all(http, settings->listen, settings->n_listen, NULL, ret_error);
+    http->n_plain = http->count;
+    if (r >= 0 && https->certificates)
+        r = open_all(http, https->listen, https->n_listen, &tls, ret_error);
+    if (r < 0) {
+        node_http_stop(http);
+        return r;
     }
     *ret_http = http;
     return 0;
@@ -574,8 +595,14 @@ void node_http_stop(struct node_http *http)
 
 const struct endpoint *node_http_endpoints(const struct node_http *http, size_t *ret_count)
 {
-    *ret_count = http->count;
+    *ret_count = http->n_plain;
     return http->endpoints;
+}
+
+const struct endpoint *node_http_secure_endpoints(const struct node_http *http, size_t *ret_count)
+{
+    *ret_count = http->count - http->n_plain;
+    return http->endpoints + http->n_plain;
 }
 
 const struct node_http_counters *node_http_counters(const struct node_http *http)

@@ -29,23 +29,30 @@
 
 #define NODE_HTTP_MAX_LISTEN 8
 
+/* Of a name in URLs. */
+#define NODE_HTTPS_NAME_MAX 80
+
+struct certificate_slot;
 struct node_http;
 struct plan;
 
 enum node_http_oddity_kind {
-    NODE_HTTP_NO_REQUEST, /* a connection that brought no whole request */
-    NODE_HTTP_WRONG,      /* a request for nothing that there is */
-    NODE_HTTP_STRANGER,   /* asked for what is a node's from an address that is not the node's */
-    NODE_HTTP_LATE,       /* asked for secrets of a node that does not boot */
-    NODE_HTTP_BAD_SCRIPT, /* asked for a script of the operator's that has a mistake */
-    NODE_HTTP_BAD_ENTRY,  /* asked for a file of a boot entry that is not as it has to be */
+    NODE_HTTP_NO_REQUEST,    /* a connection that brought no whole request */
+    NODE_HTTP_NO_HTTPS,      /* the same over HTTPS */
+    NODE_HTTP_WRONG,         /* a request for nothing that there is */
+    NODE_HTTP_STRANGER,      /* asked for what is a node's from an address that is not the node's */
+    NODE_HTTP_LATE,          /* asked for secrets of a node that does not boot */
+    NODE_HTTP_BAD_SCRIPT,    /* asked for a script of the operator's that has a mistake */
+    NODE_HTTP_BAD_ENTRY,     /* asked for a file of a boot entry that is not as it has to be */
+    NODE_HTTP_WITHOUT_HTTPS, /* a machine that cannot fetch the script that is given by HTTPS only
+                              */
 };
 
 struct node_http_oddity {
     enum node_http_oddity_kind kind;
     struct endpoint peer;
     const char *path;   /* WRONG, BAD_SCRIPT; while the call lasts. BAD_ENTRY: its name */
-    const char *node;   /* STRANGER, LATE; likewise */
+    const char *node;   /* STRANGER, LATE; likewise. WITHOUT_HTTPS: or NULL, if it is none */
     const char *reason; /* BAD_SCRIPT, BAD_ENTRY; likewise */
 };
 
@@ -106,9 +113,29 @@ struct node_http_ipv4 {
     bool dhcp;                      /* our DHCP would give it one */
 };
 
+/* What goes out over HTTPS only? (Loaders, the operator's scripts, what installers fetch and the
+ * word that a system is up are none of it.) */
+enum node_https_need {
+    NODE_HTTPS_OPTIONAL, /* nothing */
+    NODE_HTTPS_SECRETS,  /* what a node with CHAP boots */
+    NODE_HTTPS_ALWAYS,   /* what any machine boots */
+};
+
+/* HTTPS beside HTTP, if there are any certificates. */
+struct node_https {
+    const struct endpoint *listen;
+    size_t n_listen; /* up to NODE_HTTP_MAX_LISTEN */
+    struct certificate_slot *certificates;
+    const char *priorities; /* see struct http_tls */
+    const char *name;       /* in URLs; up to NODE_HTTPS_NAME_MAX. "": the address */
+    enum node_https_need need;
+    bool for_systems; /* installers fetch over it, too */
+};
+
 struct node_http_settings {
     const struct endpoint *listen;
     size_t n_listen; /* up to NODE_HTTP_MAX_LISTEN */
+    struct node_https https;
     struct catalog_slot *catalog;
     struct boot_tracker *tracker;
     struct registry *registry; /* NULL: no rule is given to a boot */
@@ -176,7 +203,7 @@ struct node_http_counters {
     struct counter dropped; /* connections that brought no whole request */
 };
 
-/* settings is copied; what it points to, but for `listen`, must outlive it. */
+/* settings is copied; what it points to, but for both `listen`, must outlive it. */
 int node_http_start(const struct node_http_settings *settings, struct node_http **ret_http,
                     struct error *ret_error) MUST_CHECK;
 /* NULL: no-op. */
@@ -192,3 +219,4 @@ int node_http_show(struct node_http *http, const struct catalog *catalog,
 const struct node_http_counters *node_http_counters(const struct node_http *http);
 /* Where it really listens (a port that was 0 was chosen by the system). */
 const struct endpoint *node_http_endpoints(const struct node_http *http, size_t *ret_count);
+const struct endpoint *node_http_secure_endpoints(const struct node_http *http, size_t *ret_count);

@@ -183,7 +183,7 @@ static void reply_script(struct http_request *request, const struct look *look,
                          const struct endpoint *local)
 {
     char url[NODE_HTTP_URL_SIZE];
-    const char *base_url = node_http_format_url(local, url);
+    const char *base_url = node_http_format_url(look->http, local, url);
     char *script = look->result < 0
                        ? boot_script_render_loader(look->error.text)
                        : boot_script_render_direct(&look->boot, look->mac, base_url,
@@ -290,7 +290,7 @@ static bool is_direct(const struct node_http *http, const struct catalog_node *n
 }
 
 static void ask(struct node_http *http, struct http_request *request, enum direct_what what,
-                const struct endpoint *peer)
+                const struct endpoint *peer, const struct endpoint *local)
 {
     struct mac_address mac;
     if (!node_http_get_mac(http, request, peer, &mac))
@@ -300,6 +300,8 @@ static void ask(struct node_http *http, struct http_request *request, enum direc
     bool known = node_http_plan_again(http, request, catalog, mac, &plan);
     if (!known || plan.kind != PLAN_VOLUME || plan.volume->elsewhere || !is_direct(http, plan.node))
         node_http_reply_text(request, 404, "this machine boots by its disk's own loader\n");
+    else if (node_http_needs_https(http, local, &plan))
+        node_http_refuse_plain(http, request, peer);
     else if (!node_http_may_have(http, peer, &plan, mac))
         node_http_reply_text(request, 403, "this address is not that machine's\n");
     else
@@ -317,7 +319,7 @@ bool node_http_direct(struct node_http *http, struct http_request *request,
     for (size_t what = 0; what < ARRAY_SIZE(paths); what++) {
         if (!str_eq(http_path(request), paths[what]))
             continue;
-        ask(http, request, (enum direct_what)what, peer);
+        ask(http, request, (enum direct_what)what, peer, local);
         return true;
     }
     return false;

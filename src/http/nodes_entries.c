@@ -108,7 +108,7 @@ static void reply_entry(struct node_http *http, struct http_request *request,
 }
 
 bool node_http_entry(struct node_http *http, struct http_request *request,
-                     const struct endpoint *peer)
+                     const struct endpoint *peer, const struct endpoint *local)
 {
     struct mac_address mac;
     char buffer[PATH_MAX];
@@ -122,6 +122,8 @@ bool node_http_entry(struct node_http *http, struct http_request *request,
     const struct catalog_node *node = catalog_node_by_mac(catalog, mac);
     if (!node || !node_http_is_node(http, peer, node, mac))
         node_http_reply_text(request, 403, "this address is not that machine's\n");
+    else if (node_http_needs_https(http, local, NULL))
+        node_http_refuse_plain(http, request, peer);
     else if (memtest)
         reply_file(http, request, peer, memtest_file(http, path, buffer));
     else

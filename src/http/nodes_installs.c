@@ -279,6 +279,8 @@ bool node_http_install(struct node_http *http, struct http_request *request,
     install.entry = catalog_entry_by_name(catalog, install.name);
     if (!install.node || !node_http_is_node(http, peer, install.node, install.mac))
         node_http_reply_text(request, 403, "this address is not that machine's\n");
+    else if (node_http_install_needs_https(http, local))
+        node_http_refuse_plain(http, request, peer);
     else if (!install.entry || install.entry->kind != BOOT_ENTRY_INSTALLER)
         node_http_refuse(http, request, peer, 404, "there is no such installer\n");
     else

@@ -1,5 +1,4 @@
-/* What nodes.c, nodes_asked.c, nodes_direct.c, nodes_loaders.c, nodes_paths.c and nodes_scripts.c
- * share. */
+/* What nodes.c and the nodes_....c share. */
 #pragma once
 
 #include "boot/script.h"
@@ -10,13 +9,13 @@
 #include "registry/plan.h"
 #include "registry/registry.h"
 
-#define NODE_HTTP_URL_SIZE (ENDPOINT_TEXT_SIZE + 16)
+#define NODE_HTTP_URL_SIZE (MAX(ENDPOINT_TEXT_SIZE, NODE_HTTPS_NAME_MAX) + 16)
 
 struct node_http {
     struct node_http_settings settings;
-    struct http_server *servers[NODE_HTTP_MAX_LISTEN];
-    struct endpoint endpoints[NODE_HTTP_MAX_LISTEN];
-    size_t count;
+    struct http_server *servers[2 * NODE_HTTP_MAX_LISTEN];
+    struct endpoint endpoints[2 * NODE_HTTP_MAX_LISTEN];
+    size_t n_plain, count; /* HTTP, then HTTPS */
     struct node_http_counters counters;
     struct counter n_looks; /* threads that look at a disk */
     struct entry_digests digests;
@@ -26,8 +25,6 @@ void node_http_reply_text(struct http_request *request, unsigned status, const c
 /* The same, counted and told as a request for nothing that there is. */
 void node_http_refuse(struct node_http *http, struct http_request *request,
                       const struct endpoint *peer, unsigned status, const char *text);
-/* "http://10.0.0.1:8080": where a machine reaches us that has reached us at `local`. */
-const char *node_http_format_url(const struct endpoint *local, char url[static NODE_HTTP_URL_SIZE]);
 /* The MAC that the request names; false: answered. */
 bool node_http_get_mac(struct node_http *http, struct http_request *request,
                        const struct endpoint *peer, struct mac_address *ret_mac);
@@ -58,11 +55,33 @@ const char *node_http_query_target(const struct http_request *request, const cha
 bool node_http_is_node(struct node_http *http, const struct endpoint *peer,
                        const struct catalog_node *node, struct mac_address mac);
 
+/* --- nodes_https.c --- */
+
+/* Has it come over HTTPS? */
+bool node_http_is_secure(const struct node_http *http, const struct endpoint *local);
+/* "http://10.0.0.1:8080": where a machine reaches us that has reached us at `local`. */
+const char *node_http_format_url(const struct node_http *http, const struct endpoint *local,
+                                 char url[static NODE_HTTP_URL_SIZE]);
+/* The same for what fetches no more by iPXE. */
+const char *node_http_format_system_url(const struct node_http *http, const struct endpoint *local,
+                                        char url[static NODE_HTTP_URL_SIZE]);
+/* Has it come over HTTP, and must not have what belongs to this plan (NULL: to any) over that? */
+bool node_http_needs_https(const struct node_http *http, const struct endpoint *local,
+                           const struct plan *plan);
+/* The same for what installers fetch. */
+bool node_http_install_needs_https(const struct node_http *http, const struct endpoint *local);
+/* Answers such a request for a boot script, or for anything else. node: NULL: it is none. */
+void node_http_send_to_https(struct node_http *http, struct http_request *request,
+                             const struct endpoint *peer, const struct endpoint *local,
+                             const struct catalog_node *node, struct mac_address mac);
+void node_http_refuse_plain(struct node_http *http, struct http_request *request,
+                            const struct endpoint *peer);
+
 /* --- nodes_entries.c --- */
 
 /* /entry/..., /memtest.bin, /memtest.efi; false: the path is none of these. */
 bool node_http_entry(struct node_http *http, struct http_request *request,
-                     const struct endpoint *peer);
+                     const struct endpoint *peer, const struct endpoint *local);
 
 /* A file of an entry's; a pipe or a device, which would hold up everybody, is -EINVAL. */
 int node_http_open_file(const char *path, int *ret_fd, uint64_t *ret_size) MUST_CHECK;

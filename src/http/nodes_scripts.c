@@ -68,7 +68,7 @@ static const char *format_dashed(struct mac_address mac, char text[static DASHED
     return text;
 }
 
-static void find_values(struct node_http *http, struct node_script_machine *m,
+static void find_values(const struct node_http *http, struct node_script_machine *m,
                         const struct endpoint *local, const char *base_iqn)
 {
     char url[NODE_HTTP_URL_SIZE], host[ENDPOINT_TEXT_SIZE], mac[DASHED_SIZE] = "";
@@ -78,7 +78,7 @@ static void find_values(struct node_http *http, struct node_script_machine *m,
     if (m->has_mac)
         format_dashed(m->mac, mac);
     str_copy(m->mac_text, sizeof(m->mac_text), mac);
-    str_copy(m->server_url, sizeof(m->server_url), node_http_format_url(local, url));
+    str_copy(m->server_url, sizeof(m->server_url), node_http_format_url(http, local, url));
     snprintf(m->boot_url, sizeof(m->boot_url), "%s%s%s%s", m->server_url, prefix, mac,
              m->has_mac ? "/" : "");
     str_copy(m->iscsi_server, sizeof(m->iscsi_server), host);
@@ -327,7 +327,7 @@ const char *node_http_scripts_url(const struct node_http *http, const struct pla
         (!has_file(http, SCRIPT_TREE_BOOT) && !has_file(http, SCRIPT_TREE_MENU)))
         return NULL;
     snprintf(url, NODE_SCRIPTS_URL_SIZE, "%s%s%s/" SCRIPT_TREE_BOOT,
-             node_http_format_url(local, server), prefix, format_dashed(mac, text));
+             node_http_format_url(http, local, server), prefix, format_dashed(mac, text));
     return url;
 }
 

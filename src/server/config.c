@@ -7,6 +7,7 @@
 
 #include "core/log.h"
 #include "core/size.h"
+#include "core/words.h"
 #include "server/config_rules.h"
 
 #include <errno.h>
@@ -95,65 +96,14 @@ static const char *parse_log_level(const char *value, void *place)
     return "must be error, warning, info or debug";
 }
 
-/* Calls each(word) for every word of a list separated by spaces or commas. */
-static const char *for_each_word(const char *value, const char *(*each)(char *, void *),
-                                 void *context)
-{
-    char copy[1024];
-    char *rest;
-    if (!str_copy(copy, sizeof(copy), value))
-        return "is too long";
-    for (char *word = strtok_r(copy, " ,\t", &rest); word; word = strtok_r(NULL, " ,\t", &rest)) {
-        const char *wrong = each(word, context);
-        if (wrong)
-            return wrong;
-    }
-    return NULL;
-}
-
-static const char *add_listen(char *word, void *context)
-{
-    struct listen_list *list = context;
-    if (list->count == LISTEN_MAX)
-        return "names more than 8 addresses";
-    int r = endpoint_parse(word, &list->endpoints[list->count]);
-    if (r == -ENODEV)
-        return "names an interface behind the % that this server does not have";
-    if (r < 0)
-        return "must be ADDRESS:PORT, such as 0.0.0.0:3260, [::]:3260 or [fe80::1%eth1]:3260";
-    list->count++;
-    return NULL;
-}
-
-/* "volume=10.0.0.2:3260" */
-static const char *add_redirect(char *word, void *context)
-{
-    struct redirect_list *list = context;
-    struct redirect *entry = &list->entries[list->count];
-    char *portal = strchr(word, '=');
-    if (list->count == REDIRECT_MAX)
-        return "names more than 64 volumes";
-    if (portal)
-        *portal++ = '\0';
-    if (!portal || !name_is_object(word) || endpoint_parse(portal, &entry->portal) < 0 ||
-        endpoint_port(&entry->portal) == 0 || endpoint_is_any(&entry->portal) ||
-        !str_copy(entry->volume, sizeof(entry->volume), word))
-        return "must be VOLUME=ADDRESS:PORT, such as disk1=10.0.0.2:3260 or "
-               "disk1=[2001:db8::2]:3260";
-    if (endpoint_is_link_local(&entry->portal))
-        return "names a link-local address, by which its initiators could not reach it";
-    list->count++;
-    return NULL;
-}
-
 static const char *parse_redirect(const char *value, void *place)
 {
-    return for_each_word(value, add_redirect, place);
+    return redirect_list_parse(value, place);
 }
 
 static const char *parse_listen(const char *value, void *place)
 {
-    return for_each_word(value, add_listen, place);
+    return listen_list_parse(value, place);
 }
 
 static const char *parse_user(const char *value, void *place)
@@ -292,7 +242,7 @@ static const char *add_range(char *word, void *context)
 
 static const char *parse_range(const char *value, void *place)
 {
-    return for_each_word(value, add_range, place);
+    return words_each(value, add_range, place);
 }
 
 struct address_list {
@@ -315,14 +265,14 @@ static const char *parse_router(const char *value, void *place)
 {
     struct subnet *subnet = place;
     struct address_list list = {subnet->routers, &subnet->n_routers};
-    return for_each_word(value, add_address, &list);
+    return words_each(value, add_address, &list);
 }
 
 static const char *parse_dns(const char *value, void *place)
 {
     struct subnet *subnet = place;
     struct address_list list = {subnet->dns, &subnet->n_dns};
-    return for_each_word(value, add_address, &list);
+    return words_each(value, add_address, &list);
 }
 
 static const char *parse_network6(const char *value, void *place)
@@ -346,7 +296,7 @@ static const char *add_dns6(char *word, void *context)
 
 static const char *parse_dns6(const char *value, void *place)
 {
-    return for_each_word(value, add_dns6, place);
+    return words_each(value, add_dns6, place);
 }
 
 static const char *parse_domain(const char *value, void *place)
@@ -605,14 +555,23 @@ static void report_rule(void *context, unsigned line, const char *text)
     problem(context, line, "%s", text);
 }
 
-static void take_hooks_key(struct parser *parser, const char *name, const char *value)
+/* Of sections that look after themselves. False: it is none. */
+static bool take_own_key(struct parser *parser, const char *section, const char *name,
+                         const char *value)
 {
     bool known;
-    const char *wrong = hook_config_take(&parser->config->hooks, name, value, &known);
+    const char *wrong;
+    if (str_eq(section, "hooks"))
+        wrong = hook_config_take(&parser->config->hooks, name, value, &known);
+    else if (str_eq(section, "https"))
+        wrong = https_config_take(&parser->config->https, name, value, &known);
+    else
+        return false;
     if (!known)
-        problem(parser, parser->line, "[hooks] %s: no such key", name);
+        problem(parser, parser->line, "[%s] %s: no such key", section, name);
     else if (wrong)
-        problem(parser, parser->line, "[hooks] %s: '%s' %s", name, value, wrong);
+        problem(parser, parser->line, "[%s] %s: '%s' %s", section, name, value, wrong);
+    return true;
 }
 
 /* inih's callback for each "key = value"; what it returns is ignored: problems are counted. */
@@ -624,16 +583,14 @@ static int handle_key(void *user, const char *section, const char *name, const c
         take_rule_key(parser, section, name, value);
         return 1;
     }
-    if (str_eq(section, "hooks")) {
-        take_hooks_key(parser, name, value);
+    if (take_own_key(parser, section, name, value))
         return 1;
-    }
     bool known_section;
     const struct key *key = find_key(is_subnet ? "subnet" : section, name, &known_section);
     if (!known_section || (str_eq(section, "subnet"))) {
         problem(parser, parser->line,
                 "[%s]: no such section; there are [server], [storage], [images], [boot], [iscsi], "
-                "[http], [tftp], [hooks], [subnet NAME], [adopt NAME] and [rule NAME]",
+                "[http], [https], [tftp], [hooks], [subnet NAME], [adopt NAME] and [rule NAME]",
                 section);
         return 1;
     }
@@ -755,6 +712,13 @@ static void check_discovery_chap(struct parser *parser)
                 "[iscsi] discovery-chap-target-user: needs discovery-chap-user, too");
 }
 
+static void check_https(struct parser *parser)
+{
+    const char *wrong = https_config_check(&parser->config->https, &parser->config->http);
+    if (wrong)
+        problem(parser, parser->line, "[https] %s", wrong);
+}
+
 static void set_default_listen(struct listen_list *list, const char *text)
 {
     const char *wrong = parse_listen(text, list);
@@ -786,6 +750,7 @@ int config_init(struct config *ret_config)
                             .menu_timeout = 30,
                             .fallback_after = 3,
                             .iscsi_limits = ISCSI_DEFAULT_LIMITS,
+                            .https = HTTPS_CONFIG_DEFAULT,
                             .hooks = HOOK_CONFIG_DEFAULT};
     config.subnets = calloc(CONFIG_MAX_SUBNETS, sizeof(*config.subnets));
     config.adopt = calloc(1, sizeof(*config.adopt));
@@ -829,6 +794,7 @@ static int parse_file(struct parser *parser, FILE *file)
     listen_on_ipv6(parser);
     config_rules_check(parser->config, report_rule, parser);
     check_discovery_chap(parser);
+    check_https(parser);
     struct config *config = parser->config;
     str_copy(config->hooks.socket, sizeof(config->hooks.socket), config->socket);
     return parser->problems ? -EINVAL : 0;

@@ -15,6 +15,7 @@
 #include "iscsi/limits.h"
 #include "server/adopt_rules.h"
 #include "server/hook_config.h"
+#include "server/https_config.h"
 #include "server/listen.h"
 #include "server/policy_rules.h"
 #include "server/warn_free.h"
@@ -51,6 +52,7 @@ struct config {
     struct redirect_list redirects;
     struct discovery_chap discovery_chap;
     struct listen_list http;
+    struct https_config https;
     struct listen_list tftp;
     char scripts[PATH_MAX]; /* directory of the operator's own, and of what they fetch */
     bool boot_by_scripts;   /* nodes boot by them */

@@ -513,7 +513,7 @@ int dhcp_glue_reload(struct dhcp_glue *glue, const struct config *config,
     struct dhcp_plan *plan = calloc(1, sizeof(*plan));
     if (!plan)
         return error_set(ret_error, -ENOMEM, "out of memory");
-    int r = dhcp_plan_make(config, &listeners->http, plan, ret_error);
+    int r = dhcp_plan_make(config, listeners, plan, ret_error);
     if (r >= 0)
         r = put_in_force(glue, plan, ret_error);
     if (r < 0) {
@@ -538,7 +538,7 @@ static void on_links_changed(void *context)
     struct dhcp_plan *plan = calloc(1, sizeof(*plan));
     if (!plan)
         return;
-    int r = dhcp_plan_make(&config, &glue->listeners.http, plan, &error);
+    int r = dhcp_plan_make(&config, &glue->listeners, plan, &error);
     bool same = r >= 0 && dhcp_plan_same_links(plan, glue->plan);
     if (r >= 0 && !same) {
         dhcp_warn_of_problems(plan, glue->plan);

@@ -11,6 +11,14 @@ static uint16_t http_port_for(uint32_t server, const struct listen_list *http)
     return found ? endpoint_port(found) : 80;
 }
 
+static void set_https(struct dhcp_network *network, const struct listeners *listeners)
+{
+    const struct endpoint address = endpoint_of_ipv4(network->server, 0);
+    const struct endpoint *found = listen_list_find(&listeners->https, &address);
+    network->https_port = found ? endpoint_port(found) : 0;
+    network->https_name = listeners->https_name;
+}
+
 struct served_link *dhcp_plan_find_link(struct dhcp_plan *plan, const char *name)
 {
     for (size_t i = 0; i < plan->n_links; i++)
@@ -71,7 +79,7 @@ static void add_ipv6(struct dhcp_plan *plan, const struct config *config,
 
 static int add_network(struct dhcp_plan *plan, const struct config *config,
                        const struct subnet *subnet, const struct link_info *link,
-                       const struct listen_list *http, struct error *ret_error)
+                       const struct listeners *listeners, struct error *ret_error)
 {
     char text[IPV4_TEXT_SIZE];
     uint32_t address = link_address_in(link, subnet->network, subnet->mask);
@@ -89,36 +97,37 @@ static int add_network(struct dhcp_plan *plan, const struct config *config,
         log_info("[subnet %s]: %s has no address in it: served through relays only", subnet->name,
                  link->name);
     }
-    add_ipv6(plan, config, link, http);
-    network->http_port = http_port_for(network->server, http);
+    add_ipv6(plan, config, link, &listeners->http);
+    network->http_port = http_port_for(network->server, &listeners->http);
+    set_https(network, listeners);
     plan->n_networks++;
     return 0;
 }
 
 static int add_subnet(struct dhcp_plan *plan, const struct config *config,
-                      const struct subnet *subnet, const struct listen_list *http,
+                      const struct subnet *subnet, const struct listeners *listeners,
                       struct error *ret_error)
 {
     struct served_link *link = dhcp_plan_find_link(plan, subnet->interface);
     if (link)
-        return add_network(plan, config, subnet, &link->info, http, ret_error);
+        return add_network(plan, config, subnet, &link->info, listeners, ret_error);
     link = &plan->links[plan->n_links];
     if (link_read(subnet->interface, &link->info, ret_error) < 0)
         return error_prefix(ret_error, "[subnet %s]", subnet->name);
-    int r = add_network(plan, config, subnet, &link->info, http, ret_error);
+    int r = add_network(plan, config, subnet, &link->info, listeners, ret_error);
     plan->n_links += r >= 0;
     return r;
 }
 
 /* An interface that is missing must not keep the machines on the others from booting. */
-int dhcp_plan_make(const struct config *config, const struct listen_list *http,
+int dhcp_plan_make(const struct config *config, const struct listeners *listeners,
                    struct dhcp_plan *plan, struct error *ret_error)
 {
     const struct error *first = NULL;
     for (size_t i = 0; i < config->n_subnets; i++) {
         struct error *problem = &plan->problems[i];
         if (config->subnets[i].mode != SUBNET_OFF &&
-            add_subnet(plan, config, &config->subnets[i], http, problem) < 0 && !first)
+            add_subnet(plan, config, &config->subnets[i], listeners, problem) < 0 && !first)
             first = problem;
     }
     if (!first || plan->n_networks > 0)

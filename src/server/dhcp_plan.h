@@ -31,9 +31,9 @@ struct dhcp_plan {
     struct error problems[CONFIG_MAX_SUBNETS];
 };
 
-/* Looks at the interfaces; opens nothing. http: where scripts are served, with real ports. Subnets
- * that cannot be served are left out; an error only if none is left. plan is zeroed. */
-int dhcp_plan_make(const struct config *config, const struct listen_list *http,
+/* Looks at the interfaces; opens nothing. listeners: where scripts are served. Subnets that cannot
+ * be served are left out; an error only if none is left. plan is zeroed. */
+int dhcp_plan_make(const struct config *config, const struct listeners *listeners,
                    struct dhcp_plan *plan, struct error *ret_error) MUST_CHECK;
 
 /* Do both come to the same interfaces, addresses, networks and problems? (Settings may differ.) */

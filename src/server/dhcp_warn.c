@@ -1,6 +1,8 @@
 #include "server/dhcp_warn.h"
 
 #include "core/log.h"
+#include "http/certificate.h"
+#include "http/nodes.h"
 
 static void tell_problems(const struct dhcp_plan *plan, const struct dhcp_plan *old)
 {
@@ -70,6 +72,23 @@ static void warn_unreachable(const struct dhcp_network *network, const struct en
                     network->settings.name, section, endpoint_port(found), text, only_port);
 }
 
+/* iPXE compares what stands in the URL. */
+static void warn_of_certificate(const struct dhcp_network *network, const struct endpoint *address,
+                                const struct listeners *listeners)
+{
+    char host[MAX(ENDPOINT_TEXT_SIZE, NODE_HTTPS_NAME_MAX + 1)];
+    cleanup_certificate struct certificate *certificate =
+        certificate_slot_get(listeners->certificates);
+    str_copy(host, sizeof(host), listeners->https_name);
+    if (!host[0])
+        endpoint_format_address(address, host);
+    if (!certificate_is_for(certificate, host))
+        log_warning("[subnet %s]: its machines know this server as %s, which the certificate of "
+                    "[https] (of %s) is not for: they refuse it; have that name or address among "
+                    "its alternative ones (subjectAltName), or set `name`",
+                    network->settings.name, host, certificate_name(certificate));
+}
+
 void dhcp_warn_of_unreachable(const struct dhcp_plan *plan, const struct listeners *listeners)
 {
     for (size_t i = 0; i < plan->n_networks; i++) {
@@ -78,6 +97,10 @@ void dhcp_warn_of_unreachable(const struct dhcp_plan *plan, const struct listene
         warn_unreachable(n, &address, "iscsi", &listeners->iscsi, 0);
         warn_unreachable(n, &address, "http", &listeners->http, 0);
         warn_unreachable(n, &address, "tftp", &listeners->tftp, 69);
+        if (listeners->certificates) {
+            warn_unreachable(n, &address, "https", &listeners->https, 0);
+            warn_of_certificate(n, &address, listeners);
+        }
         if (!dhcp_network_has_ipv6(n))
             continue;
         address = endpoint_of_ipv6(&n->server6, 0); /* where [http] listens, or it would not be */

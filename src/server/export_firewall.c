@@ -146,6 +146,7 @@ static void put_table(FILE *out, const struct subnet *subnets, size_t count,
     put_dhcp(out, subnets, count);
     put_service(out, "TFTP", "udp", "ours", &listeners->tftp);
     put_service(out, "HTTP", "tcp", "ours", &listeners->http);
+    put_service(out, "HTTPS", "tcp", "ours", &listeners->https);
     put_service(out, "iSCSI", "tcp", "iscsi", &listeners->iscsi);
     fputs("\t}\n}\n", out);
 }

@@ -7,7 +7,7 @@
 void http_log_init(struct http_log *log)
 {
     pthread_mutex_init(&log->lock, NULL);
-    log->limit = (struct ratelimit){0};
+    log->limit = log->https = (struct ratelimit){0};
 }
 
 void http_log_destroy(struct http_log *log)
@@ -15,10 +15,13 @@ void http_log_destroy(struct http_log *log)
     pthread_mutex_destroy(&log->lock);
 }
 
-static bool may_show(struct http_log *log, const struct endpoint *peer, uint32_t *ret_suppressed)
+static bool may_show(struct http_log *log, const struct node_http_oddity *oddity,
+                     uint32_t *ret_suppressed)
 {
+    const struct endpoint *peer = &oddity->peer;
     pthread_mutex_lock(&log->lock);
-    bool may = ratelimit_allow(&log->limit, peer, clock_monotonic_usec(), ret_suppressed);
+    struct ratelimit *limit = oddity->kind == NODE_HTTP_WITHOUT_HTTPS ? &log->https : &log->limit;
+    bool may = ratelimit_allow(limit, peer, clock_monotonic_usec(), ret_suppressed);
     pthread_mutex_unlock(&log->lock);
     return may;
 }
@@ -36,7 +39,7 @@ void http_log_oddity(struct http_log *log, const struct node_http_oddity *oddity
 {
     char peer[ENDPOINT_TEXT_SIZE], path[80], more[64] = "";
     uint32_t suppressed;
-    if (!may_show(log, &oddity->peer, &suppressed))
+    if (!may_show(log, oddity, &suppressed))
         return;
     endpoint_format_address(&oddity->peer, peer);
     if (suppressed)
@@ -44,6 +47,18 @@ void http_log_oddity(struct http_log *log, const struct node_http_oddity *oddity
     switch (oddity->kind) {
     case NODE_HTTP_NO_REQUEST:
         log_notice("http: %s connected and sent no whole request: dropped%s", peer, more);
+        break;
+    case NODE_HTTP_NO_HTTPS:
+        log_notice("https: %s connected and sent no whole request, perhaps since it does not trust "
+                   "the certificate, or has no version or cipher of TLS that is let in: dropped%s",
+                   peer, more);
+        break;
+    case NODE_HTTP_WITHOUT_HTTPS:
+        log_write(LOG_WARNING, oddity->node,
+                  "https: the machine at %s cannot boot: its iPXE cannot fetch its script over "
+                  "HTTPS (it was built without that, or does not trust the certificate, or its "
+                  "clock is wrong), and `require` of [https] gives it none over HTTP%s",
+                  peer, more);
         break;
     case NODE_HTTP_WRONG:
         clean(oddity->path, path, sizeof(path));

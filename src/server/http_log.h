@@ -7,8 +7,9 @@
 #include <pthread.h>
 
 struct http_log {
-    pthread_mutex_t lock; /* protects limit: several HTTP threads tell things */
+    pthread_mutex_t lock; /* protects both: several HTTP threads tell things */
     struct ratelimit limit;
+    struct ratelimit https; /* for what follows from what was told already */
 };
 
 void http_log_init(struct http_log *log);

@@ -11,9 +11,14 @@ struct listen_list {
     size_t count;
 };
 
+struct certificate_slot;
+
 /* All of them, with the ports that they really have. */
 struct listeners {
     struct listen_list iscsi, http, tftp;
+    struct listen_list https;
+    const char *https_name; /* in its URLs instead of the address; "": none. These outlive it */
+    struct certificate_slot *certificates; /* NULL: no HTTPS */
 };
 
 #define REDIRECT_MAX 64
@@ -26,6 +31,11 @@ struct redirect_list {
     } entries[REDIRECT_MAX];
     size_t count;
 };
+
+/* "10.0.0.1:80 [::]:80" or with commas, behind those that it has. NULL, or what is wrong. */
+const char *listen_list_parse(const char *text, struct listen_list *list);
+/* "disk1=10.0.0.2:3260", likewise. */
+const char *redirect_list_parse(const char *text, struct redirect_list *list);
 
 /* The same endpoints in the same order? */
 bool listen_list_eq(const struct listen_list *a, const struct listen_list *b);

@@ -28,6 +28,13 @@ static void warn_of_late_changes(const struct config *old, const struct config *
         memcmp(&old->discovery_chap, &fresh->discovery_chap, sizeof(old->discovery_chap)) != 0 ||
         memcmp(&old->iscsi_limits, &fresh->iscsi_limits, sizeof(old->iscsi_limits)) != 0)
         log_warning("what [iscsi] and [http] say changes only with a restart");
+    if (!listen_list_eq(&old->https.listen, &fresh->https.listen) ||
+        !old->https.certificate[0] != !fresh->https.certificate[0] ||
+        !str_eq(old->https.name, fresh->https.name) ||
+        !str_eq(old->https.priorities, fresh->https.priorities) ||
+        old->https.require != fresh->https.require ||
+        old->https.installers != fresh->https.installers)
+        log_warning("what [https] says changes only with a restart, but for the certificate");
     if (memcmp(&old->boot_ways, &fresh->boot_ways, sizeof(old->boot_ways)) != 0 ||
         old->menu_timeout != fresh->menu_timeout || old->fallback_after != fresh->fallback_after ||
         old->menu_snapshots != fresh->menu_snapshots || !str_eq(old->memtest, fresh->memtest))
@@ -65,7 +72,10 @@ static int apply(struct server *server, const struct config *fresh, struct error
 {
     struct error ignored;
     struct hooks *hooks = hook_events_hooks(server->hook_events);
-    int r = loaders_set(server->loaders, fresh, ret_error);
+    cleanup_certificate struct certificate *certificate = NULL;
+    int r = https_read(&fresh->https, &certificate, ret_error);
+    if (r >= 0)
+        r = loaders_set(server->loaders, fresh, ret_error);
     if (r < 0)
         return r;
     r = hooks_set(hooks, &fresh->hooks, ret_error);
@@ -76,6 +86,7 @@ static int apply(struct server *server, const struct config *fresh, struct error
         (void)!loaders_set(server->loaders, &server->config, &ignored);
     } else {
         scripts_set(server->scripts, fresh);
+        https_set(&server->https, certificate);
     }
     return r;
 }

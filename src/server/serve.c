@@ -84,6 +84,8 @@ static int start(struct server *server, struct error *ret_error)
                             server->addresses, server->storage, server->registry, server->catalog,
                             ret_error);
     if (r >= 0)
+        r = https_start(&server->https, &server->config.https, server->loop, ret_error);
+    if (r >= 0)
         r = server_start_node_http(server, ret_error);
     if (r >= 0)
         r = server_start_firmware(server, ret_error);
@@ -99,6 +101,7 @@ static void stop(struct server *server)
     dhcp_glue_stop(take_ptr(server->dhcp));
     tftp_glue_stop(server->tftp);
     node_http_stop(server->node_http);
+    https_stop(&server->https);
     newcomers_stop(&server->newcomers);
     boot_cache_stop(server->boot_cache);
     storage_tidy_stop(server->storage);
@@ -156,10 +159,13 @@ static int check(const char *config_path)
 {
     struct config config;
     cleanup_chap_credentials struct chap_credentials discovery;
+    cleanup_certificate struct certificate *certificate = NULL;
     struct error error;
     if (config_read(config_path, print_problem, NULL, &config) < 0)
         return 1;
     int r = discovery_chap_read(&config, &discovery, &error);
+    if (r >= 0)
+        r = https_read(&config.https, &certificate, &error);
     config_free(&config);
     if (r < 0) {
         fprintf(stderr, "nodisk: %s: %s\n", config_path, error.text);

@@ -9,6 +9,7 @@
 #include "server/boots.h"
 #include "server/config.h"
 #include "server/http_log.h"
+#include "server/https.h"
 #include "server/newcomers.h"
 #include "server/patient_mailbox.h"
 #include "server/sessions.h"
@@ -37,6 +38,7 @@ struct server {
     struct boot_cache *boot_cache;
     struct hook_events *hook_events;
     struct http_log http_log;
+    struct https https;
     struct san *san;
     struct sessions sessions;
     struct session_provider session_provider;

@@ -115,9 +115,16 @@ static int open_script(void *context, const char *name, int *ret_fd, uint64_t *r
 /* Where things really are: a port that was 0 was chosen by the system. */
 static struct listeners real_listeners(const struct server *server)
 {
-    struct listeners l = {.iscsi = *san_portals(server->san), .tftp = server->config.tftp};
+    struct listeners l = {
+        .iscsi = *san_portals(server->san),
+        .tftp = server->config.tftp,
+        .https_name = server->https.name,
+        .certificates = server->https.certificates,
+    };
     const struct endpoint *endpoints = node_http_endpoints(server->node_http, &l.http.count);
     memcpy(l.http.endpoints, endpoints, l.http.count * sizeof(*endpoints));
+    endpoints = node_http_secure_endpoints(server->node_http, &l.https.count);
+    memcpy(l.https.endpoints, endpoints, l.https.count * sizeof(*endpoints));
     return l;
 }
 
@@ -137,9 +144,17 @@ static bool ask(void *context, struct node_http_question *question)
 int server_start_node_http(struct server *server, struct error *ret_error)
 {
     const struct listen_list *listen = &server->config.http;
+    const struct https_config *https = &server->config.https;
     struct node_http_settings settings = {
         .listen = listen->endpoints,
         .n_listen = listen->count,
+        .https = {.listen = https->listen.endpoints,
+                  .n_listen = https->listen.count,
+                  .certificates = server->https.certificates,
+                  .priorities = server->https.priorities,
+                  .name = server->https.name,
+                  .need = https->require,
+                  .for_systems = https->installers},
         .catalog = server->catalog,
         .tracker = server->boots.tracker,
         .portal = portal_for,

@@ -242,6 +242,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct boot_site site = {.portal = "10.0.0.1",
                              .portal_port = port ? port : 3260,
                              .base_url = "http://10.0.0.1:8080",
+                             .system_url = "http://10.0.0.1:8080",
                              .base_iqn = iqn,
                              .ways = ways_of(kind / (PLAN_TELL + 1))};
     run.ipxe.mac = mac;

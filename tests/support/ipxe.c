@@ -432,7 +432,7 @@ static const char *fetched_url(struct script *s, int argc, char **argv)
         return NULL;
     bool named = str_eq(argv[3], "--name") && argc >= 6;
     const char *url = argv[named ? 5 : str_eq(argv[3], "--replace") && argc == 5 ? 4 : 3];
-    return str_has_prefix(url, "http://") ? url : NULL;
+    return str_has_prefix(url, "http://") || str_has_prefix(url, "https://") ? url : NULL;
 }
 
 /* A script below this one, which boots, or ends with an error. */

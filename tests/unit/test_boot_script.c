@@ -188,6 +188,38 @@ static void secrets_that_are_no_more_are_cleared(void **state)
     assert_string_equal(ipxe.reverse_password, "");
 }
 
+/* --- HTTPS --- */
+
+#define SECURE "https://boot.example:8443/boot.ipxe?mac=52-54-00-ab-cd-0f"
+#define PLAIN  "http://10.0.0.1/boot.ipxe?mac=52-54-00-ab-cd-0f&https=failed"
+
+static void run_https(const char *chains)
+{
+    cleanup_free char *script =
+        boot_script_render_https(mac, "http://10.0.0.1", "https://boot.example:8443");
+    ipxe = (struct ipxe){.outcome = outcome, .mac = mac};
+    chain_plan = chains;
+    enum ipxe_end end = ipxe_run(&ipxe, script);
+    if (end != IPXE_REPLACED)
+        fail_msg("%d %s\n%s", end, ipxe.problem, script);
+}
+
+/* And where it cannot be had, the machine says so, to the server, too, and never gives up. */
+static void a_script_over_http_leads_to_https(void **state)
+{
+    run_https("w");
+    assert_string_equal(ipxe.url, SECURE);
+    assert_null(strstr(ipxe.screen, "cannot fetch"));
+    run_https("fw");
+    assert_string_equal(ipxe.url, PLAIN);
+    assert_non_null(strstr(ipxe.screen, "this iPXE cannot fetch from https://boot.example:8443: it "
+                                        "was built without HTTPS, or does not trust"));
+    run_https("fffffw");
+    assert_string_equal(ipxe.url, PLAIN);
+    run_https("ffffffw");
+    assert_string_equal(ipxe.url, SECURE);
+}
+
 /* --- direct boot --- */
 
 static const struct boot_site direct_site = {.portal = "10.0.0.1",
@@ -637,6 +669,7 @@ static void no_name_needs_quoting(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(a_script_over_http_leads_to_https),
         TEST(a_further_card_is_a_second_path),
         TEST(a_card_that_the_loader_does_not_see_is_none),
         TEST(one_that_asks_over_ipv6_sets_its_ipv4_address),

@@ -47,6 +47,7 @@ static enum ipxe_end run(struct plan plan, bool succeeds, const char *chosen)
     const struct boot_site site = {.portal = "10.0.0.1",
                                    .portal_port = 3260,
                                    .base_url = "http://10.0.0.1",
+                                   .system_url = "http://10.0.0.1",
                                    .base_iqn = "iqn.2026-11.lan.example",
                                    .chosen = chosen};
     bool efi = ipxe.efi, poweroff = ipxe.poweroff;

@@ -158,6 +158,73 @@ static void a_loader_need_not_ask_again(void **state)
     assert_string_equal(text + strlen(text) - strlen("autoboot || reboot"), "autoboot || reboot");
 }
 
+static const struct dhcp_boot_place secure = {.server = 0x0a000001,
+                                              .http_port = 80,
+                                              .https_port = 443,
+                                              .https_name = "",
+                                              .mac = {{0x52, 0x54, 0, 0, 0, 0x2a}}};
+
+static const char *script_for(bool https, struct dhcp_boot_place at, struct dhcp_boot *boot)
+{
+    const struct dhcp_client client = {.kind = DHCP_CLIENT_IPXE, .https = https};
+    dhcp_boot_choose(&client, &subnet, &at, boot);
+    return boot->file;
+}
+
+static void who_has_https_is_sent_there(void **state)
+{
+    struct dhcp_boot boot;
+    struct dhcp_boot_place named = secure, longest = secure;
+    char name[DHCP_MAX_HTTPS_NAME + 1], text[256];
+    assert_string_equal(script_for(true, secure, &boot),
+                        "https://10.0.0.1/boot.ipxe?mac=52-54-00-00-00-2a");
+    assert_string_equal(script_for(false, secure, &boot), SCRIPT);
+    assert_string_equal(script_for(true, place, &boot), SCRIPT);
+    named.https_name = "boot.example";
+    named.https_port = 8443;
+    assert_string_equal(script_for(true, named, &boot),
+                        "https://boot.example:8443/boot.ipxe?mac=52-54-00-00-00-2a");
+    scriptlet_of(&secure, text);
+    assert_string_equal(text,
+                        "ifopen net0 && chain https://10.0.0.1/boot.ipxe?mac=52-54-00-00-00-2a || "
+                        "chain http://10.0.0.1/boot.ipxe?mac=52-54-00-00-00-2a || autoboot");
+    memset(name, 'a', sizeof(name) - 1);
+    name[sizeof(name) - 1] = '\0';
+    longest = (struct dhcp_boot_place){.server = ip("192.168.100.200"),
+                                       .http_port = 65535,
+                                       .https_port = 65534,
+                                       .https_name = name,
+                                       .is_node = true};
+    scriptlet_of(&longest, text);
+    assert_true(strlen(text) <= 250);
+    assert_non_null(strstr(text, "|| chain http://192.168.100.200:65535/boot.ipxe?mac="));
+    assert_string_equal(text + strlen(text) - strlen(" || autoboot || reboot"),
+                        " || autoboot || reboot");
+}
+
+static void ipxe_says_that_it_has_https(void **state)
+{
+    static const struct {
+        const char *what;
+        struct sent sent[3];
+        bool https;
+    } cases[] = {
+        {"among others", {{77, "iPXE", 4}, {175, "\x13\1\1\x14\1\1\x17\1\1", 9}}, true},
+        {"by 175 alone", {{175, "\x14\1\1", 3}}, true},
+        {"behind one of no size", {{175, "\x13\0\x14\1\1", 5}}, true},
+        {"without", {{77, "iPXE", 4}, {175, "\x13\1\1", 3}}},
+        {"no 175", {{77, "iPXE", 4}}},
+        {"version 0", {{175, "\x14\1\0", 3}}},
+        {"two bytes", {{175, "\x14\2\1\1", 4}}},
+        {"cut off", {{77, "iPXE", 4}, {175, "\x14\1", 2}}},
+        {"as a value", {{77, "iPXE", 4}, {175, "\x13\3\x14\1\1", 5}}},
+        {"a length too large", {{77, "iPXE", 4}, {175, "\x13\xff\x14\1\1", 5}}},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+        if (classify(cases[i].sent).https != cases[i].https)
+            fail_msg("%s", cases[i].what);
+}
+
 static void another_port_is_named(void **state)
 {
     struct dhcp_client client = {.kind = DHCP_CLIENT_IPXE};
@@ -193,6 +260,8 @@ int main(void)
         TEST(clients_are_told_apart),
         TEST(each_client_gets_its_file),
         TEST(another_port_is_named),
+        TEST(who_has_https_is_sent_there),
+        TEST(ipxe_says_that_it_has_https),
         TEST(a_loader_need_not_ask_again),
         TEST(a_name_that_does_not_fit_is_left_out),
     };

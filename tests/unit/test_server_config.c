@@ -354,11 +354,38 @@ static void what_is_set_to_be_listened_on_stays(void **state)
     config_free(&config);
 }
 
+#define CERTIFICATE "[https]\ncertificate = /c\nkey = /k\n"
+
+static void https_is_beside_http(void **state)
+{
+    struct config config;
+    struct reports reports;
+    char text[ENDPOINT_TEXT_SIZE];
+    assert_int_equal(read_text("", &reports, &config), 0);
+    assert_int_equal(config.https.listen.count, 0);
+    assert_int_equal(config.https.require, NODE_HTTPS_OPTIONAL);
+    config_free(&config);
+    assert_int_equal(read_text(CERTIFICATE "require = secrets\ninstallers = yes\n[http]\n"
+                                           "listen = 10.0.0.1:80 10.0.0.1:81 [::1]:8080\n",
+                               &reports, &config),
+                     0);
+    assert_int_equal(config.https.listen.count, 2);
+    assert_string_equal(endpoint_format(&config.https.listen.endpoints[0], text), "10.0.0.1:443");
+    assert_string_equal(endpoint_format(&config.https.listen.endpoints[1], text), "[::1]:443");
+    assert_int_equal(config.https.require, NODE_HTTPS_SECRETS);
+    assert_true(config.https.installers);
+    config_free(&config);
+    assert_int_equal(read_text(CERTIFICATE "listen = 0.0.0.0:8443\n", &reports, &config), 0);
+    assert_int_equal(config.https.listen.count, 1);
+    config_free(&config);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(ipv6_is_listened_on_where_it_is_to_be_served),
         TEST(what_is_set_to_be_listened_on_stays),
+        TEST(https_is_beside_http),
         TEST(an_empty_file_gives_the_defaults),
         TEST(discovery_with_chap),
         TEST(a_full_file_is_understood),

@@ -9,7 +9,7 @@
 static bool may_make_networks;
 static int taps[2];
 static struct config config;
-static struct listen_list http;
+static struct listeners listeners;
 static struct dhcp_plan plan, other;
 static struct error error;
 static struct captured_log captured;
@@ -21,8 +21,8 @@ static int setup(void **state)
     memset(&other, 0, sizeof(other));
     error = (struct error){0};
     assert_int_equal(config_init(&config), 0);
-    http = (struct listen_list){.count = 1};
-    assert_int_equal(endpoint_parse("0.0.0.0:80", &http.endpoints[0]), 0);
+    listeners = (struct listeners){.http = {.count = 1}, .https_name = ""};
+    assert_int_equal(endpoint_parse("0.0.0.0:80", &listeners.http.endpoints[0]), 0);
     if (!may_make_networks)
         return 0;
     taps[0] = own_network_add("lab0");
@@ -57,7 +57,7 @@ static int make(struct dhcp_plan *ret_plan)
     if (!may_make_networks)
         skip();
     captured_log_begin(&captured);
-    int r = dhcp_plan_make(&config, &http, ret_plan, &error);
+    int r = dhcp_plan_make(&config, &listeners, ret_plan, &error);
     captured_log_end(&captured);
     return r;
 }
@@ -150,16 +150,16 @@ static void the_port_of_scripts_is_that_of_the_address(void **state)
 {
     add("a", "lab0", "10.0.0.0/24");
     add("b", "lab0", "10.1.0.0/24");
-    http.count = 2;
-    assert_int_equal(endpoint_parse("0.0.0.0:8080", &http.endpoints[0]), 0);
-    assert_int_equal(endpoint_parse("10.1.0.1:8081", &http.endpoints[1]), 0);
+    listeners.http.count = 2;
+    assert_int_equal(endpoint_parse("0.0.0.0:8080", &listeners.http.endpoints[0]), 0);
+    assert_int_equal(endpoint_parse("10.1.0.1:8081", &listeners.http.endpoints[1]), 0);
     assert_int_equal(make(&plan), 0);
     assert_int_equal(plan.networks[0].http_port, 8080);
     assert_int_equal(plan.networks[1].http_port, 8081);
 
     memset(&plan, 0, sizeof(plan));
-    http.endpoints[0] = http.endpoints[1]; /* nobody serves at 10.0.0.1 */
-    http.count = 1;
+    listeners.http.endpoints[0] = listeners.http.endpoints[1]; /* nobody serves at 10.0.0.1 */
+    listeners.http.count = 1;
     assert_int_equal(make(&plan), 0);
     assert_int_equal(plan.networks[0].http_port, 80);
 }
@@ -217,8 +217,8 @@ static void our_ipv6_address_is_found_and_missed(void **state)
     assert_int_equal(network6_parse("2001:db8:1::/64", &s->network6), 0);
     assert_int_equal(make(&plan), 0);
     assert_true(IN6_IS_ADDR_UNSPECIFIED(&plan.networks[0].server6));
-    http.count = 2;
-    assert_int_equal(endpoint_parse("[::]:8080", &http.endpoints[1]), 0);
+    listeners.http.count = 2;
+    assert_int_equal(endpoint_parse("[::]:8080", &listeners.http.endpoints[1]), 0);
     own_network_add_ipv6("lab0", "2001:db8:1::5");
     assert_different();
     assert_int_equal(other.networks[0].http_port6, 8080);

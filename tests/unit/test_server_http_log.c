@@ -40,6 +40,15 @@ static void each_kind_has_its_sentence(void **state)
                         "warning: web1: http: 10.0.0.4 asked for the node's script with its CHAP "
                         "secrets, but the node does not boot now, or nothing shows that this is "
                         "the node: refused\n");
+    assert_string_equal(tell(NODE_HTTP_NO_HTTPS, "10.0.0.5:1", NULL, NULL),
+                        "https: 10.0.0.5 connected and sent no whole request, perhaps since it "
+                        "does not trust the certificate, or has no version or cipher of TLS that "
+                        "is let in: dropped\n");
+    assert_string_equal(tell(NODE_HTTP_WITHOUT_HTTPS, "10.0.0.5:1", NULL, "web1"),
+                        "warning: web1: https: the machine at 10.0.0.5 cannot boot: its iPXE "
+                        "cannot fetch its script over HTTPS (it was built without that, or does "
+                        "not trust the certificate, or its clock is wrong), and `require` of "
+                        "[https] gives it none over HTTP\n");
 }
 
 static void how_a_node_boots_is_told(void **state)
