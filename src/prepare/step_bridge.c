@@ -46,8 +46,9 @@ void step_bridge(struct plan *plan)
     const char *text =
         plan_format(plan,
                     "# What the initramfs makes of the boot card before it logs in to the disk\n"
-                    "# (nodisk prepare --bridge, --bond); update-initramfs brings it there.\n"
+                    "# (nodisk prepare --bridge, --bond); %s brings it there.\n"
                     "BRIDGE='%s'\nBOND='%s'\nBOND_CARDS='%s'\n",
+                    plan->system & SYSTEM_DRACUT ? "dracut --force" : "update-initramfs",
                     network.bridge, network.bond, network.bond_cards);
     if (any)
         plan_file(plan, BOOT_NETWORK_FILE, 0644, text, strlen(text));

@@ -104,6 +104,10 @@ FAULTS = [
     ("dracut-conf", "error", lambda tree: tree.path(CONF).unlink()),
     ("dracut-conf", "error", put("etc/dracut.conf.d/95-own.conf", 'omit_dracutmodules+=" lvm nodisk "\n')),
     ("dracut-conf", "warning", put("etc/dracut.conf.d/95-own.conf", 'hostonly="yes"\n')),
+    ("dracut-conf", "warning", put("etc/dracut.conf.d/95-own.conf", 'omit_dracutmodules=" iscsi "\n')),
+    ("dracut-conf", "warning", put("etc/dracut.conf.d/10-own.conf", 'add_dracutmodules+=" lvm network-legacy "\n')),
+    ("dracut-conf", "error", put("etc/dracut.conf.d/10-own.conf", 'force_add_dracutmodules+=" systemd-networkd"\n')),
+    ("dracut-conf", "error", put("etc/dracut.conf", 'force_add_dracutmodules=" iscsi "\n')),
     ("dracut-shutdown", "warning", lambda tree: tree.path("etc/systemd/system/dracut-shutdown.service").unlink()),
 ]
 
@@ -117,6 +121,25 @@ def test_a_planted_fault_is_found(tree: DracutTree, name: str, severity: str, pl
     assert found[name]["severity"] == severity
     if "initramfs-stale" in found:
         assert found[name]["fix"] == "dracut --force --regenerate-all"
+
+
+def test_what_dracut_does_not_mind_is_not_told(tree: DracutTree) -> None:
+    """Neither what ours does not leave out, nor what is read before ours, nor what dracut does not read."""
+    tree.put("etc/dracut.conf", 'add_dracutmodules+=" lvm "\nhostonly="yes"\n')
+    tree.put("etc/dracut.conf.d/10-own.conf", 'omit_dracutmodules=" plymouth "\nhostonly="yes"\n')
+    tree.put("etc/dracut.conf.d/95-own.conf", 'omit_dracutmodules+=" plymouth "\nforce_add_dracutmodules+=" lvm "\n')
+    tree.put("etc/dracut.conf.d/11-ifcfg.conf", 'add_dracutmodules+=" ifcfg "\n')  # as Debian 12 has it
+    tree.put("etc/dracut.conf.d/95-own.conf.dpkg-old", 'force_add_dracutmodules+=" iscsi "\n')
+    assert tree.run("--check") == "nothing found\n"
+
+
+def test_a_list_that_is_set_anew_is_what_counts(tree: DracutTree) -> None:
+    """What it does not leave out any more is not left out, and what it does is."""
+    tree.put("etc/dracut.conf.d/10-own.conf", 'add_dracutmodules+=" network network-legacy "\n')
+    tree.put("etc/dracut.conf.d/95-own.conf", 'omit_dracutmodules=" network-manager "\n')
+    assert [line.split()[0] for line in tree.run("--check").splitlines()].count("warning:") == 1
+    tree.put("etc/dracut.conf.d/96-own.conf", 'omit_dracutmodules+=" network-legacy "\n')
+    assert "/etc/dracut.conf.d/10-own.conf asks for network-legacy, which is left out" in tree.run("--check")
 
 
 # --- the module itself
