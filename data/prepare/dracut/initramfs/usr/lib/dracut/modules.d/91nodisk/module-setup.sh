@@ -13,7 +13,7 @@ check()
 depends()
 {
 	echo base udev-rules rootfs-block fs-lib
-	# a module of its own since dracut 106
+	# a module of its own since dracut 108
 	! compgen -G "$dracutbasedir/modules.d/*initqueue" >/dev/null || echo initqueue
 }
 
