@@ -3,6 +3,7 @@
     pytest-3 tests/boot [-m 'not full'] [--server nodisk|today] [--golden FILE]
 """
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 from lab.netns import Namespace  # noqa: E402
 from lab.nodisk import Nodisk  # noqa: E402
 from lab.peers import ADDRESS, Server, Today  # noqa: E402
+from lab.prepared import make_prepared  # noqa: E402
 from lab.process import clean_exit  # noqa: E402
 
 PASSWORD = "nodisk"
@@ -52,6 +54,17 @@ def golden(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
                     "--root-password", PASSWORD, image], check=True)
     yield image
     image.unlink()
+
+
+@pytest.fixture(scope="session")
+def prepared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The golden image, or a disk of the plain Debian that a test names (lab.prepared.SYSTEMS), prepared."""
+    if request.param == "golden":
+        yield request.getfixturevalue("golden")
+        return
+    work = tmp_path_factory.mktemp(request.param)
+    yield make_prepared(request.param, work)
+    shutil.rmtree(work)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """A plain Debian with dracut, prepared by `nodisk prepare` and nothing else, is one that boots diskless.
 
 It has all of dracut's own modules for networks; the running system has NetworkManager beside ifupdown.
+The same of Debian 13, whose dracut is newer.
 """
 
 import shutil
@@ -13,25 +14,27 @@ import pytest
 from test_golden_image import ADDRESS, HANGS, MAC, NAME, Setup, check_running, debugfs
 
 from lab.nodisk import Nodisk
-from lab.prepared import make_image, plain_tar, prepare, snapshot, unpack
-from lab.process import wait_until
+from lab.prepared import SYSTEMS, make_image, plain_tar, prepare, snapshot, unpack
+from lab.process import run, wait_until
 from lab.qemu import Machine
 
 pytestmark = pytest.mark.full
 
-PACKAGES = ("linux-image-cloud-amd64", "systemd-sysv", "dbus", "udev", "openssh-server", "dracut", "dracut-network",
-            "e2fsprogs", "logsave", "iproute2", "netbase", "open-iscsi", "zstd", "libnss-myhostname", "ifupdown",
-            "isc-dhcp-client", "network-manager")
 AWAY = 15
+PATIENCE = 1800  # seconds for a boot, beside others
+NETWORKS = ("network-legacy", "network-manager", "systemd-networkd")
 OTHER = "qx7other", "52:54:00:77:4e:12", "10.77.0.12"
 
 
-@pytest.fixture(scope="module")
-def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    root = tmp_path_factory.mktemp("plain") / "root"
-    unpack(plain_tar(PACKAGES), root)
+@pytest.fixture(scope="module", params=["dracut", "dracut-trixie"])
+def plain(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    root, system = tmp_path_factory.mktemp("plain") / "root", SYSTEMS[request.param]
+    unpack(plain_tar(system.packages, system.suite), root)
     yield root
     shutil.rmtree(root)
+
+
+debian_12 = pytest.mark.parametrize("plain", ["dracut"], indirect=True)
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +74,7 @@ def test_boot(server: Nodisk, image: Path, firmware: str) -> None:
     machine.firmware = firmware
     with machine:
         # it makes its SSH host keys, which takes long without hardware acceleration
-        machine.login(timeout=1500)
+        machine.login(timeout=PATIENCE)
         assert machine.run("systemctl is-system-running --wait", timeout=900).output == "running"
         check_running(Setup(machine, node, server))
         wait_until("the node phoning home", lambda: server.reported_up(node), 120)
@@ -85,7 +88,7 @@ def test_boot(server: Nodisk, image: Path, firmware: str) -> None:
         here = len(machine.console.text)
         begin = machine.seconds()
         machine.start_command("systemctl reboot")
-        machine.login(timeout=1500, start=here)
+        machine.login(timeout=PATIENCE, start=here)
         print("rebooted after", machine.console.seconds_of(r"reboot: Restarting system", here) - begin)
         assert machine.console.seconds_of(r"reboot: Restarting system", here) - begin < HANGS
         assert machine.run("cat /root/kept").output == "kept"
@@ -98,6 +101,7 @@ def test_boot(server: Nodisk, image: Path, firmware: str) -> None:
     assert "needs_recovery" not in debugfs(node.disk, "show_super_stats -h")
 
 
+@debian_12
 def test_two_nodes(server: Nodisk, image: Path) -> None:
     """At once, of one image: each is itself. Their server is away when they log in."""
     nodes = [server.add_node(*who, image) for who in ((NAME, MAC, ADDRESS), OTHER)]
@@ -112,13 +116,58 @@ def test_two_nodes(server: Nodisk, image: Path) -> None:
         server.start()
         identities = []
         for node, machine in zip(nodes, machines):
-            machine.login(timeout=1800)
+            machine.login(timeout=PATIENCE)
             check_running_name(machine, node.name)
             identities.append(machine.run("cat /etc/machine-id /etc/iscsi/initiatorname.iscsi").output.split())
         assert not set(identities[0]) & set(identities[1])
     finally:
         for machine in machines:
             machine.kill()
+
+
+def forget_initramfs(root: Path) -> None:
+    """The next preparation makes it anew."""
+    for initramfs in root.glob("boot/initrd.img-*"):
+        initramfs.unlink()
+
+
+@pytest.fixture(params=NETWORKS)
+def network(request: pytest.FixtureRequest, plain: Path) -> Iterator[str]:
+    """Somebody wants this one of dracut's own modules beside ours, in the initramfs that is made from here on."""
+    own = plain / "etc/dracut.conf.d/95-own.conf"
+    omitted = " ".join({*NETWORKS} - {request.param})
+    own.write_text(f'omit_dracutmodules=" {omitted} iscsi resume shutdown "\n'
+                   f'add_dracutmodules+=" network {request.param} "\n')
+    forget_initramfs(plain)
+    yield request.param
+    own.unlink()
+    forget_initramfs(plain)
+
+
+@debian_12
+def test_beside_dracuts_own(server: Nodisk, plain: Path, network: str, tmp_path: Path) -> None:
+    """Whoever insists on one of dracut's own modules for networks is told, and boots all the same."""
+    disk = make_image(plain, tmp_path)
+    said = prepare(plain, "--check")
+    assert said.startswith("warning: dracut-conf") and "95-own.conf sets omit_dracutmodules anew" in said
+    made = next(plain.glob("boot/initrd.img-*"))
+    assert f"\n{network}\n" in run("chroot", plain, "lsinitrd", "--mod", f"/boot/{made.name}", timeout=300).stdout
+    node = server.add_node(NAME, MAC, ADDRESS, disk)
+    server.start()
+    with Machine(server.namespace, NAME, MAC) as machine:
+        machine.console.expect(r"nodisk: logged in", PATIENCE)
+        server.kill()
+        time.sleep(AWAY)
+        server.start()
+        machine.login(timeout=PATIENCE)
+        check_running(Setup(machine, node, server))
+        check_card_is_left_alone(machine)
+        begin = machine.seconds()
+        machine.start_command("systemctl poweroff")
+        off = machine.wait_off(HANGS) - begin
+        print(f"\n{network}: off after {off:.0f} s")
+    server.stop()
+    assert "needs_recovery" not in debugfs(node.disk, "show_super_stats -h")
 
 
 def check_running_name(machine: Machine, name: str) -> None:

@@ -1,8 +1,9 @@
 """A plain Debian that `nodisk prepare` has prepared boots whatever the machine: two nodes of one image at once,
-which differ in firmware, origin of the iBFT, CHAP and cards. By pairs: each two of these values meet once."""
+which differ in firmware, origin of the iBFT, CHAP and cards. By pairs: each two of these values meet once.
 
-import shutil
-from collections.abc import Iterator
+The same for who makes the initramfs: initramfs-tools and dracut.
+"""
+
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from test_golden_image import HANGS, debugfs
 
 from lab.nodisk import Nodisk
 from lab.peers import Node
-from lab.prepared import MACHINE_ID, make_image, plain_tar, unpack
+from lab.prepared import MACHINE_ID
 from lab.process import wait_until
 from lab.qemu import Machine
 
@@ -42,21 +43,8 @@ PAIRS = [
     (Way("bios", "dhcp", "one-way", other_card=True), Way("uefi", "manual", "mutual", other_card=True)),
     (Way("bios", "manual", "mutual", other_card=True), Way("uefi", "dhcp", "one-way", other_card=True)),
 ]
-
-
-@pytest.fixture(scope="module")
-def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A disk of a Debian 12 in which ifupdown would set up every card by DHCP, prepared."""
-    work = tmp_path_factory.mktemp("prepared")
-    root = work / "root"
-    unpack(plain_tar(), root)
-    with (root / "etc/network/interfaces").open("a") as file:
-        for card in (f"ens{SLOT}", f"enp0s{SLOT}", f"ens{OTHER_SLOT}", f"enp0s{OTHER_SLOT}"):
-            file.write(f"allow-hotplug {card}\niface {card} inet dhcp\n")
-    made = make_image(root, work)
-    shutil.rmtree(root)
-    yield made
-    shutil.rmtree(work)
+# What is in the image, and who boots it.
+BOOTS = [(system, pair) for system in ("initramfs-tools", "dracut") for pair in PAIRS] + [("dracut-trixie", PAIRS[1])]
 
 
 def add(server: Nodisk, image: Path, number: int, way: Way) -> tuple[Node, Machine]:
@@ -131,10 +119,11 @@ def switch_off(machine: Machine) -> float:
     return machine.wait_off(PATIENCE) - begin
 
 
-@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: "+".join(map(str, pair)))
-def test_two_nodes_at_once(server: Nodisk, image: Path, pair: tuple[Way, Way]) -> None:
+@pytest.mark.parametrize(("prepared", "pair"), BOOTS, indirect=["prepared"],
+                         ids=["-".join((system, "+".join(map(str, pair)))) for system, pair in BOOTS])
+def test_two_nodes_at_once(server: Nodisk, prepared: Path, pair: tuple[Way, Way]) -> None:
     """Each comes up as itself, stays itself after a reboot, and shuts down in good order."""
-    nodes = [add(server, image, number, way) for number, way in enumerate(pair)]
+    nodes = [add(server, prepared, number, way) for number, way in enumerate(pair)]
     try:
         for _, machine in nodes:
             machine.power_on()

@@ -6,6 +6,8 @@ import os
 import shutil
 import subprocess
 import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
@@ -25,9 +27,27 @@ SUITES = ["bookworm", "trixie"]
 SYSTEM = ("udev", "openssh-server", "initramfs-tools", "e2fsprogs", "logsave", "iproute2", "netbase",
           "open-iscsi", "busybox", "zstd", "libnss-myhostname", "ifupdown", "isc-dhcp-client")
 SYSTEMD = ("linux-image-cloud-amd64", "systemd-sysv", "dbus", *SYSTEM)
+# The same with dracut and all of its own modules for networks; the running system has NetworkManager beside ifupdown.
+DRACUT = ("linux-image-cloud-amd64", "systemd-sysv", "dbus", "udev", "openssh-server", "dracut", "dracut-network",
+          "e2fsprogs", "logsave", "iproute2", "netbase", "open-iscsi", "zstd", "libnss-myhostname", "ifupdown",
+          "isc-dhcp-client", "network-manager")
+
+
+@dataclass(frozen=True)
+class System:
+    """What is installed."""
+
+    packages: tuple[str, ...]
+    suite: str = "bookworm"
+
+
+#: Debian 12 with either maker of its initramfs, and Debian 13 with the newer one of them.
+SYSTEMS = {"initramfs-tools": System(SYSTEMD), "dracut": System(DRACUT), "dracut-trixie": System(DRACUT, "trixie")}
 
 # What the card of QEMU's machines is called, BIOS' (ens3) and UEFI's; ifupdown takes it by either name.
 CARDS = ["ens3", "enp0s3", "enp0s2"]
+# Those that tests put into a slot of their choice.
+SLOTS = [f"{bus}{slot}" for slot in (4, 8, 9) for bus in ("ens", "enp0s")]
 
 
 def plain_tar(packages: tuple[str, ...] = SYSTEMD, suite: str = "bookworm") -> Path:
@@ -45,12 +65,12 @@ def plain_tar(packages: tuple[str, ...] = SYSTEMD, suite: str = "bookworm") -> P
     return kept
 
 
-def unpack(tar: Path, root: Path) -> None:
+def unpack(tar: Path, root: Path, cards: Sequence[str] = CARDS) -> None:
     """Into a new directory ROOT; every card would be set up by DHCP, and root has a password."""
     root.mkdir()
     subprocess.run(["tar", "-C", root, "--numeric-owner", "-xf", tar], check=True)
     interfaces = "auto lo\niface lo inet loopback\n" + "".join(
-        f"allow-hotplug {card}\niface {card} inet dhcp\n" for card in CARDS)
+        f"allow-hotplug {card}\niface {card} inet dhcp\n" for card in cards)
     if (root / "etc/network").is_dir():
         (root / "etc/network/interfaces").write_text(interfaces)
     (root / "etc/machine-id").write_text(MACHINE_ID + "\n")
@@ -113,3 +133,12 @@ def make_plain_image(root: Path, work: Path, size: int = 3 << 30) -> Path:
     (root / "etc/fstab").write_text(f"UUID={root_uuid} / ext4 errors=remount-ro 0 1\n")
     options = argparse.Namespace(size=size, stock=True)
     return builder().make_disk(options, work, work / "log", root, root_uuid)
+
+
+def make_prepared(name: str, work: Path, *arguments: str) -> Path:
+    """A disk of one of SYSTEMS, in which ifupdown would set up each card by DHCP, prepared; in the directory WORK."""
+    root, system = work / "root", SYSTEMS[name]
+    unpack(plain_tar(system.packages, system.suite), root, CARDS + SLOTS)
+    made = make_image(root, work, *arguments)
+    shutil.rmtree(root)
+    return made
