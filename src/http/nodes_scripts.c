@@ -11,6 +11,7 @@
  */
 #include "http/nodes_internal.h"
 
+#include "core/directory.h"
 #include "ipxe/tree.h"
 #include "ipxe/variables.h"
 
@@ -298,11 +299,13 @@ static bool is_hidden(const char *name)
 }
 
 int node_http_script_file(const struct node_http *http, const struct node_script_machine *m,
-                          const char *name, struct node_script_file *ret_file,
+                          const char *asked, struct node_script_file *ret_file,
                           struct error *ret_error)
 {
     uint64_t size;
+    char name[PATH_MAX];
     *ret_file = (struct node_script_file){.fd = -1};
+    directory_clean_name(asked, name); /* what is opened is what is looked at */
     if (is_hidden(name))
         return error_set(ret_error, -ENOENT, "there is no such script");
     cleanup_close int fd = -1;

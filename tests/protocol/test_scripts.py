@@ -123,9 +123,14 @@ def test_nothing_else_can_be_reached(daemon, scripts, tmp_path):
     (scripts / "variables").write_text("a = secret\n")
     (scripts / "x.ipxe.in").write_text("#!ipxe\n")
     for path in ("link", "up/secret", "../secret", "%2e%2e/secret", "..%2f..%2fsecret", ".git/config", "variables",
-                 "x.ipxe.in", "", "boot", "boot/", "//../secret", f"{dashed(NODE)}/../../secret", "a" * 5000):
+                 "x.ipxe.in", "", "boot", "boot/", "//../secret", f"{dashed(NODE)}/../../secret", "a" * 5000,
+                 # the same in other words
+                 "/variables", "%2fvariables", "%5cvariables", "%5c/%5cvariables", "/.git/config", "%5c.git%5cconfig",
+                 "boot%5c..%5cvariables", "boot/..%5c.git/config", "%5cx.ipxe.in", "variables%00", "variables%00.ipxe",
+                 ".git%00/config", "x.ipxe.in%00", "%5c..%5csecret"):
         status, text = daemon.fetch(f"/scripts/{path}")
         assert status in (404, 414) and "secret" not in text, path
+    assert daemon.fetch("/scripts/%5cx.ipxe") == daemon.fetch("/scripts/x.ipxe") == (200, "#!ipxe\n")
     shutil.rmtree(scripts)
     assert daemon.fetch("/scripts/boot.ipxe")[0] == 404
 
