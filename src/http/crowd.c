@@ -3,6 +3,9 @@
 /* What is kept free, so that libmicrohttpd, which counts for itself, never has to refuse. */
 #define SPARE(most) ((most) / 64 + 1)
 
+/* For one answer, before it counts as slow. Nodes fetch a hundred megabytes in it. */
+#define PATIENCE (60 * USEC_PER_SEC)
+
 void crowd_init(struct crowd *crowd, size_t most)
 {
     *crowd = (struct crowd){.most = most};
@@ -45,25 +48,38 @@ static size_t count_of(struct crowd *crowd, const struct endpoint *network)
     return count;
 }
 
-/* The one that has been there for longest without a request. False: there is none. */
-static bool send_away(struct crowd *crowd, const struct endpoint *network)
+static void send_away(struct crowd *crowd, struct crowd_member *member)
 {
+    member->sent_away = true;
+    crowd->count--;
+    shutdown(member->fd, SHUT_RDWR);
+}
+
+/* The one that has been there for longest without a request; else the one that has taken longest
+ * for its answer, if that is long. False: there is none. */
+static bool send_one_away(struct crowd *crowd, const struct endpoint *network)
+{
+    struct crowd_member *slowest = NULL;
     list_for_each(node, &crowd->members) {
         struct crowd_member *member = member_of(node);
-        if (member->busy || member->sent_away ||
-            (network && !same_network(network, &member->address)))
+        if (member->sent_away || (network && !same_network(network, &member->address)))
             continue;
-        member->sent_away = true;
-        crowd->count--;
-        shutdown(member->fd, SHUT_RDWR);
-        return true;
+        if (!member->busy_since) {
+            send_away(crowd, member);
+            return true;
+        }
+        if (!slowest || member->busy_since < slowest->busy_since)
+            slowest = member;
     }
-    return false;
+    if (!slowest || clock_monotonic_usec() - slowest->busy_since < PATIENCE)
+        return false;
+    send_away(crowd, slowest);
+    return true;
 }
 
 static bool make_room(struct crowd *crowd, const struct endpoint *network, size_t most)
 {
-    return count_of(crowd, network) < most || send_away(crowd, network);
+    return count_of(crowd, network) < most || send_one_away(crowd, network);
 }
 
 bool crowd_has_room(struct crowd *crowd, const struct endpoint *address)
@@ -97,6 +113,6 @@ void crowd_leave(struct crowd *crowd, struct crowd_member *member)
 void crowd_set_busy(struct crowd *crowd, struct crowd_member *member, bool busy)
 {
     pthread_mutex_lock(&crowd->lock);
-    member->busy = busy;
+    member->busy_since = busy ? clock_monotonic_usec() : 0;
     pthread_mutex_unlock(&crowd->lock);
 }

@@ -1,6 +1,7 @@
 /*
  * Who is connected to a server, so that nobody keeps the others out of it: who has not brought a
- * request makes room for those who come.
+ * request makes room for those who come, and if there is none such, who takes his answer so slowly
+ * that a minute was not enough.
  *
  * How many connections one address has is for libmicrohttpd to count. But an IPv6 host has as many
  * addresses as it likes: all of one network (64 bits of an address) together never have more than
@@ -25,7 +26,8 @@ struct crowd_member {
     struct endpoint address;
     int fd;
     struct list link;
-    bool busy; /* it has brought a request that is not answered yet */
+    uint64_t
+        busy_since; /* usec, monotonic: its request has come, and is not answered yet; 0: none */
     bool sent_away;
 };
 

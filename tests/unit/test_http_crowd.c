@@ -99,6 +99,30 @@ static void whoever_has_asked_something_stays(void **state)
     end(&p);
 }
 
+/* A hundred hosts that read their answers byte by byte would keep all others out. */
+static void whoever_takes_long_for_an_answer_makes_room_at_last(void **state)
+{
+    struct party p;
+    char text[64];
+    const uint64_t minute = 60 * USEC_PER_SEC;
+    begin(&p);
+    for (unsigned i = 0; i < MOST - 1; i++) {
+        snprintf(text, sizeof(text), "10.0.0.%u:1000", i + 1);
+        assert_true(come(&p, text));
+        crowd_set_busy(&p.crowd, &p.guests[i].member, true);
+    }
+    assert_true(come(&p, "10.0.1.1:1000")); /* libmicrohttpd has room for it still */
+    crowd_set_busy(&p.crowd, &p.guests[MOST - 1].member, true);
+    for (unsigned i = 0; i < MOST; i++)
+        assert_false(is_sent_away(&p.guests[i]));
+    p.guests[5].member.busy_since -= minute;
+    p.guests[3].member.busy_since -= 2 * minute;
+    assert_true(come(&p, "10.0.1.2:1000"));
+    assert_true(is_sent_away(&p.guests[3]));
+    assert_false(is_sent_away(&p.guests[5]));
+    end(&p);
+}
+
 static void ipv4_has_no_such_networks(void **state)
 {
     struct party p;
@@ -133,6 +157,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(of_an_ipv6_network_the_oldest_makes_room),
         TEST(whoever_has_asked_something_stays),
+        TEST(whoever_takes_long_for_an_answer_makes_room_at_last),
         TEST(ipv4_has_no_such_networks),
         TEST(of_all_the_oldest_makes_room),
     };
