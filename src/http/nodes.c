@@ -5,7 +5,7 @@
 #include "http/nodes_internal.h"
 
 #define MAX_CONNECTIONS 4096
-#define MAX_SECURE      1024 /* a session of TLS has 50 KiB and more */
+#define MAX_SECURE      2048 /* each has some 40 KiB */
 #define MAX_PER_PEER    16   /* a machine has one, rarely two */
 #define IDLE_TIMEOUT    30   /* seconds */
 #define POOL_THREADS    2
