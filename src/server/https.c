@@ -99,6 +99,7 @@ int https_start(struct https *https, const struct https_config *config, sd_event
     https->certificates = certificate_slot_new();
     if (!https->certificates)
         return error_set(ret_error, -ENOMEM, "out of memory");
+    https->need = config->require;
     str_copy(https->name, sizeof(https->name), config->name);
     str_copy(https->priorities, sizeof(https->priorities), config->priorities);
     https_set(https, certificate);

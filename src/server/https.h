@@ -13,6 +13,7 @@ struct https {
     struct certificate_slot *certificates; /* NULL: no HTTPS */
     char name[NODE_HTTPS_NAME_MAX + 1];    /* these as they were at start */
     char priorities[sizeof(((struct https_config *)0)->priorities)];
+    enum node_https_need need;
     sd_event_source *timer;
     enum https_told { HTTPS_TOLD_NOTHING, HTTPS_TOLD_SOON, HTTPS_TOLD_ENDED } told;
 };

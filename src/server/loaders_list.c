@@ -26,6 +26,7 @@ static const uint16_t machines[DHCP_LOADERS] = {
 struct look {
     enum dhcp_loader which;
     const char *name; /* of its file; "": there is to be none */
+    bool needs_https; /* scripts are given by that only */
     int error;        /* negative errno: it cannot be read */
     uint64_t size;
     struct loader_file file;
@@ -105,9 +106,12 @@ static const char *not_for_the_machine(const struct look *look)
 
 static void judge_ipxe(const struct look *look, struct verdict *verdict)
 {
-    const char *lacking = lacks(look, "HTTP")    ? "HTTP, by which nodes fetch their scripts"
-                          : lacks(look, "iSCSI") ? "iSCSI, by which nodes reach their disks"
-                                                 : NULL;
+    const char *lacking =
+        lacks(look, "HTTP")    ? "HTTP, by which nodes fetch their scripts"
+        : lacks(look, "iSCSI") ? "iSCSI, by which nodes reach their disks"
+        : look->needs_https && lacks(look, "HTTPS")
+            ? "HTTPS, by which alone boot scripts are given (`require` of [https])"
+            : NULL;
     if (!look->file.is_ipxe) {
         verdict->state = "unknown";
         snprintf(verdict->advice, sizeof(verdict->advice),
@@ -183,22 +187,24 @@ static json_t *look_to_json(const struct subnet *subnet, const struct look *look
 }
 
 static json_t *loader_to_json(struct loaders *loaders, const struct subnet *subnet,
-                              enum dhcp_loader which)
+                              enum dhcp_loader which, bool needs_https)
 {
-    struct look look = {.which = which, .name = subnet->loaders[which]};
+    struct look look = {.which = which, .name = subnet->loaders[which], .needs_https = needs_https};
     if (look.name[0])
         look.error = look_at(loaders, &look);
     return look_to_json(subnet, &look);
 }
 
-json_t *loaders_to_json(struct loaders *loaders, const struct subnet *subnets, size_t count)
+json_t *loaders_to_json(struct loaders *loaders, const struct subnet *subnets, size_t count,
+                        bool needs_https)
 {
     char directory[PATH_MAX];
     json_t *list = json_array();
     loaders_directory(loaders, directory);
     for (size_t i = 0; i < count; i++)
         for (enum dhcp_loader k = 0; k < DHCP_LOADERS; k++)
-            if (json_array_append_new(list, loader_to_json(loaders, &subnets[i], k)) < 0) {
+            if (json_array_append_new(list, loader_to_json(loaders, &subnets[i], k, needs_https)) <
+                0) {
                 json_decref(list);
                 return NULL;
             }

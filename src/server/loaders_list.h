@@ -8,5 +8,7 @@
 
 #include <jansson.h>
 
-/* Looks at each of them, now; may wait for the disk. A new object; NULL without memory. */
-json_t *loaders_to_json(struct loaders *loaders, const struct subnet *subnets, size_t count);
+/* Looks at each of them, now; may wait for the disk. needs_https: one without HTTPS boots no node.
+ * A new object; NULL without memory. */
+json_t *loaders_to_json(struct loaders *loaders, const struct subnet *subnets, size_t count,
+                        bool needs_https);

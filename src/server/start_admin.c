@@ -143,7 +143,8 @@ static json_t *describe_loaders(void *context)
     size_t count;
     if (addresses_copy(server->addresses, &subnets, &count) < 0)
         return NULL;
-    return loaders_to_json(server->loaders, subnets, count);
+    return loaders_to_json(server->loaders, subnets, count,
+                           server->https.need == NODE_HTTPS_ALWAYS);
 }
 
 static int export_for_firewall(void *context, char **ret_text, struct error *ret_error)

@@ -153,7 +153,7 @@ int server_start_node_http(struct server *server, struct error *ret_error)
                   .certificates = server->https.certificates,
                   .priorities = server->https.priorities,
                   .name = server->https.name,
-                  .need = https->require,
+                  .need = server->https.need,
                   .for_systems = https->installers},
         .catalog = server->catalog,
         .tracker = server->boots.tracker,

@@ -309,6 +309,7 @@ def test_all_that_is_booted_goes_out_over_https_only(lab, authority):
         assert "set hostname web1\n" in curl(machine, authority, script_url(NODE, "https"), *BROWSER)[1]
         # somebody else's HTTPS is no better than his HTTP
         assert "web2" not in curl(machine, authority, script_url(OTHER, "https"), *BROWSER)[1]
+        assert "this iPXE has no HTTPS, by which alone boot scripts are given" in daemon.ok("loaders", "list")
         # what firmware and running systems ask for
         assert curl(machine, authority, f"http://{SERVER}/loaders/undionly.kpxe", "-o", "/dev/null")[0] == 200
         assert curl(machine, authority, f"http://{SERVER}/up?mac={NODE}", "-d", "")[0] == 200
