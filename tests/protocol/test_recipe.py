@@ -161,6 +161,15 @@ def test_a_bridge_that_cannot_be_made_is_done_without(tmp_path: Path) -> None:
     assert said == "said: cannot make the bridge br0: no such kind: going on without\nenboot\n"
 
 
+def test_the_daemon_has_a_place_for_what_it_knows(tmp_path: Path) -> None:
+    """Without it, iscsiadm of Debian 13 logs in to nothing."""
+    programs = {name: f'echo "{name} $*" >>{tmp_path}/log' for name in ("mkdir", "mount", "cp", "mknod", "chroot")}
+    functions(tmp_path, {**programs, "unshare": 'shift; exec "$@"'}, "start_iscsid")
+    ran = (tmp_path / "log").read_text().splitlines()
+    root = f"{tmp_path}/run/nodisk/iscsid"
+    assert ran.index(f"mkdir -p /var/lib/iscsi {root}/var/lib/iscsi") < ran.index(f"chroot {root} @iscsid")
+
+
 @pytest.mark.parametrize(("cards", "name", "bonded"), [
     ("ens4", "ens4", True), ("ens4", "ens40", False), ("ens5 eno*", "eno12", True), ("*", "x", True), ("", "x", False),
 ])
