@@ -318,22 +318,29 @@ class Machine:
               start: int = 0) -> float:
         """Logs in on the console; returns when the prompt was there."""
         prompt_at = self.wait_login(timeout, start)
-        here = len(self.console.text)
-        for _ in range(6):
-            time.sleep(0.5)  # getty throws away what was typed before it was ready
-            self.console.send(f"{user}\n")
-            with contextlib.suppress(LabError):
-                self.console.expect(r"Password: ", 10, here)
-                break
-        self.console.expect(r"Password: ", 1, here)
-        self.console.send(f"{password}\n")
-        self.console.expect(r"[#$] $", 60, here)
+        if not any(self._try_login(user, password) for _ in range(6)):
+            raise LabError(f"{self.name} lets nobody in; the console's last lines:\n"
+                           + "\n".join(self.console.text.splitlines()[-15:]) + f"\n{self.state()}")
         # no line editor, no echo, no prompt: only what commands print
         self.console.send("exec env TERM=dumb PS1= PS2= sh +o emacs\n")
         here = len(self.console.text)
         self.console.send("stty -echo cols 500; echo rea''dy\n")
-        self.console.expect(r"^ready$", 60, here)
+        self.console.expect(r"^ready$", 120, here)
         return prompt_at
+
+    def _try_login(self, user: str, password: str) -> bool:
+        """Types both; false: what was typed was thrown away, by getty before it was ready or by login
+        before it had switched the echo off, or login has given up, which it does after a minute."""
+        here = len(self.console.text)
+        time.sleep(0.5)
+        self.console.send(f"{user}\n")
+        with contextlib.suppress(LabError):
+            self.console.expect(r"Password: ", 15, here)
+            time.sleep(0.5)
+            self.console.send(f"{password}\n")
+            found = self.console.expect(r"[#$] $|Login incorrect|Login timed out", 120, here)
+            return found[0][0] in "#$"
+        return False
 
     def start_command(self, command: str) -> int:
         """Types a command and does not wait; returns the console's offset before it."""
