@@ -65,6 +65,9 @@ static void describe(const struct menu *m, const struct boot_target *target, cha
     case BOOT_TARGET_MEMTEST:
         str_copy(text, 256, "Test of its memory");
         break;
+    case BOOT_TARGET_SCRIPTS:
+        str_copy(text, 256, "Scripts of this site");
+        break;
     case BOOT_TARGET_OFF:
         str_copy(text, 256, "Nothing: it is to be off");
         break;
@@ -171,6 +174,8 @@ static void put_main(const struct menu *m)
     if (m->plan->node->volume_id)
         put_target_item(m, 'd', BOOT_TARGET_VOLUME);
     put_target_item(m, 'l', BOOT_TARGET_LOCAL);
+    if (m->site->scripts_url)
+        put_target_item(m, 'o', BOOT_TARGET_SCRIPTS);
     if (m->trial)
         put_item(m, 'p', "snapshots", "Snapshots of its disk ...");
     if (m->n_volumes > 0)

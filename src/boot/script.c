@@ -361,10 +361,11 @@ static void put_volume(FILE *f, const struct plan *plan, struct mac_address mac,
 {
     if (!script_put_disk(f, plan, mac, site))
         return;
-    if (!site->scripts_url) /* which has ways of its own to go on, and as many tries as it is used
+    const char *scripts = site->boot_by_scripts ? site->scripts_url : NULL;
+    if (!scripts) /* which has ways of its own to go on, and as many tries as it is used
                                to */
         put_san_retries(f);
-    if (site->scripts_url)
+    if (scripts)
         put_scripts(f, plan, site);
     else if (plan->volume->elsewhere)
         put_elsewhere(f, plan, site);
@@ -379,6 +380,25 @@ static void put_wait(FILE *f, const char *node, const char *sentence, struct mac
 {
     fprintf(f, ":again\necho nodisk: %s: %s\n", node, sentence);
     script_put_retry(f, RETRY_SECONDS, mac, site, "again");
+}
+
+/* What a node boots that is told so. */
+static void put_own_scripts(FILE *f, const struct plan *plan, struct mac_address mac,
+                            const struct boot_site *site)
+{
+    if (!site->scripts_url) {
+        put_wait(f, plan->node->name,
+                 "there are no scripts to boot by; on the server: put a boot.ipxe or a menu.ipxe "
+                 "into the directory of [scripts]",
+                 mac, site);
+        return;
+    }
+    if (!plan->volume)
+        script_put_identity(f, plan, site);
+    else if (!script_put_disk(f, plan, mac, site))
+        return;
+    put_scripts(f, plan, site);
+    script_put_retry(f, RETRY_SECONDS, mac, site, "boot");
 }
 
 /* The card that it boots from asks, alone if it is among the first: on the network of another one
@@ -530,6 +550,9 @@ static void put_script(FILE *f, const struct plan *plan, struct mac_address mac,
         break;
     case PLAN_VOLUME:
         put_volume(f, plan, mac, site);
+        break;
+    case PLAN_SCRIPTS:
+        put_own_scripts(f, plan, mac, site);
         break;
     case PLAN_MENU:
         boot_menu_put(f, plan, mac, site);

@@ -52,7 +52,8 @@ struct boot_site {
     const char *base_iqn;
     const struct boot_path *paths; /* further ways to the disk */
     size_t n_paths;
-    const char *scripts_url; /* of the operator's script that boots nodes; NULL: none does */
+    const char *scripts_url; /* of the operator's script that may boot nodes; NULL: there is none */
+    bool boot_by_scripts;    /* it boots all that would boot their disks */
     enum boot_ipv4_way ipv4_way;
     struct boot_ipv4 ipv4; /* to be set */
     struct boot_ways ways; /* this machine's; none of them is the default */

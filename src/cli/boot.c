@@ -266,7 +266,8 @@ static const struct cli_option options[] = {
 
 static const char more[] =
     "ENTRY is volume (the node's disk), the name of another volume that it may use, local (the\n"
-    "machine's own disk), menu, shell, memtest, off, a boot entry (nodisk entry), or\n"
+    "machine's own disk), menu, shell, memtest, off, scripts (your own, of\n"
+    "[scripts]), a boot entry (nodisk entry), or\n"
     "snapshot:NAME (the node's disk as it was then, for one boot; what it is now comes back).\n"
     "\n"
     "What a node is told for some boots or some time comes first, then its standing rule, those\n"

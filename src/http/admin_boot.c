@@ -74,7 +74,7 @@ static int find_target(const struct catalog *catalog, const char *text, struct b
         return error_set(
             ret_error, -ENOENT,
             "there is nothing to boot called '%.64s': it is no volume, no entry (see: "
-            "nodisk entry list), and none of volume, local, menu, shell, memtest, off, "
+            "nodisk entry list), and none of volume, local, menu, shell, memtest, off, scripts, "
             "snapshot:NAME",
             text);
     *target = (struct boot_target){.kind = entry ? BOOT_TARGET_ENTRY : BOOT_TARGET_VOLUME};

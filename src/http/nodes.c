@@ -293,6 +293,7 @@ static char *render(const struct node_http *http, const struct http_request *req
     node_http_find_paths(http, plan, way == BOOT_IPV4_SET ? &own : peer, &paths);
     site.paths = paths.list;
     site.n_paths = paths.count;
+    site.boot_by_scripts = http->settings.boot_by_scripts;
     site.scripts_url = node_http_scripts_url(http, plan, mac, local, scripts);
     return boot_script_render(plan, mac, &site);
 }

@@ -326,7 +326,8 @@ const char *node_http_scripts_url(const struct node_http *http, const struct pla
                                   char url[static NODE_SCRIPTS_URL_SIZE])
 {
     char server[NODE_HTTP_URL_SIZE], text[DASHED_SIZE];
-    if (!http->settings.boot_by_scripts || !plan->node ||
+    bool by_rule = plan->kind == PLAN_SCRIPTS || plan->kind == PLAN_MENU;
+    if ((!http->settings.boot_by_scripts && !by_rule) || !plan->node ||
         (!has_file(http, SCRIPT_TREE_BOOT) && !has_file(http, SCRIPT_TREE_MENU)))
         return NULL;
     snprintf(url, NODE_SCRIPTS_URL_SIZE, "%s%s%s/" SCRIPT_TREE_BOOT,

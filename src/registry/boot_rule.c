@@ -3,8 +3,10 @@
 #include <errno.h>
 
 static const char *const words[] = {
-    [BOOT_TARGET_VOLUME] = "volume", [BOOT_TARGET_LOCAL] = "local",     [BOOT_TARGET_MENU] = "menu",
-    [BOOT_TARGET_SHELL] = "shell",   [BOOT_TARGET_MEMTEST] = "memtest", [BOOT_TARGET_OFF] = "off",
+    [BOOT_TARGET_VOLUME] = "volume",   [BOOT_TARGET_LOCAL] = "local",
+    [BOOT_TARGET_MENU] = "menu",       [BOOT_TARGET_SHELL] = "shell",
+    [BOOT_TARGET_MEMTEST] = "memtest", [BOOT_TARGET_OFF] = "off",
+    [BOOT_TARGET_SCRIPTS] = "scripts",
 };
 
 static const char volume_prefix[] = "volume:";

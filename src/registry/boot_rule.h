@@ -15,6 +15,7 @@ enum boot_target_kind {
     BOOT_TARGET_SHELL,  /* iPXE's */
     BOOT_TARGET_MEMTEST,
     BOOT_TARGET_OFF,
+    BOOT_TARGET_SCRIPTS,  /* the operator's own, of [scripts] */
     BOOT_TARGET_ENTRY,    /* a boot entry of this name */
     BOOT_TARGET_SNAPSHOT, /* the node's own disk as that snapshot of it, for one boot */
 };
@@ -26,9 +27,9 @@ struct boot_target {
 
 #define BOOT_TARGET_SIZE (NAME_MAX_LEN + sizeof("snapshot:"))
 
-/* "volume", "volume:web1-old", "local", "menu", "shell", "memtest", "off", "entry:rescue",
- * "snapshot:before-upgrade": as the database, the API and the URLs of menus have it. Lives as long
- * as buffer. */
+/* "volume", "volume:web1-old", "local", "menu", "shell", "memtest", "off", "scripts",
+ * "entry:rescue", "snapshot:before-upgrade": as the database, the API and the URLs of menus have
+ * it. Lives as long as buffer. */
 const char *boot_target_format(const struct boot_target *target,
                                char buffer[static BOOT_TARGET_SIZE]);
 /* -EINVAL: it is none of these. */

@@ -108,6 +108,14 @@ static void plan_volume(const struct catalog *catalog, struct plan *plan)
     plan->kind = plan->volume ? kind_of_volume(plan->volume) : PLAN_NO_VOLUME;
 }
 
+/* With its disk, if that is there; what they do without one is theirs. */
+static void plan_scripts(const struct catalog *catalog, struct plan *plan)
+{
+    const struct catalog_volume *v = catalog_volume_by_id(catalog, plan->node->volume_id);
+    plan->kind = PLAN_SCRIPTS;
+    plan->volume = v && v->state == VOLUME_READY ? v : NULL;
+}
+
 /* An installer needs the node's own disk, as if that was to be booted. */
 static void plan_entry(const struct catalog *catalog, struct plan *plan)
 {
@@ -137,6 +145,10 @@ static void plan_target(const struct catalog *catalog, const struct boot_target 
     if (target->kind == BOOT_TARGET_SNAPSHOT) {
         plan->volume = catalog_volume_by_id(catalog, plan->node->volume_id);
         plan->kind = PLAN_VOLUME;
+        return;
+    }
+    if (target->kind == BOOT_TARGET_SCRIPTS) {
+        plan_scripts(catalog, plan);
         return;
     }
     plan->kind = kinds[target->kind];

@@ -37,6 +37,7 @@ enum plan_kind {
     PLAN_ENTRY,   /* boots `entry` */
     PLAN_NO_NOTE, /* what it is to boot could not be written down: wait */
     PLAN_TELL,    /* that depends on what it is, which it is to say */
+    PLAN_SCRIPTS, /* the operator's own, which may hook its disk */
 };
 
 /* Which rule it is; the order is that of deciding. */
@@ -79,7 +80,8 @@ struct plan_moment {
 struct plan {
     enum plan_kind kind;
     const struct catalog_node *node; /* NULL: those before PLAN_ADOPTED */
-    /* PLAN_PREPARING, _FAILED, _VOLUME; PLAN_ENTRY: that an installer installs onto, else NULL */
+    /* PLAN_PREPARING, _FAILED, _VOLUME; PLAN_ENTRY: that an installer installs onto, else NULL;
+     * PLAN_SCRIPTS: its own, or NULL */
     const struct catalog_volume *volume;
     const struct catalog_entry *entry; /* PLAN_ENTRY */
     struct boot_target target;         /* what was decided; of nodes */
@@ -93,10 +95,11 @@ struct plan {
     struct boot_target menu_default;
 };
 
-/* Is `volume` what the machine's firmware logs in to? */
+/* Is `volume` what the machine's firmware logs in to, or may? */
 static inline bool plan_has_disk(const struct plan *plan)
 {
-    return plan->volume && (plan->kind == PLAN_VOLUME || plan->kind == PLAN_ENTRY);
+    return plan->volume &&
+           (plan->kind == PLAN_VOLUME || plan->kind == PLAN_ENTRY || plan->kind == PLAN_SCRIPTS);
 }
 
 /* The secrets that the machine needs for it, in its script; NULL: none. */

@@ -32,7 +32,7 @@ static int find_target(const struct asked *asked, const char *boot, struct boot_
     return error_set(ret_error, -EINVAL,
                      "answered boot=%.64s, which is no entry (see: nodisk entry list), no volume "
                      "that it may boot, and none of default, volume, local, menu, shell, memtest, "
-                     "off, snapshot:NAME",
+                     "off, scripts, snapshot:NAME",
                      boot);
 }
 

@@ -43,7 +43,8 @@ static const char *parse_boot(const char *value, const struct place *place)
     if (boot_target_parse(value, target) == 0)
         return NULL;
     if (!name_is_object(value))
-        return "must be volume, local, menu, shell, memtest, off, snapshot:NAME, the name of a "
+        return "must be volume, local, menu, shell, memtest, off, scripts, snapshot:NAME, the name "
+               "of a "
                "boot entry, or "
                "volume:NAME";
     *target = (struct boot_target){.kind = BOOT_TARGET_ENTRY};

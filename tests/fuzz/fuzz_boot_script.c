@@ -68,9 +68,11 @@ static void check_end(const struct run *run, enum plan_kind kind, enum ipxe_end 
         abort();
     }
     assert(end != IPXE_GAVE_UP || kind == PLAN_LOCAL); /* who waits goes on by itself */
-    assert((end == IPXE_EXITED) == (kind == PLAN_UNKNOWN));
+    if (kind != PLAN_SCRIPTS)                          /* which leave it when they end well */
+        assert((end == IPXE_EXITED) == (kind == PLAN_UNKNOWN));
     assert(end != IPXE_LOCAL || kind == PLAN_LOCAL);
-    assert(end != IPXE_BOOTED || kind == PLAN_VOLUME || kind == PLAN_MEMTEST || kind == PLAN_ENTRY);
+    assert(end != IPXE_BOOTED || kind == PLAN_VOLUME || kind == PLAN_MEMTEST ||
+           kind == PLAN_ENTRY || kind == PLAN_SCRIPTS);
     assert(!run->ipxe.sanboots || kind == PLAN_VOLUME);
     assert(!run->ipxe.sanhooks || kind == PLAN_VOLUME);
 }
@@ -197,6 +199,10 @@ static void take_target(const struct catalog *catalog, uint8_t choices, struct p
     plan->entry = catalog_entries(catalog, &n);
     if (plan->kind == PLAN_ENTRY && plan->entry->kind == BOOT_ENTRY_INSTALLER)
         plan->volume = catalog_volume_by_id(catalog, 1);
+    if (plan->kind == PLAN_SCRIPTS && choices & 2)
+        plan->volume = catalog_volume_by_id(catalog, 1);
+    if (choices & 4)
+        site->scripts_url = "http://10.0.0.1:8080/scripts/boot.ipxe";
     plan->target.kind = plan->kind == PLAN_SHELL     ? BOOT_TARGET_SHELL
                         : plan->kind == PLAN_MEMTEST ? BOOT_TARGET_MEMTEST
                         : plan->kind == PLAN_OFF     ? BOOT_TARGET_OFF
@@ -217,7 +223,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct run run = {.ipxe.outcome = outcome};
     struct mac_address mac;
     uint8_t kind = wire_get_u8(&r);
-    struct plan plan = {.kind = kind % (PLAN_TELL + 1)};
+    struct plan plan = {.kind = kind % (PLAN_SCRIPTS + 1)};
     wire_get_copy(&r, run.outcomes, sizeof(run.outcomes));
     wire_get_copy(&r, mac.bytes, sizeof(mac.bytes));
     uint16_t port = wire_get_be16(&r);
@@ -244,7 +250,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                              .base_url = "http://10.0.0.1:8080",
                              .system_url = "http://10.0.0.1:8080",
                              .base_iqn = iqn,
-                             .ways = ways_of(kind / (PLAN_TELL + 1))};
+                             .ways = ways_of(kind / (PLAN_SCRIPTS + 1))};
     run.ipxe.mac = mac;
     take_ipv4(&r, &run.ipxe, &site);
     char failed[256] = "", failed_words[BOOT_TARGET_SIZE];

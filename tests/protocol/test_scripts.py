@@ -153,6 +153,22 @@ def test_what_a_node_would_get_is_shown(daemon, scripts):
     assert "there is no node nobody" in daemon.refused("script", "show", "nobody")
 
 
+def test_some_nodes_boot_by_them_if_they_are_told_so(daemon, scripts):
+    chained = f"chain --timeout 30000 {daemon.url}/scripts/{dashed(NODE)}/boot.ipxe "
+    assert chained not in daemon.ok("script", "show", "menu1")
+    daemon.ok("node", "set", "menu1", "--chap", "one-way")
+    daemon.ok("boot", "menu1", "scripts")
+    own = daemon.ok("script", "show", "menu1")
+    assert chained in own and "set password hidden\n" in own and "sanboot" not in own
+    daemon.ok("boot", "menu1", "menu")
+    assert "item --key o scripts " in daemon.ok("script", "show", "menu1")
+    daemon.ok("boot", "menu1", "scripts")
+    for name in ("boot.ipxe", "menu.ipxe"):
+        (scripts / name).unlink()
+    assert "there are no scripts to boot by" in daemon.ok("script", "show", "menu1")
+    assert "scripts" in daemon.cli("entry", "add", "scripts", "--script", scripts / "boot.ipxe.cfg").stderr
+
+
 def test_secrets_are_not_shown(daemon):
     daemon.ok("node", "set", "menu1", "--chap", "mutual")
     own = daemon.ok("script", "show", "menu1")

@@ -388,6 +388,7 @@ static void nodes_boot_by_the_operators_scripts(void **state)
     struct boot_site where = site;
     struct plan plan = plan_of(PLAN_VOLUME);
     where.scripts_url = "http://10.0.0.1/scripts/52-54-00-ab-cd-0f/boot.ipxe";
+    where.boot_by_scripts = true;
     direct_plan = "ffw";
     assert_int_equal(run(&plan, &where, "f", "f"), IPXE_BOOTED);
     assert_string_equal(ipxe.direct_url, where.scripts_url);
@@ -401,6 +402,27 @@ static void nodes_boot_by_the_operators_scripts(void **state)
     assert_int_equal(run(&plan, &where, "f", "w"), IPXE_REPLACED);
     assert_shown("web1 could not boot by http://10.0.0.1/scripts/52-54-00-ab-cd-0f/boot.ipxe");
     assert_true(ipxe.slept > 0);
+}
+
+/* That node alone, also one that has no disk. */
+static void a_node_boots_by_scripts_if_it_is_told_so(void **state)
+{
+    struct boot_site where = site;
+    struct plan plan = plan_of(PLAN_SCRIPTS);
+    assert_int_equal(run(&plan, &where, "f", "w"), IPXE_REPLACED);
+    assert_shown("there are no scripts to boot by");
+    where.scripts_url = "http://10.0.0.1/scripts/52-54-00-ab-cd-0f/boot.ipxe";
+    for (int i = 0; i < 2; i++) {
+        direct_plan = "w";
+        assert_int_equal(run(&plan, &where, "f", "f"), IPXE_BOOTED);
+        assert_string_equal(ipxe.direct_url, where.scripts_url);
+        assert_string_equal(ipxe.initiator, IQN ":web1");
+        plan.volume = NULL;
+    }
+    plan = plan_of(PLAN_VOLUME);
+    direct_plan = "";
+    assert_int_equal(run(&plan, &where, "w", "f"), IPXE_BOOTED);
+    assert_int_equal(ipxe.sanboots, 1);
 }
 
 static void a_disk_that_fails_has_it_ask_for_a_fresh_script(void **state)
@@ -691,6 +713,7 @@ int main(void)
         TEST(one_that_cannot_be_had_says_where_to_look_and_asks_again),
         TEST(the_secrets_are_those_that_are_asked_for_there),
         TEST(nodes_boot_by_the_operators_scripts),
+        TEST(a_node_boots_by_scripts_if_it_is_told_so),
         TEST(a_disk_that_fails_has_it_ask_for_a_fresh_script),
         TEST(a_server_that_is_away_is_waited_for),
         TEST(a_loader_that_comes_back_is_tried_again),

@@ -355,10 +355,94 @@ static void only_a_menu_lets_choose(void **state)
     assert_int_equal(plan_for_mac(off, first_mac, &moment).kind, PLAN_OFF);
 }
 
+/* A node whose disk has a snapshot, which the boot `noted` is to have; and perhaps another node
+ * with the same disk. */
+static struct catalog *make_with_snapshot(enum boot_target_kind target, uint64_t noted, bool shared)
+{
+    static const struct catalog_layer layer = {.id = 1, .path = "/l"};
+    static const struct catalog_snapshot old = {.name = "old", .n_layers = 1, .layers = &layer};
+    const struct catalog_trial trial = {.boot_id = noted, .snapshot = "old"};
+    const struct catalog_overlay overlay = {.n_layers = 1,
+                                            .layers = &layer,
+                                            .n_snapshots = 1,
+                                            .snapshots = &old,
+                                            .trial = noted ? &trial : NULL};
+    struct boot_rules rules = {0};
+    struct catalog *c = catalog_new("iqn.2026-11.lan.example", 1);
+    struct catalog_node node = {.id = 1,
+                                .name = "web1",
+                                .macs = &first_mac,
+                                .n_macs = 1,
+                                .volume_id = VOLUME_ID,
+                                .rules = &rules};
+    rules.slots[BOOT_SLOT_STANDING] = rule(target);
+    if (target == BOOT_TARGET_SNAPSHOT)
+        str_copy(rules.slots[BOOT_SLOT_STANDING].target.name, NAME_MAX_LEN + 1, "old");
+    assert_int_equal(catalog_add_node(c, &node), 0);
+    node = (struct catalog_node){
+        .id = 2, .name = "web2", .macs = &second_mac, .n_macs = 1, .volume_id = VOLUME_ID};
+    assert_int_equal(shared ? catalog_add_node(c, &node) : 0, 0);
+    assert_int_equal(catalog_add_volume(c, &(struct catalog_volume){.id = VOLUME_ID,
+                                                                    .name = "v",
+                                                                    .kind = VOLUME_OVERLAY,
+                                                                    .state = VOLUME_READY,
+                                                                    .overlay = &overlay}),
+                     0);
+    assert_int_equal(catalog_seal(c), 0);
+    return c;
+}
+
+static struct plan plan_with_snapshot(enum boot_target_kind target, uint64_t noted, bool shared,
+                                      const struct plan_moment *moment)
+{
+    cleanup_catalog struct catalog *c = make_with_snapshot(target, noted, shared);
+    return plan_for_mac(c, first_mac, moment);
+}
+
+static void a_snapshot_is_its_disk_once_that_is_noted(void **state)
+{
+    struct plan_moment moment = {.now = 1000, .boot_id = 7};
+    struct plan plan = plan_with_snapshot(BOOT_TARGET_SNAPSHOT, 0, false, &moment);
+    assert_true(plan.kind == PLAN_VOLUME && plan.disk);
+    assert_int_equal(plan.target.kind, BOOT_TARGET_SNAPSHOT);
+    assert_true(plan_with_snapshot(BOOT_TARGET_SNAPSHOT, 6, false, &moment).disk);
+    assert_false(plan_with_snapshot(BOOT_TARGET_SNAPSHOT, 7, false, &moment).disk);
+    assert_true(plan_with_snapshot(BOOT_TARGET_VOLUME, 7, false, &moment).disk); /* thinks again */
+    assert_false(plan_with_snapshot(BOOT_TARGET_VOLUME, 6, false, &moment).disk);
+    assert_false(plan_with_snapshot(BOOT_TARGET_SHELL, 7, false, &moment).disk);
+    plan = plan_with_snapshot(BOOT_TARGET_SNAPSHOT, 0, true, &moment);
+    assert_true(plan.target.kind == BOOT_TARGET_VOLUME && plan.source == PLAN_BY_DISK);
+}
+
+static void a_snapshot_is_chosen_if_it_may_be(void **state)
+{
+    struct plan_moment moment = {
+        .now = 1000, .boot_id = 7, .chosen = {BOOT_TARGET_SNAPSHOT, "old"}};
+    assert_int_equal(plan_with_snapshot(BOOT_TARGET_MENU, 0, false, &moment).kind, PLAN_MENU);
+    moment.may_choose_snapshots = true;
+    struct plan plan = plan_with_snapshot(BOOT_TARGET_MENU, 0, false, &moment);
+    assert_true(plan.kind == PLAN_VOLUME && plan.chosen && plan.disk);
+    assert_int_equal(plan_with_snapshot(BOOT_TARGET_MENU, 0, true, &moment).kind, PLAN_MENU);
+    str_copy(moment.chosen.name, sizeof(moment.chosen.name), "new");
+    assert_int_equal(plan_with_snapshot(BOOT_TARGET_MENU, 0, false, &moment).kind, PLAN_MENU);
+}
+
+static void scripts_have_the_disk_that_is_ready(void **state)
+{
+    struct boot_rules node = {0};
+    node.slots[BOOT_SLOT_STANDING] = rule(BOOT_TARGET_SCRIPTS);
+    cleanup_catalog struct catalog *c = make_ruled(&node, NULL, NULL);
+    struct plan plan = plan_for_mac(c, first_mac, &now);
+    assert_true(plan.kind == PLAN_SCRIPTS && plan.volume && plan_has_disk(&plan));
+    plan.volume = NULL;
+    assert_false(plan_has_disk(&plan));
+}
+
 static void targets_are_written_and_read(void **state)
 {
-    static const char *const texts[] = {"volume", "volume:web1-old", "local", "menu",
-                                        "shell",  "memtest",         "off",   "entry:rescue"};
+    static const char *const texts[] = {
+        "volume",       "volume:web1-old",         "local",  "menu", "shell", "memtest", "off",
+        "entry:rescue", "snapshot:before-upgrade", "scripts"};
     static const char *const wrong[] = {"",      "Volume", "volume:", "volume:a b", "volume:${x}",
                                         "entry", "entry:", "local:x", "entry:\n",   "volume:A",
                                         " local"};
@@ -392,6 +476,9 @@ int main(void)
         TEST(many_rules_are_not_all_shown),
         TEST(what_a_hook_says_comes_first),
         TEST(only_a_menu_lets_choose),
+        TEST(a_snapshot_is_its_disk_once_that_is_noted),
+        TEST(a_snapshot_is_chosen_if_it_may_be),
+        TEST(scripts_have_the_disk_that_is_ready),
         TEST(targets_are_written_and_read),
     };
     return RUN_TESTS(tests);
