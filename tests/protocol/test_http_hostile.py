@@ -76,6 +76,20 @@ def test_nothing_of_a_node_is_told_or_changed(daemon, hostile):
     assert state_of(daemon) == before
 
 
+def test_a_menu_makes_answers_those_of_its_node(daemon, machine):
+    """As nodisk(1) says: what is chosen in a menu, only the machine knows."""
+    wire = Wire(machine)
+    Client(wire, NODE).lease()
+    wire.close()
+    machine.run("ip", "addr", "add", f"{NODE_ADDRESS}/24", "dev", "eth0")
+    answers = f"/install/{DASHED}/inst/preseed.cfg"
+    assert curl(machine, answers) == (200, "d-i password secret\n")
+    daemon.ok("boot", "web1", "volume", "--once")
+    assert curl(machine, answers)[0] == 409
+    daemon.ok("boot", "web1", "menu", "--once")
+    assert curl(machine, answers)[0] == 200
+
+
 def test_nobodys_words_come_into_a_script_or_a_head(daemon, machine):
     """The node itself says what a menu has and does not; neither does it write the heads of answers."""
     wire = Wire(machine)
