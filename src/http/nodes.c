@@ -571,6 +571,8 @@ int node_http_start(const struct node_http_settings *settings, struct node_http 
     if (!http)
         return error_set(ret_error, -ENOMEM, "out of memory");
     http->settings = *settings;
+    str_copy(http->memtest, sizeof(http->memtest), settings->memtest ? settings->memtest : "");
+    http->settings.memtest = settings->memtest ? http->memtest : NULL;
     entry_digests_init(&http->digests);
     int r = open_all(http, settings->listen, settings->n_listen, NULL, ret_error);
     http->n_plain = http->count;

@@ -203,7 +203,7 @@ struct node_http_counters {
     struct counter dropped; /* connections that brought no whole request */
 };
 
-/* settings is copied; what it points to, but for both `listen`, must outlive it. */
+/* settings is copied; what it points to, but for both `listen` and `memtest`, must outlive it. */
 int node_http_start(const struct node_http_settings *settings, struct node_http **ret_http,
                     struct error *ret_error) MUST_CHECK;
 /* NULL: no-op. */

@@ -13,6 +13,7 @@
 
 struct node_http {
     struct node_http_settings settings;
+    char memtest[PATH_MAX]; /* that of the settings, whatever becomes of it */
     struct http_server *servers[2 * NODE_HTTP_MAX_LISTEN];
     struct endpoint endpoints[2 * NODE_HTTP_MAX_LISTEN];
     size_t n_plain, count; /* HTTP, then HTTPS */

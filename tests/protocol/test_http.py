@@ -259,6 +259,23 @@ def test_nothing_but_loaders_is_read(lab, tmp_path):
     assert curl(machine, "/loaders/dir/in.efi")[0] == 404
 
 
+def test_memtest_is_that_of_the_start(lab, machine, wire, tmp_path):
+    """Whatever the configuration says by now."""
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "memtest86+x64.bin").write_text(name)
+    config = f"[boot]\nmemtest = {tmp_path}/%s\n{SUBNET}"
+    daemon = lab.daemon(config % "a")
+    assert daemon.post("/v1/nodes", name="web1", macs=[NODE], address=NODE_ADDRESS).result
+    Client(wire, NODE).lease()
+    machine.run("ip", "addr", "add", f"{NODE_ADDRESS}/24", "dev", "eth0")
+    for now in ("a", "b"):
+        daemon.write_config(config % now)
+        daemon.reload()
+        assert curl(machine, f"/memtest.bin?mac={NODE}") == (200, "a")
+    daemon.wait_line("what [boot] says changes only with a restart")
+
+
 @pytest.mark.parametrize("path, words, status", [
     ("/", [], 404), ("/boot.ipxe", [], 400), ("/boot.ipxe?mac=nonsense", [], 400), ("/up?mac=" + NODE, [], 404),
     ("/boot.ipxe?mac=" + NODE, ["-X", "POST", "-d", ""], 404), ("/v1/nodes", [], 404),
