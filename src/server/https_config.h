@@ -16,12 +16,14 @@ struct https_config {
 };
 
 /*
- * TLS 1.2 and 1.3. Every iPXE up to 2022 takes the server's RSA key itself for the key exchange,
- * and AES-CBC with SHA-1 (src/crypto/mishmash); NORMAL has both, behind what is better.
+ * TLS 1.2 and 1.3. An iPXE before October 2022 has nothing but the key exchange by the server's RSA
+ * key, and AES-CBC with SHA-1 or SHA-256 (its src/crypto/mishmash). Others have better, and choose
+ * that.
  */
 #define HTTPS_CONFIG_DEFAULT                                                                       \
     {                                                                                              \
-        .priorities = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"                                 \
+        .priorities = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:+RSA:"                           \
+                      "+AES-128-CBC:+AES-256-CBC:+SHA1"                                            \
     }
 
 /* As hook_config_take(). */

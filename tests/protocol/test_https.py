@@ -17,6 +17,7 @@ NODE, NODE_ADDRESS = "52:54:00:10:00:01", "10.0.0.11"
 OTHER, OTHER_ADDRESS = "52:54:00:10:00:02", "10.0.0.12"
 #: What iPXE says of itself in option 175 (its include/ipxe/features.h): HTTP, and HTTPS.
 HAS_HTTP, HAS_HTTPS = b"\x13\x01\x01", b"\x14\x01\x01"
+DEFAULT = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:+RSA:+AES-128-CBC:+AES-256-CBC:+SHA1"
 BROWSER = ("-A", "iPXE/1.21.1+")
 
 
@@ -195,7 +196,7 @@ def test_other_priorities(lab, authority):
 
 def test_without_what_old_ipxe_needs(lab, authority):
     """As nodisk.conf(5) says."""
-    lab.daemon(section(authority, "priorities = NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-RSA:-SHA1\n"))
+    lab.daemon(section(authority, f"priorities = {DEFAULT}:-RSA:-SHA1\n"))
     machine, url = lab.client("10.0.0.50/24"), script_url(NODE, "https")
     assert curl(machine, authority, url, "--tls-max", "1.2", "--ciphers", "AES128-SHA@SECLEVEL=0")[0] == 0
     assert curl(machine, authority, url, "--tls-max", "1.2", "--ciphers", "ECDHE-RSA-AES128-SHA@SECLEVEL=0")[0] == 0
