@@ -164,10 +164,12 @@ def test_a_bridge_that_cannot_be_made_is_done_without(tmp_path: Path) -> None:
 def test_the_daemon_has_a_place_for_what_it_knows(tmp_path: Path) -> None:
     """Without it, iscsiadm of Debian 13 logs in to nothing."""
     programs = {name: f'echo "{name} $*" >>{tmp_path}/log' for name in ("mkdir", "mount", "cp", "mknod", "chroot")}
+    programs["chroot"] += f'; echo "in $PATH" >>{tmp_path}/log'
     functions(tmp_path, {**programs, "unshare": 'shift; exec "$@"'}, "start_iscsid")
     ran = (tmp_path / "log").read_text().splitlines()
     root = f"{tmp_path}/run/nodisk/iscsid"
     assert ran.index(f"mkdir -p /var/lib/iscsi {root}/var/lib/iscsi") < ran.index(f"chroot {root} @iscsid")
+    assert ran[-1].startswith("in ") and ran[-1].endswith(":/sbin"), "where it is in there, also if /sbin is not in PATH"
 
 
 @pytest.mark.parametrize(("cards", "name", "bonded"), [
