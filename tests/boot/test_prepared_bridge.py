@@ -1,6 +1,7 @@
 """A prepared Debian whose boot card is below a bridge or a bond, as a hypervisor's is, and its root on the other
 side of it: nothing that the running system does there takes the disk away, and guests reach the network. Nor does
-whoever configured that bridge before: ifupdown2 as Proxmox has it, NetworkManager, systemd-networkd."""
+whoever configured that bridge before: ifupdown2 as Proxmox has it, NetworkManager, systemd-networkd. The same
+where dracut makes the initramfs."""
 
 import shutil
 import time
@@ -15,7 +16,7 @@ from test_vlan import VLAN, add_machine
 
 from lab.nodisk import Nodisk
 from lab.peers import Node
-from lab.prepared import SYSTEMD, make_image, plain_tar, prepare, unpack
+from lab.prepared import DRACUT, SYSTEMD, make_image, plain_tar, prepare, unpack
 from lab.process import wait_until
 from lab.qemu import Machine
 
@@ -117,6 +118,8 @@ MANAGERS = {
     "NetworkManager": Manager((*OTHERS, "network-manager"), by_network_manager,
                               "systemctl restart NetworkManager; nmcli connection reload; nmcli networking off; "
                               "nmcli networking on; nmcli connection up port"),
+    # whose initramfs another program makes
+    "dracut": Manager(DRACUT, by_ifupdown, "systemctl restart networking NetworkManager", ()),
 }
 
 
@@ -153,7 +156,8 @@ class Way:
 
 WAYS = [Way("bios", bridge="vmbr0"), Way("uefi", bond="bond0", cards=2),
         Way("bios", bridge="br0", bond="bond0", cards=2, by="NetworkManager"),
-        Way("bios", bridge="vmbr0", by="ifupdown2", vlan=VLAN), Way("uefi", bridge="br0", by="networkd")]
+        Way("bios", bridge="vmbr0", by="ifupdown2", vlan=VLAN), Way("uefi", bridge="br0", by="networkd"),
+        Way("bios", bridge="vmbr0", by="dracut", vlan=VLAN), Way("uefi", bridge="br0", bond="bond0", cards=2, by="dracut")]
 
 
 @pytest.fixture(params=WAYS, ids=str)
