@@ -101,6 +101,12 @@ char *cli_absolute_path(const char *path)
     return absolute;
 }
 
+char *cli_file_or_url(const char *file)
+{
+    bool is_url = str_has_prefix(file, "http://") || str_has_prefix(file, "https://");
+    return is_url ? strdup(file) : cli_absolute_path(file);
+}
+
 bool cli_parse_time(const char *text, uint64_t max, uint64_t *ret_milliseconds)
 {
     static const struct {

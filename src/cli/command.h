@@ -40,6 +40,8 @@ int cli_show(const struct cli *cli, const char *path, void (*print)(const json_t
 char *cli_path(const char *collection, const char *name);
 /* Relative to where we are -> absolute; free() it. NULL (told) if it cannot be. */
 char *cli_absolute_path(const char *path);
+/* The same of a file; a URL (http, https) stays as it is. */
+char *cli_file_or_url(const char *file);
 
 /* "500ms", "5s", "5", "15m", "2h" -> milliseconds. False: it is none, or more than max. */
 bool cli_parse_time(const char *text, uint64_t max, uint64_t *ret_milliseconds);

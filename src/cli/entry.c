@@ -1,11 +1,11 @@
-/* nodisk entry add | list | show | remove */
+/* nodisk entry add | list | show | fetch | remove */
 #include "cli/command.h"
 #include "core/answer.h"
 #include "ipxe/variables.h"
 
 static const struct cli_option add_options[] = {
-    {"kernel", "FILE", "of a live system: its kernel"},
-    {"initrd", "FILE", "and its initramfs; several in their order", true},
+    {"kernel", "FILE|URL", "of a live system: its kernel"},
+    {"initrd", "FILE|URL", "and its initramfs; several in their order", true},
     {"args", "TEXT", "and what the kernel is told"},
     {"kernel-sha256", "HEX", "which checksum it must have"},
     {"initrd-sha256", "HEX", "likewise each initrd, in their order", true},
@@ -22,7 +22,7 @@ static int put_file(const struct args *args, const char *option, json_t *body)
     const char *value = args_value(args, option);
     if (!value)
         return CLI_OK;
-    cleanup_free char *path = cli_absolute_path(value);
+    cleanup_free char *path = cli_file_or_url(value);
     if (!path)
         return CLI_FAILED;
     json_object_set_new(body, option, json_string(path));
@@ -36,7 +36,7 @@ static int put_initrds(const struct args *args, json_t *body)
     int r = CLI_OK;
     json_array_foreach(texts, i, text)
     {
-        cleanup_free char *path = cli_absolute_path(json_string_value(text));
+        cleanup_free char *path = cli_file_or_url(json_string_value(text));
         if (!path)
             r = CLI_FAILED;
         else
@@ -119,7 +119,9 @@ static int add(const struct cli *cli, const struct args *args)
         json_object_set_new(body, "arguments", json_string(args_value(args, "args")));
     if (args_given(args, "title"))
         json_object_set_new(body, "title", json_string(args_value(args, "title")));
-    r = cli_ask(cli, "POST", "/v1/boot-entries", body, NULL, &json);
+    struct cli_job job = {.interrupted = "nothing was added"};
+    snprintf(job.what, sizeof(job.what), "adding %.64s", args->words[0]);
+    r = cli_ask(cli, "POST", "/v1/boot-entries", body, &job, &json);
     if (r != CLI_OK)
         return r;
     return cli_done(cli, json, "entry %s is there; have it booted: nodisk boot NODE %s%s\n",
@@ -161,6 +163,19 @@ static void print_digests(const json_t *entry)
     }
 }
 
+static void print_urls(const json_t *entry)
+{
+    json_t *url;
+    size_t i;
+    if (json_is_string(json_object_get(entry, "kernel_url")))
+        print_field("kernel is from", print_text(entry, "kernel_url"));
+    json_array_foreach(json_object_get(entry, "initrd_urls"), i, url)
+    {
+        if (json_is_string(url))
+            print_field("initrd is from", json_string_value(url));
+    }
+}
+
 static void print_answer(const json_t *entry)
 {
     const char *name;
@@ -186,6 +201,7 @@ static void print_entry(const json_t *entry)
     if (live) {
         print_field("initrds", initrds);
         print_field("arguments", print_text(entry, "arguments"));
+        print_urls(entry);
         print_digests(entry);
     }
     if (json_object_get(entry, "answer"))
@@ -197,6 +213,18 @@ static int show(const struct cli *cli, const struct args *args)
 {
     cleanup_free char *path = cli_path("/v1/boot-entries", args->words[0]);
     return cli_show(cli, path, print_entry);
+}
+
+static int fetch(const struct cli *cli, const struct args *args)
+{
+    json_t *json;
+    struct cli_job job = {.interrupted = "the entry has the files that it had"};
+    snprintf(job.what, sizeof(job.what), "fetching %.64s", args->words[0]);
+    int r = cli_ask(cli, "POST", "/v1/boot-entry-fetches",
+                    json_pack("{s:s}", "entry", args->words[0]), &job, &json);
+    if (r != CLI_OK)
+        return r;
+    return cli_done(cli, json, "entry %s has what its URLs have now\n", args->words[0]);
 }
 
 static int remove_entry(const struct cli *cli, const struct args *args)
@@ -236,7 +264,8 @@ static const struct cli_verb verbs[] = {
      ARRAY_SIZE(add_options),
      "A live system is a kernel and initramfs that nodes fetch over HTTP; an installer has a\n"
      "template of answers beside that, and installs onto the node's own volume; a script is run\n"
-     "by their iPXE. The files stay where they are, and are read when a node boots.\n"
+     "by their iPXE. The files stay where they are, and are read when a node boots; those that\n"
+     "are a URL are fetched now, and kept.\n"
      "\n"
      "  nodisk entry add rescue --kernel /srv/rescue/vmlinuz --initrd /srv/rescue/initrd.img \\\n"
      "      --args \"console=ttyS0 toram\" --title \"Rescue system\"\n"
@@ -249,6 +278,7 @@ static const struct cli_verb verbs[] = {
     {"variables", "", 0, "What templates of answers can have put in", NULL, 0, NULL,
      list_variables},
     {"show", "NAME", 1, "One entry", NULL, 0, NULL, show},
+    {"fetch", "NAME", 1, "Fetches its files anew that come from URLs", NULL, 0, NULL, fetch},
     {"remove", "NAME", 1, "Forgets an entry that no rule names", NULL, 0, NULL, remove_entry},
 };
 

@@ -23,6 +23,22 @@ static void put_digests(json_t *json, const struct catalog_entry *entry)
     json_object_set_new(json, "initrd_sha256", initrds);
 }
 
+/* null: it is read where it is. */
+static json_t *url_to_json(const struct catalog_entry *entry, size_t i)
+{
+    bool none = !entry->urls || !entry->urls[i][0];
+    return none ? json_null() : json_string(entry->urls[i]);
+}
+
+static void put_urls(json_t *json, const struct catalog_entry *entry)
+{
+    json_t *initrds = json_array();
+    for (size_t i = 0; i < entry->n_initrds; i++)
+        json_array_append_new(initrds, url_to_json(entry, i + 1));
+    json_object_set_new(json, "kernel_url", url_to_json(entry, 0));
+    json_object_set_new(json, "initrd_urls", initrds);
+}
+
 static void put_answer(json_t *json, const struct catalog_entry *entry)
 {
     if (entry->kind != BOOT_ENTRY_INSTALLER)
@@ -46,6 +62,7 @@ static json_t *entry_to_json(const struct catalog_entry *entry)
                              entry->file, "arguments", entry->arguments, "initrds", initrds,
                              "created_at", (json_int_t)entry->created_at);
     put_digests(json, entry);
+    put_urls(json, entry);
     put_answer(json, entry);
     return json;
 }
@@ -118,6 +135,31 @@ static const char *const *list_digests(struct body *body, const struct body_boot
     return list;
 }
 
+static bool is_url(const char *file)
+{
+    return str_has_prefix(file, "http://") || str_has_prefix(file, "https://");
+}
+
+/* Of the files that are URLs; NULL: none is, or no memory (then ret_error says so). */
+static const char *const *list_urls(struct body *body, const struct body_boot_entry *fields,
+                                    struct error *ret_error)
+{
+    bool any = fields->kernel.given && is_url(fields->kernel.text);
+    for (size_t i = 0; i < fields->initrds.count; i++)
+        any |= is_url(fields->initrds.items[i]);
+    if (!any)
+        return NULL;
+    const char **list = arena_alloc(&body->arena, (fields->initrds.count + 1) * sizeof(*list));
+    if (!list) {
+        error_set(ret_error, -ENOMEM, "out of memory");
+        return NULL;
+    }
+    list[0] = is_url(fields->kernel.text) ? fields->kernel.text : "";
+    for (size_t i = 0; i < fields->initrds.count; i++)
+        list[i + 1] = is_url(fields->initrds.items[i]) ? fields->initrds.items[i] : "";
+    return list;
+}
+
 static int fill_entry(struct body *body, const struct body_boot_entry *fields,
                       struct registry_boot_entry *ret_entry, struct error *ret_error)
 {
@@ -135,6 +177,9 @@ static int fill_entry(struct body *body, const struct body_boot_entry *fields,
         .variables = call_labels(body, &fields->variables),
         .n_variables = fields->variables.count,
     };
+    if (ret_error->code < 0)
+        return ret_error->code;
+    ret_entry->urls = list_urls(body, fields, ret_error);
     if (ret_error->code < 0)
         return ret_error->code;
     if (!ret_entry->variables)
@@ -158,11 +203,26 @@ static int check_digests(const struct registry_boot_entry *entry, struct error *
     return r;
 }
 
+/* With files that have to be fetched, a job. */
+static int add_entry(struct call *call, const struct registry_boot_entry *entry,
+                     struct storage_job **ret_job, struct error *ret_error)
+{
+    const struct admin_settings *settings = &call->admin->settings;
+    int r = registry_boot_entry_check(entry, ret_error);
+    if (r >= 0)
+        r = check_digests(entry, ret_error);
+    if (r < 0)
+        return r;
+    return entry->urls ? storage_entry_add(settings->storage, entry, ret_job, ret_error)
+                       : registry_boot_entry_add(settings->registry, entry, ret_error);
+}
+
 void admin_add_boot_entry(struct call *call)
 {
     cleanup_body struct body body = {0};
     struct body_boot_entry fields;
     struct registry_boot_entry entry;
+    struct storage_job *job = NULL;
     struct error error;
     size_t size;
     const char *data = http_body(call->request, &size);
@@ -170,15 +230,28 @@ void admin_add_boot_entry(struct call *call)
     if (r >= 0)
         r = fill_entry(&body, &fields, &entry, &error);
     if (r >= 0)
-        r = registry_boot_entry_check(&entry, &error);
-    if (r >= 0)
-        r = check_digests(&entry, &error);
-    if (r >= 0)
-        r = registry_boot_entry_add(call->admin->settings.registry, &entry, &error);
+        r = add_entry(call, &entry, &job, &error);
     if (r < 0)
         call_reply_error(call, &error);
     else
-        call_reply_job(call, NULL, fields.name.text, entry_result);
+        call_reply_job(call, job, fields.name.text, entry_result);
+}
+
+void admin_fetch_boot_entry(struct call *call)
+{
+    cleanup_body struct body body = {0};
+    struct body_text name;
+    struct storage_job *job;
+    struct error error;
+    size_t size;
+    const char *data = http_body(call->request, &size);
+    int r = body_read_fetch(data, size, &body, &name, &error);
+    if (r >= 0)
+        r = storage_entry_fetch(call->admin->settings.storage, name.text, &job, &error);
+    if (r < 0)
+        call_reply_error(call, &error);
+    else
+        call_reply_job(call, job, name.text, entry_result);
 }
 
 void admin_remove_boot_entry(struct call *call)
@@ -186,6 +259,8 @@ void admin_remove_boot_entry(struct call *call)
     struct error error;
     if (registry_boot_entry_remove(call->admin->settings.registry, call->name, &error) < 0)
         call_reply_error(call, &error);
-    else
+    else {
+        storage_entries_clean(call->admin->settings.storage);
         call_reply(call, 200, json_pack("{s:s}", "removed", call->name));
+    }
 }

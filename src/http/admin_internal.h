@@ -147,6 +147,7 @@ void admin_list_boot_entries(struct call *call);
 void admin_add_boot_entry(struct call *call);
 void admin_show_boot_entry(struct call *call);
 void admin_remove_boot_entry(struct call *call);
+void admin_fetch_boot_entry(struct call *call);
 
 void admin_list_leases(struct call *call);
 void admin_release_lease(struct call *call);

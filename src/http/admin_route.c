@@ -50,6 +50,7 @@ static const struct route routes[] = {
     {"POST", "/v1/boot-entries", admin_add_boot_entry},
     {"GET", "/v1/boot-entries/*", admin_show_boot_entry},
     {"DELETE", "/v1/boot-entries/*", admin_remove_boot_entry},
+    {"POST", "/v1/boot-entry-fetches", admin_fetch_boot_entry},
     {"GET", "/v1/leases", admin_list_leases},
     {"DELETE", "/v1/leases/*", admin_release_lease},
     {"GET", "/v1/dhcp-exports/*", admin_export_dhcp},

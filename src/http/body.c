@@ -555,6 +555,14 @@ int body_read_boot_entry(const char *data, size_t size, struct body *body,
     return check_boot_entry(ret_entry, ret_error);
 }
 
+int body_read_fetch(const char *data, size_t size, struct body *body, struct body_text *ret_entry,
+                    struct error *ret_error)
+{
+    static const struct field fields[] = {{"entry", FIELD_TEXT, 0, .required = true}};
+    *ret_entry = (struct body_text){0};
+    return read_body(data, size, body, fields, ARRAY_SIZE(fields), ret_entry, ret_error);
+}
+
 int body_read_attachment(const char *data, size_t size, struct body *body,
                          struct body_attachment *ret_attachment, struct error *ret_error)
 {

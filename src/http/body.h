@@ -176,6 +176,9 @@ struct body_boot_entry {
 };
 int body_read_boot_entry(const char *data, size_t size, struct body *body,
                          struct body_boot_entry *ret_entry, struct error *ret_error) MUST_CHECK;
+/* The name of the entry whose files are fetched again. */
+int body_read_fetch(const char *data, size_t size, struct body *body, struct body_text *ret_entry,
+                    struct error *ret_error) MUST_CHECK;
 
 struct body_change {
     struct body_text volume, change, snapshot, image;

@@ -89,7 +89,7 @@ static int add(struct db *db, struct operation *operation, struct error *ret_err
                       "INSERT INTO boot_entries (name, title, kind, file, arguments, created_at)"
                       " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
                       DB_VALUES(db_text(e->name), db_text(e->title), db_text(stored_kind(e->kind)),
-                                db_text(e->file), db_text(e->arguments),
+                                db_text(path_to_store(db, e->file)), db_text(e->arguments),
                                 db_int((int64_t)clock_wall_usec())),
                       ret_error);
     if (r == 0)
@@ -100,7 +100,8 @@ static int add(struct db *db, struct operation *operation, struct error *ret_err
         r = db_change(db,
                       "INSERT INTO boot_entry_initrds (entry_id, position, file)"
                       " SELECT id, ?, ? FROM boot_entries WHERE name = ?",
-                      DB_VALUES(db_int((int64_t)i), db_text(e->initrds[i]), db_text(e->name)),
+                      DB_VALUES(db_int((int64_t)i), db_text(path_to_store(db, e->initrds[i])),
+                                db_text(e->name)),
                       ret_error);
     return r < 0 ? r : installer_add(db, e, ret_error);
 }
@@ -112,6 +113,50 @@ int registry_boot_entry_add(struct registry *registry, const struct registry_boo
                                 .entry = entry};
     int r = check(entry, ret_error);
     return r < 0 ? r : operation_run(registry, &o.operation, ret_error);
+}
+
+static int renew_kernel(struct db *db, const struct registry_boot_entry *e, struct error *ret_error)
+{
+    return db_change(
+        db,
+        "UPDATE boot_entries SET file = ? WHERE name = ? AND id IN"
+        " (SELECT entry_id FROM boot_entry_urls WHERE position = -1 AND url = ?)",
+        DB_VALUES(db_text(path_to_store(db, e->file)), db_text(e->name), db_text(e->urls[0])),
+        ret_error);
+}
+
+static int renew_initrd(struct db *db, const struct registry_boot_entry *e, size_t i,
+                        struct error *ret_error)
+{
+    return db_change(db,
+                     "UPDATE boot_entry_initrds SET file = ? WHERE position = ? AND entry_id IN"
+                     " (SELECT e.id FROM boot_entries e JOIN boot_entry_urls u ON u.entry_id = e.id"
+                     "  WHERE e.name = ? AND u.position = ? AND u.url = ?)",
+                     DB_VALUES(db_text(path_to_store(db, e->initrds[i])), db_int((int64_t)i),
+                               db_text(e->name), db_int((int64_t)i), db_text(e->urls[i + 1])),
+                     ret_error);
+}
+
+static int renew(struct db *db, struct operation *operation, struct error *ret_error)
+{
+    const struct registry_boot_entry *e =
+        container_of(operation, struct entry_operation, operation)->entry;
+    int r = e->urls[0][0] ? renew_kernel(db, e, ret_error) : 1;
+    for (size_t i = 0; r > 0 && i < e->n_initrds; i++)
+        r = e->urls[i + 1][0] ? renew_initrd(db, e, i, ret_error) : 1;
+    if (r == 0)
+        return error_set(ret_error, -EBUSY,
+                         "the entry '%s' was removed or made anew meanwhile; nothing was changed",
+                         e->name);
+    return r < 0 ? r : 0;
+}
+
+int registry_boot_entry_renew(struct registry *registry, const struct registry_boot_entry *entry,
+                              struct error *ret_error)
+{
+    struct entry_operation o = {.operation = {.apply = renew, .changes_catalog = true},
+                                .entry = entry};
+    return operation_run(registry, &o.operation, ret_error);
 }
 
 /* Whom it would leave without what they are to boot. */
@@ -177,7 +222,8 @@ static int read_initrds(struct db *db, struct arena *arena, struct catalog_entry
         return ret_error->code;
     int r;
     while ((r = db_next(db, rows, ret_error)) > 0) {
-        char *file = arena_strdup(arena, db_column_text(rows, 0));
+        char path[PATH_MAX];
+        char *file = arena_strdup(arena, path_from_store(db, db_column_text(rows, 0), path));
         if (!list || !file || entry->n_initrds == REGISTRY_MAX_INITRDS) {
             db_end(rows);
             return list && file ? damaged(db, entry->name, ret_error)
@@ -192,11 +238,12 @@ static int read_initrds(struct db *db, struct arena *arena, struct catalog_entry
 static int read_entry(struct db *db, sqlite3_stmt *row, struct arena *arena,
                       struct catalog *catalog, struct error *ret_error)
 {
+    char path[PATH_MAX];
     struct catalog_entry entry = {
         .id = (uint64_t)sqlite3_column_int64(row, 0),
         .name = db_column_text(row, 1),
         .title = db_column_text(row, 2),
-        .file = db_column_text(row, 4),
+        .file = path_from_store(db, db_column_text(row, 4), path),
         .arguments = db_column_text(row, 5),
         .created_at = (uint64_t)sqlite3_column_int64(row, 6),
     };

@@ -320,6 +320,8 @@ int catalog_add_entry(struct catalog *c, const struct catalog_entry *entry)
         return -ENOMEM;
     if (entry->sha256 && !copy_texts(&c->arena, entry->sha256, entry->n_initrds + 1, &copy.sha256))
         return -ENOMEM;
+    if (entry->urls && !copy_texts(&c->arena, entry->urls, entry->n_initrds + 1, &copy.urls))
+        return -ENOMEM;
     struct catalog_entry *place =
         array_append((void **)&c->entries, &c->n_entries, &c->entries_room, sizeof(*place));
     if (!place)

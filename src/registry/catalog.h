@@ -153,6 +153,9 @@ struct catalog_entry {
     /* Which SHA-256 they must have, hexadecimal: the kernel, then the initrds; "": any. NULL: all
      * may have any; else n_initrds + 1. */
     const char *const *sha256;
+    /* Where those come from that were fetched, likewise; "": they are read where they are. NULL:
+     * all are. */
+    const char *const *urls;
     /* of an installer: */
     enum answer_format format;
     const char *answer; /* the template of its answer file; else NULL */

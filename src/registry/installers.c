@@ -1,6 +1,7 @@
 /*
- * What boot entries have beside their files: which digests those must have, and of installers, the
- * answer file and its variables; and what becomes of a node that was installed.
+ * What boot entries have beside their files: which digests those must have, where they were fetched
+ * from, and of installers, the answer file and its variables; and what becomes of a node that was
+ * installed.
  */
 #include "registry/operation.h"
 
@@ -26,6 +27,39 @@ static int check_digests(const struct registry_boot_entry *e, struct error *ret_
     return 0;
 }
 
+static bool is_graphic(const char *text)
+{
+    while (*text > ' ' && *text < 0x7f)
+        text++;
+    return !*text;
+}
+
+/* A password in it would be shown to everybody who may list entries. */
+static int check_url(const char *url, struct error *ret_error)
+{
+    bool https = str_has_prefix(url, "https://");
+    const char *host = url + strlen(https ? "https://" : "http://");
+    if ((!https && !str_has_prefix(url, "http://")) || !is_graphic(url) ||
+        strlen(url) > REGISTRY_MAX_URL || !*host || *host == '/')
+        return error_set(ret_error, -EINVAL,
+                         "'%.100s' is no URL: it looks like http://mirror/path/file, without "
+                         "blanks, and has at most %d characters",
+                         url, REGISTRY_MAX_URL);
+    if (memchr(host, '@', strcspn(host, "/?#")))
+        return error_set(ret_error, -EINVAL,
+                         "the URL has a user or a password, which would be shown to others; fetch "
+                         "the file yourself");
+    return 0;
+}
+
+static int check_urls(const struct registry_boot_entry *e, struct error *ret_error)
+{
+    int r = 0;
+    for (size_t i = 0; r >= 0 && e->urls && i <= e->n_initrds; i++)
+        r = e->urls[i][0] ? check_url(e->urls[i], ret_error) : 0;
+    return r;
+}
+
 static int check_variable(const struct catalog_label *variable, struct error *ret_error)
 {
     if (!answer_name_is_valid(variable->key))
@@ -48,6 +82,8 @@ int installer_check(const struct registry_boot_entry *e, struct error *ret_error
         return error_set(ret_error, -EINVAL, "an entry has at most %d variables",
                          REGISTRY_MAX_ENTRY_VARIABLES);
     int r = check_digests(e, ret_error);
+    if (r >= 0)
+        r = check_urls(e, ret_error);
     for (size_t i = 0; r >= 0 && i < e->n_variables; i++)
         r = check_variable(&e->variables[i], ret_error);
     return r;
@@ -85,6 +121,16 @@ static int add_digest(struct db *db, const struct registry_boot_entry *e, size_t
                      ret_error);
 }
 
+static int add_url(struct db *db, const struct registry_boot_entry *e, size_t i,
+                   struct error *ret_error)
+{
+    return db_change(db,
+                     "INSERT INTO boot_entry_urls (entry_id, position, url)"
+                     " SELECT id, ?, ? FROM boot_entries WHERE name = ?",
+                     DB_VALUES(db_int((int64_t)i - 1), db_text(e->urls[i]), db_text(e->name)),
+                     ret_error);
+}
+
 int installer_add(struct db *db, const struct registry_boot_entry *e, struct error *ret_error)
 {
     int r = e->kind == BOOT_ENTRY_INSTALLER ? add_answer(db, e, ret_error) : 0;
@@ -92,6 +138,8 @@ int installer_add(struct db *db, const struct registry_boot_entry *e, struct err
         r = add_variable(db, e, &e->variables[i], ret_error);
     for (size_t i = 0; r >= 0 && e->sha256 && i <= e->n_initrds; i++)
         r = e->sha256[i][0] ? add_digest(db, e, i, ret_error) : 0;
+    for (size_t i = 0; r >= 0 && e->urls && i <= e->n_initrds; i++)
+        r = e->urls[i][0] ? add_url(db, e, i, ret_error) : 0;
     return r < 0 ? r : 0;
 }
 
@@ -143,25 +191,43 @@ static int take_variable(struct db *db, sqlite3_stmt *row, struct arena *arena,
     return 0;
 }
 
-static int take_digest(struct db *db, sqlite3_stmt *row, struct arena *arena,
-                       struct catalog_entry *entry, struct error *ret_error)
+/* Puts what a row (position, text) says into a list of one text for each file: the kernel, then the
+ * initrds. */
+static int take_text(struct db *db, sqlite3_stmt *row, struct arena *arena,
+                     const struct catalog_entry *entry, const char *const **texts,
+                     struct error *ret_error)
 {
     int64_t position = sqlite3_column_int64(row, 0);
-    const char *text = db_column_text(row, 1);
-    if (position < -1 || position >= (int64_t)entry->n_initrds || !is_sha256(text))
+    if (position < -1 || position >= (int64_t)entry->n_initrds)
         return damaged(db, entry, ret_error);
-    const char **list = (const char **)entry->sha256;
+    const char **list = (const char **)*texts;
     if (!list) {
         list = arena_alloc(arena, (entry->n_initrds + 1) * sizeof(*list));
         for (size_t i = 0; list && i <= entry->n_initrds; i++)
             list[i] = "";
-        entry->sha256 = list;
+        *texts = list;
     }
-    const char *copy = arena_strdup(arena, text);
+    const char *copy = arena_strdup(arena, db_column_text(row, 1));
     if (!list || !copy)
         return out_of_memory(ret_error);
     list[position + 1] = copy;
     return 0;
+}
+
+static int take_digest(struct db *db, sqlite3_stmt *row, struct arena *arena,
+                       struct catalog_entry *entry, struct error *ret_error)
+{
+    return is_sha256(db_column_text(row, 1))
+               ? take_text(db, row, arena, entry, &entry->sha256, ret_error)
+               : damaged(db, entry, ret_error);
+}
+
+static int take_url(struct db *db, sqlite3_stmt *row, struct arena *arena,
+                    struct catalog_entry *entry, struct error *ret_error)
+{
+    return check_url(db_column_text(row, 1), ret_error) >= 0
+               ? take_text(db, row, arena, entry, &entry->urls, ret_error)
+               : damaged(db, entry, ret_error);
 }
 
 typedef int take_row(struct db *db, sqlite3_stmt *row, struct arena *arena,
@@ -195,6 +261,7 @@ int installer_read(struct db *db, struct arena *arena, struct catalog_entry *ent
         {"SELECT name, value FROM boot_entry_variables WHERE entry_id = ? ORDER BY name",
          take_variable},
         {"SELECT position, sha256 FROM boot_entry_digests WHERE entry_id = ?", take_digest},
+        {"SELECT position, url FROM boot_entry_urls WHERE entry_id = ?", take_url},
     };
     int r = 0;
     for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(parts); i++)

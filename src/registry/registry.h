@@ -113,6 +113,7 @@ int registry_boot_claim(struct registry *registry, const struct registry_claim *
 
 #define REGISTRY_MAX_INITRDS         8
 #define REGISTRY_MAX_ENTRY_ARGUMENTS 1500
+#define REGISTRY_MAX_URL             1000 /* characters */
 #define REGISTRY_MAX_ENTRY_TITLE     60
 #define REGISTRY_MAX_ENTRY_VARIABLES 64
 
@@ -125,6 +126,7 @@ struct registry_boot_entry {
     const char *const *initrds;
     size_t n_initrds;
     const char *const *sha256; /* as in struct catalog_entry */
+    const char *const *urls;   /* likewise */
     /* of an installer: */
     enum answer_format format;
     const char *answer; /* it must be readable */
@@ -144,6 +146,10 @@ int registry_boot_entry_add(struct registry *registry, const struct registry_boo
 int registry_boot_installed(struct registry *registry, uint64_t node_id, const char *entry,
                             bool by_policy, struct registry_reply *reply) MUST_CHECK;
 /* -EBUSY: a rule names it. */
+/* Gives an entry that is there the files that were fetched anew. -ENOENT; -EBUSY: it is another one
+ * by now, whose files have other URLs. */
+int registry_boot_entry_renew(struct registry *registry, const struct registry_boot_entry *entry,
+                              struct error *ret_error) MUST_CHECK;
 int registry_boot_entry_remove(struct registry *registry, const char *name,
                                struct error *ret_error) MUST_CHECK;
 

@@ -386,6 +386,15 @@ static const char version_trials[] =
     "  kept TEXT"
     ") STRICT;";
 
+/* Where an entry's files were fetched from. position: as of digests. */
+static const char version_entry_urls[] =
+    "CREATE TABLE boot_entry_urls ("
+    "  entry_id INTEGER NOT NULL REFERENCES boot_entries(id) ON DELETE CASCADE,"
+    "  position INTEGER NOT NULL,"
+    "  url TEXT NOT NULL,"
+    "  PRIMARY KEY (entry_id, position)"
+    ") STRICT, WITHOUT ROWID;";
+
 /* migrations[n] brings version n to version n + 1. What was released never changes here. */
 static const char *const migrations[] = {
     version_1,          version_attachments,   version_chap,           version_thick,
@@ -393,6 +402,7 @@ static const char *const migrations[] = {
     version_layers,     version_wake,          version_options,        version_pending,
     version_boot_ways,  version_sources,       version_node_paths,     version_node_bmc,
     version_boot_rules, version_installers,    version_boot_after,     version_trials,
+    version_entry_urls,
 };
 
 static int check_whole(struct db *db, struct error *ret_error)

@@ -133,5 +133,6 @@ int leftovers_clear(struct storage *storage, struct error *ret_error)
         return r;
     clear_stray(storage->volumes);
     clear_stray_images(storage->images);
+    storage_entries_clean(storage);
     return 0;
 }

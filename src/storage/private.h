@@ -14,9 +14,11 @@ struct storage {
     char layers[PATH_MAX];
     char images[PATH_MAX];
     char volumes[PATH_MAX];
-    pthread_mutex_t lock; /* protects n_copying */
+    char entries[PATH_MAX];
+    pthread_mutex_t lock; /* protects n_copying, n_fetching and what `entries` has */
     pthread_cond_t slot;  /* a copy has ended */
     unsigned n_copying;
+    unsigned n_fetching;
     struct tidy tidy;
 };
 

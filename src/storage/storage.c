@@ -32,6 +32,8 @@ int storage_open(const struct storage_settings *settings, struct storage **ret_s
     if (r >= 0)
         r = make_directory(settings->directory, "layers", storage->layers, ret_error);
     if (r >= 0)
+        r = make_directory(settings->directory, "entries", storage->entries, ret_error);
+    if (r >= 0)
         r = leftovers_clear(storage, ret_error);
     if (r < 0) {
         storage_close(storage);

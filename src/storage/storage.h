@@ -2,7 +2,8 @@
  * The files behind images and volumes: imports, copies, removal, and what a killed daemon left.
  *
  * All of it happens under the state directory: `images/NAME/VERSION.raw` (read-only once it is
- * complete; VERSION.boot beside it is boot_file.h's) and `volumes/NAME.raw`. The registry says what
+ * complete; VERSION.boot beside it is boot_file.h's), `volumes/NAME.raw` and `entries/SHA-256`
+ * (entry.c). The registry says what
  * is there: each file is announced in it before its first byte (state creating or importing), is
  * written under `.tmp`, made durable, renamed, and only then declared ready. What is found
  * announced but not ready at start is removed.
@@ -116,6 +117,19 @@ int storage_image_warm(struct storage *storage, const char *name, uint32_t versi
 /* version 0: all of them. */
 int storage_image_remove(struct storage *storage, const char *name, uint32_t version,
                          struct error *ret_error) MUST_CHECK;
+
+/* --- files of boot entries that come from other servers (`entries/SHA-256`) --- */
+
+/* A job that fetches the files of a new entry that have a URL, which stand for the `file` and
+ * initrds, checks them and adds it. -EBADMSG: one has another checksum than it must have. */
+int storage_entry_add(struct storage *storage, const struct registry_boot_entry *entry,
+                      struct storage_job **ret_job, struct error *ret_error) MUST_CHECK;
+/* A job that fetches them again; until all are there, the entry has those that it had. -EINVAL: it
+ * has none from a URL. */
+int storage_entry_fetch(struct storage *storage, const char *name, struct storage_job **ret_job,
+                        struct error *ret_error) MUST_CHECK;
+/* Removes what no entry names any more. */
+void storage_entries_clean(struct storage *storage);
 
 /* --- volumes --- */
 

@@ -21,10 +21,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from http.client import HTTPException
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -300,6 +302,40 @@ def check_trial(scene: Scene) -> None:
     scene.check_now()
 
 
+class Files(BaseHTTPRequestHandler):
+    """Of a mirror, each as large as a few writes."""
+
+    def do_GET(self) -> None:
+        data = self.path.encode() * 10000
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        with suppress(OSError):  # its client is killed
+            self.wfile.write(data)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+class Mirror:
+    """A web server that other servers' files are fetched from."""
+
+    def __init__(self) -> None:
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Files)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+MIRROR = Mirror()
+
+
+def check_entry(scene: Scene) -> None:
+    entry, = scene.get("/v1/boot-entries")["entries"]
+    for path, name in ((entry["file"], "/linux"), (entry["initrds"][0], "/initrd")):
+        assert Path(path).read_bytes() == name.encode() * 10000
+        assert Path(path).parent == scene.daemon.state / "entries"
+
+
 OPERATIONS = [
     Operation("snapshot", post("/v1/snapshots", volume="v", name="new"), lambda s: "new" in s.snapshots(),
               check_snapshot),
@@ -336,6 +372,9 @@ OPERATIONS = [
               lambda s: s.versions("more") != [],
               lambda s: same((s.daemon.state / "images/more/1.raw").read_bytes(), s, "image2")),
     Operation("remove-image", delete("/v1/images/spare"), lambda s: not s.versions("spare")),
+    Operation("fetch-entry", post("/v1/boot-entries", name="live", kernel=lambda s: MIRROR.url + "/linux",
+                                 initrds=lambda s: [MIRROR.url + "/initrd"]),
+              lambda s: s.get("/v1/boot-entries")["entries"] != [], check_entry),
     Operation("write", write_to_it, lambda s: True, live=False, ring=True),
     Operation("first-write", write_to_it, lambda s: True, live=False, ring=True, target="fresh"),
 ]
@@ -375,6 +414,8 @@ def check_files(scene: Scene) -> None:
     for i in images:
         data = (state / f"images/{i['name']}/{i['version']}.raw").read_bytes()
         assert i["sha256"] == hashlib.sha256(data).hexdigest(), i
+    entries = scene.get("/v1/boot-entries")["entries"]
+    assert {str(p) for p in (state / "entries").iterdir()} == {f for e in entries for f in (e["file"], *e["initrds"])}
     known = {"s1", "s2", "new", "before-golden-2", "before-s1"}
     for v in volumes:
         names = {s["name"] for s in v["overlay"]["snapshots"]} if v["overlay"] else set()

@@ -43,6 +43,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct body_group group;
     struct body_group_change group_change;
     struct body_boot_rule rule;
+    struct body_text fetch;
     struct body_boot_entry entry;
     struct body_attachment attachment;
     struct body_hold hold;
@@ -85,6 +86,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         break;
     case 'E':
         check(body_read_boot_entry(text, size - 1, &body, &entry, &error), &error);
+        break;
+    case 'F':
+        check(body_read_fetch(text, size - 1, &body, &fetch, &error), &error);
         break;
     case 'a':
         check(body_read_attachment(text, size - 1, &body, &attachment, &error), &error);

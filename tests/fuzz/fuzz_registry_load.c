@@ -92,6 +92,8 @@ static const char *const columns[][2] = {
     {"boot_entry_variables", "value"},
     {"boot_entry_digests", "position"},
     {"boot_entry_digests", "sha256"},
+    {"boot_entry_urls", "position"},
+    {"boot_entry_urls", "url"},
     {"boot_rule_after", "rule_id"},
     {"boot_rule_after", "failures"},
     {"volume_trials", "boot_id"},
@@ -142,6 +144,7 @@ static const char rows[] =
     "INSERT INTO boot_entry_digests VALUES (1, -1, "
     "'0123456789012345678901234567890123456789012345678"
     "901234567890abc');"
+    "INSERT INTO boot_entry_urls VALUES (1, 0, 'http://m/i');"
     "INSERT INTO boot_rules VALUES (1, 1, NULL, 'temporary', 'local', NULL, 2, 0, 1);"
     "INSERT INTO boot_rules VALUES (2, 2, NULL, 'standing', 'entry:rescue', NULL, NULL, 0, 1);"
     "INSERT INTO boot_rules VALUES (3, NULL, 1, 'fallback', 'menu', NULL, NULL, 0, 1);"

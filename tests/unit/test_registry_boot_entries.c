@@ -47,6 +47,47 @@ static void an_entry_is_kept(void **state)
     assert_int_equal(registry_boot_entry_remove(site->registry, "rescue", &site->error), -ENOENT);
 }
 
+/* What is in the state directory is found there when it has moved. */
+static void an_entry_knows_where_its_files_come_from(void **state)
+{
+    struct site *site = *state;
+    const char *const urls[] = {"http://mirror/linux", "", "https://mirror:8443/i"};
+    const char *const initrds[] = {"/etc/hostname", site->path};
+    struct registry_boot_entry entry = entry_of(site, "live");
+    entry.initrds = initrds;
+    entry.n_initrds = 2;
+    entry.urls = urls;
+    site_must(registry_boot_entry_add(site->registry, &entry, &site->error), &site->error);
+    const char *const newer[] = {"/etc/hostname", "/etc/hosts"};
+    entry.file = "/etc/passwd";
+    entry.initrds = newer;
+    site_must(registry_boot_entry_renew(site->registry, &entry, &site->error), &site->error);
+    site_restart(site);
+    cleanup_catalog struct catalog *catalog = catalog_slot_get(site->slot);
+    const struct catalog_entry *kept = catalog_entry_by_name(catalog, "live");
+    for (size_t i = 0; i < ARRAY_SIZE(urls); i++)
+        assert_string_equal(kept->urls[i], urls[i]);
+    assert_string_equal(kept->file, "/etc/passwd");
+    assert_string_equal(kept->initrds[0], "/etc/hostname");
+    assert_string_equal(kept->initrds[1], "/etc/hosts");
+}
+
+static void another_entry_of_that_name_is_not_renewed(void **state)
+{
+    struct site *site = *state;
+    const char *const urls[] = {"http://mirror/linux"}, *const others[] = {"http://mirror/other"};
+    struct registry_boot_entry entry = entry_of(site, "live");
+    entry.urls = urls;
+    site_must(registry_boot_entry_add(site->registry, &entry, &site->error), &site->error);
+    entry.urls = others;
+    entry.file = "/etc/passwd";
+    assert_int_equal(registry_boot_entry_renew(site->registry, &entry, &site->error), -EBUSY);
+    entry.name = "none";
+    assert_int_equal(registry_boot_entry_renew(site->registry, &entry, &site->error), -EBUSY);
+    cleanup_catalog struct catalog *catalog = catalog_slot_get(site->slot);
+    assert_string_equal(catalog_entry_by_name(catalog, "live")->file, site->path);
+}
+
 static void an_entry_that_a_rule_names_stays(void **state)
 {
     struct site *site = *state;
@@ -168,6 +209,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         SITE_TEST(an_entry_is_kept),
+        SITE_TEST(an_entry_knows_where_its_files_come_from),
+        SITE_TEST(another_entry_of_that_name_is_not_renewed),
         SITE_TEST(an_entry_that_a_rule_names_stays),
         SITE_TEST(nothing_that_ipxe_takes_apart_gets_in),
         SITE_TEST(a_file_that_cannot_be_read_is_told),

@@ -87,7 +87,7 @@ static void a_migration_that_fails_changes_nothing(void **state)
     "DROP TABLE volume_allow_from;"                                                                \
     "DROP TABLE node_paths; DROP TABLE node_bmc;"                                                  \
     "DROP TABLE boot_entry_answers; DROP TABLE boot_entry_variables;"                              \
-    "DROP TABLE boot_entry_digests;"                                                               \
+    "DROP TABLE boot_entry_digests; DROP TABLE boot_entry_urls;"                                   \
     "DROP TABLE boot_rule_after; DROP TABLE boot_rules; DROP TABLE boot_entry_initrds;"            \
     "DROP TABLE boot_entries;"                                                                     \
     "DROP TABLE boot_tries;"                                                                       \
