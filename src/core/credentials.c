@@ -122,6 +122,28 @@ int chap_credentials_check(const struct chap_credentials *credentials, struct er
     return 0;
 }
 
+struct chap_credentials *chap_credentials_copy(const struct chap_credentials *credentials)
+{
+    size_t count = 0, i = 0;
+    for (const struct chap_credentials *c = credentials; c; c = c->older)
+        count++;
+    struct chap_credentials *copy = count ? calloc(count, sizeof(*copy)) : NULL;
+    for (const struct chap_credentials *c = credentials; copy && c; c = c->older, i++) {
+        copy[i] = *c;
+        copy[i].older = c->older ? &copy[i + 1] : NULL;
+    }
+    return copy;
+}
+
+void chap_credentials_free(struct chap_credentials *credentials)
+{
+    for (struct chap_credentials *c = credentials, *next; c; c = next) {
+        next = (struct chap_credentials *)c->older;
+        chap_credentials_wipe(c);
+    }
+    free(credentials);
+}
+
 void credentials_wipe(struct credentials *credentials)
 {
     explicit_bzero(credentials, sizeof(*credentials));

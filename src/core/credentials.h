@@ -26,6 +26,9 @@ struct chap_credentials {
     enum chap_mode mode;
     struct credentials initiator; /* unless CHAP_NONE */
     struct credentials target;    /* CHAP_MUTUAL */
+    uint64_t tag;                 /* which of several they are: for those who made them */
+    /* What is still as good as these, and would be replaced by them; NULL: nothing. Not owned. */
+    const struct chap_credentials *older;
 };
 
 /* The words of the command line, the API and the database: "none", "one-way", "mutual". */
@@ -50,6 +53,11 @@ int credentials_generate(const char *user, struct credentials *ret_credentials,
 /* The two directions need secrets that differ: RFC 7143 9.2.1. */
 int chap_credentials_check(const struct chap_credentials *credentials,
                            struct error *ret_error) MUST_CHECK;
+
+/* A copy of these and of all that are older, in one piece; NULL without memory, or of NULL. */
+struct chap_credentials *chap_credentials_copy(const struct chap_credentials *credentials);
+/* What chap_credentials_copy() has returned, which is wiped; NULL: no-op. */
+void chap_credentials_free(struct chap_credentials *credentials);
 
 void credentials_wipe(struct credentials *credentials);
 void chap_credentials_wipe(struct chap_credentials *credentials);

@@ -297,6 +297,7 @@ static int authenticate(struct iscsi_login *login, const uint8_t *bhs, struct is
     else if (!iscsi_security_is_over(security))
         status = iscsi_security_skip(security, credentials, &reason);
     login->traits.proven = security->proven;
+    login->traits.proven_tag = security->proven_tag;
     return status == ISCSI_LOGIN_OK ? 0 : refuse(login, status, reason);
 }
 

@@ -41,6 +41,7 @@ struct iscsi_login_traits {
     bool firmware;
     bool adopts_session;
     enum chap_mode proven; /* by the authentication */
+    uint64_t proven_tag;   /* with the credentials that have this tag */
 };
 
 struct iscsi_login_policy {

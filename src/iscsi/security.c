@@ -102,23 +102,44 @@ static enum iscsi_login_status send_challenge(struct iscsi_security *security,
     return ISCSI_LOGIN_OK;
 }
 
+/* Each of the secrets is tried, whichever it is. */
+static const struct chap_credentials *find_secret(const struct iscsi_security *security,
+                                                  const struct chap_credentials *credentials,
+                                                  const uint8_t *response, size_t size)
+{
+    uint8_t expected[CHAP_HASH_MAX];
+    size_t hash_size = chap_hash_size(security->algorithm);
+    const struct chap_credentials *found = NULL;
+    const struct chap_credentials *c = credentials; /* of whom something is to be proved */
+    do {
+        chap_respond(security->algorithm, security->identifier, c->initiator.secret,
+                     security->challenge, hash_size, expected);
+        bool same = size == hash_size && chap_same(response, expected, hash_size);
+        if (same && !found)
+            found = c;
+        c = c->older;
+    } while (c);
+    return found;
+}
+
+/* *ret_credentials: those that were proved. */
 static enum iscsi_login_status check_response(const struct iscsi_security *security,
-                                              const struct credentials *initiator,
+                                              const struct chap_credentials *credentials,
+                                              const struct chap_credentials **ret_credentials,
                                               const char **ret_reason)
 {
-    uint8_t response[CHAP_BINARY_MAX], expected[CHAP_HASH_MAX];
-    size_t size, hash_size = chap_hash_size(security->algorithm);
+    uint8_t response[CHAP_BINARY_MAX];
+    size_t size;
     if (!security->keys.name || !security->keys.response)
         return refuse(ret_reason, ISCSI_LOGIN_INITIATOR_ERROR, "left out a key of CHAP");
     if (chap_decode(security->keys.response, response, &size) < 0)
         return refuse(ret_reason, ISCSI_LOGIN_INITIATOR_ERROR, "sent a CHAP_R that is no number");
-    chap_respond(security->algorithm, security->identifier, initiator->secret, security->challenge,
-                 hash_size, expected);
-    bool same = size == hash_size && chap_same(response, expected, hash_size);
-    if (!str_eq(security->keys.name, initiator->user))
+    const struct chap_credentials *found = find_secret(security, credentials, response, size);
+    if (!str_eq(security->keys.name, (found ? found : credentials)->initiator.user))
         return refuse(ret_reason, ISCSI_LOGIN_AUTH_FAILED, "has the wrong CHAP user name");
-    if (!same)
+    if (!found)
         return refuse(ret_reason, ISCSI_LOGIN_AUTH_FAILED, "has the wrong CHAP secret");
+    *ret_credentials = found;
     return ISCSI_LOGIN_OK;
 }
 
@@ -171,12 +192,14 @@ static enum iscsi_login_status finish(struct iscsi_security *security,
                                       struct iscsi_text *answer, const char **ret_reason)
 {
     const struct iscsi_security_keys *keys = &security->keys;
-    enum iscsi_login_status status = check_response(security, &credentials->initiator, ret_reason);
+    const struct chap_credentials *proved;
+    enum iscsi_login_status status = check_response(security, credentials, &proved, ret_reason);
     if (status != ISCSI_LOGIN_OK)
         return status;
     security->proven = CHAP_ONE_WAY;
+    security->proven_tag = proved->tag;
     if (keys->identifier || keys->challenge)
-        status = prove_ourselves(security, credentials, answer, ret_reason);
+        status = prove_ourselves(security, proved, answer, ret_reason);
     if (status == ISCSI_LOGIN_OK)
         security->step = SECURITY_OVER;
     return status;

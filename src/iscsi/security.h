@@ -24,6 +24,7 @@ struct iscsi_security_keys {
 
 struct iscsi_security {
     enum chap_mode proven; /* who has proved who he is */
+    uint64_t proven_tag;   /* with which of the secrets: its tag */
     /* private */
     enum iscsi_security_step step;
     struct iscsi_security_keys keys;
@@ -39,7 +40,8 @@ bool iscsi_security_is_key(const char *key);
 enum iscsi_login_status iscsi_security_take(struct iscsi_security *security, const char *key,
                                             const char *value, const char **ret_reason);
 /* A whole request of the security stage has been taken. credentials: what there is to prove, or
- * NULL for nothing; transit: the initiator wants to go on to the next stage. */
+ * NULL for nothing; older ones will do, too, and then those prove who we are; transit: the
+ * initiator wants to go on to the next stage. */
 enum iscsi_login_status iscsi_security_step(struct iscsi_security *security,
                                             const struct chap_credentials *credentials,
                                             bool transit, struct iscsi_text *answer,

@@ -111,15 +111,21 @@ struct catalog *catalog_ref(struct catalog *catalog)
     return catalog;
 }
 
+static void wipe_chain(const struct chap_credentials *chap)
+{
+    for (const struct chap_credentials *next; chap; chap = next) {
+        next = chap->older;
+        chap_credentials_wipe((struct chap_credentials *)chap);
+    }
+}
+
 /* Secrets do not stay behind in memory that is given back. */
 static void wipe_secrets(struct catalog *c)
 {
     for (size_t i = 0; i < c->n_nodes; i++)
-        if (c->nodes[i].chap)
-            chap_credentials_wipe((struct chap_credentials *)c->nodes[i].chap);
+        wipe_chain(c->nodes[i].chap);
     for (size_t i = 0; i < c->n_volumes; i++)
-        if (c->volumes[i].chap)
-            chap_credentials_wipe((struct chap_credentials *)c->volumes[i].chap);
+        wipe_chain(c->volumes[i].chap);
 }
 
 void catalog_unref(struct catalog *catalog)
@@ -162,9 +168,19 @@ static void *arena_copy(struct arena *arena, const void *data, size_t size)
 static bool copy_chap(struct arena *arena, const struct chap_credentials *chap,
                       const struct chap_credentials **ret_copy)
 {
-    bool none = !chap || chap->mode == CHAP_NONE;
-    *ret_copy = none ? NULL : arena_copy(arena, chap, sizeof(*chap));
-    return none || *ret_copy;
+    const struct chap_credentials **place = ret_copy;
+    *ret_copy = NULL;
+    if (!chap || chap->mode == CHAP_NONE)
+        return true;
+    for (; chap; chap = chap->older) {
+        struct chap_credentials *copy = arena_copy(arena, chap, sizeof(*chap));
+        if (!copy)
+            return false;
+        copy->older = NULL;
+        *place = copy;
+        place = &copy->older;
+    }
+    return true;
 }
 
 /* The same. */

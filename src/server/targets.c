@@ -92,7 +92,7 @@ static void admission_free(struct admission *a)
 {
     for (size_t i = 0; i < a->n_volumes; i++)
         free(a->volumes[i].path);
-    chap_credentials_wipe(&a->chap);
+    chap_credentials_free(a->chap);
     free(a);
 }
 
@@ -143,10 +143,9 @@ static struct admission *admission_new(const struct catalog *catalog,
         return NULL;
     a->identity = *identity;
     const struct chap_credentials *chap = catalog_chap(catalog, identity->initiator, volume);
-    if (chap)
-        a->chap = *chap;
+    a->chap = chap_credentials_copy(chap);
     a->node_id = node ? node->id : 0;
-    bool ok = admit_volume(a, 0, catalog, volume);
+    bool ok = (!chap || a->chap) && admit_volume(a, 0, catalog, volume);
     a->volumes[0].spec.changes_at_boot =
         node && node->volume_id == volume->id && volume->overlay &&
         (volume->overlay->ephemeral || volume->overlay->staged != OVERLAY_NO_CHANGE ||
@@ -281,7 +280,7 @@ static enum iscsi_login_status admit(void *context, const struct iscsi_login_ide
 static const struct chap_credentials *credentials(void *context, const void *admission)
 {
     const struct targets *targets = context;
-    return admission ? &((const struct admission *)admission)->chap : &targets->discovery_chap;
+    return admission ? ((const struct admission *)admission)->chap : &targets->discovery_chap;
 }
 
 /* So that an initiator shows its disk by the name that we give it. */

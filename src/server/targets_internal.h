@@ -22,8 +22,8 @@ struct admitted_volume {
 /* What a login was admitted to. */
 struct admission {
     struct iscsi_login_identity identity;
-    struct chap_credentials chap; /* what it must prove */
-    uint64_t node_id;             /* 0: the initiator is none */
+    struct chap_credentials *chap; /* what it must prove; owned; NULL: nothing */
+    uint64_t node_id;              /* 0: the initiator is none */
     size_t n_volumes;
     struct admitted_volume volumes[]; /* the first is LUN 0 */
 };

@@ -27,8 +27,13 @@ ssize_t __wrap_getrandom(void *data, size_t size, unsigned flags)
 /* What was admitted is what has to be proved. */
 static struct chap_credentials one_way = {.mode = CHAP_ONE_WAY,
                                           .initiator = {"node", "correct-horse"}};
-static struct chap_credentials mutual = {
-    CHAP_MUTUAL, {"node", "correct-horse"}, {"disk", "battery-staple"}};
+static const struct chap_credentials older = {
+    .mode = CHAP_ONE_WAY, .initiator = {"node", "older-horse-1"}, .tag = 1};
+static struct chap_credentials mutual = {.mode = CHAP_MUTUAL,
+                                         .initiator = {"node", "correct-horse"},
+                                         .target = {"disk", "battery-staple"},
+                                         .tag = 2,
+                                         .older = &older};
 static struct chap_credentials nothing;
 
 static bool ends_with(const char *text, const char *end)

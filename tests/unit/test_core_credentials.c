@@ -106,6 +106,23 @@ static void wiping_leaves_nothing(void **state)
     assert_memory_equal(&one, &nothing.initiator, sizeof(one));
 }
 
+static void a_copy_has_what_is_older_too(void **state)
+{
+    struct chap_credentials first = {.mode = CHAP_ONE_WAY, .initiator = {"i", SECRET}, .tag = 1};
+    struct chap_credentials second = {
+        .mode = CHAP_MUTUAL, .initiator = {"i", "a-newer-secret"}, .tag = 2, .older = &first};
+    assert_null(chap_credentials_copy(NULL));
+    struct chap_credentials *copy = chap_credentials_copy(&second);
+    credentials_wipe(&first.initiator);
+    assert_int_equal(copy->tag, 2);
+    assert_string_equal(copy->initiator.secret, "a-newer-secret");
+    assert_int_equal(copy->older->tag, 1);
+    assert_string_equal(copy->older->initiator.secret, SECRET);
+    assert_null(copy->older->older);
+    chap_credentials_free(copy);
+    chap_credentials_free(NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -115,6 +132,7 @@ int main(void)
         TEST(both_directions_need_a_secret_of_their_own),
         TEST(modes_have_names),
         TEST(wiping_leaves_nothing),
+        TEST(a_copy_has_what_is_older_too),
     };
     return RUN_TESTS(tests);
 }

@@ -323,6 +323,83 @@ static void a_challenge_with_a_wrong_response(void **state)
     assert_null(answered("CHAP_R"));
 }
 
+/* --- several secrets --- */
+
+static const struct chap_credentials oldest = {.mode = CHAP_ONE_WAY,
+                                               .initiator = {"node", "oldest-secret"}};
+static const struct chap_credentials older = {.mode = CHAP_MUTUAL,
+                                              .initiator = {"node", "older-secret"},
+                                              .target = {"disk", "older-staple"},
+                                              .tag = 6,
+                                              .older = &oldest};
+static const struct chap_credentials present = {.mode = CHAP_MUTUAL,
+                                                .initiator = {"node", "correct-horse"},
+                                                .target = {"disk", "battery-staple"},
+                                                .tag = 7,
+                                                .older = &older};
+
+static void any_of_several_secrets_will_do(void **state)
+{
+    static const struct {
+        const char *secret;
+        uint64_t tag;
+    } cases[] = {{"correct-horse", 7}, {"older-secret", 6}, {"oldest-secret", 0}};
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        setup(state);
+        credentials = &present;
+        get_challenge("5");
+        assert_int_equal(REQUEST(true, "CHAP_N", "node", "CHAP_R",
+                                 response(CHAP_MD5, CHALLENGE_BYTE, cases[i].secret)),
+                         ISCSI_LOGIN_OK);
+        assert_true(iscsi_security_is_over(&security));
+        assert_int_equal(security.proven, CHAP_ONE_WAY);
+        assert_int_equal(security.proven_tag, cases[i].tag);
+    }
+    static const char *const wrong[] = {"older-staple", "battery-staple", "another-secret"};
+    for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+        setup(state);
+        credentials = &present;
+        get_challenge("5");
+        expect_refusal(
+            REQUEST(true, "CHAP_N", "node", "CHAP_R", response(CHAP_MD5, CHALLENGE_BYTE, wrong[i])),
+            ISCSI_LOGIN_AUTH_FAILED, "wrong CHAP secret");
+        assert_int_equal(security.proven, CHAP_NONE);
+    }
+}
+
+/* Who has an older secret knows the other one that came with it. */
+static void we_prove_ourselves_by_what_goes_with_it(void **state)
+{
+    static const struct {
+        const char *secret, *target_secret;
+    } cases[] = {{"correct-horse", "battery-staple"}, {"older-secret", "older-staple"}};
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        setup(state);
+        credentials = &present;
+        get_challenge("5");
+        char own[256];
+        str_copy(own, sizeof(own), response(CHAP_MD5, CHALLENGE_BYTE, cases[i].secret));
+        assert_int_equal(REQUEST(true, "CHAP_N", "node", "CHAP_R", own, "CHAP_I", "1", "CHAP_C",
+                                 "0x5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a"),
+                         ISCSI_LOGIN_OK);
+        uint8_t challenge[15], hash[CHAP_HASH_MAX];
+        char value[256];
+        struct iscsi_text out = {.data = value, .size = sizeof(value)};
+        memset(challenge, CHALLENGE_BYTE, sizeof(challenge));
+        chap_respond(CHAP_MD5, 1, cases[i].target_secret, challenge, sizeof(challenge), hash);
+        chap_add_binary(&out, "R", hash, chap_hash_size(CHAP_MD5));
+        assert_string_equal(answered("CHAP_R"), value + 2);
+        assert_int_equal(security.proven, CHAP_MUTUAL);
+    }
+    setup(state);
+    credentials = &present;
+    get_challenge("5");
+    char own[256];
+    str_copy(own, sizeof(own), response(CHAP_MD5, CHALLENGE_BYTE, "oldest-secret"));
+    expect_refusal(REQUEST(true, "CHAP_N", "node", "CHAP_R", own, "CHAP_I", "1", "CHAP_C", "0x01"),
+                   ISCSI_LOGIN_AUTH_FAILED, "no secret is set");
+}
+
 #define SECURITY_TEST(f) cmocka_unit_test_setup(f, setup)
 
 int main(void)
@@ -341,6 +418,8 @@ int main(void)
         SECURITY_TEST(one_way_where_mutual_would_do),
         SECURITY_TEST(challenges_that_get_no_response),
         SECURITY_TEST(a_challenge_with_a_wrong_response),
+        SECURITY_TEST(any_of_several_secrets_will_do),
+        SECURITY_TEST(we_prove_ourselves_by_what_goes_with_it),
     };
     return RUN_TESTS(tests);
 }

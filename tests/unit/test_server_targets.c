@@ -218,6 +218,8 @@ static void a_node_may_use_its_own_volume(void **state)
     assert_refused("web1", "", ISCSI_LOGIN_TARGET_NOT_FOUND);
 }
 
+static const struct chap_credentials *older_of_node;
+
 /* web1 has CHAP, and so has the volume `shared` for everybody else. */
 static void set_catalog_with_chap(const char *secret)
 {
@@ -245,6 +247,7 @@ static void set_catalog_with_chap(const char *secret)
          .chap = &of_volume},
     };
     str_copy(of_node.initiator.secret, sizeof(of_node.initiator.secret), secret);
+    of_node.older = older_of_node;
     assert_int_equal(catalog_add_node(c, &web1), 0);
     for (size_t i = 0; i < ARRAY_SIZE(volumes); i++)
         assert_int_equal(catalog_add_volume(c, &volumes[i]), 0);
@@ -255,8 +258,8 @@ static void set_catalog_with_chap(const char *secret)
 static void assert_secret(void *admission, const char *secret)
 {
     const struct chap_credentials *c = b.ops->credentials(b.ops->context, admission);
-    assert_string_equal(c->initiator.secret, secret);
-    assert_int_equal(c->mode, *secret ? CHAP_ONE_WAY : CHAP_NONE);
+    assert_string_equal(c ? c->initiator.secret : "", secret);
+    assert_int_equal(c ? c->mode : CHAP_NONE, *secret ? CHAP_ONE_WAY : CHAP_NONE);
 }
 
 static void what_has_to_be_proved_is_that_of_the_admission(void **state)
@@ -282,6 +285,26 @@ static void what_has_to_be_proved_is_that_of_the_admission(void **state)
     void *all[] = {before, own, by_mac, elsewhere, other, next};
     for (size_t i = 0; i < ARRAY_SIZE(all); i++)
         let_go(all[i]);
+}
+
+static void what_is_older_is_in_the_admission(void **state)
+{
+    static const struct chap_credentials older = {
+        .mode = CHAP_ONE_WAY, .initiator = {"web1", "older-horse-1"}, .tag = 1};
+    older_of_node = &older;
+    set_catalog_with_chap("correct-horse");
+    void *own = admit("web1", "disk1"), *other = admit("web1", "shared");
+    older_of_node = NULL;
+    set_catalog_with_chap("changed-horse"); /* the older one is gone from the next login on */
+    assert_secret(own, "correct-horse");
+    assert_string_equal(b.ops->credentials(b.ops->context, own)->older->initiator.secret,
+                        "older-horse-1");
+    assert_int_equal(b.ops->credentials(b.ops->context, other)->older->tag, 1);
+    void *next = admit("web1", "disk1");
+    assert_null(b.ops->credentials(b.ops->context, next)->older);
+    let_go(own);
+    let_go(other);
+    let_go(next);
 }
 
 /* Asked at the login and again when the session begins. */
@@ -725,6 +748,7 @@ int main(void)
         TARGETS_TEST(a_node_may_use_its_own_volume),
         TARGETS_TEST(nobody_logs_in_here_to_what_is_elsewhere),
         TARGETS_TEST(what_has_to_be_proved_is_that_of_the_admission),
+        TARGETS_TEST(what_is_older_is_in_the_admission),
         TARGETS_TEST(nobody_comes_to_what_is_held),
         TARGETS_TEST(a_volume_must_be_ready),
         TARGETS_TEST(anybody_may_discover),
