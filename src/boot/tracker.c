@@ -338,6 +338,15 @@ bool boot_tracker_is_booting_elsewhere(struct boot_tracker *tracker, uint64_t no
     return booting;
 }
 
+bool boot_tracker_has_system(struct boot_tracker *tracker, uint64_t node_id)
+{
+    pthread_mutex_lock(&tracker->lock);
+    const struct node_boot *boot = idmap_get(&tracker->boots, node_id);
+    bool has = boot && boot->stage != BOOT_STAGES && boot->stage >= BOOT_SYSTEM;
+    pthread_mutex_unlock(&tracker->lock);
+    return has;
+}
+
 uint64_t boot_tracker_boot_id(struct boot_tracker *tracker, uint64_t node_id)
 {
     pthread_mutex_lock(&tracker->lock);

@@ -46,6 +46,9 @@ bool boot_tracker_is_booting(struct boot_tracker *tracker, uint64_t node_id);
  * earlier daemon. */
 bool boot_tracker_is_booting_elsewhere(struct boot_tracker *tracker, uint64_t node_id);
 
+/* Has its system logged in in its last boot, or said that it is up? */
+bool boot_tracker_has_system(struct boot_tracker *tracker, uint64_t node_id);
+
 /* The last boot of this node; 0: it has never booted. */
 uint64_t boot_tracker_boot_id(struct boot_tracker *tracker, uint64_t node_id);
 

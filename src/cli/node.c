@@ -26,9 +26,11 @@ static bool is_mac(const char *word)
         {"option", "NAME=VALUE", "a DHCP option, such as mtu=9000 or 224=hex:0a0b", true},         \
         {"direct", "yes|no|default",                                                               \
          "whether it fetches its kernel over HTTP; default: as [boot] says"},                      \
+        {"ibft-origin", "manual|dhcp|default",                                                     \
+         "whether its system keeps the address or renews its lease; default: as [boot] says"},     \
     {                                                                                              \
-        "ibft-origin", "manual|dhcp|default",                                                      \
-            "whether its system keeps the address or renews its lease; default: as [boot] says"    \
+        "chap-rotation", "boot|manual|default",                                                    \
+            "whether each boot has CHAP secrets of its own; default: as [boot] says"               \
     }
 
 static bool is_path(const char *word)
@@ -67,13 +69,15 @@ static const struct cli_option set_options[] = {
     {"volume", "VOLUME|none", "another disk, or none"},
     {"group", "GROUP|none", "another group, or none"},
     {"chap", "none|one-way|mutual", "with what it logs in from its next login on"},
-    {"chap-rotate", NULL, "makes its secrets anew"},
+    {"chap-rotate", NULL, "makes its secrets anew, once, now"},
     {"wake-password", "PASSWORD|none", "another one for Wake-on-LAN, or none"},
     CLI_OPTION_OPTIONS,
     {"direct", "yes|no|default",
      "whether it fetches its kernel over HTTP; default: as [boot] says"},
     {"ibft-origin", "manual|dhcp|default",
      "whether its system keeps the address or renews its lease; default: as [boot] says"},
+    {"chap-rotation", "boot|manual|default",
+     "whether each boot has CHAP secrets of its own; default: as [boot] says"},
     CLI_BMC_OPTIONS,
 };
 
@@ -119,6 +123,9 @@ static int check_ways(const struct args *args)
         return cli_bad_value("direct", direct, "must be yes, no or default");
     if (origin && ibft_origin_parse(origin, &ways.ibft_origin, &error) < 0)
         return cli_bad_value("ibft-origin", origin, "must be manual, dhcp or default");
+    const char *rotation = args_value(args, "chap-rotation");
+    if (rotation && chap_rotation_parse(rotation, &ways.chap_rotation, &error) < 0)
+        return cli_bad_value("chap-rotation", rotation, "must be boot, manual or default");
     return CLI_OK;
 }
 
@@ -189,6 +196,8 @@ static json_t *body_of(const struct args *args, bool may_be_none)
     set_text(args, body, "direct", false);
     if (args_given(args, "ibft-origin"))
         json_object_set_new(body, "ibft_origin", json_string(args_value(args, "ibft-origin")));
+    if (args_given(args, "chap-rotation"))
+        json_object_set_new(body, "chap_rotation", json_string(args_value(args, "chap-rotation")));
     if (args_given(args, "chap-rotate"))
         json_object_set_new(body, "chap_rotate", json_true());
     cli_set_options(args, body);
@@ -306,6 +315,25 @@ static void print_attachments(const json_t *attachments)
     }
 }
 
+/* Of a node with CHAP: when its secrets change, and which hold. */
+static void print_secrets(const json_t *node)
+{
+    char text[AGE_TEXT_SIZE], line[64];
+    uint64_t since = print_number(node, "chap_since"), older = print_number(node, "chap_older");
+    bool own = !str_eq(print_text(node, "chap_rotation"), "default");
+    if (str_eq(print_text(node, "chap"), "none") && !own)
+        return;
+    snprintf(line, sizeof(line), "%s%s",
+             json_is_true(json_object_get(node, "chap_rotates")) ? "at each boot" : "by hand",
+             own ? "" : " (as [boot] says)");
+    print_field("chap rotates", line);
+    if (str_eq(print_text(node, "chap"), "none"))
+        return;
+    print_field("chap since", since ? print_time(since, text) : "not known");
+    print_field("chap older",
+                older ? "still valid, until its system runs with the new ones" : "not valid");
+}
+
 static void print_node(const json_t *node)
 {
     char text[AGE_TEXT_SIZE];
@@ -331,6 +359,7 @@ static void print_node(const json_t *node)
         print_field("elsewhere", print_text(node, "elsewhere"));
     print_attachments(json_object_get(node, "attachments"));
     print_field("chap", print_text(node, "chap"));
+    print_secrets(node);
     if (json_is_true(json_object_get(node, "wake_password_set")))
         print_field("wake", "with a password");
     if (print_text(json_object_get(node, "bmc"), "address"))

@@ -44,6 +44,7 @@ struct admin_settings {
     struct policy_slot *policy;          /* rules of the configuration; NULL: none */
     bool (*would_ask)(void *context);    /* as node_http_settings has it */
     uint32_t fallback_after;             /* as in struct plan_moment */
+    struct boot_ways ways;               /* of nodes that have none of their own */
     struct pending *pending;             /* NULL: nobody waits to become a node */
     const struct stage_provider *stages; /* NULL: nobody follows the boots yet */
     const struct session_provider *sessions;

@@ -56,13 +56,30 @@ static json_t *addresses6_to_json(const struct admin *admin, const struct catalo
     return s->addresses6 ? s->addresses6(s->context, node) : json_array();
 }
 
+/* How old they are, not what they are. json: NULL without memory. */
+static void add_secrets(const struct admin *admin, const struct catalog_node *node, json_t *json)
+{
+    json_int_t older = 0;
+    for (const struct chap_credentials *c = node->chap; c && c->older; c = c->older)
+        older++;
+    bool rotates = node->chap && boot_ways_of(&node->ways, &admin->settings.ways).chap_rotation ==
+                                     CHAP_ROTATION_BOOT;
+    json_object_update_new(json, json_pack("{s:s, s:b, s:o, s:I}", "chap_rotation",
+                                           chap_rotation_name(node->ways.chap_rotation),
+                                           "chap_rotates", (int)rotates, "chap_since",
+                                           node->chap && node->chap_since
+                                               ? json_integer((json_int_t)node->chap_since)
+                                               : json_null(),
+                                           "chap_older", older));
+}
+
 json_t *node_to_json(struct admin *admin, const struct catalog *catalog,
                      const struct catalog_node *node)
 {
     char address[IPV4_TEXT_SIZE], last[IPV4_TEXT_SIZE];
     const struct catalog_volume *v = catalog_volume_by_id(catalog, node->volume_id);
     uint32_t given = node_last_address(admin, node);
-    return json_pack(
+    json_t *json = json_pack(
         "{s:s, s:o, s:o, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:o, s:o, s:s, s:s, s:s, "
         "s:b,"
         " s:o, s:o, s:I}",
@@ -78,6 +95,8 @@ json_t *node_to_json(struct admin *admin, const struct catalog *catalog,
         "wake_password_set", (int)node->wake_password.given, "options",
         options_to_json(node->options), "addresses6", addresses6_to_json(admin, node), "created_at",
         (json_int_t)node->created_at);
+    add_secrets(admin, node, json);
+    return json;
 }
 
 void admin_list_nodes(struct call *call)
@@ -286,6 +305,9 @@ int node_request_take(struct body *body, const struct body_node *fields,
         r = direct_way_parse(fields->direct.text, &request->ways.direct, ret_error);
     if (r >= 0 && fields->ibft_origin.given)
         r = ibft_origin_parse(fields->ibft_origin.text, &request->ways.ibft_origin, ret_error);
+    if (r >= 0 && fields->chap_rotation.given)
+        r = chap_rotation_parse(fields->chap_rotation.text, &request->ways.chap_rotation,
+                                ret_error);
     if (r >= 0 && fields->image.given)
         r = body_parse_image_reference(fields->image.text, request->image, &request->version,
                                        ret_error);
@@ -353,6 +375,7 @@ static int set(struct call *call, const struct node_request *request, struct err
         .rotate_chap = f->chap_rotate.value,
         .set_direct = f->direct.given,
         .set_ibft_origin = f->ibft_origin.given,
+        .set_chap_rotation = f->chap_rotation.given,
         .group = f->group.text,
         .address = request->address,
         .volume = f->volume.text,

@@ -183,6 +183,7 @@ static int read_body(const char *data, size_t size, struct body *body, const str
         {"paths", FIELD_LIST, offsetof(type, member.paths)},                                       \
         {"chap", FIELD_TEXT, offsetof(type, member.chap)},                                         \
         {"chap_rotate", FIELD_BOOL, offsetof(type, member.chap_rotate)},                           \
+        {"chap_rotation", FIELD_TEXT, offsetof(type, member.chap_rotation)},                       \
         {"options", FIELD_LIST, offsetof(type, member.options)},                                   \
         {"no_options", FIELD_LIST, offsetof(type, member.no_options)},                             \
         {"direct", FIELD_TEXT, offsetof(type, member.direct)},                                     \

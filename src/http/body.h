@@ -55,7 +55,7 @@ void body_free(struct body *body);
 
 struct body_node {
     struct body_text name, group, address, volume, image, chap, wake_password;
-    struct body_text direct, ibft_origin;
+    struct body_text direct, ibft_origin, chap_rotation;
     struct body_bool chap_rotate;
     struct body_list macs, paths, options, no_options;
 };

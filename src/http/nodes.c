@@ -479,6 +479,15 @@ static void get_script(struct node_http *http, struct http_request *request,
         reply_script(http, request, &plan, mac, peer, local, catalog);
 }
 
+/* Its system goes on with the secrets that it has. Without memory, those before stay good. */
+static void tell_up(const struct node_http *http, const struct catalog_node *node)
+{
+    if (!node || !node->chap || !node->chap->older || !http->settings.registry)
+        return;
+    int r = registry_chap_up(http->settings.registry, node->id);
+    (void)r;
+}
+
 static void post_up(struct node_http *http, struct http_request *request,
                     const struct endpoint *peer)
 {
@@ -497,6 +506,7 @@ static void post_up(struct node_http *http, struct http_request *request,
     counter_add(&http->counters.up, node != NULL);
     boot_tracker_sign_of_mac(http->settings.tracker, mac, BOOT_SIGN_UP,
                              endpoint_format_address(peer, address));
+    tell_up(http, node); /* after that, so that a login that is told meanwhile sees either */
     node_http_reply_text(request, 200, "welcome\n");
 }
 

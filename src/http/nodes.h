@@ -170,6 +170,8 @@ struct node_http_settings {
     void (*claimed)(void *context, const char *node, const char *target, uint32_t left);
     /* What a node was to boot could not be written down. Likewise. */
     void (*refused)(void *context, const char *node, const char *target, const struct error *why);
+    /* A boot has CHAP secrets of its own. Likewise. */
+    void (*rotated)(void *context, const char *node);
     /* A node was installed by this entry, and no rule has it installed again. Likewise. */
     void (*installed)(void *context, const char *node, const char *entry);
     /* A node has failed to boot so often that it boots this instead. Likewise. */

@@ -1,8 +1,8 @@
 /*
- * A rule for some boots is given to a boot before that is told of it: the registry writes that down
- * first, while the connection waits. So a daemon that dies has either told nobody and taken
- * nothing, or it knows afterwards which boot has it, and answers that boot as before. The same
- * holds for a boot whose disk is to be a snapshot of it.
+ * What belongs to a boot (a rule for some boots, CHAP secrets of its own, a snapshot that its disk
+ * is to be) is given to it before it is told of that: the registry writes that down first, while
+ * the connection waits. So a daemon that dies has either told nobody and taken nothing, or it knows
+ * afterwards which boot has it, and answers that boot as before.
  */
 #include <errno.h>
 
@@ -10,6 +10,7 @@
 
 struct claim {
     struct registry_reply reply;
+    struct registry_claim claim;
     struct http_request *request;
 };
 
@@ -20,7 +21,33 @@ static void claim_done(struct message *message)
     http_resume(claim->request);
 }
 
-static bool begin(struct node_http *http, struct http_request *request, const struct plan *plan)
+/* Secrets are of this boot if they were made for it. Those of a disk elsewhere are not ours. */
+static bool needs_secrets(const struct node_http *http, const struct plan *plan, uint64_t boot_id)
+{
+    const struct chap_credentials *chap = plan_has_disk(plan) ? plan_chap(plan) : NULL;
+    return chap && chap == plan->node->chap && chap->tag < boot_id &&
+           boot_ways_of(&plan->node->ways, &http->settings.ways).chap_rotation ==
+               CHAP_ROTATION_BOOT;
+}
+
+/* What this boot is still to have. */
+static struct registry_claim find_claim(const struct node_http *http, const struct plan *plan)
+{
+    struct registry_claim claim = {.node_id = 0};
+    if (!plan->node)
+        return claim;
+    claim.node_id = plan->node->id;
+    claim.boot_id = boot_tracker_boot_id(http->settings.tracker, claim.node_id);
+    claim.rule = plan->claim;
+    claim.disk = plan->disk;
+    if (plan->disk && plan->target.kind == BOOT_TARGET_SNAPSHOT)
+        str_copy(claim.snapshot, sizeof(claim.snapshot), plan->target.name);
+    claim.secrets = needs_secrets(http, plan, claim.boot_id);
+    return claim;
+}
+
+static bool begin(struct node_http *http, struct http_request *request,
+                  const struct registry_claim *wanted)
 {
     const struct node_http_settings *settings = &http->settings;
     struct claim *claim = calloc(1, sizeof(*claim));
@@ -28,19 +55,12 @@ static bool begin(struct node_http *http, struct http_request *request, const st
         return false;
     claim->reply.message.run = claim_done;
     claim->request = request;
+    claim->claim = *wanted;
     if (!http_defer(request, claim, free)) {
         free(claim);
         return false;
     }
-    struct registry_claim what = {
-        .node_id = plan->node->id,
-        .boot_id = boot_tracker_boot_id(settings->tracker, plan->node->id),
-        .rule = plan->claim,
-        .disk = plan->disk,
-    };
-    if (plan->disk && plan->target.kind == BOOT_TARGET_SNAPSHOT)
-        str_copy(what.snapshot, sizeof(what.snapshot), plan->target.name);
-    if (registry_boot_claim(settings->registry, &what, &claim->reply) >= 0)
+    if (registry_boot_claim(settings->registry, wanted, &claim->reply) >= 0)
         return true;
     (void)error_set(&claim->reply.error, -ENOMEM, "out of memory");
     http_resume(request);
@@ -56,32 +76,33 @@ static void tell_refused(const struct node_http *http, const struct plan *plan,
                                boot_target_format(&plan->target, target), error);
 }
 
-static void tell(const struct node_http *http, const struct plan *plan)
+static void tell(const struct node_http *http, const struct plan *plan,
+                 const struct registry_claim *claim)
 {
+    const struct node_http_settings *settings = &http->settings;
     char target[BOOT_TARGET_SIZE];
-    const struct boot_rule *rule = &plan->node->rules->slots[BOOT_SLOT_TEMPORARY];
-    if (http->settings.claimed)
-        http->settings.claimed(http->settings.context, plan->node->name,
-                               boot_target_format(&rule->target, target), rule->times);
+    if (claim->rule && plan->source == PLAN_BY_NODE_TEMPORARY && settings->claimed) {
+        const struct boot_rule *rule = &plan->node->rules->slots[BOOT_SLOT_TEMPORARY];
+        settings->claimed(settings->context, plan->node->name,
+                          boot_target_format(&rule->target, target), rule->times);
+    }
+    if (claim->secrets && settings->rotated)
+        settings->rotated(settings->context, plan->node->name);
 }
 
 bool node_http_claim(struct node_http *http, struct http_request *request, struct plan *plan)
 {
-    struct claim *claim = http_take_deferred(request);
-    bool asked = claim != NULL;
-    struct error error = {.code = 0};
-    if (claim && claim->reply.error.code < 0)
-        error = claim->reply.error;
-    free(claim);
-    if (!plan->claim && !plan->disk) {
-        if (asked && plan->source == PLAN_BY_NODE_TEMPORARY && plan->node)
-            tell(http, plan);
+    cleanup_free struct claim *claim = http_take_deferred(request);
+    const struct registry_claim wanted = find_claim(http, plan);
+    if (!wanted.rule && !wanted.secrets && !wanted.disk) {
+        if (claim && plan->node)
+            tell(http, plan, &claim->claim);
         return true;
     }
-    if (!asked && http->settings.registry && begin(http, request, plan))
+    if (!claim && http->settings.registry && begin(http, request, &wanted))
         return false;
-    if (error.code < 0)
-        tell_refused(http, plan, &error);
+    if (claim && claim->reply.error.code < 0)
+        tell_refused(http, plan, &claim->reply.error);
     plan->kind = PLAN_NO_NOTE;
     return true;
 }

@@ -98,9 +98,9 @@ bool node_http_install(struct node_http *http, struct http_request *request,
 
 /* --- nodes_claim.c --- */
 
-/* Has the plan's rule given to this boot, and what its disk is written down, if that is still to be
- * done. False: it is under way, and
- * the request comes again. True: go on; plan->kind says if it could not be done. */
+/* Has the plan's rule, and CHAP secrets of its own, given to this boot, and what its disk is
+ * written down, if that is still to be done. False: it is under way, and the request comes again.
+ * True: go on; plan->kind says if it could not be done. */
 bool node_http_claim(struct node_http *http, struct http_request *request, struct plan *plan);
 
 /* --- nodes_asked.c --- */

@@ -241,15 +241,18 @@ static int claim_rule(struct db *db, const struct registry_claim *c, struct erro
     return r < 0 ? r : 0;
 }
 
+/* All of it, or nothing. */
 static int claim(struct db *db, struct operation *operation, struct error *ret_error)
 {
     const struct claim_operation *o = container_of(operation, struct claim_operation, operation);
     const struct registry_claim *c = &o->claim;
     int r = 0;
-    if (c->rule) {
+    if (c->rule || c->secrets)
         operation->changed.node_id = (int64_t)c->node_id;
+    if (c->rule)
         r = claim_rule(db, c, ret_error);
-    }
+    if (r >= 0 && c->secrets)
+        r = chap_rotate_for_boot(db, (int64_t)c->node_id, c->boot_id, ret_error);
     if (r >= 0 && c->disk)
         r = trial_choose(db, (int64_t)c->node_id, (int64_t)c->boot_id, c->snapshot,
                          &operation->changed.volume_id, ret_error);

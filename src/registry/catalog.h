@@ -65,9 +65,13 @@ struct catalog_node {
     size_t n_attachments;
     const struct catalog_attachment *attachments; /* ordered by LUN */
     uint64_t created_at;                          /* usec since 1970 */
-    const struct chap_credentials *chap;          /* for all its logins; NULL: none */
-    struct wake_password wake_password;           /* that its cards ask for */
-    const struct dhcp_options *options;           /* its own, only up to their end; NULL: none */
+    /* For all its logins, and then those from before that are still accepted; their tags are the
+     * boots that they were made for (0: none, or not known). NULL: none */
+    const struct chap_credentials *chap;
+    uint64_t chap_since; /* usec since 1970: when the present ones were made; 0: not known */
+    bool chap_seen;      /* a system (and not only firmware) has logged in with the present ones */
+    struct wake_password wake_password; /* that its cards ask for */
+    const struct dhcp_options *options; /* its own, only up to their end; NULL: none */
     struct boot_ways ways;
     const struct boot_rules *rules; /* NULL: none */
 };

@@ -1,6 +1,7 @@
 /*
  * CHAP credentials of nodes and volumes. Those of nodes are made here, out of random bytes, and
- * leave the server only in a boot script; those of volumes come from whoever sets them.
+ * leave the server only in a boot script; those of volumes come from whoever sets them. What a node
+ * had before is in chap_rotation.c.
  */
 #include "registry/operation.h"
 
@@ -27,7 +28,7 @@ static const struct chap_place of_volumes = {
              " VALUES (?, ?, ?, ?, ?)",
 };
 
-static int read_row(sqlite3_stmt *row, struct chap_credentials *credentials,
+static int take_row(sqlite3_stmt *row, struct chap_credentials *credentials,
                     struct error *ret_error)
 {
     const char *target_user = db_column_text_or_null(row, 2);
@@ -39,6 +40,16 @@ static int read_row(sqlite3_stmt *row, struct chap_credentials *credentials,
     return r < 0 ? r : chap_credentials_check(credentials, ret_error);
 }
 
+int chap_read_row(struct db *db, sqlite3_stmt *row, struct chap_credentials *credentials,
+                  struct error *ret_error)
+{
+    struct error why; /* which may not be told: it is of a secret */
+    if (take_row(row, credentials, &why) < 0)
+        return error_set(ret_error, -EUCLEAN, "the registry %s is damaged: a CHAP secret of it",
+                         db->path);
+    return 0;
+}
+
 static int read_place(struct db *db, const struct chap_place *place, int64_t id,
                       struct chap_credentials *ret_credentials, struct error *ret_error)
 {
@@ -48,11 +59,8 @@ static int read_place(struct db *db, const struct chap_place *place, int64_t id,
         return ret_error->code;
     int r = db_next(db, rows, ret_error);
     if (r > 0) {
-        r = read_row(rows, &found, ret_error);
+        r = chap_read_row(db, rows, &found, ret_error);
         db_end(rows);
-        if (r < 0)
-            return error_set(ret_error, -EUCLEAN, "the registry %s is damaged: a CHAP secret of it",
-                             db->path);
     }
     if (r >= 0)
         *ret_credentials = found;
@@ -115,8 +123,20 @@ int chap_change_node(struct db *db, int64_t node_id, const char *node,
                          "node '%s' has no CHAP secrets to make anew; give it some: nodisk node "
                          "set %s --chap mutual",
                          node, node);
+    bool stays = had == c.mode;
     r = complete(&c, node, had, ret_error);
+    if (r >= 0 && !stays)
+        r = chap_begin_age(db, node_id, c.mode != CHAP_NONE, ret_error);
     return r < 0 ? r : store_place(db, &of_nodes, node_id, &c, ret_error);
+}
+
+int chap_make_anew(struct db *db, int64_t node_id, struct chap_credentials *credentials,
+                   struct error *ret_error)
+{
+    char user[CREDENTIALS_USER_MAX + 1];
+    str_copy(user, sizeof(user), credentials->initiator.user);
+    int r = complete(credentials, user, CHAP_NONE, ret_error);
+    return r < 0 ? r : store_place(db, &of_nodes, node_id, credentials, ret_error);
 }
 
 int chap_store_volume(struct db *db, int64_t volume_id, const struct chap_credentials *credentials,

@@ -139,12 +139,12 @@ static int read_node(struct db *db, sqlite3_stmt *row, const struct scratch *mac
     struct catalog_path paths[REGISTRY_MAX_PATHS];
     struct dhcp_options options;
     struct boot_rules rules;
-    cleanup_chap_credentials struct chap_credentials chap = {.mode = CHAP_NONE};
+    cleanup_chap_record struct chap_record chap;
     int r = read_attachments(db, (int64_t)node.id, attachments, &node.n_attachments, ret_error);
     if (r >= 0)
         r = read_paths(db, (int64_t)node.id, paths, &node.n_paths, ret_error);
     if (r >= 0)
-        r = chap_read_node(db, (int64_t)node.id, &chap, ret_error);
+        r = chap_read_record(db, (int64_t)node.id, &chap, ret_error);
     if (r >= 0)
         r = options_read_node(db, (int64_t)node.id, &options, ret_error);
     if (r >= 0)
@@ -152,7 +152,10 @@ static int read_node(struct db *db, sqlite3_stmt *row, const struct scratch *mac
     if (r < 0)
         return r;
     node.rules = &rules;
-    node.chap = &chap;
+    node.chap = chap.list;
+    node.chap_since = chap.since;
+    node.chap_seen = chap.seen;
+    node.ways.chap_rotation = chap.rotation;
     node.attachments = attachments;
     node.paths = paths;
     node.options = &options;

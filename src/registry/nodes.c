@@ -253,6 +253,8 @@ static int set_ways(struct db *db, int64_t node_id, const struct registry_node_c
     if (r >= 0 && change->set_ibft_origin)
         r = set_way(db, node_id, "UPDATE nodes SET ibft_origin = ? WHERE id = ?",
                     ibft_origin_name(change->ways.ibft_origin), ret_error);
+    if (r >= 0 && change->set_chap_rotation)
+        r = chap_set_rotation(db, node_id, change->ways.chap_rotation, ret_error);
     return r;
 }
 
@@ -335,6 +337,7 @@ int registry_node_add(struct registry *registry, const struct registry_node *nod
         .set_wake_password = node->wake_password.given,
         .set_direct = node->ways.direct != DIRECT_DEFAULT,
         .set_ibft_origin = node->ways.ibft_origin != IBFT_ORIGIN_DEFAULT,
+        .set_chap_rotation = node->ways.chap_rotation != CHAP_ROTATION_DEFAULT,
         .group = node->group,
         .address = node->address,
         .volume = node->volume,

@@ -74,11 +74,39 @@ int node_paths_set(struct registry *registry, struct db *db, int64_t node_id,
                    const struct registry_node_change *change, struct error *ret_error) MUST_CHECK;
 /* After any change of a node: do its paths go with its cards and its address? */
 int node_paths_check(struct db *db, int64_t node_id, struct error *ret_error) MUST_CHECK;
+/* A row that begins with user, secret, target_user and target_secret. -EUCLEAN, without a word of
+ * what it is. */
+int chap_read_row(struct db *db, sqlite3_stmt *row, struct chap_credentials *credentials,
+                  struct error *ret_error) MUST_CHECK;
+/* Stores new secrets in place of those that are given, for the same users and as many. */
+int chap_make_anew(struct db *db, int64_t node_id, struct chap_credentials *credentials,
+                   struct error *ret_error) MUST_CHECK;
 /* What set_chap and rotate_chap say. */
 int chap_change_node(struct db *db, int64_t node_id, const char *node,
                      const struct registry_node_change *change, struct error *ret_error) MUST_CHECK;
 int chap_store_volume(struct db *db, int64_t volume_id, const struct chap_credentials *credentials,
                       struct error *ret_error) MUST_CHECK;
+
+/* All that there is of a node's secrets (chap_rotation.c). The first of the list are the present
+ * ones (CHAP_NONE: it has none), and each points to the next; their tags are boots. */
+struct chap_record {
+    enum chap_rotation rotation;
+    uint64_t since; /* as in struct catalog_node; likewise: */
+    bool seen;
+    struct chap_credentials list[1 + REGISTRY_MAX_OLDER_CHAP];
+};
+int chap_read_record(struct db *db, int64_t node_id, struct chap_record *record,
+                     struct error *ret_error) MUST_CHECK;
+void chap_record_wipe(struct chap_record *record);
+#define cleanup_chap_record __attribute__((cleanup(chap_record_wipe)))
+int chap_set_rotation(struct db *db, int64_t node_id, enum chap_rotation rotation,
+                      struct error *ret_error) MUST_CHECK;
+/* Somebody gives a node other secrets, or none: what it had before is worth nothing any more. */
+int chap_begin_age(struct db *db, int64_t node_id, bool has_secrets,
+                   struct error *ret_error) MUST_CHECK;
+/* New ones for this boot, unless it has some already; those before are kept. */
+int chap_rotate_for_boot(struct db *db, int64_t node_id, uint64_t boot_id,
+                         struct error *ret_error) MUST_CHECK;
 
 /* Where a volume's initiators may come from (sources.c). */
 int sources_read(struct db *db, int64_t volume_id,

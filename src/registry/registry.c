@@ -233,10 +233,15 @@ static void run_stop(struct message *message)
 static int load_first(struct registry *r, struct error *ret_error)
 {
     int64_t last_boot = 0;
-    int code = db_lookup(&r->db, "SELECT coalesce(max(id), 0) FROM boots", DB_NO_VALUES, &last_boot,
-                         ret_error);
+    /* A boot that could not be stored may have got something all the same. */
+    int code = db_lookup(&r->db,
+                         "SELECT coalesce(max(id), 0) FROM (SELECT max(id) AS id FROM boots UNION"
+                         " SELECT max(boot_id) FROM boot_rules UNION"
+                         " SELECT max(boot_id) FROM node_chap_age)",
+                         DB_NO_VALUES, &last_boot, ret_error);
     if (code < 0)
         return code;
+    last_boot = MIN(MAX(last_boot, 0), REGISTRY_MAX_BOOT_ID);
     atomic_init(&r->next_boot_id, (uint64_t)last_boot + 1);
     struct catalog *catalog = catalog_load(&r->db, r->base_iqn, ++r->generation, ret_error);
     if (!catalog)

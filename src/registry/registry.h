@@ -101,15 +101,28 @@ int registry_boot_rules_clear(struct registry *registry, const struct registry_b
 /* What is written down of a boot before its machine is told what to boot. */
 struct registry_claim {
     uint64_t node_id, boot_id;
-    bool rule; /* takes a boot from the node's rule for some boots and gives it to this one */
-    bool disk; /* says what its own disk is at this boot: */
+    bool rule;    /* takes a boot from the node's rule for some boots and gives it to this one */
+    bool secrets; /* the node has CHAP secrets of its own for it; those before stay good */
+    bool disk;    /* says what its own disk is at this boot: */
     char snapshot[NAME_MAX_LEN + 1]; /* this snapshot of it; "": what it is */
 };
-/* Asynchronous, as registry_lease_store(): when the reply comes, it is durable and in the catalog.
- * A boot that has it already, and a rule that is used up or gone, are no error and change nothing;
- * -ENOENT, -EMLINK, ...: its disk cannot be that snapshot. */
+/* All of it, or nothing. Asynchronous, as registry_lease_store(): when the reply comes, it is
+ * durable and in the catalog. A boot that has it already, a rule that is used up or gone, and a
+ * node without CHAP are no error and change nothing; -ENOENT, -EMLINK, ...: its disk cannot be that
+ * snapshot. */
 int registry_boot_claim(struct registry *registry, const struct registry_claim *claim,
                         struct registry_reply *reply) MUST_CHECK;
+
+/* Sets of secrets of a node that are accepted beside the present one. */
+#define REGISTRY_MAX_OLDER_CHAP 3
+
+/* A system (and not only firmware) has logged in with the secrets that have this tag. runs: it has
+ * come so far that the machine goes on with them: what is older is not accepted any more. Nobody
+ * waits for it; -ENOMEM. */
+int registry_chap_seen(struct registry *registry, uint64_t node_id, uint64_t tag,
+                       bool runs) MUST_CHECK;
+/* The node's system is up: the same for the newest secrets that a system has logged in with. */
+int registry_chap_up(struct registry *registry, uint64_t node_id) MUST_CHECK;
 
 #define REGISTRY_MAX_INITRDS         8
 #define REGISTRY_MAX_ENTRY_ARGUMENTS 1500
@@ -339,7 +352,7 @@ struct registry_node_change {
     enum chap_mode chap;
     struct wake_password wake_password; /* not given: none */
     struct registry_options_change options;
-    bool set_direct, set_ibft_origin, set_paths;
+    bool set_direct, set_ibft_origin, set_chap_rotation, set_paths;
     struct boot_ways ways; /* of which what is set */
 };
 
@@ -529,6 +542,8 @@ struct registry_boot_stage {
     uint64_t reached_at; /* usec since 1970 */
 };
 
+/* They count from 1, and never come near this. */
+#define REGISTRY_MAX_BOOT_ID (INT64_C(1) << 62)
 /* Any thread, never blocks; greater than every id before. */
 uint64_t registry_boot_new_id(struct registry *registry);
 /* Asynchronous, as registry_lease_store(). A boot of a node that is gone and a stage of a boot

@@ -385,6 +385,30 @@ static const char version_trials[] =
     "  running TEXT,"
     "  kept TEXT"
     ") STRICT;";
+/* CHAP secrets that change at each boot. rotation: where it differs from the site's. node_chap_age:
+ * of what is in node_chap; boot_id: the boot that they were made for, 0 for none; seen: a system
+ * has logged in with them. node_chap_older: those before that are still accepted. */
+static const char version_chap_rotation[] =
+    "CREATE TABLE node_chap_rotation ("
+    "  node_id INTEGER PRIMARY KEY REFERENCES nodes(id) ON DELETE CASCADE,"
+    "  rotation TEXT NOT NULL"
+    ") STRICT;"
+    "CREATE TABLE node_chap_age ("
+    "  node_id INTEGER PRIMARY KEY REFERENCES nodes(id) ON DELETE CASCADE,"
+    "  boot_id INTEGER NOT NULL,"
+    "  since INTEGER NOT NULL,"
+    "  seen INTEGER NOT NULL CHECK (seen IN (0, 1))"
+    ") STRICT;"
+    "CREATE TABLE node_chap_older ("
+    "  node_id INTEGER NOT NULL REFERENCES nodes(id) ON DELETE CASCADE,"
+    "  boot_id INTEGER NOT NULL,"
+    "  user TEXT NOT NULL,"
+    "  secret TEXT NOT NULL,"
+    "  target_user TEXT,"
+    "  target_secret TEXT,"
+    "  seen INTEGER NOT NULL CHECK (seen IN (0, 1)),"
+    "  PRIMARY KEY (node_id, boot_id)"
+    ") STRICT, WITHOUT ROWID;";
 
 /* Where an entry's files were fetched from. position: as of digests. */
 static const char version_entry_urls[] =
@@ -402,7 +426,7 @@ static const char *const migrations[] = {
     version_layers,     version_wake,          version_options,        version_pending,
     version_boot_ways,  version_sources,       version_node_paths,     version_node_bmc,
     version_boot_rules, version_installers,    version_boot_after,     version_trials,
-    version_entry_urls,
+    version_entry_urls, version_chap_rotation,
 };
 
 static int check_whole(struct db *db, struct error *ret_error)

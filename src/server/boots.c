@@ -177,6 +177,39 @@ static void log_end(struct boots *boots, const char *node, const struct session_
                   endpoint_format_address(&event->peer, peer), event->reason);
 }
 
+static void post_seen(struct boots *boots, const struct catalog_node *node, uint64_t tag, bool runs)
+{
+    if (registry_chap_seen(boots->registry, node->id, tag, runs) < 0)
+        log_write(LOG_WARNING, node->name, "out of memory: its older CHAP secrets still hold");
+}
+
+/* With which of its secrets its system has logged in, and whether it has come so far that it goes
+ * on with those: what is not written down, the next login tells again. That it is up may be told at
+ * the same time (http/nodes.c): whoever comes second sees the other. */
+static void note_secret(struct boots *boots, const struct catalog_node *node,
+                        const struct session_event *event)
+{
+    const struct iscsi_login_traits *traits = &event->traits;
+    if (!node || !node->chap || traits->proven == CHAP_NONE || traits->firmware || !*event->target)
+        return;
+    bool present = traits->proven_tag == node->chap->tag;
+    if (!present || !node->chap_seen)
+        post_seen(boots, node, traits->proven_tag, false);
+    if (node->chap->older &&
+        (traits->adopts_session || boot_tracker_has_system(boots->tracker, node->id)))
+        post_seen(boots, node, traits->proven_tag, true);
+}
+
+/* A system that has secrets of an earlier boot than the one under way runs still: that it comes
+ * back says nothing of that boot, whose script somebody has asked for meanwhile. */
+static bool is_of_boot(const struct boots *boots, const struct catalog_node *node,
+                       const struct iscsi_login_traits *traits)
+{
+    return !node || !node->chap || traits->proven == CHAP_NONE ||
+           traits->proven_tag == node->chap->tag ||
+           node->chap->tag != boot_tracker_boot_id(boots->tracker, node->id);
+}
+
 void boots_session_event(struct boots *boots, const struct session_event *event)
 {
     char peer[ENDPOINT_TEXT_SIZE + sizeof(NOT_IN_IBFT)];
@@ -192,9 +225,10 @@ void boots_session_event(struct boots *boots, const struct session_event *event)
             log_lost_to_system(boots, name, event);
             str_copy(peer + strlen(peer), sizeof(peer) - strlen(peer), NOT_IN_IBFT);
         }
-        if (*event->target)
+        if (*event->target && is_of_boot(boots, node, &event->traits))
             boot_tracker_sign_of_initiator(boots->tracker, event->initiator,
                                            boots_sign_of_login(&event->traits), peer);
+        note_secret(boots, node, event);
         break;
     case ISCSI_EVENT_REFUSED:
         log_refusal(boots, name, event);

@@ -14,6 +14,7 @@
 struct boots {
     struct boot_tracker *tracker;
     struct catalog_slot *catalog;
+    struct registry *registry;
     /* The machine that has an address that another server has given it, if the wire shows that.
      * NULL: there is no such server. */
     bool (*neighbour)(void *context, uint32_t address, struct mac_address *ret_mac);

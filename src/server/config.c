@@ -9,6 +9,7 @@
 #include "core/size.h"
 #include "core/words.h"
 #include "server/config_rules.h"
+#include "server/config_ways.h"
 
 #include <errno.h>
 #include <ini.h>
@@ -171,14 +172,6 @@ static const char *parse_fallback_after(const char *value, void *place)
     return parse_unsigned(value, 20, place) ? "must be 0 (never) to 20 (failed boots)" : NULL;
 }
 
-static const char *parse_ibft_origin(const char *value, void *place)
-{
-    struct error error;
-    if (str_eq(value, "default") || ibft_origin_parse(value, place, &error) < 0)
-        return "must be manual or dhcp";
-    return NULL;
-}
-
 static const char *parse_mode(const char *value, void *place)
 {
     enum subnet_mode *mode = place;
@@ -337,16 +330,6 @@ static const char *parse_bool(const char *value, void *place)
     return NULL;
 }
 
-static const char *parse_direct(const char *value, void *place)
-{
-    enum direct_way *direct = place;
-    bool yes;
-    const char *wrong = parse_bool(value, &yes);
-    if (!wrong)
-        *direct = yes ? DIRECT_YES : DIRECT_NO;
-    return wrong;
-}
-
 static const char *parse_size(const char *value, void *place)
 {
     uint64_t size;
@@ -429,8 +412,9 @@ static const struct key keys[] = {
     {"server", "base-iqn", parse_iqn, SERVER(base_iqn)},
     {"server", "log-level", parse_log_level, SERVER(log_level)},
     {"storage", "warn-free", parse_warn_free, SERVER(warn_free)},
-    {"boot", "direct", parse_direct, SERVER(boot_ways.direct)},
-    {"boot", "ibft-origin", parse_ibft_origin, SERVER(boot_ways.ibft_origin)},
+    {"boot", "direct", config_parse_direct, SERVER(boot_ways.direct)},
+    {"boot", "ibft-origin", config_parse_ibft_origin, SERVER(boot_ways.ibft_origin)},
+    {"boot", "chap-rotation", config_parse_chap_rotation, SERVER(boot_ways.chap_rotation)},
     {"boot", "menu-timeout", parse_menu_timeout, SERVER(menu_timeout)},
     {"boot", "menu-snapshots", parse_bool, SERVER(menu_snapshots)},
     {"boot", "fallback-after", parse_fallback_after, SERVER(fallback_after)},
@@ -746,7 +730,7 @@ int config_init(struct config *ret_config)
 {
     struct config config = {.log_level = LOG_INFO,
                             .warn_free = WARN_FREE_DEFAULT,
-                            .boot_ways = {DIRECT_YES, IBFT_ORIGIN_MANUAL},
+                            .boot_ways = {DIRECT_YES, IBFT_ORIGIN_MANUAL, CHAP_ROTATION_MANUAL},
                             .menu_timeout = 30,
                             .fallback_after = 3,
                             .iscsi_limits = ISCSI_DEFAULT_LIMITS,

@@ -116,6 +116,13 @@ void http_log_refused(const char *node, const char *target, const struct error *
     log_write(LOG_ERR, node, "cannot boot %s: %s", target, why->text);
 }
 
+void http_log_rotated(const char *node)
+{
+    log_write(LOG_INFO, node,
+              "has new CHAP secrets for this boot; those before hold until its "
+              "system has logged in");
+}
+
 void http_log_installed(const char *node, const char *entry)
 {
     log_write(LOG_INFO, node, "was installed by %s, and boots its volume from now on", entry);

@@ -20,6 +20,8 @@ void http_log_direct(const struct node_http_direct *told);
 void http_log_claimed(const char *node, const char *target, uint32_t left);
 /* What a node was to boot could not be written down. Any thread. */
 void http_log_refused(const char *node, const char *target, const struct error *why);
+/* A boot has CHAP secrets of its own. Any thread. */
+void http_log_rotated(const char *node);
 /* A node was installed. Any thread. */
 void http_log_installed(const char *node, const char *entry);
 /* A node boots its fallback. Any thread. */

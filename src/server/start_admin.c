@@ -206,6 +206,7 @@ int server_start_admin(struct server *server, struct error *ret_error)
         .policy = server->policy,
         .would_ask = server_would_ask,
         .fallback_after = server->config.fallback_after,
+        .ways = server->config.boot_ways,
         .stages = &server->stages,
         .sessions = &server->session_provider,
         .counters = count,

@@ -25,6 +25,7 @@ bool server_machine6(void *context, const struct endpoint *peer, struct mac_addr
 int server_start_boots(struct server *server, struct error *ret_error)
 {
     server->boots.catalog = server->catalog;
+    server->boots.registry = server->registry;
     int r = boot_tracker_new(server->registry, server->catalog, &server->boots.tracker, ret_error);
     if (r < 0)
         return r;

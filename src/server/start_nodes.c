@@ -78,6 +78,11 @@ static void on_refused(void *context, const char *node, const char *target, cons
     http_log_refused(node, target, why);
 }
 
+static void on_rotated(void *context, const char *node)
+{
+    http_log_rotated(node);
+}
+
 static void on_installed(void *context, const char *node, const char *entry)
 {
     http_log_installed(node, entry);
@@ -174,6 +179,7 @@ int server_start_node_http(struct server *server, struct error *ret_error)
         .memtest = server->config.memtest,
         .claimed = on_claimed,
         .refused = on_refused,
+        .rotated = on_rotated,
         .installed = on_installed,
         .fell_back = on_fell_back,
         .read_disk = read_disk,

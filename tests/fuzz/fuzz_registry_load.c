@@ -100,6 +100,23 @@ static const char *const columns[][2] = {
     {"volume_trials", "snapshot"},
     {"volume_trials", "running"},
     {"volume_trials", "kept"},
+    {"node_chap", "user"},
+    {"node_chap", "secret"},
+    {"node_chap", "target_user"},
+    {"node_chap", "target_secret"},
+    {"node_chap_rotation", "node_id"},
+    {"node_chap_rotation", "rotation"},
+    {"node_chap_age", "node_id"},
+    {"node_chap_age", "boot_id"},
+    {"node_chap_age", "since"},
+    {"node_chap_age", "seen"},
+    {"node_chap_older", "node_id"},
+    {"node_chap_older", "boot_id"},
+    {"node_chap_older", "user"},
+    {"node_chap_older", "secret"},
+    {"node_chap_older", "target_user"},
+    {"node_chap_older", "target_secret"},
+    {"node_chap_older", "seen"},
 };
 
 static const char rows[] =
@@ -150,7 +167,15 @@ static const char rows[] =
     "INSERT INTO boot_rules VALUES (3, NULL, 1, 'fallback', 'menu', NULL, NULL, 0, 1);"
     "INSERT INTO boot_rules VALUES (4, NULL, NULL, 'temporary', 'volume:disk2', 9, NULL, 0, 1);"
     "INSERT INTO boot_rule_after VALUES (3, 2);"
-    "INSERT INTO volume_trials VALUES (3, 7, 's', 7, 's', 's');";
+    "INSERT INTO volume_trials VALUES (3, 7, 's', 7, 's', 's');"
+    "INSERT INTO node_chap VALUES (1, 'web1', 'correct-horse', 'nodisk', 'battery-staple');"
+    "INSERT INTO node_chap VALUES (2, 'web2', 'correct-mouse', NULL, NULL);"
+    "INSERT INTO node_chap_rotation VALUES (1, 'boot'), (2, 'manual');"
+    "INSERT INTO node_chap_age VALUES (1, 9, 1, 0), (2, 4, 1, 1);"
+    "INSERT INTO node_chap_older VALUES (1, 8, 'web1', 'older-horse-1', 'nodisk', 'older-staple', "
+    "0),"
+    " (1, 5, 'web1', 'older-horse-2', NULL, NULL, 1), (2, 0, 'web2', 'older-mouse-1', NULL, NULL, "
+    "1);";
 
 /* The database as it was before; made once. */
 static struct {
@@ -269,10 +294,22 @@ static void change_values(struct wire_reader r)
     sqlite3_close(handle);
 }
 
+static void check_secrets(const struct catalog_node *node)
+{
+    size_t count = 0;
+    for (const struct chap_credentials *c = node->chap; c; c = c->older) {
+        assert(++count <= 1 + REGISTRY_MAX_OLDER_CHAP);
+        assert(c->mode != CHAP_NONE && strlen(c->initiator.secret) >= CREDENTIALS_SECRET_MIN);
+        assert(c->mode != CHAP_MUTUAL || !str_eq(c->initiator.secret, c->target.secret));
+        assert(!c->older || c->older->tag < c->tag);
+    }
+}
+
 static void check_node(const struct catalog *catalog, const struct catalog_node *node)
 {
     const struct plan_moment moment = {.now = 5};
     assert(name_is_host(node->name) && node->n_macs > 0);
+    check_secrets(node);
     for (size_t i = 0; i < node->n_macs; i++) {
         struct plan plan = plan_for_mac(catalog, node->macs[i], &moment);
         assert(plan.node && (plan.kind < PLAN_PREPARING || plan.kind > PLAN_VOLUME || plan.volume));

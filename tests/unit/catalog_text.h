@@ -21,9 +21,9 @@ static inline const char *text_or_none(const char *text)
 
 static inline void text_of_chap(FILE *out, const struct chap_credentials *chap)
 {
-    if (chap)
-        fprintf(out, " chap %d %s %s %s %s", (int)chap->mode, chap->initiator.user,
-                chap->initiator.secret, chap->target.user, chap->target.secret);
+    for (; chap; chap = chap->older)
+        fprintf(out, " chap %d %s %s %s %s %" PRIu64, (int)chap->mode, chap->initiator.user,
+                chap->initiator.secret, chap->target.user, chap->target.secret, chap->tag);
 }
 
 static inline void text_of_stack(FILE *out, const struct catalog_layer *layers, size_t n,
@@ -127,6 +127,7 @@ static inline void text_of_node(FILE *out, const struct catalog_node *n)
         fprintf(out, " lun %u %" PRIu64, n->attachments[i].lun, n->attachments[i].volume_id);
     fprintf(out, " direct %d origin %d", (int)n->ways.direct, (int)n->ways.ibft_origin);
     text_of_chap(out, n->chap);
+    fprintf(out, " %" PRIu64 " %d %d", n->chap_since, n->chap_seen, (int)n->ways.chap_rotation);
     fprintf(out, " wake %d ", n->wake_password.given);
     text_of_bytes(out, n->wake_password.bytes, sizeof(n->wake_password.bytes));
     text_of_options(out, n->options);

@@ -141,6 +141,29 @@ static void secrets_of_a_node_are_made_and_never_told(void **state)
                   400, "a new node");
 }
 
+static void when_secrets_change_is_told(void **state)
+{
+    add_web1();
+    admin_assert_text(lab, "result.chap_rotation", "default");
+    admin_must(lab, "PATCH", "/v1/nodes/web1", "{\"chap_rotation\": \"boot\"}");
+    admin_assert_text(lab, "result.chap_rotation", "boot");
+    assert_contains(lab->body, "\"chap_rotates\":false"); /* it has none */
+    assert_contains(lab->body, "\"chap_since\":null");
+    admin_must(lab, "PATCH", "/v1/nodes/web1", "{\"chap\": \"mutual\"}");
+    assert_contains(lab->body, "\"chap_rotates\":true");
+    assert_contains(lab->body, "\"chap_older\":0");
+    assert_null(strstr(lab->body, "\"chap_since\":null"));
+    admin_must(lab, "POST", "/v1/nodes",
+               "{\"name\": \"web2\", \"macs\": [\"52:54:00:00:00:02\"],"
+               " \"chap\": \"one-way\", \"chap_rotation\": \"manual\"}");
+    admin_assert_text(lab, "result.chap_rotation", "manual");
+    assert_contains(lab->body, "\"chap_rotates\":false");
+    admin_refused(lab, "PATCH", "/v1/nodes/web1", "{\"chap_rotation\": \"daily\"}", 400,
+                  "boot, manual or default");
+    admin_refused(lab, "PATCH", "/v1/nodes/web1", "{\"chap_rotation\": true}", 400,
+                  "chap_rotation");
+}
+
 static void a_node_may_boot_in_a_way_of_its_own(void **state)
 {
     add_web1();
@@ -360,6 +383,7 @@ int main(void)
         NODES_TEST(what_makes_no_node_is_refused),
         NODES_TEST(a_node_is_changed_piece_by_piece),
         NODES_TEST(secrets_of_a_node_are_made_and_never_told),
+        NODES_TEST(when_secrets_change_is_told),
         NODES_TEST(a_node_may_boot_in_a_way_of_its_own),
         NODES_TEST(a_node_keeps_its_name),
         NODES_TEST(nobody_is_told_so),

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <stdatomic.h>
 #include <sys/mman.h>
 
 #define ANSWERED "HTTP/1.1 200 OK"
@@ -20,6 +21,8 @@ struct bench {
     enum node_http_giver giver;   /* of all addresses */
     struct mac_address neighbour; /* who has them all, of those who are proxied; zero: nobody */
     struct endpoint portal;
+    struct registry *registry; /* what the HTTP side writes to; NULL: it cannot */
+    atomic_uint rotated;
 
     sem_t told; /* once for each oddity */
     enum node_http_oddity_kind kind;
@@ -76,6 +79,13 @@ static void on_oddity(void *context, const struct node_http_oddity *oddity)
     sem_post(&b->told);
 }
 
+static void on_rotated(void *context, const char *node)
+{
+    struct bench *b = context;
+    assert_string_equal(node, "web1");
+    b->rotated++;
+}
+
 static uint32_t loopback(uint8_t last)
 {
     return 0x7f000000U | last;
@@ -101,6 +111,8 @@ static void start_http(struct bench *b, const char *where)
                                           .neighbour = neighbour,
                                           .open_loader = open_loader,
                                           .oddity = on_oddity,
+                                          .registry = b->registry,
+                                          .rotated = on_rotated,
                                           .context = b};
     site_must(node_http_start(&settings, &b->http, &b->site.error), &b->site.error);
     size_t count;
@@ -408,6 +420,114 @@ static void secrets_go_to_no_address_that_is_not_ours(void **state)
     give_chap(b, CHAP_NONE);
     cleanup_free char *script = get_script(b, "127.0.0.11", 1);
     assert_contains(script, "clear username ||\nclear password ||\nclear reverse-username ||\n");
+}
+
+static void use_registry(struct bench *b)
+{
+    node_http_stop(take_ptr(b->http));
+    b->registry = b->site.registry;
+    start_http(b, "127.0.0.1:0");
+}
+
+static void rotate_at_each_boot(struct bench *b)
+{
+    struct registry_node_change change = {.set_chap = true,
+                                          .chap = CHAP_MUTUAL,
+                                          .set_chap_rotation = true,
+                                          .ways.chap_rotation = CHAP_ROTATION_BOOT};
+    site_must(registry_node_set(b->site.registry, "web1", &change, NULL, &b->site.error),
+              &b->site.error);
+}
+
+/* What a line of web1's script has behind these words, copied. */
+static void get_setting(struct bench *b, const char *words, char value[static 80])
+{
+    cleanup_free char *script = get_script(b, "127.0.0.11", 1);
+    const char *at = strstr(script, words);
+    assert_non_null(at);
+    at += strlen(words);
+    str_copy(value, MIN(80, strcspn(at, "\n") + 1), at);
+}
+
+/* How many sets of secrets of web1 hold; *ret_present: the present one's. */
+static unsigned count_secrets(struct bench *b, char ret_present[static 80])
+{
+    cleanup_catalog struct catalog *catalog = catalog_slot_get(b->site.slot);
+    const struct chap_credentials *chap = catalog_node_by_name(catalog, "web1")->chap;
+    unsigned count = 0;
+    str_copy(ret_present, 80, chap->initiator.secret);
+    for (; chap; chap = chap->older)
+        count++;
+    return count;
+}
+
+static void each_boot_has_secrets_of_its_own(void **state)
+{
+    struct bench *b = *state;
+    char first[80], again[80], second[80], reverse[80], of_second[80], held[80];
+    use_registry(b);
+    rotate_at_each_boot(b);
+    sign(b, BOOT_SIGN_FIRMWARE_DHCP);
+    get_setting(b, "set password ", first);
+    assert_int_equal(count_secrets(b, held), 2);
+    assert_string_equal(first, held); /* which was there before the script was */
+    get_setting(b, "set reverse-password ", reverse);
+    for (int i = 0; i < 2; i++) {
+        get_setting(b, "set password ", again); /* its disk failed, say */
+        assert_string_equal(again, first);
+    }
+    sign(b, BOOT_SIGN_FIRMWARE_LOGIN);
+    get_setting(b, "set password ", again);
+    assert_string_equal(again, first);
+    assert_int_equal(count_secrets(b, held), 2);
+    assert_int_equal(b->rotated, 1);
+
+    sign(b, BOOT_SIGN_INITRAMFS_LOGIN);
+    assert_stranger(b, "127.0.0.11", 1, WRONG); /* to ask is not to begin to boot */
+    expect_oddity(b, NODE_HTTP_LATE, "127.0.0.11", "web1");
+    assert_int_equal(count_secrets(b, held), 2);
+    sign(b, BOOT_SIGN_FIRMWARE_DHCP);
+    get_setting(b, "set password ", second);
+    get_setting(b, "set reverse-password ", of_second);
+    assert_string_not_equal(second, first);
+    assert_string_not_equal(of_second, reverse);
+    assert_int_equal(count_secrets(b, held), 3);
+    assert_int_equal(b->rotated, 2);
+}
+
+/* What is not written down is not handed out. */
+static void without_a_note_there_are_no_secrets(void **state)
+{
+    struct bench *b = *state;
+    char held[80];
+    rotate_at_each_boot(b); /* and no registry */
+    sign(b, BOOT_SIGN_FIRMWARE_DHCP);
+    cleanup_free char *script = get_script(b, "127.0.0.11", 1);
+    assert_contains(script, "could not be written down");
+    assert_null(strstr(script, "password"));
+    assert_int_equal(count_secrets(b, held), 1);
+}
+
+static void other_boots_keep_the_secrets(void **state)
+{
+    struct bench *b = *state;
+    char held[80], kept[80];
+    use_registry(b);
+    give_chap(b, CHAP_MUTUAL); /* by hand, as the site says */
+    sign(b, BOOT_SIGN_FIRMWARE_DHCP);
+    assert_secrets(b, "127.0.0.11");
+    assert_int_equal(count_secrets(b, held), 1);
+    rotate_at_each_boot(b); /* but it boots its own disk */
+    const struct registry_boot_scope web1 = {.node = "web1"};
+    const struct registry_boot_rule local = {.slot = BOOT_SLOT_STANDING,
+                                             .target = {.kind = BOOT_TARGET_LOCAL}};
+    site_must(registry_boot_rule_set(b->site.registry, &web1, &local, &b->site.error),
+              &b->site.error);
+    cleanup_free char *script = get_script(b, "127.0.0.11", 1);
+    assert_contains(script, "boots its own disk");
+    assert_int_equal(count_secrets(b, kept), 1);
+    assert_string_equal(kept, held);
+    assert_int_equal(b->rotated, 0);
 }
 
 /* --- beside another DHCP server --- */
@@ -758,6 +878,9 @@ int main(void)
         NODES_TEST(secrets_go_out_while_the_node_boots),
         NODES_TEST(secrets_stay_here_once_the_kernel_runs),
         NODES_TEST(secrets_go_to_no_address_that_is_not_ours),
+        NODES_TEST(each_boot_has_secrets_of_its_own),
+        NODES_TEST(without_a_note_there_are_no_secrets),
+        NODES_TEST(other_boots_keep_the_secrets),
         NODES_TEST(a_neighbour_is_the_node),
         NODES_TEST(a_neighbour_that_is_another_gets_nothing),
         NODES_TEST(who_is_no_neighbour_is_believed_but_gets_no_secrets),

@@ -85,6 +85,7 @@ static void a_migration_that_fails_changes_nothing(void **state)
     "DROP TABLE snapshots; DROP TABLE layers; DROP TABLE node_wake;"                               \
     "DROP TABLE node_options; DROP TABLE group_options; DROP TABLE pending;"                       \
     "DROP TABLE volume_allow_from;"                                                                \
+    "DROP TABLE node_chap_rotation; DROP TABLE node_chap_age; DROP TABLE node_chap_older;"         \
     "DROP TABLE node_paths; DROP TABLE node_bmc;"                                                  \
     "DROP TABLE boot_entry_answers; DROP TABLE boot_entry_variables;"                              \
     "DROP TABLE boot_entry_digests; DROP TABLE boot_entry_urls;"                                   \

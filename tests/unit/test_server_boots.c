@@ -18,6 +18,7 @@ static int setup(void **state)
     site_make(&b->site);
     site_add_node(&b->site, "web1", 1, NULL);
     b->boots.catalog = b->site.slot;
+    b->boots.registry = b->site.registry;
     site_must(boot_tracker_new(b->site.registry, b->site.slot, &b->boots.tracker, &b->site.error),
               &b->site.error);
     *state = b;
@@ -263,6 +264,87 @@ static void a_login_tells_which_program_it_is(void **state)
     }
 }
 
+/* --- which secrets its system has --- */
+
+static void give_chap(struct bench *b)
+{
+    struct registry_node_change change = {.set_chap = true, .chap = CHAP_ONE_WAY};
+    site_must(registry_node_set(b->site.registry, "web1", &change, NULL, &b->site.error),
+              &b->site.error);
+}
+
+/* Its firmware begins a boot, which gets secrets of its own. Returns their tag. */
+static uint64_t begin_boot(struct bench *b)
+{
+    cleanup_catalog struct catalog *catalog = catalog_slot_get(b->site.slot);
+    boot_tracker_sign_of_mac(b->boots.tracker, site_mac(1), BOOT_SIGN_FIRMWARE_DHCP, "");
+    uint64_t id = catalog_node_by_name(catalog, "web1")->id;
+    const struct registry_claim claim = {
+        .node_id = id, .boot_id = boot_tracker_boot_id(b->boots.tracker, id), .secrets = true};
+    site_must(site_claim(b->site.registry, &claim, &b->site.error), &b->site.error);
+    return claim.boot_id;
+}
+
+static void log_in(struct bench *b, struct iscsi_login_traits traits, uint64_t tag)
+{
+    struct registry_boot_age age;
+    struct session_event event = session_event(ISCSI_EVENT_LOGIN);
+    traits.proven = CHAP_ONE_WAY;
+    traits.proven_tag = tag;
+    event.traits = traits;
+    tell(b, &event);
+    site_must(registry_boot_find_age(b->site.registry, 1, &age, &b->site.error), &b->site.error);
+}
+
+static void assert_secrets(struct bench *b, unsigned count, bool seen)
+{
+    cleanup_catalog struct catalog *catalog = catalog_slot_get(b->site.slot);
+    const struct catalog_node *node = catalog_node_by_name(catalog, "web1");
+    unsigned found = 0;
+    for (const struct chap_credentials *c = node->chap; c; c = c->older)
+        found++;
+    assert_int_equal(found, count);
+    assert_int_equal(node->chap_seen, seen);
+}
+
+#define FIRMWARE  ((struct iscsi_login_traits){.firmware = true})
+#define INITRAMFS ((struct iscsi_login_traits){.firmware = false})
+#define SYSTEM    ((struct iscsi_login_traits){.adopts_session = true})
+
+static void older_secrets_end_when_a_system_logs_in(void **state)
+{
+    struct bench *b = *state;
+    give_chap(b);
+    uint64_t first = begin_boot(b);
+    log_in(b, FIRMWARE, first);
+    assert_secrets(b, 2, false);
+    log_in(b, INITRAMFS, first);
+    assert_secrets(b, 2, true);
+    log_in(b, SYSTEM, first);
+    assert_secrets(b, 1, true);
+    uint64_t second = begin_boot(b);
+    log_in(b, SYSTEM, first); /* it runs still, whoever asked for a script */
+    assert_secrets(b, 2, false);
+    assert_stage(b, "address", "");
+    log_in(b, FIRMWARE, second);
+    assert_secrets(b, 2, false);
+    log_in(b, SYSTEM, second);
+    assert_secrets(b, 1, true);
+}
+
+/* The daemon died between that and its being written down. */
+static void a_reconnection_ends_them_where_the_system_is_up(void **state)
+{
+    struct bench *b = *state;
+    give_chap(b);
+    uint64_t tag = begin_boot(b);
+    log_in(b, INITRAMFS, tag);
+    boot_tracker_sign_of_mac(b->boots.tracker, site_mac(1), BOOT_SIGN_UP, "");
+    assert_secrets(b, 2, true);
+    log_in(b, INITRAMFS, tag);
+    assert_secrets(b, 1, true);
+}
+
 /* Its iBFT would name an IPv4 address that is none. */
 static void a_disk_that_ipxe_cannot_tell_the_system_of_is_told(void **state)
 {
@@ -381,6 +463,8 @@ int main(void)
         BOOTS_TEST(other_messages_are_no_sign),
         BOOTS_TEST(a_loader_counts_when_it_has_arrived),
         BOOTS_TEST(a_login_tells_which_program_it_is),
+        BOOTS_TEST(older_secrets_end_when_a_system_logs_in),
+        BOOTS_TEST(a_reconnection_ends_them_where_the_system_is_up),
         BOOTS_TEST(a_disk_that_ipxe_cannot_tell_the_system_of_is_told),
         BOOTS_TEST(a_loader_counts_for_the_machine_with_that_ipv6_address),
         BOOTS_TEST(discovery_is_no_stage),

@@ -170,6 +170,7 @@ static void a_full_file_is_understood(void **state)
                       "[boot]\n"
                       "direct = no\n"
                       "ibft-origin = dhcp\n"
+                      "chap-rotation = boot\n"
                       "[iscsi]\n"
                       "listen = 10.0.0.1:3260, [::1]:0\n"
                       "listen = 10.0.1.1:3260\n"
@@ -200,6 +201,7 @@ static void a_full_file_is_understood(void **state)
     assert_true(config.warm_up);
     assert_int_equal(config.boot_ways.direct, DIRECT_NO);
     assert_int_equal(config.boot_ways.ibft_origin, IBFT_ORIGIN_DHCP);
+    assert_int_equal(config.boot_ways.chap_rotation, CHAP_ROTATION_BOOT);
     assert_int_equal(config.warm_limit, 2 * GIB);
     assert_int_equal(config.iscsi.count, 3);
     assert_int_equal(config.n_subnets, 1);
