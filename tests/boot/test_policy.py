@@ -1,6 +1,7 @@
 """What machines boot beside their volume: with the real iPXE, and a second disk of the machine's own."""
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from lab.qemu import Machine
 
 NAME, MAC, ADDRESS = "policy", "52:54:00:77:4e:71", "10.77.0.71"
 BOOTED = "the own disk has booted"
+#: Of a disk of BIOS, which iPXE takes for one without a cylinder if it is smaller than 8 MiB.
+SIZE = 16 << 20
 FIRMWARE = ["bios", "uefi"]
 #: Where Debian's package memtest86+ has its files.
 MEMTEST = Path(os.environ.get("NODISK_MEMTEST", "/boot"))
@@ -23,7 +26,7 @@ def bios_disk(path: Path, says: str = BOOTED) -> None:
     text = f"\r\n{says}\r\n".encode() + b"\0"
     sector[0x20:0x20 + len(text)] = text
     sector[510:] = b"\x55\xaa"
-    path.write_bytes(bytes(sector).ljust(1 << 20, b"\0"))
+    path.write_bytes(bytes(sector).ljust(SIZE, b"\0"))
 
 
 def uefi_disk(path: Path, says: str = BOOTED) -> None:
@@ -192,3 +195,45 @@ def test_memtest_runs(daemon: Nodisk, firmware: str) -> None:
     daemon.cli("boot", NAME, "loud")
     with machine:
         machine.console.expect("Memtest86", 400)
+
+
+#: A hook that writes down what it is told, one line each.
+FAILED_HOOK = """\
+#!/bin/sh
+echo "$NODISK_EVENT $NODISK_NODE $NODISK_STAGE $NODISK_FAILURES $NODISK_VOLUME" >>{told}
+"""
+
+
+@pytest.mark.full
+def test_a_node_that_fails_falls_back(daemon: Nodisk, tmp_path: Path) -> None:
+    """Its disk is nothing but zeroes. After two boots it gets its fallback, the operator is told, and so is his
+    hook; what it is told to boot then is tried again."""
+    hooks, told = tmp_path / "hooks", tmp_path / "told"
+    hooks.mkdir()
+    (hooks / "failed").write_text(FAILED_HOOK.format(told=told))
+    (hooks / "failed").chmod(0o755)
+    (tmp_path / "rescue").write_text("#!ipxe\necho the fallback runs\nsleep 1000\n")
+    daemon.stop()
+    daemon.config += f"[hooks]\ndirectory = {hooks}\n"
+    daemon.start()
+    daemon.cli("volume", "create", "garbage", "--size", "16M")
+    daemon.cli("node", "add", NAME, "--mac", MAC, "--address", ADDRESS, "--volume", "garbage")
+    daemon.cli("entry", "add", "rescue", "--script", tmp_path / "rescue")
+    daemon.cli("boot", NAME, "rescue", "--fallback", "--after", "2")
+    machine = Machine(daemon.namespace, NAME, MAC, firmware="bios", memory=512)
+    for _ in range(2):
+        with machine:
+            machine.console.expect(f"{NAME} cannot boot volume garbage", 600)
+    with machine:
+        machine.console.expect("the fallback runs", 600)
+        assert "cannot boot volume" not in machine.console.text
+    assert told.read_text().splitlines() == [f"failed {NAME} firmware {n} garbage" for n in (1, 2)]
+    log = daemon.log()
+    for n in (1, 2):
+        assert re.search(rf"came no further than the stage firmware .*; {n} in a row", log), log
+    assert "2 times in a row: it boots entry:rescue instead" in log
+    assert f"{NAME} has failed to boot, 2 times in a row" in daemon.cli("status").stdout
+    assert daemon.json("boot", NAME, "--explain")["target"] == "entry:rescue"
+    daemon.cli("boot", NAME, "volume")
+    with machine:
+        machine.console.expect(f"{NAME} cannot boot volume garbage", 600)
