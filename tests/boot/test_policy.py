@@ -237,3 +237,24 @@ def test_a_node_that_fails_falls_back(daemon: Nodisk, tmp_path: Path) -> None:
     daemon.cli("boot", NAME, "volume")
     with machine:
         machine.console.expect(f"{NAME} cannot boot volume garbage", 600)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("firmware", FIRMWARE)
+def test_what_a_machine_is_decides(daemon: Nodisk, firmware: str, own_disk: list[str]) -> None:
+    """A rule of the configuration on maker and product: the machine is asked before it is told anything, by its own
+    iPXE, which reads its SMBIOS."""
+    daemon.stop()
+    daemon.config += "[rule boxes]\nmanufacturer = acme*\nproduct = box 3\nboot = local\n"
+    daemon.start()
+    words = ["-smbios", "type=1,manufacturer=ACME Inc.,product=Box 3,serial=77"]
+    machine = machine_of(daemon, firmware, [*own_disk, *words])
+    daemon.cli("boot", "--default", "off")
+    assert "not told" in daemon.cli("boot", NAME, "--explain").stdout
+    with machine:
+        machine.console.expect(BOOTED, 600)
+        assert "is to be off" not in machine.console.text
+    assert daemon.json("boot", NAME, "--explain")["rule"] == "rule boxes"
+    other = Machine(daemon.namespace, "other", MAC, firmware=firmware, memory=512, extra=own_disk)
+    with other:
+        other.console.expect(f"{NAME} is to be off", 600)
