@@ -1,5 +1,6 @@
 #include "hooks/hooks.h"
 
+#include "core/net.h"
 #include "hooks/directory.h"
 #include "hooks/program.h"
 #include "hooks/queue.h"
@@ -9,10 +10,12 @@
 #include <pwd.h>
 #include <sys/eventfd.h>
 
-#define MAX_TOLD        1024 /* events that wait */
-#define MAX_ASKED       4096
-#define MAX_ENVIRONMENT 64
-#define DROPPED_USEC    (10 * USEC_PER_SEC) /* between one complaint and the next */
+#define MAX_TOLD         1024 /* events that wait */
+#define MAX_ASKED        4096
+#define MAX_TOLD_OF_ONE  64 /* machine */
+#define MAX_ASKED_OF_ONE 8
+#define MAX_ENVIRONMENT  64
+#define DROPPED_USEC     (10 * USEC_PER_SEC) /* between one complaint and the next */
 
 /* What holds for one program. */
 struct setting {
@@ -88,8 +91,8 @@ int hooks_new(const struct hook_settings *settings, const struct hook_listener *
         return error_set(ret_error, -ENOMEM, "out of memory");
     hooks->listener = *listener;
     pthread_mutex_init(&hooks->lock, NULL);
-    hook_queue_init(&hooks->told, settings->at_once, MAX_TOLD);
-    hook_queue_init(&hooks->asked, settings->at_once, MAX_ASKED);
+    hook_queue_init(&hooks->told, settings->at_once, MAX_TOLD, MAX_TOLD_OF_ONE, true);
+    hook_queue_init(&hooks->asked, settings->at_once, MAX_ASKED, MAX_ASKED_OF_ONE, false);
     hooks->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     int r = hooks->stop_fd < 0
                 ? error_set(ret_error, -errno, "cannot make an eventfd: %s", strerror(errno))
@@ -213,6 +216,17 @@ static const char *node_of(const json_t *facts)
     return json_string_value(json_object_get(facts, "node"));
 }
 
+/* The machine that they are about, as a number; 0: there is none. */
+static uint64_t subject_of(const json_t *facts)
+{
+    const char *text = json_string_value(json_object_get(facts, "mac"));
+    struct mac_address mac;
+    uint64_t subject = 0;
+    if (text && mac_parse(text, &mac) >= 0)
+        memcpy(&subject, mac.bytes, sizeof(mac.bytes));
+    return subject;
+}
+
 static void report(struct hooks *hooks, const json_t *facts, const char *path, bool failed,
                    const char *text)
 {
@@ -315,8 +329,10 @@ void hooks_tell(struct hooks *hooks, enum hook_event event, json_t *facts)
 {
     struct told_job *told = facts ? calloc(1, sizeof(*told)) : NULL;
     if (told)
-        *told =
-            (struct told_job){.job.run = run_told, .hooks = hooks, .event = event, .facts = facts};
+        *told = (struct told_job){.job = {.subject = subject_of(facts), .run = run_told},
+                                  .hooks = hooks,
+                                  .event = event,
+                                  .facts = facts};
     if (facts)
         json_object_set_new(facts, "event", json_string(event_names[event]));
     if (told && hook_queue_put(&hooks->told, &told->job))
@@ -411,7 +427,7 @@ bool hooks_ask(struct hooks *hooks, struct hook_question *question)
     struct asked_job *asked = question->facts ? calloc(1, sizeof(*asked)) : NULL;
     if (!asked)
         return false;
-    *asked = (struct asked_job){.job.run = run_asked,
+    *asked = (struct asked_job){.job = {.subject = subject_of(question->facts), .run = run_asked},
                                 .hooks = hooks,
                                 .question = question,
                                 .facts = question->facts,

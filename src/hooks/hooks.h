@@ -68,8 +68,8 @@ int hooks_set(struct hooks *hooks, const struct hook_settings *settings,
 /* Is there a hook for it, and is it not too late? Waits for its directory only. */
 bool hooks_any(struct hooks *hooks, enum hook_event event);
 
-/* Tells all hooks of the event, in the order in which it is called for. facts is taken over (NULL:
- * without memory). */
+/* Tells all hooks of the event; those of one machine, whose "mac" is in the facts, in the order in
+ * which it is called for, others at the same time. facts is taken over (NULL: without memory). */
 void hooks_tell(struct hooks *hooks, enum hook_event event, json_t *facts);
 
 struct hook_question {

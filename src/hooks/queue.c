@@ -7,11 +7,16 @@
 #define STACK_SIZE   (512 * KIB)
 #define IDLE_SECONDS 5
 
-void hook_queue_init(struct hook_queue *queue, unsigned max_threads, size_t max_jobs)
+void hook_queue_init(struct hook_queue *queue, unsigned max_threads, size_t max_jobs,
+                     size_t max_of_one, bool in_order)
 {
     pthread_condattr_t clock;
-    *queue = (struct hook_queue){.max_threads = max_threads, .max_jobs = max_jobs};
+    *queue = (struct hook_queue){.max_threads = max_threads,
+                                 .max_jobs = max_jobs,
+                                 .max_of_one = max_of_one,
+                                 .in_order = in_order};
     list_init(&queue->jobs);
+    list_init(&queue->running);
     pthread_mutex_init(&queue->lock, NULL);
     pthread_condattr_init(&clock);
     pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
@@ -19,20 +24,81 @@ void hook_queue_init(struct hook_queue *queue, unsigned max_threads, size_t max_
     pthread_condattr_destroy(&clock);
 }
 
+/* A thread's own, while it runs a job. */
+struct turn {
+    struct list link;
+    uint64_t subject;
+};
+
+/* With the lock held. */
+static size_t count_running(struct hook_queue *queue, uint64_t subject)
+{
+    size_t count = 0;
+    list_for_each(p, &queue->running) {
+        count += container_of(p, struct turn, link)->subject == subject;
+    }
+    return count;
+}
+
+static size_t count_waiting(struct hook_queue *queue, uint64_t subject)
+{
+    size_t count = 0;
+    list_for_each(p, &queue->jobs) {
+        count += container_of(p, struct hook_job, link)->subject == subject;
+    }
+    return count;
+}
+
+static bool may_run(struct hook_queue *queue, const struct hook_job *job)
+{
+    return !queue->in_order || !job->subject || count_running(queue, job->subject) == 0;
+}
+
+static bool has_room(struct hook_queue *queue, const struct hook_job *job)
+{
+    size_t of_one = count_running(queue, job->subject) + count_waiting(queue, job->subject);
+    return queue->n_jobs < queue->max_jobs && (!job->subject || of_one < queue->max_of_one);
+}
+
+/* With the lock held: the first one that need not wait for one that runs. */
+static struct hook_job *next_job(struct hook_queue *queue)
+{
+    list_for_each(p, &queue->jobs) {
+        struct hook_job *job = container_of(p, struct hook_job, link);
+        if (!may_run(queue, job))
+            continue;
+        list_remove(p);
+        queue->n_jobs--;
+        return job;
+    }
+    return NULL;
+}
+
 /* With the lock held. NULL: this thread is not needed. */
 static struct hook_job *take(struct hook_queue *queue)
 {
     struct timespec until;
+    struct hook_job *job;
     int r = 0;
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += IDLE_SECONDS;
     queue->n_idle++;
-    while (list_empty(&queue->jobs) && !queue->stopping && r != ETIMEDOUT)
+    while (!(job = next_job(queue)) && !queue->stopping && r != ETIMEDOUT)
         r = pthread_cond_timedwait(&queue->changed, &queue->lock, &until);
     queue->n_idle--;
-    struct list *first = list_pop(&queue->jobs);
-    queue->n_jobs -= first != NULL;
-    return first ? container_of(first, struct hook_job, link) : NULL;
+    return job;
+}
+
+/* With the lock held, which is left meanwhile. What waits for this job is then for this thread, if
+ * for no other. */
+static void run(struct hook_queue *queue, struct hook_job *job)
+{
+    struct turn turn = {.subject = job->subject};
+    list_append(&queue->running, &turn.link);
+    pthread_mutex_unlock(&queue->lock);
+    job->run(job); /* and it is gone */
+    pthread_mutex_lock(&queue->lock);
+    list_remove(&turn.link);
 }
 
 static void *work(void *argument)
@@ -40,11 +106,8 @@ static void *work(void *argument)
     struct hook_queue *queue = argument;
     struct hook_job *job;
     pthread_mutex_lock(&queue->lock);
-    while ((job = take(queue))) {
-        pthread_mutex_unlock(&queue->lock);
-        job->run(job);
-        pthread_mutex_lock(&queue->lock);
-    }
+    while ((job = take(queue)))
+        run(queue, job);
     queue->n_threads--;
     pthread_cond_broadcast(&queue->changed);
     pthread_mutex_unlock(&queue->lock); /* from here on it may be gone */
@@ -65,7 +128,7 @@ static bool has_threads(struct hook_queue *queue)
 bool hook_queue_put(struct hook_queue *queue, struct hook_job *job)
 {
     pthread_mutex_lock(&queue->lock);
-    bool taken = !queue->stopping && queue->n_jobs < queue->max_jobs && has_threads(queue);
+    bool taken = !queue->stopping && has_room(queue, job) && has_threads(queue);
     if (taken) {
         list_append(&queue->jobs, &job->link);
         queue->n_jobs++;

@@ -136,15 +136,18 @@ static void done(struct hook_question *question, const struct hook_answer *answe
     sem_post(&asked->done);
 }
 
-static void begin_to_ask(struct lab *lab, struct asked *asked)
+static void begin_to_ask_with(struct lab *lab, struct asked *asked, json_t *facts)
 {
-    asked->question =
-        (struct hook_question){.facts = json_pack("{s:s, s:s, s:i}", "node", "web1", "product",
-                                                  "a'b $(id) \"c\"", "cores", 4),
-                               .check = check,
-                               .done = done};
+    asked->question = (struct hook_question){.facts = facts, .check = check, .done = done};
     sem_init(&asked->done, 0, 0);
     assert_true(hooks_ask(lab->hooks, &asked->question));
+}
+
+static void begin_to_ask(struct lab *lab, struct asked *asked)
+{
+    begin_to_ask_with(
+        lab, asked,
+        json_pack("{s:s, s:s, s:i}", "node", "web1", "product", "a'b $(id) \"c\"", "cores", 4));
 }
 
 static void wait_for_answer(struct asked *asked)
@@ -338,6 +341,61 @@ static void events_are_dropped_when_there_are_too_many(void **state)
     assert_true(lab->dropped > 0);
 }
 
+#define FIRST_MAC  "52:54:00:00:00:01"
+#define SECOND_MAC "52:54:00:00:00:02"
+
+static void tell(struct lab *lab, const char *mac, int number)
+{
+    hooks_tell(lab->hooks, HOOK_STAGE, json_pack("{s:s, s:i}", "mac", mac, "detail", number));
+}
+
+/* The first machine's first hook ends when the second machine's has run. */
+static void events_of_one_machine_are_told_in_order(void **state)
+{
+    struct lab *lab = *state;
+    char script[2 * PATH_MAX + 256], text[256];
+    snprintf(script, sizeof(script),
+             "#!/bin/sh\ncd %s || exit 1\n"
+             "[ $NODISK_DETAIL = 1 ] && while [ ! -e second ]; do sleep 0.01; done\n"
+             "[ $NODISK_MAC = " SECOND_MAC " ] && exec touch second\n"
+             "echo $NODISK_DETAIL >> first\n[ $NODISK_DETAIL -lt 9 ] || echo all > all\n",
+             lab->directory);
+    put(lab, "stage", script, 0755);
+    for (int i = 1; i <= 9; i++)
+        tell(lab, FIRST_MAC, i);
+    tell(lab, SECOND_MAC, 0);
+    wait_for_all(lab, "all");
+    assert_string_equal(get(lab, "first", text, sizeof(text)), "1\n2\n3\n4\n5\n6\n7\n8\n9\n");
+    assert_string_equal(lab->reports, "");
+}
+
+static void one_machine_cannot_take_the_place_of_others(void **state)
+{
+    struct lab *lab = *state;
+    struct asked asked[8], ninth;
+    char script[PATH_MAX + 256];
+    snprintf(script, sizeof(script),
+             "#!/bin/sh\n[ $NODISK_MAC = " FIRST_MAC
+             " ] && exec sleep 1000\necho > %s/second all\n",
+             lab->directory);
+    put(lab, "stage", script, 0755);
+    put(lab, "plan", "#!/bin/sh\nsleep 1000\n", 0755);
+    for (int i = 0; i < 100; i++)
+        tell(lab, FIRST_MAC, i);
+    assert_true(lab->dropped > 0);
+    tell(lab, SECOND_MAC, 0);
+    wait_for_all(lab, "second");
+
+    for (size_t i = 0; i < ARRAY_SIZE(asked); i++)
+        begin_to_ask_with(lab, &asked[i], json_pack("{s:s}", "mac", FIRST_MAC));
+    ninth.question.facts = json_pack("{s:s}", "mac", FIRST_MAC);
+    assert_false(hooks_ask(lab->hooks, &ninth.question));
+    json_decref(ninth.question.facts);
+    hooks_stop(lab->hooks);
+    for (size_t i = 0; i < ARRAY_SIZE(asked); i++)
+        wait_for_answer(&asked[i]);
+}
+
 static void a_stop_answers_all(void **state)
 {
     struct lab *lab = *state;
@@ -430,6 +488,8 @@ int main(int argc, char **argv)
         LAB_TEST(what_others_could_write_is_not_run),
         LAB_TEST(events_are_told_to_all),
         LAB_TEST(events_are_dropped_when_there_are_too_many),
+        LAB_TEST(events_of_one_machine_are_told_in_order),
+        LAB_TEST(one_machine_cannot_take_the_place_of_others),
         LAB_TEST(a_stop_answers_all),
         LAB_TEST(an_action_has_its_secret_as_a_file),
         LAB_TEST(no_action_is_run_where_others_can_write),
