@@ -16,8 +16,6 @@
 /* The disk's number in firmware, which is iPXE's own choice, too. */
 #define DRIVE "0x80"
 
-static const char header[] = "#!ipxe\n";
-
 /* Names in the catalog have only [a-z0-9.-] (core/names.h), and a URI not much more
  * (core/iscsi_uri.h): nothing here needs quoting. */
 void script_put_url(FILE *f, const char *path, struct mac_address mac, const char *base_url)
@@ -507,7 +505,6 @@ static void put_unknown(FILE *f, struct mac_address mac)
 static void put_script(FILE *f, const struct plan *plan, struct mac_address mac,
                        const struct boot_site *site)
 {
-    fputs(header, f);
     switch (plan->kind) {
     case PLAN_UNKNOWN:
         put_unknown(f, mac);
@@ -587,6 +584,16 @@ static void put_files(FILE *f, const struct direct_boot *boot, struct mac_addres
             boot->token);
 }
 
+/* A script in memory. NULL: there is none. */
+static FILE *begin(char **text, size_t *size)
+{
+    FILE *f = open_memstream(text, size);
+    if (f)
+        fputs("#!ipxe\n", f);
+    return f;
+}
+
+/* NULL: there was no memory. */
 static char *finish(FILE *f, char **text)
 {
     if (fclose(f) == 0)
@@ -600,10 +607,9 @@ char *boot_script_render_direct(const struct direct_boot *boot, struct mac_addre
 {
     char *text = NULL;
     size_t size;
-    FILE *f = open_memstream(&text, &size);
+    FILE *f = begin(&text, &size);
     if (!f)
         return NULL;
-    fputs(header, f);
     put_files(f, boot, mac, base_url, chosen);
     return finish(f, &text);
 }
@@ -628,10 +634,9 @@ char *boot_script_render_https(struct mac_address mac, const char *base_url, con
 {
     char *text = NULL;
     size_t size;
-    FILE *f = open_memstream(&text, &size);
+    FILE *f = begin(&text, &size);
     if (!f)
         return NULL;
-    fputs(header, f);
     put_https(f, mac, base_url, https_url);
     return finish(f, &text);
 }
@@ -640,10 +645,10 @@ char *boot_script_render_loader(const char *reason)
 {
     char *text = NULL;
     size_t size;
-    FILE *f = open_memstream(&text, &size);
+    FILE *f = begin(&text, &size);
     if (!f)
         return NULL;
-    fprintf(f, "%secho nodisk: the disk's own loader boots: %s\nexit 1\n", header, reason);
+    fprintf(f, "echo nodisk: the disk's own loader boots: %s\nexit 1\n", reason);
     return finish(f, &text);
 }
 
@@ -652,7 +657,7 @@ char *boot_script_render(const struct plan *plan, struct mac_address mac,
 {
     char *text = NULL;
     size_t size;
-    FILE *f = open_memstream(&text, &size);
+    FILE *f = begin(&text, &size);
     if (!f)
         return NULL;
     put_script(f, plan, mac, site);

@@ -1,5 +1,7 @@
 #include "cli/command.h"
 
+#include "core/url.h"
+
 #include <errno.h>
 #include <limits.h>
 #include <stdarg.h>
@@ -103,8 +105,7 @@ char *cli_absolute_path(const char *path)
 
 char *cli_file_or_url(const char *file)
 {
-    bool is_url = str_has_prefix(file, "http://") || str_has_prefix(file, "https://");
-    return is_url ? strdup(file) : cli_absolute_path(file);
+    return url_host(file) ? strdup(file) : cli_absolute_path(file);
 }
 
 bool cli_parse_time(const char *text, uint64_t max, uint64_t *ret_milliseconds)

@@ -1,4 +1,5 @@
 /* /v1/boot-entries: live systems, installers and scripts */
+#include "core/url.h"
 #include "http/admin_internal.h"
 #include "http/body.h"
 #include "http/entry_digest.h"
@@ -135,18 +136,13 @@ static const char *const *list_digests(struct body *body, const struct body_boot
     return list;
 }
 
-static bool is_url(const char *file)
-{
-    return str_has_prefix(file, "http://") || str_has_prefix(file, "https://");
-}
-
 /* Of the files that are URLs; NULL: none is, or no memory (then ret_error says so). */
 static const char *const *list_urls(struct body *body, const struct body_boot_entry *fields,
                                     struct error *ret_error)
 {
-    bool any = fields->kernel.given && is_url(fields->kernel.text);
+    bool any = fields->kernel.given && url_host(fields->kernel.text) != NULL;
     for (size_t i = 0; i < fields->initrds.count; i++)
-        any |= is_url(fields->initrds.items[i]);
+        any |= url_host(fields->initrds.items[i]) != NULL;
     if (!any)
         return NULL;
     const char **list = arena_alloc(&body->arena, (fields->initrds.count + 1) * sizeof(*list));
@@ -154,9 +150,9 @@ static const char *const *list_urls(struct body *body, const struct body_boot_en
         error_set(ret_error, -ENOMEM, "out of memory");
         return NULL;
     }
-    list[0] = is_url(fields->kernel.text) ? fields->kernel.text : "";
+    list[0] = url_host(fields->kernel.text) ? fields->kernel.text : "";
     for (size_t i = 0; i < fields->initrds.count; i++)
-        list[i + 1] = is_url(fields->initrds.items[i]) ? fields->initrds.items[i] : "";
+        list[i + 1] = url_host(fields->initrds.items[i]) ? fields->initrds.items[i] : "";
     return list;
 }
 

@@ -58,7 +58,7 @@ int registry_boot_entry_check(const struct registry_boot_entry *e, struct error 
                          "the title begins with a letter or a digit, and may have spaces and "
                          "/._+~-=,:@()!?; at most %d characters",
                          REGISTRY_MAX_ENTRY_TITLE);
-    return installer_check(e, ret_error);
+    return entry_parts_check(e, ret_error);
 }
 
 static int check(const struct registry_boot_entry *e, struct error *ret_error)
@@ -103,7 +103,7 @@ static int add(struct db *db, struct operation *operation, struct error *ret_err
                       DB_VALUES(db_int((int64_t)i), db_text(path_to_store(db, e->initrds[i])),
                                 db_text(e->name)),
                       ret_error);
-    return r < 0 ? r : installer_add(db, e, ret_error);
+    return r < 0 ? r : entry_parts_add(db, e, ret_error);
 }
 
 int registry_boot_entry_add(struct registry *registry, const struct registry_boot_entry *entry,
@@ -253,7 +253,7 @@ static int read_entry(struct db *db, sqlite3_stmt *row, struct arena *arena,
         return damaged(db, entry.name, ret_error);
     int r = read_initrds(db, arena, &entry, ret_error);
     if (r >= 0)
-        r = installer_read(db, arena, &entry, ret_error);
+        r = entry_parts_read(db, arena, &entry, ret_error);
     if (r >= 0 && catalog_add_entry(catalog, &entry) < 0)
         r = error_set(ret_error, -ENOMEM, "out of memory");
     return r;

@@ -136,13 +136,13 @@ int boot_rules_read_site(struct db *db, struct boot_rules *ret_rules,
                          struct error *ret_error) MUST_CHECK;
 /* All boot entries, into the catalog (boot_entries.c). */
 int boot_entries_load(struct db *db, struct catalog *catalog, struct error *ret_error) MUST_CHECK;
-/* What one has beside its files (installers.c): may it have that? It is added, and read into
+/* What one has beside its files (entry_parts.c): may it have that? It is added, and read into
  * the arena. */
-int installer_check(const struct registry_boot_entry *entry, struct error *ret_error) MUST_CHECK;
-int installer_add(struct db *db, const struct registry_boot_entry *entry,
-                  struct error *ret_error) MUST_CHECK;
-int installer_read(struct db *db, struct arena *arena, struct catalog_entry *entry,
-                   struct error *ret_error) MUST_CHECK;
+int entry_parts_check(const struct registry_boot_entry *entry, struct error *ret_error) MUST_CHECK;
+int entry_parts_add(struct db *db, const struct registry_boot_entry *entry,
+                    struct error *ret_error) MUST_CHECK;
+int entry_parts_read(struct db *db, struct arena *arena, struct catalog_entry *entry,
+                     struct error *ret_error) MUST_CHECK;
 
 /* Have the node, and the nodes of the volume, nothing that makes no sense with a disk elsewhere
  * (elsewhere.c)? 0 as an id is nobody's. */

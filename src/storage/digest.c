@@ -74,10 +74,15 @@ int digest_step(struct digest *digest, int fd, const char *name, uint64_t end, u
     return r;
 }
 
-void digest_text(struct digest *digest, char text[static DIGEST_TEXT_SIZE])
+void digest_hash_text(struct sha256_ctx *hash, char text[static DIGEST_TEXT_SIZE])
 {
     uint8_t bytes[SHA256_DIGEST_SIZE];
-    sha256_digest(&digest->hash, sizeof(bytes), bytes);
+    sha256_digest(hash, sizeof(bytes), bytes);
     for (size_t i = 0; i < sizeof(bytes); i++)
         snprintf(text + 2 * i, 3, "%02x", bytes[i]);
+}
+
+void digest_text(struct digest *digest, char text[static DIGEST_TEXT_SIZE])
+{
+    digest_hash_text(&digest->hash, text);
 }

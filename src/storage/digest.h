@@ -22,6 +22,8 @@ int digest_begin(struct digest *digest, struct error *ret_error) MUST_CHECK;
  * (clock_monotonic_usec). What lies before `end` must not change any more. */
 int digest_step(struct digest *digest, int fd, const char *name, uint64_t end, uint64_t until,
                 struct error *ret_error) MUST_CHECK;
+/* What was hashed, hexadecimal; the hash begins anew. */
+void digest_hash_text(struct sha256_ctx *hash, char text[static DIGEST_TEXT_SIZE]);
 /* The digest of all that was done, hexadecimal. Once. */
 void digest_text(struct digest *digest, char text[static DIGEST_TEXT_SIZE]);
 /* Frees what digest_begin() took; a zeroed one is fine. */

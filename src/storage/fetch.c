@@ -133,10 +133,7 @@ uint64_t fetch_total(const struct fetch *f)
 
 void fetch_digest(struct fetch *f, char text[static DIGEST_TEXT_SIZE])
 {
-    uint8_t digest[SHA256_DIGEST_SIZE];
-    sha256_digest(&f->hash, sizeof(digest), digest);
-    for (size_t i = 0; i < sizeof(digest); i++)
-        snprintf(text + 2 * i, 3, "%02x", digest[i]);
+    digest_hash_text(&f->hash, text);
 }
 
 void fetch_end(struct fetch *f)

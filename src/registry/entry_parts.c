@@ -1,8 +1,8 @@
 /*
  * What boot entries have beside their files: which digests those must have, where they were fetched
- * from, and of installers, the answer file and its variables; and what becomes of a node that was
- * installed.
+ * from, and of installers, the answer file and its variables.
  */
+#include "core/url.h"
 #include "registry/operation.h"
 
 #include <errno.h>
@@ -37,10 +37,8 @@ static bool is_graphic(const char *text)
 /* A password in it would be shown to everybody who may list entries. */
 static int check_url(const char *url, struct error *ret_error)
 {
-    bool https = str_has_prefix(url, "https://");
-    const char *host = url + strlen(https ? "https://" : "http://");
-    if ((!https && !str_has_prefix(url, "http://")) || !is_graphic(url) ||
-        strlen(url) > REGISTRY_MAX_URL || !*host || *host == '/')
+    const char *host = url_host(url);
+    if (!host || !is_graphic(url) || strlen(url) > REGISTRY_MAX_URL || !*host || *host == '/')
         return error_set(ret_error, -EINVAL,
                          "'%.100s' is no URL: it looks like http://mirror/path/file, without "
                          "blanks, and has at most %d characters",
@@ -76,7 +74,7 @@ static int check_variable(const struct catalog_label *variable, struct error *re
     return 0;
 }
 
-int installer_check(const struct registry_boot_entry *e, struct error *ret_error)
+int entry_parts_check(const struct registry_boot_entry *e, struct error *ret_error)
 {
     if (e->n_variables > REGISTRY_MAX_ENTRY_VARIABLES)
         return error_set(ret_error, -EINVAL, "an entry has at most %d variables",
@@ -131,7 +129,7 @@ static int add_url(struct db *db, const struct registry_boot_entry *e, size_t i,
                      ret_error);
 }
 
-int installer_add(struct db *db, const struct registry_boot_entry *e, struct error *ret_error)
+int entry_parts_add(struct db *db, const struct registry_boot_entry *e, struct error *ret_error)
 {
     int r = e->kind == BOOT_ENTRY_INSTALLER ? add_answer(db, e, ret_error) : 0;
     for (size_t i = 0; r >= 0 && i < e->n_variables; i++)
@@ -250,8 +248,8 @@ static int read_rows(struct db *db, const char *sql, take_row *take, struct aren
     return r;
 }
 
-int installer_read(struct db *db, struct arena *arena, struct catalog_entry *entry,
-                   struct error *ret_error)
+int entry_parts_read(struct db *db, struct arena *arena, struct catalog_entry *entry,
+                     struct error *ret_error)
 {
     static const struct {
         const char *sql;
@@ -267,58 +265,4 @@ int installer_read(struct db *db, struct arena *arena, struct catalog_entry *ent
     for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(parts); i++)
         r = read_rows(db, parts[i].sql, parts[i].take, arena, entry, ret_error);
     return r;
-}
-
-/* --- a node was installed --- */
-
-struct installed_operation {
-    struct operation operation;
-    uint64_t node_id;
-    bool by_policy;
-    char target[BOOT_TARGET_SIZE];
-};
-
-/* What its group, the site or the configuration says cannot be changed for one node: it gets a word
- * of its own. */
-static const char *const installed_changes[] = {
-    "DELETE FROM boot_rules WHERE node_id = ?1 AND slot = 'temporary' AND target = ?2",
-    "UPDATE boot_rules SET target = 'volume', until = NULL, times = NULL"
-    " WHERE node_id = ?1 AND slot = 'standing' AND target = ?2",
-    "INSERT OR IGNORE INTO boot_rules (node_id, group_id, slot, target, set_at)"
-    " SELECT n.id, NULL, 'standing', 'volume', ?3 FROM nodes n WHERE n.id = ?1 AND (?4 OR EXISTS"
-    " (SELECT 1 FROM boot_rules r WHERE r.target = ?2 AND r.slot <> 'fallback'"
-    "   AND r.node_id IS NULL AND (r.group_id IS NULL OR r.group_id = n.group_id)))",
-};
-
-static int installed(struct db *db, struct operation *operation, struct error *ret_error)
-{
-    const struct installed_operation *o =
-        container_of(operation, struct installed_operation, operation);
-    operation->changed.node_id = (int64_t)o->node_id;
-    int r = 0;
-    for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(installed_changes); i++)
-        r = i < 2 ? db_change(db, installed_changes[i],
-                              DB_VALUES(db_int((int64_t)o->node_id), db_text(o->target)), ret_error)
-                  : db_change(db, installed_changes[i],
-                              DB_VALUES(db_int((int64_t)o->node_id), db_text(o->target),
-                                        db_int((int64_t)clock_wall_usec()), db_int(o->by_policy)),
-                              ret_error);
-    return r < 0 ? r : 0;
-}
-
-int registry_boot_installed(struct registry *registry, uint64_t node_id, const char *entry,
-                            bool by_policy, struct registry_reply *reply)
-{
-    struct boot_target target = {.kind = BOOT_TARGET_ENTRY};
-    struct installed_operation *o = calloc(1, sizeof(*o));
-    if (!o)
-        return -ENOMEM;
-    o->operation.apply = installed;
-    o->operation.changes_catalog = true;
-    o->node_id = node_id;
-    o->by_policy = by_policy;
-    str_copy(target.name, sizeof(target.name), entry);
-    boot_target_format(&target, o->target);
-    operation_post(registry, &o->operation, reply);
-    return 0;
 }
