@@ -9,6 +9,10 @@
 #include <limits.h>
 #include <linux/openat2.h>
 #include <sys/syscall.h>
+#include <sys/xattr.h>
+
+#define XATTR_NAMES_SIZE 4096
+#define XATTR_VALUE_SIZE 4096
 
 static int open_in(const struct tree *tree, const char *path, uint64_t flags)
 {
@@ -294,7 +298,21 @@ static int write_all(int fd, const char *data, size_t size)
     return 0;
 }
 
-static int finish_file(int fd, const struct tree_entry *entry)
+/* What a file had beside its owner and mode (access control lists, labels) the one in its place
+ * has, too. What this file system, or who we are, does not allow is left. */
+static void copy_attributes(int from, int to)
+{
+    char names[XATTR_NAMES_SIZE], value[XATTR_VALUE_SIZE];
+    ssize_t n = flistxattr(from, names, sizeof(names));
+    for (const char *name = names; n > 0 && name < names + n; name += strlen(name) + 1) {
+        ssize_t size = fgetxattr(from, name, value, sizeof(value));
+        if (size >= 0)
+            (void)!fsetxattr(to, name, value, (size_t)size, 0);
+    }
+}
+
+/* old: in whose place it comes, or -1. */
+static int finish_file(int fd, int old, const struct tree_entry *entry)
 {
     int r = write_all(fd, entry->data, entry->size);
     if (r < 0)
@@ -302,6 +320,7 @@ static int finish_file(int fd, const struct tree_entry *entry)
     /* an owner that we may not give is no reason to fail: nothing of this works without root */
     if (fchown(fd, entry->uid, entry->gid) < 0 && errno != EPERM)
         return -errno;
+    copy_attributes(old, fd); /* before the mode, which is the mask of an access control list */
     if (fchmod(fd, entry->mode) < 0)
         return -errno;
     const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, entry->modified};
@@ -310,13 +329,18 @@ static int finish_file(int fd, const struct tree_entry *entry)
     return fsync(fd) < 0 ? -errno : 0;
 }
 
-static int make_file(int parent, const char *name, const struct tree_entry *entry)
+static int make_file(int parent, const char *name, const char *old_name,
+                     const struct tree_entry *entry)
 {
+    cleanup_close int place = openat(parent, old_name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    cleanup_close int old = -1;
+    if (place >= 0)
+        (void)open_regular(place, &old);
     cleanup_close int fd =
         openat(parent, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
         return -errno;
-    return finish_file(fd, entry);
+    return finish_file(fd, old, entry);
 }
 
 static int make_link(int parent, const char *name, const struct tree_entry *entry)
@@ -359,7 +383,7 @@ static int replace(int parent, const char *name, const struct tree_entry *entry)
     int n = snprintf(temporary, sizeof(temporary), ".%.200s.nodisk-new", name);
     if (n < 0 || (unlinkat(parent, temporary, 0) < 0 && errno != ENOENT))
         return -errno;
-    int r = entry->kind == TREE_FILE ? make_file(parent, temporary, entry)
+    int r = entry->kind == TREE_FILE ? make_file(parent, temporary, name, entry)
                                      : make_link(parent, temporary, entry);
     if (r == 0 && renameat(parent, temporary, parent, name) < 0)
         r = -errno;

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/sysmacros.h>
+#include <sys/xattr.h>
 
 struct lab {
     char *directory;
@@ -83,6 +84,32 @@ static void what_is_put_is_there(void **state)
     assert_int_equal(entry.kind, TREE_ABSENT);
     assert_int_equal(tree_read(&lab->tree, &lab->arena, "no/such/file", &entry), 0);
     assert_int_equal(entry.kind, TREE_ABSENT);
+}
+
+/* Access control lists are such: this one gives a user what others have not. */
+static void a_file_keeps_what_it_had_beside_its_mode(void **state)
+{
+    static const uint8_t acl[] = {
+        2,    0, 0, 0,                         /* version */
+        0x01, 0, 6, 0, 0xff, 0xff, 0xff, 0xff, /* owner */
+        0x02, 0, 6, 0, 0xfe, 0xff, 0,    0,    /* user 65534 */
+        0x04, 0, 4, 0, 0xff, 0xff, 0xff, 0xff, /* group */
+        0x10, 0, 6, 0, 0xff, 0xff, 0xff, 0xff, /* mask */
+        0x20, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, /* others */
+    };
+    static const char acl_name[] = "system.posix_acl_access";
+    struct lab *lab = *state;
+    struct tree_entry entry = file_of("new");
+    char path[PATH_MAX + 16], value[sizeof(acl) + 1];
+    snprintf(path, sizeof(path), "%s/file", lab->root);
+    put(lab, "file", file_of("old"));
+    if (setxattr(path, acl_name, acl, sizeof(acl), 0) < 0)
+        skip();        /* this file system has none */
+    entry.mode = 0660; /* as the list makes it */
+    put(lab, "file", entry);
+    assert_string_equal(tree_text(&lab->tree, &lab->arena, "file"), "new");
+    assert_int_equal(getxattr(path, acl_name, value, sizeof(value)), sizeof(acl));
+    assert_memory_equal(value, acl, sizeof(acl));
 }
 
 static void links_stay_inside(void **state)
@@ -208,6 +235,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         LAB_TEST(what_is_put_is_there),
+        LAB_TEST(a_file_keeps_what_it_had_beside_its_mode),
         LAB_TEST(links_stay_inside),
         LAB_TEST(a_link_is_replaced_and_not_followed),
         LAB_TEST(what_is_no_file_is_not_waited_for),
