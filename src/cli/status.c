@@ -1,6 +1,8 @@
 /* nodisk status */
 #include "cli/command.h"
 
+#define ENDS_SOON (14 * 86400 * USEC_PER_SEC) /* of a certificate */
+
 /* Of a file system: `where` says which. */
 static void warn_if_low(const json_t *space, const char *where)
 {
@@ -163,12 +165,33 @@ static void add_row(struct table *table, const json_t *node)
     table_add(table, print_age(print_number(boot, "since"), clock_wall_usec(), age));
 }
 
+static const char *word_of_dates(uint64_t begins, uint64_t ends)
+{
+    uint64_t now = clock_wall_usec();
+    if (now >= ends)
+        return ": it has ended, and machines refuse it; renew it, and reload nodisk";
+    if (now < begins)
+        return ": it has not begun, and machines refuse it";
+    return now + ENDS_SOON >= ends ? ": renew it soon, and reload nodisk" : "";
+}
+
+static void print_https(const json_t *https)
+{
+    char text[AGE_TEXT_SIZE];
+    if (!json_is_object(https))
+        return;
+    uint64_t begins = print_number(https, "begins"), ends = print_number(https, "ends");
+    printf("https: the certificate of %s, until %s%s\n\n", print_text(https, "certificate"),
+           print_time(ends, text), word_of_dates(begins, ends));
+}
+
 static void print_status(const json_t *answer)
 {
     static const char *const headings[] = {"NODE",  "ADDRESS", "IMAGE", "DISK",
                                            "STAGE", "SINCE",   NULL};
     print_summary(answer);
     print_counters(answer);
+    print_https(json_object_get(answer, "https"));
     print_duplicates(json_object_get(answer, "duplicates"));
     print_failures(json_object_get(answer, "nodes"));
     table_print_all(headings, json_object_get(answer, "nodes"), add_row,

@@ -56,6 +56,7 @@ struct admin_settings {
     /* What is there twice and should be there once, as a new array. Several threads at once. NULL:
      * nobody looks. */
     json_t *(*duplicates)(void *context);
+    struct certificate_slot *certificates; /* of HTTPS to nodes; NULL: there is none */
     /* Configuration for another DHCP server; *ret_text: free() it. Several threads at once.
      * -EINVAL: there is no such format. NULL: there is none. */
     int (*export_dhcp)(void *context, const char *format, char **ret_text, struct error *ret_error);

@@ -6,6 +6,7 @@
  * lost and gets a new snapshot.
  */
 #include "http/admin_internal.h"
+#include "http/certificate.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -50,6 +51,17 @@ static json_t *duplicates_to_show(struct admin *admin)
     return settings->duplicates ? settings->duplicates(settings->context) : json_array();
 }
 
+/* null: there is no HTTPS. */
+static json_t *https_to_json(const struct admin *admin)
+{
+    struct certificate_slot *slot = admin->settings.certificates;
+    if (!slot)
+        return json_null();
+    cleanup_certificate struct certificate *c = certificate_slot_get(slot);
+    return json_pack("{s:s, s:I, s:I}", "certificate", certificate_name(c), "begins",
+                     (json_int_t)certificate_begins(c), "ends", (json_int_t)certificate_ends(c));
+}
+
 void admin_status(struct call *call)
 {
     struct admin *admin = call->admin;
@@ -59,14 +71,14 @@ void admin_status(struct call *call)
     catalog_images(catalog, &images);
     catalog_volumes(catalog, &volumes);
     call_reply(call, 200,
-               json_pack("{s:s, s:s, s:s, s:I, s:o, s:o, s:{s:I, s:I, s:I}, s:o, s:o, s:o}",
+               json_pack("{s:s, s:s, s:s, s:I, s:o, s:o, s:{s:I, s:I, s:I}, s:o, s:o, s:o, s:o}",
                          "version", NODISK_VERSION, "base_iqn", catalog_base_iqn(catalog),
                          "state_directory", admin->state_directory, "started_at",
                          (json_int_t)admin->started_at, "space", space_to_json(admin), "usage",
                          usage_to_json(admin, catalog), "counts", "nodes", (json_int_t)nodes,
                          "images", (json_int_t)images, "volumes", (json_int_t)volumes, "counters",
-                         counters_to_json(admin), "duplicates", duplicates_to_show(admin), "nodes",
-                         nodes_with_stages(admin)));
+                         counters_to_json(admin), "duplicates", duplicates_to_show(admin), "https",
+                         https_to_json(admin), "nodes", nodes_with_stages(admin)));
 }
 
 struct queued {

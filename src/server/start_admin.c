@@ -212,6 +212,7 @@ int server_start_admin(struct server *server, struct error *ret_error)
         .counters = count,
         .space = describe_space,
         .duplicates = list_duplicates,
+        .certificates = server->https.certificates,
         .release_lease = release_lease,
         .offers = list_offers,
         .export_dhcp = export_for_dhcp,

@@ -120,6 +120,7 @@ def test_one_that_has_ended_or_ends_soon_is_told_once(lab, authority):
     daemon.wait_line("has ended", "renew it, and reload nodisk")
     daemon.reload()
     assert len(daemon.lines("has ended")) == 1
+    assert "it has ended, and machines refuse it" in daemon.ok("status")
     machine = lab.client("10.0.0.50/24")
     status, error = curl(machine, authority, script_url(NODE, "https"))
     assert status == 0 and "expired" in error
@@ -127,6 +128,9 @@ def test_one_that_has_ended_or_ends_soon_is_told_once(lab, authority):
     daemon.reload()
     daemon.wait_line("ends soon")
     daemon.wait_line("has no RSA key")
+    told = daemon.get("/v1/status").json["https"]
+    assert told["certificate"] and 4 * 86400e6 < told["ends"] - time.time() * 1e6 < 6 * 86400e6
+    assert told["begins"] < time.time() * 1e6 and "renew it soon" in daemon.ok("status")
     assert curl(machine, authority, script_url(NODE, "https"))[0] == 200
     daemon.write_config(authority.configure("elsewhere", "IP:10.0.0.2") + SUBNET)
     daemon.reload()
