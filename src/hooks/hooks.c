@@ -435,6 +435,8 @@ bool hooks_ask(struct hooks *hooks, struct hook_question *question)
     json_object_set_new(asked->facts, "event", json_string(event_names[HOOK_PLAN]));
     if (hook_queue_put(&hooks->asked, &asked->job))
         return true;
+    if (!hook_queue_is_stopping(&hooks->asked))
+        drop(hooks);
     free(asked);
     return false;
 }

@@ -49,7 +49,7 @@ struct hook_report {
 struct hook_listener {
     /* Something that the operator should know of. Several threads at once. */
     void (*report)(void *context, const struct hook_report *report);
-    /* So many events were dropped since more came than hooks could be told. */
+    /* So many events and questions were dropped since more came than hooks could be told. */
     void (*dropped)(void *context, uint64_t count);
     void *context;
 };

@@ -127,9 +127,9 @@ static void on_report(void *context, const struct hook_report *report)
 static void on_dropped(void *context, uint64_t count)
 {
     log_warning(
-        "hooks were not told of %llu events: more came, in all or of one machine, than hooks "
-        "could be told; they take too long for that (at-once in [hooks] lets hooks of more "
-        "machines run)",
+        "hooks were not told of %llu events, or not asked what a machine boots: more came, in all "
+        "or of one machine, than they had time for (at-once in [hooks] lets hooks of more machines "
+        "run)",
         (unsigned long long)count);
 }
 
