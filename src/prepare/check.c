@@ -57,31 +57,74 @@ void check_found(struct check *check, enum check_severity severity, const char *
 #define MAX_FILES 1000
 #define MAX_TEXT  ((size_t)32 * MIB)
 
-void check_each_text(struct check *check, const char *directory,
-                     void (*look)(struct check *check, const char *path, const char *text,
-                                  const void *context),
-                     const void *context)
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Of all the directories, sorted, some of them several times. */
+static struct tree_names list_all(struct plan *plan, const char *const *directories)
+{
+    struct tree_names all = {NULL, 0};
+    for (; *directories; directories++) {
+        struct tree_names more = plan_list(plan, *directories);
+        const char **names =
+            arena_alloc(&plan->arena, (all.count + more.count + 1) * sizeof(*names));
+        if (!names)
+            break;
+        if (all.count > 0)
+            memcpy(names, all.names, all.count * sizeof(*names));
+        if (more.count > 0)
+            memcpy(names + all.count, more.names, more.count * sizeof(*names));
+        all = (struct tree_names){names, all.count + more.count};
+    }
+    if (all.count > 0)
+        qsort(all.names, all.count, sizeof(*all.names), compare_names);
+    return all;
+}
+
+/* Of the first directory that has it. NULL: it is no file. */
+static const char *find_file(struct plan *plan, const char *const *directories, const char *name,
+                             struct stat *ret_stat)
+{
+    for (; *directories; directories++) {
+        const char *path = plan_format(plan, "%s/%s", *directories, name);
+        if (tree_stat(plan->tree, path, ret_stat) >= 0)
+            return S_ISREG(ret_stat->st_mode) ? path : NULL;
+    }
+    return NULL;
+}
+
+void check_each_text_of(struct check *check, const char *const *directories, check_look *look,
+                        const void *context)
 {
     size_t read = 0;
-    struct tree_names names = plan_list(&check->plan, directory);
+    struct tree_names names = list_all(&check->plan, directories);
     for (size_t i = 0; i < names.count; i++) {
         struct arena arena = {0};
         struct stat st;
         if (i == MAX_FILES || read > MAX_TEXT) {
             check_found(check, CHECK_WARNING, "many-files", "system",
                         "remove those that nobody needs",
-                        "/%s has more than the doctor reads: %zu files", directory, names.count);
+                        "/%s has more than the doctor reads: %zu files", *directories, names.count);
             return;
         }
-        const char *path = plan_format(&check->plan, "%s/%s", directory, names.names[i]);
-        if (tree_stat(check->plan.tree, path, &st) < 0 || !S_ISREG(st.st_mode))
+        if (i > 0 && str_eq(names.names[i], names.names[i - 1]))
             continue;
-        const char *text = tree_text(check->plan.tree, &arena, path);
+        const char *path = find_file(&check->plan, directories, names.names[i], &st);
+        const char *text = path ? tree_text(check->plan.tree, &arena, path) : NULL;
         if (text)
             look(check, path, text, context);
         read += text ? (size_t)st.st_size : 0;
         arena_free(&arena);
     }
+}
+
+void check_each_text(struct check *check, const char *directory, check_look *look,
+                     const void *context)
+{
+    const char *const directories[] = {directory, NULL};
+    check_each_text_of(check, directories, look, context);
 }
 
 int check_run(const struct tree *tree, struct check_report *ret_report, struct error *ret_error)

@@ -5,16 +5,18 @@
 #define ERROR   CHECK_ERROR
 #define WARNING CHECK_WARNING
 
-#define CONF  "etc/dracut.conf"
-#define CONFS "etc/dracut.conf.d"
-#define OURS  CONFS "/90-nodisk.conf"
+#define CONF     "etc/dracut.conf"
+#define CONFS    "etc/dracut.conf.d"
+#define OURS     CONFS "/" OUR_NAME
+#define OUR_NAME "90-nodisk.conf"
 
 static bool is_ours(const char *path)
 {
     return str_eq(path, OURS);
 }
 
-/* dracut sources files by their names, and no others; /etc/dracut.conf before all. */
+/* dracut sources files by their names, wherever they are, and no others; /etc/dracut.conf before
+ * all. */
 static bool is_read(const char *path)
 {
     size_t size = strlen(path);
@@ -23,7 +25,7 @@ static bool is_read(const char *path)
 
 static bool is_behind_ours(const char *path)
 {
-    return !str_eq(path, CONF) && strcmp(path, OURS) > 0;
+    return !str_eq(path, CONF) && strcmp(strrchr(path, '/') + 1, OUR_NAME) > 0;
 }
 
 /* The next word of a list of modules that separates them by blanks. */
@@ -151,6 +153,7 @@ static void check_conf(struct check *check, const char *path, const char *text, 
 
 static void check_confs(struct check *check)
 {
+    static const char *const confs[] = {CONFS, "usr/lib/dracut/dracut.conf.d", NULL};
     char ours[2 * EDIT_MAX_FIELD] = "", in_all[LIST_SIZE] = "";
     const struct omitted omitted = {.ours = ours, .in_all = in_all};
     const char *text = plan_text(&check->plan, OURS), *first = plan_text(&check->plan, CONF);
@@ -162,10 +165,10 @@ static void check_confs(struct check *check)
         get_list(text, "omit_dracutmodules", ours);
     if (first)
         gather(check, CONF, first, &omitted);
-    check_each_text(check, CONFS, gather, &omitted);
+    check_each_text_of(check, confs, gather, &omitted);
     if (first)
         check_conf(check, CONF, first, &omitted);
-    check_each_text(check, CONFS, check_conf, &omitted);
+    check_each_text_of(check, confs, check_conf, &omitted);
 }
 
 void check_dracut(struct check *check)

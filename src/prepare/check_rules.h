@@ -14,12 +14,17 @@ struct check {
 void check_found(struct check *check, enum check_severity severity, const char *name,
                  const char *stage, const char *fix, const char *format, ...) PRINTF_LIKE(6, 7);
 
-/* Calls look() with the text of each file in a directory that can be read; none of them is kept. Of
- * very many not all are read, which is a finding. */
-void check_each_text(struct check *check, const char *directory,
-                     void (*look)(struct check *check, const char *path, const char *text,
-                                  const void *context),
+typedef void check_look(struct check *check, const char *path, const char *text,
+                        const void *context);
+
+/* Calls look() with the text of each file in a directory that can be read, by their names; none of
+ * them is kept. Of very many not all are read, which is a finding. */
+void check_each_text(struct check *check, const char *directory, check_look *look,
                      const void *context);
+/* The same of several directories (the last is NULL), of which each may have files that stand for
+ * those of the same name in the ones behind it. */
+void check_each_text_of(struct check *check, const char *const *directories, check_look *look,
+                        const void *context);
 
 /* A rule is a function that looks at one thing. */
 void check_kernels(struct check *check);  /* check_initramfs.c */

@@ -105,6 +105,7 @@ FAULTS = [
     ("dracut-conf", "error", put("etc/dracut.conf.d/95-own.conf", 'omit_dracutmodules+=" lvm nodisk "\n')),
     ("dracut-conf", "warning", put("etc/dracut.conf.d/95-own.conf", 'hostonly="yes"\n')),
     ("dracut-conf", "warning", put("etc/dracut.conf.d/95-own.conf", 'omit_dracutmodules=" iscsi "\n')),
+    ("dracut-conf", "warning", put("usr/lib/dracut/dracut.conf.d/95-vendor.conf", 'hostonly="yes"\n')),
     ("dracut-conf", "warning", put("etc/dracut.conf.d/10-own.conf", 'add_dracutmodules+=" lvm network-legacy "\n')),
     ("dracut-conf", "error", put("etc/dracut.conf.d/10-own.conf", 'force_add_dracutmodules+=" systemd-networkd"\n')),
     ("dracut-conf", "error", put("etc/dracut.conf", 'force_add_dracutmodules=" iscsi "\n')),
@@ -129,6 +130,8 @@ def test_what_dracut_does_not_mind_is_not_told(tree: DracutTree) -> None:
     tree.put("etc/dracut.conf.d/10-own.conf", 'omit_dracutmodules=" plymouth "\nhostonly="yes"\n')
     tree.put("etc/dracut.conf.d/95-own.conf", 'omit_dracutmodules+=" plymouth "\nforce_add_dracutmodules+=" lvm "\n')
     tree.put("etc/dracut.conf.d/11-ifcfg.conf", 'add_dracutmodules+=" ifcfg "\n')  # as Debian 12 has it
+    tree.put("usr/lib/dracut/dracut.conf.d/01-dist.conf", 'hostonly="yes"\n')  # as Fedora has it
+    tree.put("usr/lib/dracut/dracut.conf.d/95-own.conf", 'omit_dracutmodules=" nodisk "\n')  # /etc has it, too
     tree.put("etc/dracut.conf.d/95-own.conf.dpkg-old", 'force_add_dracutmodules+=" iscsi "\n')
     assert tree.run("--check") == "nothing found\n"
 
